@@ -1,0 +1,2 @@
+//! kolk
+pub mod base;

@@ -1,0 +1,2 @@
+//! The `kolk` program.
+fn main() {}
