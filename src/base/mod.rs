@@ -1,5 +1,23 @@
 //! DATA STRUCTURES: no I/O, no HTTP, no clock. Imports std, slab and bytes only.
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `tick` | [`Tick`]: a moment, given as an argument by whoever read the clock |
+//! | `slots` | [`Slots`]: a bounded table whose [`Key`]s go stale when their slot is emptied |
+//! | `wheel` | [`Wheel`]: deadlines of slot indices, moved only when they come nearer |
+//! | `mailbox` | [`Mailbox`], [`Post`], [`Wake`]: letters from other threads to a loop that may be asleep |
+//! | `pool` | [`Pool`] of [`Reusable`] things: what was taken comes back, empty and small |
+//!
+//! None of them knows another, except that a wheel counts in ticks.
 
+mod mailbox;
+mod pool;
+mod slots;
 mod tick;
+mod wheel;
 
+pub use mailbox::{Mailbox, Post, Undelivered, Wake};
+pub use pool::{Pool, Reusable};
+pub use slots::{Key, Slots};
 pub use tick::Tick;
+pub use wheel::Wheel;
