@@ -1,2 +1,7 @@
 //! kolk: a web server built around one turning point per core.
 pub mod base;
+pub mod http;
+pub mod wire;
+
+pub use crate::http::{Body, Pull, Pulled, Response, Source, Timeline, Version};
+pub use ::http::{HeaderName, HeaderValue, StatusCode, header};

@@ -1,0 +1,120 @@
+//! [`Reason`]: why kolk itself answers or refuses, in one table.
+//!
+//! Each row is a status, a stable code (for logs, metrics and people) and the sentence that the
+//! client reads. The codes name the stage: `parse.`, `limit.`, `timeout.`, `route.`, `handler.`.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $status:literal, $code:literal, $sentence:literal;)*) => {
+        /// Why kolk made an answer of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Reason { $(#[doc = $sentence] $(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of the discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The status code that tells the client.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// The stable code: never reused for another meaning.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// One sentence for the person on the other side, without the final stop.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    FirstByte = 400, "parse.first_byte", "this is not an HTTP request";
+    EmptyLine = 400, "parse.empty_line", "more than one empty line stands before the request";
+    RequestLine = 400, "parse.request_line", "the request line is not: method, one space, target, one space, version";
+    MethodToken = 400, "parse.method", "the method is not a token of at most 24 characters";
+    Target = 400, "parse.target", "the request target has a form or a character that is not allowed";
+    Path = 400, "parse.path", "the path is not valid percent-encoded UTF-8";
+    VersionSyntax = 400, "parse.version", "the version is not HTTP/1.0 or HTTP/1.1";
+    VersionUnsupported = 505, "parse.version_unsupported", "this major version of HTTP is not served here";
+    BareLf = 400, "parse.bare_lf", "a line ends with LF alone where the head began with CR LF";
+    BareCr = 400, "parse.bare_cr", "a CR is not followed by LF";
+    Nul = 400, "parse.nul", "the head contains a NUL byte";
+    FieldColon = 400, "parse.field_colon", "a field line has no colon";
+    FieldName = 400, "parse.field_name", "a field name is not a token";
+    FieldSpace = 400, "parse.space_before_colon", "white space stands before the colon of a field";
+    FieldFolding = 400, "parse.folding", "a field line is folded";
+    FieldValue = 400, "parse.field_value", "a field value contains a control character";
+    HostMissing = 400, "parse.host_missing", "the Host field is missing";
+    HostRepeated = 400, "parse.host_repeated", "there is more than one Host field";
+    HostInvalid = 400, "parse.host", "the Host field is not a host and an optional port";
+    LengthSyntax = 400, "parse.content_length", "Content-Length is not a decimal number that fits 64 bits";
+    LengthConflict = 400, "parse.content_length_conflict", "the Content-Length fields disagree";
+    LengthRequired = 411, "parse.length_required", "a request with content needs a Content-Length in HTTP/1.0";
+    CodingWithLength = 400, "parse.coding_with_length", "Transfer-Encoding and Content-Length stand together";
+    CodingRepeated = 400, "parse.coding_repeated", "Transfer-Encoding is not exactly: chunked";
+    CodingInHttp10 = 400, "parse.coding_in_1_0", "HTTP/1.0 has no Transfer-Encoding";
+    CodingUnknown = 501, "parse.coding_unknown", "this transfer coding is not implemented";
+    ChunkSize = 400, "parse.chunk_size", "a chunk does not begin with 1 to 16 hexadecimal digits";
+    ChunkLine = 400, "parse.chunk_line", "the line of a chunk's size does not end with CR LF";
+    ChunkExtension = 400, "parse.chunk_extension", "a chunk extension is too long or contains a control character";
+    ChunkEnd = 400, "parse.chunk_end", "a chunk does not end with CR LF";
+    TrailerField = 400, "parse.trailer", "a trailer field is malformed";
+    Expectation = 417, "parse.expectation", "the only expectation that is understood is 100-continue";
+    RequestLineBytes = 414, "limit.request_line", "the request line is too long";
+    HeadBytes = 431, "limit.head", "the request's head is too large";
+    FieldCount = 431, "limit.fields", "the request has too many fields";
+    TrailerBytes = 431, "limit.trailer", "the request's trailer is too large";
+    BodyBytes = 413, "limit.body", "the request's body is larger than this resource takes";
+    PoolFull = 503, "limit.pool", "this server is too busy at the moment";
+    HeaderTimeout = 408, "timeout.header", "the request's head did not arrive in time";
+    BodyTimeout = 408, "timeout.body", "the request's body stopped arriving";
+    BodyRate = 408, "timeout.body_rate", "the request's body arrives too slowly";
+    MethodUnknown = 501, "route.method_unknown", "this method is not implemented";
+    MethodNotAllowed = 405, "route.method", "this resource does not have this method";
+    NotFound = 404, "route.none", "there is nothing at this path";
+    HandlerPanic = 500, "handler.panic", "the handler of this resource failed";
+    HandlerDropped = 500, "handler.dropped", "the handler of this resource gave no answer";
+}
+
+impl Reason {
+    /// Its place in [`Reason::ALL`].
+    #[inline]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether the peer broke the protocol or a limit of it: the connection ends with the answer.
+    pub const fn closes(self) -> bool {
+        matches!(self.code().as_bytes(), [b'p', b'a', ..] | [b't', ..])
+            || matches!(
+                self,
+                Self::RequestLineBytes | Self::HeadBytes | Self::FieldCount | Self::TrailerBytes
+            )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_speak_the_stages() {
+        let mut seen = HashSet::new();
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            assert!(seen.insert(reason.code()), "{} stands twice", reason.code());
+            let (stage, rest) = reason.code().split_once('.').unwrap();
+            assert!(["parse", "limit", "timeout", "route", "handler"].contains(&stage));
+            assert!(rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+            assert!((400..600).contains(&reason.status()));
+            assert!(!reason.sentence().ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! [`Timeline`]: when an exchange passed through the four stages.
+//!
+//! ```text
+//!  accepted ──► received ──► parsed ──► handled ──► responded
+//!    (slot)      (bytes)     (head)    (answer)    (first bytes taken by the kernel)
+//! ```
+//! A moment that was not measured is [`Tick::ZERO`]: clocks are read only where somebody will look.
+
+use std::time::Duration;
+
+use crate::base::Tick;
+
+/// Moments of one exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// The connection got its slot.
+    pub accepted: Tick,
+    /// The bytes that completed the head were read.
+    pub received: Tick,
+    /// The head was parsed.
+    pub parsed: Tick,
+    /// The handler returned, or its late answer arrived.
+    pub handled: Tick,
+    /// The kernel took the head of the answer.
+    pub responded: Tick,
+}
+
+impl Timeline {
+    /// From the slot to the first whole head's bytes: waiting for the client included.
+    pub fn accept(&self) -> Option<Duration> {
+        Self::between(self.accepted, self.received)
+    }
+
+    /// Bytes to head.
+    pub fn parse(&self) -> Option<Duration> {
+        Self::between(self.received, self.parsed)
+    }
+
+    /// Head to answer.
+    pub fn handle(&self) -> Option<Duration> {
+        Self::between(self.parsed, self.handled)
+    }
+
+    /// Answer to the kernel.
+    pub fn respond(&self) -> Option<Duration> {
+        Self::between(self.handled, self.responded)
+    }
+
+    fn between(from: Tick, to: Tick) -> Option<Duration> {
+        (from != Tick::ZERO && to != Tick::ZERO).then(|| to.since(from))
+    }
+}

@@ -1,0 +1,286 @@
+//! [`Output`]: what is to be sent, in order: inline bytes, shared pieces and file ranges.
+//!
+//! ```text
+//!  inline  ┌────────sent───────┬──── head ────┬─ head ─┐
+//!          └───────────────────┴──────┬───────┴────┬───┘
+//!  pieces                       Shared(Bytes)   File(range)     each knows the inline offset before it
+//! ```
+//! Invariant: `sent <= pieces[0].before <= pieces[1].before <= … <= inline.len()`.
+//! One `Output` serves a whole shard, turn after turn; only what a kernel refuses stays with its connection.
+//! Knows no HTTP and no socket.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use crate::base::Reusable;
+
+/// Above this much queued memory a producer should wait for the kernel, in bytes.
+pub const QUEUED_BYTES_HIGH: usize = 64 * 1024;
+/// An inline buffer that grew beyond this is given back on reset, in bytes.
+const INLINE_BYTES_KEPT: usize = 128 * 1024;
+
+/// A queue of bytes to send.
+#[derive(Debug, Default)]
+pub struct Output {
+    inline: Vec<u8>,
+    sent: usize,
+    pieces: VecDeque<Piece>,
+    shared_bytes: usize,
+    file_bytes: u64,
+}
+
+/// What stands at the front of an [`Output`].
+#[derive(Debug)]
+pub enum Front<'o> {
+    /// A run of bytes, and the run directly behind it if there is one.
+    Bytes(&'o [u8], Option<&'o [u8]>),
+    /// A range of a file.
+    File {
+        /// The open file.
+        file: &'o File,
+        /// Where the range begins.
+        offset: u64,
+        /// How long it is, never zero.
+        length: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Piece {
+    /// The inline offset that this piece stands before.
+    before: usize,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Shared(Bytes),
+    File { file: Arc<File>, offset: u64, length: u64 },
+}
+
+impl Output {
+    /// An empty queue whose inline buffer holds `inline_bytes` without growing.
+    pub fn with_capacity(inline_bytes: usize) -> Self {
+        Self { inline: Vec::with_capacity(inline_bytes), ..Self::default() }
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.inline.len() && self.pieces.is_empty()
+    }
+
+    /// Bytes of memory that wait (file ranges wait on disk and do not count).
+    #[inline]
+    pub fn queued_bytes(&self) -> usize {
+        self.inline.len() - self.sent + self.shared_bytes
+    }
+
+    /// All bytes that wait, those of files too.
+    #[inline]
+    pub const fn unsent_bytes(&self) -> u64 {
+        (self.inline.len() - self.sent + self.shared_bytes) as u64 + self.file_bytes
+    }
+
+    /// How many more bytes a body may queue before it should wait for the kernel.
+    #[inline]
+    pub fn room(&self) -> usize {
+        if self.holds_file() { 0 } else { QUEUED_BYTES_HIGH.saturating_sub(self.queued_bytes()) }
+    }
+
+    /// Appends a copy of `bytes`.
+    #[inline]
+    pub fn copy(&mut self, bytes: &[u8]) {
+        self.inline.extend_from_slice(bytes);
+    }
+
+    /// The inline buffer, for encoders that write in place. Only append.
+    #[inline]
+    pub const fn inline(&mut self) -> &mut Vec<u8> {
+        &mut self.inline
+    }
+
+    /// Appends `bytes` without copying them.
+    pub fn share(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.shared_bytes += bytes.len();
+            self.pieces.push_back(Piece { before: self.inline.len(), content: Content::Shared(bytes) });
+        }
+    }
+
+    /// Appends `length` bytes of `file` from `offset`.
+    pub fn file(&mut self, file: Arc<File>, offset: u64, length: u64) {
+        if length > 0 {
+            self.file_bytes += length;
+            let content = Content::File { file, offset, length };
+            self.pieces.push_back(Piece { before: self.inline.len(), content });
+        }
+    }
+
+    /// The next thing to send; `None` when empty.
+    #[inline]
+    pub fn front(&self) -> Option<Front<'_>> {
+        let Some(piece) = self.pieces.front() else {
+            let run = &self.inline[self.sent..];
+            return (!run.is_empty()).then_some(Front::Bytes(run, None));
+        };
+        let run = &self.inline[self.sent..piece.before];
+        Some(match &piece.content {
+            Content::Shared(bytes) if run.is_empty() => Front::Bytes(bytes, self.inline_after_first()),
+            Content::Shared(bytes) => Front::Bytes(run, Some(bytes)),
+            Content::File { .. } if !run.is_empty() => Front::Bytes(run, None),
+            Content::File { file, offset, length } => Front::File { file, offset: *offset, length: *length },
+        })
+    }
+
+    /// Forgets the next `count` bytes: they were sent.
+    ///
+    /// # Panics
+    /// If fewer wait (debug builds).
+    #[inline]
+    pub fn consume(&mut self, mut count: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
+            let run = (piece.before - self.sent).min(count);
+            self.sent += run;
+            count -= run;
+            if count == 0 {
+                return self.rewind();
+            }
+            let (taken, done) = piece.content.advance(count);
+            match piece.content {
+                Content::Shared(_) => self.shared_bytes -= taken,
+                Content::File { .. } => self.file_bytes -= taken as u64,
+            }
+            count -= taken;
+            if !done {
+                return;
+            }
+            self.pieces.pop_front();
+        }
+        debug_assert!(count <= self.inline.len() - self.sent, "more was sent than was queued");
+        self.sent += count;
+        self.rewind();
+    }
+
+    /// Whether a file range waits: the kernel, not memory, is then what a producer waits for.
+    #[inline]
+    fn holds_file(&self) -> bool {
+        self.pieces.back().is_some_and(|piece| matches!(piece.content, Content::File { .. }))
+    }
+
+    /// The inline run directly behind the first piece, if there is one.
+    fn inline_after_first(&self) -> Option<&[u8]> {
+        let end = self.pieces.get(1).map_or(self.inline.len(), |next| next.before);
+        let run = &self.inline[self.sent..end];
+        (!run.is_empty()).then_some(run)
+    }
+
+    /// Starts over at the buffer's beginning once everything inline was sent.
+    #[inline]
+    fn rewind(&mut self) {
+        if self.pieces.is_empty() && self.sent == self.inline.len() {
+            self.inline.clear();
+            self.sent = 0;
+        }
+    }
+}
+
+impl Content {
+    /// Moves up to `count` bytes ahead: how many, and whether nothing is left.
+    fn advance(&mut self, count: usize) -> (usize, bool) {
+        match self {
+            Self::Shared(bytes) => {
+                let taken = count.min(bytes.len());
+                bytes.advance(taken);
+                (taken, bytes.is_empty())
+            }
+            Self::File { offset, length, .. } => {
+                let taken = usize::try_from(*length).map_or(count, |length| count.min(length));
+                *offset += taken as u64;
+                *length -= taken as u64;
+                (taken, *length == 0)
+            }
+        }
+    }
+}
+
+impl Reusable for Output {
+    fn reset(&mut self) {
+        self.pieces.clear();
+        self.shared_bytes = 0;
+        self.file_bytes = 0;
+        self.sent = 0;
+        self.inline.clear();
+        if self.inline.capacity() > INLINE_BYTES_KEPT {
+            self.inline = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(output: &mut Output, step: usize) -> Vec<u8> {
+        let mut sent = Vec::new();
+        while let Some(front) = output.front() {
+            let count = match front {
+                Front::Bytes(first, second) => {
+                    let mut run = first.to_vec();
+                    run.extend_from_slice(second.unwrap_or_default());
+                    run.truncate(step);
+                    sent.extend_from_slice(&run);
+                    run.len()
+                }
+                Front::File { length, .. } => {
+                    let count = step.min(usize::try_from(length).unwrap());
+                    sent.extend(std::iter::repeat_n(b'#', count));
+                    count
+                }
+            };
+            output.consume(count);
+        }
+        sent
+    }
+
+    #[test]
+    fn order_is_kept_whatever_the_kernel_takes_at_a_time() {
+        for step in 1..40 {
+            let mut output = Output::with_capacity(64);
+            output.copy(b"head one ");
+            output.share(Bytes::from_static(b"body one "));
+            output.copy(b"head two ");
+            output.share(Bytes::from_static(b"body two "));
+            output.share(Bytes::from_static(b"and more "));
+            output.file(Arc::new(File::open("/dev/null").unwrap()), 7, 5);
+            output.copy(b" tail");
+            assert_eq!(
+                drain(&mut output, step),
+                b"head one body one head two body two and more ##### tail",
+                "in steps of {step}"
+            );
+            assert!(output.is_empty());
+            assert_eq!((output.queued_bytes(), output.unsent_bytes()), (0, 0));
+            assert_eq!(output.room(), QUEUED_BYTES_HIGH);
+        }
+    }
+
+    #[test]
+    fn empty_pieces_leave_no_trace() {
+        let mut output = Output::default();
+        output.share(Bytes::new());
+        output.file(Arc::new(File::open("/dev/null").unwrap()), 0, 0);
+        assert!(output.is_empty() && output.front().is_none());
+    }
+
+    #[test]
+    fn a_waiting_file_leaves_no_room_for_bodies() {
+        let mut output = Output::default();
+        output.file(Arc::new(File::open("/dev/null").unwrap()), 0, 1);
+        assert_eq!(output.room(), 0);
+        assert_eq!(output.queued_bytes(), 0);
+    }
+}
