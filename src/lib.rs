@@ -1,6 +1,10 @@
 //! kolk: a web server built around one turning point per core.
 pub mod base;
 pub mod http;
+pub mod net;
+pub mod reactor;
+#[expect(unsafe_code, reason = "the one room that talks to the operating system")]
+pub mod sys;
 pub mod wire;
 
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Timeline, Version};

@@ -1,0 +1,358 @@
+//! [`Listener`]: a listening socket that workers share. [`Acceptor`]: one worker's ear on it.
+//!
+//! ```text
+//!  Listener::open(":8080", 2) ──┬── Arc<Listener> ◄── Acceptor of worker 0
+//!                               └── Arc<Listener> ◄── Acceptor of worker 1
+//! ```
+//! Where the system balances, every worker gets a socket of its own; elsewhere, and for a socket file, all
+//! get the same one. Any worker may accept from any listener: an empty queue is no error.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use mio::event::Source;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::{AcceptError, Family, ListenAddr, Listening, SHORT_READ_DRAINS, Stream, TcpOptions};
+use crate::sys::accept::accept;
+use crate::sys::socket::{
+    REUSEPORT_BALANCES, apply_tcp_options, check_address_is_free, listen_tcp, options_are_inherited,
+    stop_listening,
+};
+use crate::sys::socket_file::{SocketFile, listen_unix};
+
+/// A listening socket. Its connections are non-blocking and have their options.
+#[derive(Debug)]
+pub struct Listener {
+    // Before the socket: nobody should find a file that nobody answers on.
+    _file: Option<SocketFile>,
+    socket: OwnedFd,
+    family: Family,
+    address: ListenAddr,
+    /// Set on every connection, where connections do not inherit them.
+    options: Option<TcpOptions>,
+}
+
+impl Listener {
+    /// Listens on `address` for this many workers: worker `i` should register the `i`th listener.
+    /// `options.reuse_port` and `options.dual_stack` are decided here.
+    ///
+    /// # Errors
+    /// What the system refuses, under its kind, in words that say what to do.
+    pub fn open(address: &ListenAddr, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
+        let opened = match address {
+            ListenAddr::Tcp(at) => Self::open_tcp(*at, workers, options, false),
+            ListenAddr::Everywhere { port } => Self::open_everywhere(*port, workers, options),
+            ListenAddr::Unix(path) => Self::open_unix(path, workers, options),
+        };
+        opened.map_err(|error| explain(error, address))
+    }
+
+    /// Takes the next connection from the queue.
+    ///
+    /// # Errors
+    /// See [`AcceptError`].
+    #[inline]
+    pub fn accept(&self) -> Result<Stream, AcceptError> {
+        let socket = accept(self.socket.as_fd())?;
+        if let Some(options) = &self.options {
+            // A connection that was reset meanwhile refuses them; its first read will tell.
+            let _ = apply_tcp_options(&socket, options);
+        }
+        Ok(Stream::from_fd(socket, self.family))
+    }
+
+    /// Ends the queue for every copy of the socket, also those in other descriptor tables: whoever comes now
+    /// is refused and can go elsewhere. (Where the system does not know this, closing the last copy does it.)
+    pub fn stop(&self) {
+        stop_listening(self.socket.as_fd());
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub const fn local_addr(&self) -> &ListenAddr {
+        &self.address
+    }
+
+    fn open_everywhere(port: u16, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
+        let every_v6 = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+        match Self::open_tcp(every_v6, workers, options, true) {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) =>
+            {
+                Err(error)
+            }
+            // No IPv6 here, or none that takes IPv4 along.
+            Err(_) => Self::open_tcp((Ipv4Addr::UNSPECIFIED, port).into(), workers, options, false),
+            opened => opened,
+        }
+    }
+
+    fn open_tcp(
+        mut at: SocketAddr,
+        workers: usize,
+        options: &Listening,
+        dual_stack: bool,
+    ) -> io::Result<Vec<Arc<Self>>> {
+        let sockets = if REUSEPORT_BALANCES { workers.max(1) } else { 1 };
+        let options = Listening { reuse_port: sockets > 1, dual_stack, ..options.clone() };
+        if at.port() != 0 {
+            check_address_is_free(at, dual_stack)?;
+        }
+        let mut opened = Vec::with_capacity(workers);
+        for _ in 0..sockets {
+            let socket = listen_tcp(at, &options)?;
+            at = socket.local_addr()?;
+            opened.push(Arc::new(Self::tcp(socket, at, &options)));
+        }
+        Ok(for_all(opened, workers))
+    }
+
+    fn tcp(socket: TcpListener, at: SocketAddr, options: &Listening) -> Self {
+        let address = match options.dual_stack {
+            true => ListenAddr::Everywhere { port: at.port() },
+            false => ListenAddr::Tcp(at),
+        };
+        Self {
+            _file: None,
+            socket: socket.into(),
+            family: Family::Ip,
+            address,
+            options: (!options_are_inherited()).then(|| options.tcp.clone()),
+        }
+    }
+
+    fn open_unix(path: &Path, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
+        let socket = listen_unix(path, options.backlog, options.socket_file_mode)?;
+        let listener = Self {
+            _file: Some(SocketFile::new(path)?),
+            socket: socket.into(),
+            family: Family::Unix,
+            address: ListenAddr::Unix(path.to_owned()),
+            options: None,
+        };
+        Ok(for_all(vec![Arc::new(listener)], workers))
+    }
+}
+
+/// As many as there are workers: the last is shared by those for whom there was none.
+fn for_all(mut opened: Vec<Arc<Listener>>, workers: usize) -> Vec<Arc<Listener>> {
+    if let Some(last) = opened.last().cloned() {
+        opened.resize(workers.max(1), last);
+    }
+    opened
+}
+
+/// The error in words for whoever typed the address.
+fn explain(error: io::Error, address: &ListenAddr) -> io::Error {
+    let port = address.socket_addr().map(|at| at.port());
+    let advice = match (error.kind(), port) {
+        (io::ErrorKind::AddrInUse, None) => {
+            "another server answers there: stop it, or choose another path".into()
+        }
+        (io::ErrorKind::AddrInUse, Some(_)) => {
+            "the address is in use: stop the server that has it, or choose another port".into()
+        }
+        (io::ErrorKind::PermissionDenied, Some(port @ 1..1024)) => format!(
+            "port {port} takes a permission that you do not have: choose one above 1023, or grant it, on Linux \
+             with `setcap cap_net_bind_service=+ep` on the program"
+        ),
+        (io::ErrorKind::AddrNotAvailable, Some(_)) => {
+            "this machine has no such address: choose one of its own, or :PORT for all of them".into()
+        }
+        (io::ErrorKind::NotFound, None) => "its folder does not exist: create it first".into(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
+}
+
+/// One worker's registration for a [`Listener`]. Deregister it before it is dropped: the socket behind it
+/// lives on with the other workers.
+pub struct Acceptor {
+    listener: Arc<Listener>,
+    /// mio's `poll` back-end is silent after an event until it is asked again.
+    again: Option<(Registry, Token)>,
+}
+
+impl Acceptor {
+    /// An acceptor that is not registered yet.
+    pub const fn new(listener: Arc<Listener>) -> Self {
+        Self { listener, again: None }
+    }
+
+    /// What it accepts from.
+    pub const fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+
+    /// Takes the next connection. The next event comes only after [`AcceptError::Empty`].
+    ///
+    /// # Errors
+    /// See [`AcceptError`].
+    #[inline]
+    pub fn accept(&self) -> Result<Stream, AcceptError> {
+        let result = self.listener.accept();
+        if let (Some((registry, token)), Err(AcceptError::Empty)) = (&self.again, &result) {
+            self.source(|mut source| source.reregister(registry, *token, Interest::READABLE))
+                .map_err(AcceptError::Fatal)?;
+        }
+        result
+    }
+
+    fn source<T>(&self, then: impl FnOnce(SourceFd<'_>) -> T) -> T {
+        then(SourceFd(&self.listener.socket.as_raw_fd()))
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl Source for Acceptor {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.source(|mut source| source.register(registry, token, interests))?;
+        // The one back-end that is asked again is also the one whose readiness a short read does not drain.
+        self.again = if SHORT_READ_DRAINS { None } else { Some((registry.try_clone()?, token)) };
+        Ok(())
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.source(|mut source| source.reregister(registry, token, interests))?;
+        if let Some((_, known)) = &mut self.again {
+            *known = token;
+        }
+        Ok(())
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.again = None;
+        self.source(|mut source| source.deregister(registry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream as Client;
+    use std::os::unix::net::UnixStream as UnixClient;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::net::{Peer, Transport};
+
+    fn open(text: &str, workers: usize) -> io::Result<Vec<Arc<Listener>>> {
+        Listener::open(&text.parse().unwrap(), workers, &Listening::default())
+    }
+
+    fn port_of(listener: &Listener) -> u16 {
+        listener.local_addr().socket_addr().unwrap().port()
+    }
+
+    /// Accepts from whichever listener the system chose.
+    fn accept_soon(listeners: &[Arc<Listener>]) -> Stream {
+        loop {
+            for listener in listeners {
+                match listener.accept() {
+                    Ok(stream) => return stream,
+                    Err(AcceptError::Empty) => std::thread::yield_now(),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_worker_listens_on_the_same_port_and_any_may_accept() {
+        let listeners = open("127.0.0.1:0", 3).unwrap();
+        assert_eq!(listeners.len(), 3);
+        let port = port_of(&listeners[0]);
+        assert!(listeners.iter().all(|listener| port_of(listener) == port));
+        for _ in 0..20 {
+            let mut client = Client::connect(("127.0.0.1", port)).unwrap();
+            client.write_all(b"hello").unwrap();
+            let mut stream = accept_soon(&listeners);
+            assert_eq!(stream.peer(), Peer::Ip(client.local_addr().unwrap()));
+            let mut buffer = [0; 8];
+            while stream.read(&mut buffer).is_err() {}
+            assert_eq!(&buffer[..5], b"hello");
+        }
+    }
+
+    #[test]
+    fn an_address_in_use_is_refused_though_workers_share_it() {
+        let listeners = open("127.0.0.1:0", 2).unwrap();
+        let address = listeners[0].local_addr().clone();
+        let refusal = Listener::open(&address, 2, &Listening::default()).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            refusal.to_string(),
+            format!(
+                "cannot listen on {address}: the address is in use: stop the server that has it, or choose another port"
+            )
+        );
+    }
+
+    #[test]
+    fn a_drained_listener_is_announced_again() {
+        let mut poll = mio::Poll::new().unwrap();
+        let mut events = mio::Events::with_capacity(4);
+        let listeners = open("127.0.0.1:0", 1).unwrap();
+        let mut acceptor = Acceptor::new(Arc::clone(&listeners[0]));
+        poll.registry().register(&mut acceptor, Token(5), Interest::READABLE).unwrap();
+        for _ in 0..3 {
+            let _clients = [(); 2].map(|()| Client::connect(("127.0.0.1", port_of(&listeners[0]))).unwrap());
+            let mut accepted = 0;
+            while accepted < 2 {
+                poll.poll(&mut events, Some(std::time::Duration::from_secs(10))).unwrap();
+                assert!(events.iter().any(|event| event.token() == Token(5)));
+                while acceptor.accept().is_ok() {
+                    accepted += 1;
+                }
+            }
+        }
+        poll.registry().deregister(&mut acceptor).unwrap();
+    }
+
+    #[test]
+    fn everywhere_is_reached_over_ipv4() {
+        let listeners = open(":0", 1).unwrap();
+        let _client = Client::connect(("127.0.0.1", port_of(&listeners[0]))).unwrap();
+        drop(accept_soon(&listeners));
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_explained() {
+        let refusal = open("192.0.2.1:8080", 1).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::AddrNotAvailable);
+        assert!(refusal.to_string().contains("this machine has no such address"), "{refusal}");
+    }
+
+    #[test]
+    fn a_port_without_permission_is_explained() {
+        let refusal = explain(io::ErrorKind::PermissionDenied.into(), &ListenAddr::Everywhere { port: 80 });
+        assert!(refusal.to_string().contains("port 80 takes a permission"), "{refusal}");
+    }
+
+    #[test]
+    fn a_socket_file_is_shared_and_goes_with_the_last_worker() {
+        let path: PathBuf = std::env::temp_dir().join(format!("kolk-listener-{}.sock", std::process::id()));
+        let listeners = open(&format!("unix:{}", path.display()), 2).unwrap();
+        assert!(Arc::ptr_eq(&listeners[0], &listeners[1]));
+        let _client = UnixClient::connect(&path).unwrap();
+        assert_eq!(accept_soon(&listeners).peer(), Peer::Unix);
+        let kept = Arc::clone(&listeners[0]);
+        drop(listeners);
+        assert!(path.exists());
+        drop(kept);
+        assert!(!path.exists());
+
+        let refusal = open("unix:/no/such/folder/kolk.sock", 1).unwrap_err();
+        assert!(refusal.to_string().contains("its folder does not exist"), "{refusal}");
+    }
+}

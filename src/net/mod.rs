@@ -1,0 +1,73 @@
+//! TRANSPORTS: they move bytes between a socket and an `Input` or `Output`; they know no HTTP.
+//!
+//! ```text
+//!  ListenAddr ──► Listener ◄── Acceptor (one per worker) ──► Stream: Transport
+//! ```
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `address` | [`ListenAddr`]: where to listen, as a person writes it |
+//! | `listener` | [`Listener`], [`Acceptor`]: connections come in |
+//! | `tcp` | [`Stream`]: a TCP or Unix connection |
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::wire::Output;
+
+mod address;
+mod listener;
+mod tcp;
+
+pub use address::{AddressError, ListenAddr};
+pub use listener::{Acceptor, Listener};
+pub use tcp::{Family, SHORT_READ_DRAINS, Stream};
+
+pub use crate::sys::accept::AcceptError;
+pub use crate::sys::socket::{Listening, TcpOptions};
+
+/// One connection's way to its peer. Never blocks.
+pub trait Transport {
+    /// Reads what is there, once; `Ok(0)` when the peer has closed its sending side.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there yet; anything else ends the connection.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends from the front of `output` and consumes what was sent, until one of [`Progress`] is reached.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when a file is shorter than was promised, and whatever the system reports: the
+    /// connection is at its end. Never `WouldBlock`.
+    fn write(&mut self, output: &mut Output) -> io::Result<Progress>;
+
+    /// Closes the sending side: the peer reads to the end of what was sent and then sees it. A connection
+    /// that is gone already is left at that.
+    fn shutdown_write(&mut self);
+
+    /// Who is at the other end. Asks the system each time.
+    fn peer(&self) -> Peer;
+}
+
+/// How far a [`Transport::write`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// Everything was sent.
+    Done,
+    /// The kernel takes no more: wait until the connection is writable.
+    Blocked,
+    /// This call's budget is used up and no event will come: call again after the others had their turn.
+    Budget,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Gone before it was asked.
+    Unknown,
+    /// A host and its port.
+    Ip(SocketAddr),
+    /// A process of this machine.
+    Unix,
+}

@@ -1,0 +1,53 @@
+//! THE KERNEL: every `unsafe` block, every `libc` call and every `cfg(target_os)` of this crate.
+//!
+//! | file | what it asks the kernel for |
+//! | --- | --- |
+//! | `socket` | listening TCP sockets and their options |
+//! | `socket_file` | listening Unix sockets and the file that names them |
+//! | `accept` | the next connection of a listener, and what a failure means |
+//! | `stream` | bytes into and out of a connected socket |
+//! | `vector` | nothing: sixteen bytes judged at once, by the processor |
+//! | `sendfile` | bytes from a file into a socket |
+//! | `descriptors` | how many descriptors, a spare one, a table of one's own |
+//! | `cpu` | which CPUs, how many of them, and staying on one |
+//! | `clock` | the time |
+//!
+//! Functions are safe, take borrowed descriptors and answer with `io::Result`. Systems differ in small
+//! files beside the concern (`sendfile/linux.rs`, `sendfile/freebsd.rs`, …) that offer the same function.
+//! Imports std, libc and socket2, nothing of ours.
+
+pub mod accept;
+pub mod clock;
+pub mod cpu;
+pub mod descriptors;
+pub mod sendfile;
+pub mod socket;
+pub mod socket_file;
+pub mod stream;
+pub mod vector;
+
+use std::io;
+
+/// A system call's verdict: -1 is the error in `errno`.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// A count from the kernel, whatever integer this system writes it in; what does not fit is "unlimited".
+fn count<T: TryInto<u64>>(number: T) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
+}
+
+/// Repeats what fails until it succeeds, for ten seconds at most. For tests that need something closed:
+/// another test's private descriptor table may hold a copy for a while.
+#[cfg(test)]
+fn eventually<T>(mut attempt: impl FnMut() -> io::Result<T>) -> T {
+    let deadline = clock::now_nanos() + 10_000_000_000;
+    loop {
+        match attempt() {
+            Ok(done) => return done,
+            Err(error) if clock::now_nanos() > deadline => panic!("{error}"),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
