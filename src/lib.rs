@@ -2,6 +2,7 @@
 pub mod base;
 pub mod http;
 pub mod net;
+pub mod proto;
 pub mod reactor;
 #[expect(unsafe_code, reason = "the one room that talks to the operating system")]
 pub mod sys;

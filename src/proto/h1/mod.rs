@@ -1,0 +1,803 @@
+//! HTTP/1.0 and 1.1: the machine of one connection. RFC 9110, RFC 9112.
+//!
+//! ```text
+//!   recv                                      send
+//!   Head ──head──► Body ──end──► Done         Idle ──head──► Owed ──respond──► Sending ──end──► Answered
+//!     ▲      └───no body or whole──▲           ▲                 └──whole answer at once───────────▲
+//!     │                            │           │                                                   │
+//!     └────────────────────────────┴──settle───┴───────────────────────────────────────────────────┘
+//!
+//!   an answer that closes:  (Done, Answered)            ──► Closed
+//!   a body nobody reads:    (Body, answer begun)        ──► drained if short, else Lingering
+//!   a broken peer:          (Lingering, Idle or Owed)   ──refuse──► (Lingering, Answered)
+//! ```
+//! Control flow only; what the bytes mean is said in the rooms behind it:
+//!
+//! | file | question |
+//! | --- | --- |
+//! | `parse`, `scan` | which lines are whole, and where do their parts begin? |
+//! | `request_line`, `fields`, `authority` | which lines are well-formed? |
+//! | `framing` | where does the body end, does the connection persist? |
+//! | `body`, `chunk` | which bytes are the body's? |
+//! | `encode`, `preset` | how does an answer begin? |
+//! | `limits` | how much may a client ask for? |
+//!
+//! One request is answered at a time: the next head is parsed when the answer is complete and the body
+//! before it was taken (RFC 9112 §9.3.2). Knows no clock, no socket and no route.
+
+mod authority;
+mod body;
+mod chunk;
+mod encode;
+mod fields;
+mod framing;
+mod limits;
+mod parse;
+mod preset;
+mod request_line;
+mod scan;
+
+pub use limits::Limits;
+pub use preset::Preset;
+
+use std::sync::Arc;
+
+use body::{Decoder, Encoder, Outgoing};
+use bytes::Bytes;
+use encode::Plan;
+use framing::{Exchange, Framing};
+use parse::Progress;
+
+use super::{Encoding, Gone, Protocol, Pumped};
+use crate::http::{Arrival, Body, Event, FieldTable, Head, Phase, Reason, Response, StreamId};
+use crate::wire::{Input, Output};
+
+/// The rest of an unread body that is worth reading to keep the connection, in bytes.
+const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+
+/// The server's side of one connection. Owns no buffer; a box only while a body is on its way.
+#[derive(Debug)]
+pub struct Server {
+    limits: Arc<Limits>,
+    bodies: Option<Box<Bodies>>,
+    /// The number of the current exchange, or of the one before.
+    serial: u32,
+    recv: Recv,
+    send: Send,
+    exchange: Exchange,
+    is_draining: bool,
+}
+
+/// What the incoming half waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recv {
+    /// The rest of a head.
+    Head(Progress),
+    /// The rest of a body: its decoder is among the [`Bodies`].
+    Body,
+    /// The answer: the request is complete.
+    Done,
+    /// The end of bytes that nobody reads.
+    Lingering,
+    /// Nothing.
+    Closed,
+}
+
+/// What the outgoing half owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Send {
+    /// Nothing: there is no exchange.
+    Idle,
+    /// An answer.
+    Owed,
+    /// The rest of an answer's body: its encoder is among the [`Bodies`].
+    Sending,
+    /// Nothing more in this exchange.
+    Answered,
+}
+
+/// The bodies on their way.
+#[derive(Debug, Default)]
+struct Bodies {
+    incoming: Option<Incoming>,
+    outgoing: Option<Encoder>,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    decoder: Decoder,
+    /// The client holds the body back, and was not told to go on.
+    awaits_continue: bool,
+}
+
+impl Server {
+    /// A connection on which nothing has arrived.
+    ///
+    /// # Panics
+    /// If the limits do not fit each other ([`Limits::are_sound`], debug builds).
+    pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
+        let limits = limits.into();
+        debug_assert!(limits.are_sound());
+        Self {
+            limits,
+            bodies: None,
+            serial: 0,
+            recv: Recv::Head(Progress::NONE),
+            send: Send::Idle,
+            exchange: Exchange::NONE,
+            is_draining: false,
+        }
+    }
+
+    #[inline]
+    fn stream(&self) -> StreamId {
+        StreamId(u64::from(self.serial))
+    }
+
+    /// Every transition that both halves have a part in.
+    #[inline]
+    fn settle(&mut self) {
+        match (self.recv, self.send) {
+            (Recv::Done, Send::Answered) if self.exchange.persists => {
+                (self.recv, self.send) = (Recv::Head(Progress::NONE), Send::Idle);
+                if self.bodies.is_some() {
+                    self.bodies = None;
+                }
+            }
+            (Recv::Done, Send::Answered) => self.recv = Recv::Closed,
+            // The answer has begun, so nobody waits for the body.
+            (Recv::Body, Send::Sending | Send::Answered) if !self.exchange.persists => {
+                self.recv = Recv::Lingering;
+            }
+            // The peer left within a body: nobody waits for the answer.
+            (Recv::Closed, Send::Idle | Send::Owed) => self.send = Send::Answered,
+            _ => {}
+        }
+        if matches!(self.recv, Recv::Lingering | Recv::Closed) && self.send != Send::Sending {
+            self.bodies = None;
+        }
+    }
+
+    #[inline]
+    fn poll_head<'h, 'i: 'h>(
+        &mut self,
+        input: &mut Input<'i>,
+        table: &'h mut FieldTable,
+    ) -> Result<Option<Event<'h>>, Reason> {
+        let Recv::Head(progress) = &mut self.recv else { return Ok(None) };
+        let Some(length) = parse::head(progress, input, table, &self.limits)? else {
+            if input.fin() {
+                self.recv = Recv::Closed;
+            }
+            return Ok(None);
+        };
+        let (framing, exchange) = framing::judge(&input.bytes()[..length], table)?;
+        let head = Head::new(input.take(length), table);
+        self.serial = self.serial.wrapping_add(1);
+        self.exchange = exchange;
+        self.send = Send::Owed;
+        let body = self.arrival(framing, &head, input);
+        Ok(Some(Event::Head { stream: self.stream(), head, body }))
+    }
+
+    /// How the body of a new request arrives.
+    #[inline]
+    fn arrival<'i>(&mut self, framing: Framing, head: &Head<'_>, input: &mut Input<'i>) -> Arrival<'i> {
+        self.recv = Recv::Done;
+        let (length, decoder) = match framing {
+            Framing::Length(0) => return Arrival::Empty,
+            Framing::Length(length) => match usize::try_from(length) {
+                Ok(count) if count <= input.bytes().len() => return Arrival::Whole(input.take(count)),
+                _ => (Some(length), Decoder::Length(length)),
+            },
+            Framing::Chunked => (None, Decoder::Chunked(body::Chunked::default())),
+        };
+        let expects_continue = framing::expects_continue(head);
+        let incoming = Some(Incoming { decoder, awaits_continue: expects_continue });
+        self.bodies = Some(Box::new(Bodies { incoming, outgoing: None }));
+        self.recv = Recv::Body;
+        Arrival::Follows { length, expects_continue }
+    }
+
+    #[inline(never)]
+    fn poll_body<'h, 'i: 'h>(
+        &mut self,
+        input: &mut Input<'i>,
+        table: &'h mut FieldTable,
+    ) -> Result<Option<Event<'h>>, Reason> {
+        let stream = self.stream();
+        while let Some(incoming) = self.bodies.as_mut().and_then(|bodies| bodies.incoming.as_mut()) {
+            let Some(piece) = incoming.decoder.next(input, table, &self.limits)? else { break };
+            // RFC 9110 §10.1.1: no need to invite a body that is already coming.
+            incoming.awaits_continue = false;
+            let is_wanted = self.send == Send::Owed;
+            if piece.end {
+                self.recv = Recv::Done;
+                if let Some(bodies) = &mut self.bodies {
+                    bodies.incoming = None;
+                }
+                self.settle();
+            }
+            if is_wanted {
+                return Ok(Some(Event::Chunk { stream, bytes: piece.bytes, end: piece.end }));
+            }
+            if piece.end {
+                // Drained: what follows may be the next head.
+                return self.poll(input, table);
+            }
+        }
+        if !input.fin() {
+            return Ok(None);
+        }
+        let is_wanted = self.send == Send::Owed;
+        self.recv = Recv::Closed;
+        self.settle();
+        Ok(is_wanted.then_some(Event::Reset { stream }))
+    }
+
+    /// Drops what nobody reads.
+    #[inline(never)]
+    fn poll_nothing(&mut self, input: &mut Input<'_>) {
+        input.take(input.bytes().len());
+        if input.fin() {
+            self.recv = Recv::Closed;
+            self.settle();
+        }
+    }
+
+    /// Encodes `response` and moves its body out; the exchange is answered, or on its way to be.
+    #[inline]
+    fn answer(&mut self, response: &mut Response, encoding: &mut Encoding<'_>) {
+        let persists = self.exchange.persists && !self.is_draining && !response.closes() && self.can_drain();
+        if let Some(rendered) = response.rendered() {
+            self.exchange.persists = persists;
+            self.send = Send::Answered;
+            let out = encoding.output.inline();
+            return encode::rendered(out, response, rendered, encoding.preset, self.exchange, persists);
+        }
+        let plan = Plan::new(response, self.exchange);
+        let persists = persists && !plan.needs_close();
+        self.exchange.persists = persists;
+        encode::head(encoding.output.inline(), response, encoding.preset, plan, self.exchange, persists);
+        self.send = Send::Answered;
+        if !plan.has_body {
+            return;
+        }
+        match encode::inline(response) {
+            Some(bytes) => encoding.output.copy(bytes),
+            None => self.move_body(response.take_body(), plan.outgoing(), encoding.output),
+        }
+    }
+
+    /// Moves in a body that is too large to be copied.
+    fn move_body(&mut self, body: Body, framing: Outgoing, output: &mut Output) {
+        match body {
+            // These are always copied.
+            Body::Empty | Body::Arena | Body::Rendered { .. } => {}
+            Body::Static(bytes) => output.share(Bytes::from_static(bytes)),
+            Body::Shared(bytes) => output.share(bytes),
+            Body::File { file, offset, length } => output.file(file, offset, length),
+            Body::Source(source) => {
+                self.bodies.get_or_insert_default().outgoing = Some(Encoder::new(source, framing));
+                self.send = Send::Sending;
+            }
+        }
+    }
+
+    /// Whether what is missing of the request's body is worth waiting for. RFC 9112 §9.3: else close.
+    #[inline]
+    fn can_drain(&self) -> bool {
+        match self.recv {
+            Recv::Done => true,
+            Recv::Body => {
+                self.bodies.as_ref().and_then(|bodies| bodies.incoming.as_ref()).is_some_and(|body| {
+                    !body.awaits_continue
+                        && body.decoder.missing().is_some_and(|missing| missing <= DRAIN_BYTES_MAX)
+                })
+            }
+            Recv::Head(_) | Recv::Lingering | Recv::Closed => false,
+        }
+    }
+}
+
+impl Protocol for Server {
+    #[inline]
+    fn poll<'h, 'i: 'h>(
+        &mut self,
+        input: &mut Input<'i>,
+        table: &'h mut FieldTable,
+    ) -> Result<Option<Event<'h>>, Reason> {
+        let result = match self.recv {
+            Recv::Head(_) => self.poll_head(input, table),
+            Recv::Done => return Ok(None),
+            Recv::Body => self.poll_body(input, table),
+            Recv::Lingering | Recv::Closed => {
+                self.poll_nothing(input);
+                return Ok(None);
+            }
+        };
+        if result.is_err() {
+            self.recv = Recv::Lingering;
+            self.settle();
+        }
+        result
+    }
+
+    fn want_body(&mut self, stream: StreamId, output: &mut Output) {
+        let incoming = self.bodies.as_mut().and_then(|bodies| bodies.incoming.as_mut());
+        if let Some(incoming) = incoming.filter(|incoming| incoming.awaits_continue)
+            && stream == StreamId(u64::from(self.serial))
+            && self.send == Send::Owed
+        {
+            incoming.awaits_continue = false;
+            output.copy(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    #[inline]
+    fn respond(
+        &mut self,
+        stream: StreamId,
+        response: &mut Response,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<(), Gone> {
+        if self.send != Send::Owed || stream != self.stream() {
+            return Err(Gone);
+        }
+        self.answer(response, encoding);
+        self.settle();
+        Ok(())
+    }
+
+    fn refuse(&mut self, response: &mut Response, encoding: &mut Encoding<'_>) {
+        if self.send == Send::Idle {
+            // No head was understood: the answer suits everybody.
+            self.exchange = Exchange::NONE;
+        }
+        if matches!(self.send, Send::Idle | Send::Owed) && self.recv != Recv::Closed {
+            self.recv = Recv::Lingering;
+            self.answer(response, encoding);
+            self.settle();
+        }
+    }
+
+    fn pump(&mut self, encoding: &mut Encoding<'_>) -> Pumped {
+        let Some(encoder) = self.bodies.as_mut().and_then(|bodies| bodies.outgoing.as_mut()) else {
+            return Pumped::Nothing;
+        };
+        let pumped = encoder.pump(encoding);
+        if matches!(pumped, Pumped::Nothing | Pumped::Cut | Pumped::Panicked) {
+            if let Some(bodies) = &mut self.bodies {
+                bodies.outgoing = None;
+            }
+            self.send = Send::Answered;
+            if pumped != Pumped::Nothing {
+                self.recv = Recv::Closed;
+            }
+            self.settle();
+        }
+        pumped
+    }
+
+    #[inline]
+    fn phase(&self) -> Phase {
+        match (self.recv, self.send) {
+            (_, Send::Sending) => Phase::Sending,
+            (Recv::Head(progress), _) if progress.is_fresh() => Phase::Idle,
+            (Recv::Head(_), _) => Phase::Head,
+            (Recv::Body, Send::Owed) if !self.can_come() => Phase::Handling,
+            (Recv::Body, _) => Phase::Body,
+            (Recv::Done, _) => Phase::Handling,
+            (Recv::Lingering, _) => Phase::Lingering,
+            (Recv::Closed, _) => Phase::Closed,
+        }
+    }
+
+    fn drain(&mut self) {
+        self.is_draining = true;
+        if matches!(self.recv, Recv::Head(progress) if progress.is_fresh()) {
+            self.recv = Recv::Closed;
+            self.settle();
+        }
+    }
+}
+
+impl Server {
+    /// Whether the client sends its body now, without waiting for an invitation.
+    fn can_come(&self) -> bool {
+        let incoming = self.bodies.as_ref().and_then(|bodies| bodies.incoming.as_ref());
+        incoming.is_some_and(|incoming| !incoming.awaits_continue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Pulled, Timeline};
+
+    static LIMITS: Limits = Limits::DEFAULT;
+
+    /// A connection with a client that sends what it is told.
+    struct Peer {
+        server: Server,
+        table: FieldTable,
+        unread: Vec<u8>,
+        output: Output,
+        fin: bool,
+    }
+
+    impl Peer {
+        fn new() -> Self {
+            Self {
+                server: Server::new(LIMITS),
+                table: FieldTable::new(),
+                unread: Vec::new(),
+                output: Output::default(),
+                fin: false,
+            }
+        }
+
+        /// Sends `bytes` and polls once: the event in one line.
+        fn send(&mut self, bytes: &str) -> String {
+            self.unread.extend_from_slice(bytes.as_bytes());
+            let mut input = Input::new(&self.unread, self.fin);
+            let event = match self.server.poll(&mut input, &mut self.table) {
+                Ok(None) => "none".to_owned(),
+                Ok(Some(Event::Head { stream, head, body })) => {
+                    format!("head {} {:?} {body:?}", stream.0, head.target().path)
+                }
+                Ok(Some(Event::Chunk { stream, bytes, end })) => {
+                    format!("chunk {} {:?} {end}", stream.0, String::from_utf8_lossy(bytes))
+                }
+                Ok(Some(Event::Reset { stream })) => format!("reset {}", stream.0),
+                Err(reason) => format!("error {}", reason.code()),
+            };
+            let left = input.bytes().len();
+            self.unread.drain(..self.unread.len() - left);
+            event
+        }
+
+        fn close(&mut self) -> String {
+            self.fin = true;
+            self.send("")
+        }
+
+        fn with<T>(&mut self, call: impl FnOnce(&mut Server, &mut Encoding<'_>) -> T) -> T {
+            let preset = Preset::new(None, 0);
+            let mut encoding =
+                Encoding { output: &mut self.output, preset: &preset, timeline: &Timeline::default() };
+            call(&mut self.server, &mut encoding)
+        }
+
+        /// Answers exchange `stream`: what is sent, without the date.
+        fn answer(&mut self, stream: u64, mut response: Response) -> String {
+            match self.with(|server, encoding| server.respond(StreamId(stream), &mut response, encoding)) {
+                Ok(()) => self.sent(),
+                Err(Gone) => "gone".to_owned(),
+            }
+        }
+
+        fn sent(&mut self) -> String {
+            let mut text = String::new();
+            while let Some(front) = self.output.front() {
+                let run = match front {
+                    crate::wire::Front::Bytes(run, _) => run.to_vec(),
+                    crate::wire::Front::File { .. } => unreachable!("no files here"),
+                };
+                text.push_str(&String::from_utf8(run.clone()).unwrap());
+                self.output.consume(run.len());
+            }
+            text.replace("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "")
+        }
+
+        fn phase(&self) -> Phase {
+            self.server.phase()
+        }
+    }
+
+    #[test]
+    fn a_connection_stays_tiny() {
+        assert!(size_of::<Server>() <= 32, "{}", size_of::<Server>());
+    }
+
+    #[test]
+    fn one_exchange_after_the_other() {
+        let mut peer = Peer::new();
+        assert_eq!(peer.phase(), Phase::Idle);
+        assert_eq!(peer.send("GET /a HTTP/1.1\r\nHost: x\r\n"), "none");
+        assert_eq!(peer.phase(), Phase::Head);
+        assert_eq!(peer.send("\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n"), "head 1 \"/a\" Empty");
+        assert_eq!(peer.phase(), Phase::Handling);
+        assert_eq!(peer.send(""), "none", "an answer is owed");
+        assert_eq!(
+            peer.answer(1, Response::text("hi")),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi"
+        );
+        assert_eq!(peer.answer(1, Response::text("again")), "gone");
+        assert_eq!(peer.send(""), "head 2 \"/b\" Empty");
+        peer.answer(2, Response::default());
+        assert_eq!(peer.phase(), Phase::Idle);
+        assert_eq!(peer.close(), "none");
+        assert_eq!(peer.phase(), Phase::Closed);
+    }
+
+    #[test]
+    fn every_byte_is_examined_at_most_twice() {
+        for (name, head) in [
+            ("one long field", format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(6_960))),
+            (
+                "many fields",
+                format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "Name: value\t; q=1\r\n".repeat(97)),
+            ),
+            ("a long target", format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(7_000))),
+        ] {
+            let mut server = Server::new(LIMITS);
+            let mut table = FieldTable::new();
+            scan::EXAMINED.set(0);
+            for end in 1..=head.len() {
+                let mut input = Input::new(&head.as_bytes()[..end], false);
+                let event = server.poll(&mut input, &mut table).unwrap();
+                assert_eq!(event.is_some(), end == head.len(), "{name}");
+            }
+            let examined = scan::EXAMINED.get();
+            assert!(examined >= head.len() - 64, "{name}: {examined} is too few to be true");
+            assert!(examined <= 2 * head.len(), "{name}: {examined} of {}", head.len());
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_drips_in_is_examined_at_most_twice() {
+        let mut server = Server::new(LIMITS);
+        let mut table = FieldTable::new();
+        server.poll(&mut Input::new(CHUNKED.as_bytes(), false), &mut table).unwrap();
+        let line = format!("5;{}\r\n", "a".repeat(250));
+        scan::EXAMINED.set(0);
+        for end in 1..=line.len() {
+            let mut input = Input::new(&line.as_bytes()[..end], false);
+            assert!(server.poll(&mut input, &mut table).unwrap().is_none());
+            assert_eq!(input.is_empty(), end == line.len(), "a size line is taken as a whole");
+        }
+        assert!((line.len()..=2 * line.len()).contains(&scan::EXAMINED.get()));
+    }
+
+    const UPLOAD: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n";
+    const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const GET: &str = "GET /next HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[test]
+    fn rfc_9110_10_1_1_a_body_that_waits_is_invited_once() {
+        let mut peer = Peer::new();
+        let head = UPLOAD.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        let event = peer.send(&head);
+        assert_eq!(event, "head 1 \"/\" Follows { length: Some(10), expects_continue: true }");
+        assert_eq!(peer.phase(), Phase::Handling, "the client waits for us");
+        for expected in ["HTTP/1.1 100 Continue\r\n\r\n", ""] {
+            peer.with(|server, encoding| server.want_body(StreamId(1), encoding.output));
+            assert_eq!(peer.sent(), expected);
+        }
+        assert_eq!(peer.phase(), Phase::Body);
+        assert_eq!(peer.send("0123456789"), "chunk 1 \"0123456789\" true");
+    }
+
+    #[test]
+    fn a_body_that_came_by_itself_is_not_invited() {
+        let mut peer = Peer::new();
+        peer.send(&UPLOAD.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n"));
+        assert_eq!(peer.send("01"), "chunk 1 \"01\" false");
+        peer.with(|server, encoding| server.want_body(StreamId(1), encoding.output));
+        assert_eq!(peer.sent(), "");
+    }
+
+    #[test]
+    fn an_early_answer_to_a_short_body_keeps_the_connection() {
+        let mut peer = Peer::new();
+        peer.send(UPLOAD);
+        peer.send("01");
+        assert!(!peer.answer(1, Response::text("no")).contains("Connection"));
+        assert_eq!(peer.phase(), Phase::Body, "the rest is drained");
+        assert_eq!(
+            peer.send(&format!("GET / HTT{GET}")),
+            "head 2 \"/next\" Empty",
+            "drained bytes are no request"
+        );
+    }
+
+    #[test]
+    fn an_early_answer_closes_where_draining_is_not_cheap() {
+        let large = UPLOAD.replace("10", "65537");
+        let waiting = UPLOAD.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        for head in [large.as_str(), waiting.as_str(), CHUNKED] {
+            let mut peer = Peer::new();
+            peer.send(head);
+            assert!(peer.answer(1, Response::text("no")).contains("\r\nConnection: close\r\n"), "{head}");
+            assert_eq!(peer.phase(), Phase::Lingering);
+            assert_eq!(peer.send(GET), "none", "bytes of an unread body are never a request");
+            assert_eq!(peer.close(), "none");
+            assert_eq!(peer.phase(), Phase::Closed);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_the_last_answer() {
+        let mut peer = Peer::new();
+        assert_eq!(peer.send(&format!("GET /\0 HTTP/1.1\r\n\r\n{GET}")), "error parse.nul");
+        let mut refusal = Response::refusal(Reason::Nul);
+        peer.with(|server, encoding| server.refuse(&mut refusal, encoding));
+        assert!(peer.sent().starts_with("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"));
+        assert_eq!(peer.phase(), Phase::Lingering);
+        peer.with(|server, encoding| server.refuse(&mut refusal, encoding));
+        assert_eq!(peer.sent(), "", "one refusal is enough");
+        assert_eq!(peer.send(GET), "none");
+    }
+
+    #[test]
+    fn a_broken_body_is_refused_in_place_of_the_answer() {
+        let mut peer = Peer::new();
+        peer.send(CHUNKED);
+        assert_eq!(peer.send("x\r\n"), "error parse.chunk_size");
+        let mut refusal = Response::refusal(Reason::ChunkSize);
+        peer.with(|server, encoding| server.refuse(&mut refusal, encoding));
+        assert!(peer.sent().starts_with("HTTP/1.1 400 "));
+        assert_eq!(peer.answer(1, Response::text("late")), "gone");
+    }
+
+    #[test]
+    fn a_half_closed_client_gets_its_answers() {
+        let mut peer = Peer::new();
+        peer.fin = true;
+        assert_eq!(peer.send(&format!("{GET}{GET}")), "head 1 \"/next\" Empty");
+        assert!(peer.answer(1, Response::text("1")).ends_with('1'));
+        assert_eq!(peer.send(""), "head 2 \"/next\" Empty");
+        assert!(peer.answer(2, Response::text("2")).ends_with('2'));
+        assert_eq!(peer.send(""), "none");
+        assert_eq!(peer.phase(), Phase::Closed);
+    }
+
+    #[test]
+    fn a_client_that_leaves_within_its_body_is_gone() {
+        let mut peer = Peer::new();
+        peer.send(UPLOAD);
+        assert_eq!(peer.close(), "reset 1");
+        assert_eq!(peer.answer(1, Response::text("late")), "gone");
+        assert_eq!(peer.phase(), Phase::Closed);
+    }
+
+    #[test]
+    fn draining_ends_with_the_running_exchange() {
+        let mut peer = Peer::new();
+        peer.send(GET);
+        peer.server.drain();
+        assert!(peer.answer(1, Response::text("bye")).contains("\r\nConnection: close\r\n"));
+        assert_eq!(peer.phase(), Phase::Closed);
+        let mut idle = Peer::new();
+        idle.server.drain();
+        assert_eq!(idle.phase(), Phase::Closed);
+    }
+
+    #[test]
+    fn rfc_9110_6_4_1_answers_without_a_body() {
+        let get = GET.to_owned();
+        let head = GET.replace("GET", "HEAD");
+        let status = |code| ::http::StatusCode::from_u16(code).unwrap();
+        for (request, response, expected) in [
+            (
+                &head,
+                Response::typed("a/b", "hello".into()),
+                "200 OK\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\n",
+            ),
+            (&get, Response::new(status(204)), "204 No Content\r\n\r\n"),
+            (&get, Response::new(status(204)).with_body("x"), "204 No Content\r\n\r\n"),
+            (&get, Response::new(status(304)), "304 Not Modified\r\n\r\n"),
+            (
+                &get,
+                Response::new(status(304)).with_body("four"),
+                "304 Not Modified\r\nContent-Length: 4\r\n\r\n",
+            ),
+            (&get, Response::new(status(404)), "404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+            (&get, Response::new(status(599)), "599 \r\nContent-Length: 0\r\n\r\n"),
+        ] {
+            let mut peer = Peer::new();
+            peer.send(request);
+            assert_eq!(peer.answer(1, response), format!("HTTP/1.1 {expected}"));
+            assert_eq!(peer.phase(), Phase::Idle);
+        }
+    }
+
+    /// Gives out its steps, one a pull.
+    struct Steps(std::vec::IntoIter<(&'static str, Pulled)>, Option<u64>);
+
+    impl crate::http::Source for Steps {
+        fn pull(&mut self, pull: &mut crate::http::Pull<'_>) -> Pulled {
+            let (text, pulled) = self.0.next().unwrap_or(("", Pulled::End));
+            match text.strip_prefix("shared ") {
+                Some(shared) => pull.share(Bytes::from_static(shared.as_bytes())),
+                None => pull.write(text.as_bytes()),
+            }
+            pulled
+        }
+
+        fn length(&self) -> Option<u64> {
+            self.1
+        }
+
+        fn trailers(&mut self, fields: &mut crate::http::Fields) {
+            fields.append(&::http::HeaderName::from_static("x-sum"), &::http::HeaderValue::from_static("1"));
+        }
+    }
+
+    /// What a source gives to `request`, what the last pump said, and the phase after it.
+    fn streamed(
+        request: &str,
+        length: Option<u64>,
+        steps: Vec<(&'static str, Pulled)>,
+    ) -> (String, Pumped, Phase) {
+        let mut peer = Peer::new();
+        peer.send(request);
+        let head = peer.answer(1, Response::stream("a/b", Steps(steps.into_iter(), length)));
+        let pumped = peer.with(|server, encoding| server.pump(encoding));
+        let text = format!("{head}{}", peer.sent());
+        (text.split_once("Content-Type: a/b\r\n").unwrap().1.to_owned(), pumped, peer.phase())
+    }
+
+    #[test]
+    fn rfc_9112_7_1_a_body_of_unknown_length_is_chunked() {
+        let steps = vec![("hello", Pulled::More), ("shared  world", Pulled::More), ("", Pulled::End)];
+        let (text, pumped, phase) = streamed(GET, None, steps.clone());
+        assert_eq!(
+            text,
+            "Transfer-Encoding: chunked\r\n\r\n00000005\r\nhello\r\n00000006\r\n world\r\n0\r\n\r\n"
+        );
+        assert_eq!((pumped, phase), (Pumped::Nothing, Phase::Idle));
+        let with_trailers = GET.replace("\r\n\r\n", "\r\nTE: gzip, trailers\r\n\r\n");
+        let (text, ..) = streamed(&with_trailers, None, steps.clone());
+        assert!(text.ends_with("\r\n0\r\nX-Sum: 1\r\n\r\n"), "{text}");
+        let (text, pumped, phase) = streamed("GET / HTTP/1.0\r\n\r\n", None, steps.clone());
+        assert_eq!((text.as_str(), pumped, phase), ("\r\nhello world", Pumped::Nothing, Phase::Closed));
+        let (text, _, phase) = streamed(&GET.replace("GET", "HEAD"), None, steps);
+        assert_eq!((text.as_str(), phase), ("Transfer-Encoding: chunked\r\n\r\n", Phase::Idle));
+    }
+
+    #[test]
+    fn a_source_keeps_its_promise_or_the_connection_is_cut() {
+        let exact = vec![("hello", Pulled::More), ("", Pulled::End)];
+        assert_eq!(
+            streamed(GET, Some(5), exact.clone()),
+            ("Content-Length: 5\r\n\r\nhello".to_owned(), Pumped::Nothing, Phase::Idle)
+        );
+        for length in [4, 6] {
+            let (_, pumped, phase) = streamed(GET, Some(length), exact.clone());
+            assert_eq!((pumped, phase), (Pumped::Cut, Phase::Closed), "{length} were promised");
+        }
+        let (text, pumped, phase) = streamed(GET, None, vec![("a", Pulled::Failed)]);
+        assert!(!text.contains("0\r\n\r\n"), "a cut body must not look complete");
+        assert_eq!((pumped, phase), (Pumped::Cut, Phase::Closed));
+    }
+
+    #[test]
+    fn a_source_that_waits_is_asked_again() {
+        let wait = std::time::Duration::from_secs(1);
+        for (pulled, expected) in [
+            (Pulled::Waiting, Pumped::Waiting(None)),
+            (Pulled::After(wait), Pumped::Waiting(Some(wait))),
+            (Pulled::More, Pumped::Waiting(Some(std::time::Duration::ZERO))),
+        ] {
+            let (text, pumped, phase) = streamed(GET, None, vec![("", pulled), ("a", Pulled::End)]);
+            assert_eq!(text, "Transfer-Encoding: chunked\r\n\r\n", "no empty chunk");
+            assert_eq!((pumped, phase), (expected, Phase::Sending));
+        }
+    }
+
+    #[test]
+    fn large_bodies_are_moved_and_not_copied() {
+        static LARGE: [u8; encode::INLINE_BYTES_MAX + 1] = [b'a'; encode::INLINE_BYTES_MAX + 1];
+        let mut peer = Peer::new();
+        peer.send(GET);
+        let mut response = Response::typed("a/b", Body::Static(&LARGE));
+        peer.with(|server, encoding| server.respond(StreamId(1), &mut response, encoding).unwrap());
+        let Some(crate::wire::Front::Bytes(_, Some(body))) = peer.output.front() else {
+            panic!("a head and a piece are expected");
+        };
+        assert_eq!(body.as_ptr(), LARGE.as_ptr());
+        assert_eq!(peer.phase(), Phase::Idle);
+    }
+}

@@ -1,0 +1,76 @@
+//! [`Preset`]: the beginning that every answer has, rendered once a second. RFC 9110 §6.6.1, §10.2.4.
+
+use ::http::StatusCode;
+
+use crate::http::{DateLine, Response};
+
+/// What every answer has: `Server` and `Date`, with the most usual status line before them.
+///
+/// ```
+/// use kolk::proto::Preset;
+/// let mut preset = Preset::new(Some("kolk"), 784_111_777);
+/// assert!(!preset.set_second(784_111_777), "the same second renders nothing");
+/// assert!(preset.set_second(784_111_778));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Preset {
+    /// `HTTP/1.1 200 OK`, `Server`, `Date`: each with its line end.
+    block: Vec<u8>,
+    /// Where `Server` and `Date` begin in the block.
+    server: usize,
+    date: usize,
+    line: DateLine,
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
+impl Preset {
+    /// The beginning for `second`, counted from 1970; `server: None` leaves the field out, as does a
+    /// name that may not stand in a field.
+    pub fn new(server: Option<&str>, second: u64) -> Self {
+        let mut block = OK.to_vec();
+        if let Some(name) = server.filter(|name| crate::http::is_field_value(name.as_bytes())) {
+            block.extend_from_slice(b"Server: ");
+            block.extend_from_slice(name.as_bytes());
+            block.extend_from_slice(b"\r\n");
+        }
+        let date = block.len();
+        let line = DateLine::new(second);
+        block.extend_from_slice(line.line());
+        Self { block, server: OK.len(), date, line }
+    }
+
+    /// Renders `Date` anew if `second` is another one; whether it was.
+    #[inline]
+    pub fn set_second(&mut self, second: u64) -> bool {
+        let changed = self.line.set(second);
+        if changed {
+            self.block[self.date..].copy_from_slice(self.line.line());
+        }
+        changed
+    }
+
+    /// Writes the status line, `Server` and `Date` of `response`.
+    #[inline]
+    pub(super) fn write(&self, out: &mut Vec<u8>, response: &Response) {
+        if response.status() == StatusCode::OK && !response.has_date() && !response.has_server() {
+            out.extend_from_slice(&self.block);
+        } else {
+            self.write_unusual(out, response);
+        }
+    }
+
+    fn write_unusual(&self, out: &mut Vec<u8>, response: &Response) {
+        let status = response.status();
+        for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"]
+        {
+            out.extend_from_slice(part.as_bytes());
+        }
+        if !response.has_server() {
+            out.extend_from_slice(&self.block[self.server..self.date]);
+        }
+        if !response.has_date() {
+            out.extend_from_slice(&self.block[self.date..]);
+        }
+    }
+}

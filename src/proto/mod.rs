@@ -1,0 +1,100 @@
+//! SANS-I/O MACHINES, wire ↔ http. No sockets, clocks, threads, locks or handlers.
+//!
+//! ```text
+//!   Input ──poll──► Event            what the peer wants
+//!   Response ──respond, pump──► Output   what it gets
+//! ```
+//! A machine decides and returns; it never calls back. It holds the state of one connection and no
+//! buffer: bytes live in the shard's scratch, or in the connection's carry and pending queue.
+
+pub mod h1;
+
+use std::time::Duration;
+
+use crate::http::{Event, FieldTable, Phase, Reason, Response, StreamId, Timeline};
+use crate::wire::{Input, Output};
+
+/// One version of HTTP over one lane of bytes: what [`h1::Server`] is.
+///
+/// The order of calls in a turn: `poll` until it gives `None` or the turn's budget is used up; `respond`
+/// for each answer as soon as there is one; `pump` until it has nothing more; then the output is flushed.
+pub trait Protocol {
+    /// Takes the next event out of `input`. `None`: nothing whole is left, or an answer is owed first.
+    ///
+    /// `table` receives the places of a head's (or trailer's) parts. While a head is incomplete the
+    /// caller must come back with the same table and with the same unread bytes plus more. An event
+    /// borrows the table and the bytes, not the machine and not the input: answer while you hold it.
+    ///
+    /// An input with `fin` must be polled even if it is empty, also once after the last answer: so the
+    /// machine learns that nothing follows. At [`Phase::Closed`] what is queued is sent, then the lane
+    /// closes.
+    ///
+    /// # Errors
+    /// The peer broke a rule: the caller answers with [`Response::refusal`] through
+    /// [`Protocol::refuse`], and nothing more is read.
+    fn poll<'h, 'i: 'h>(
+        &mut self,
+        input: &mut Input<'i>,
+        table: &'h mut FieldTable,
+    ) -> Result<Option<Event<'h>>, Reason>;
+
+    /// Tells the client of `stream` to send the body it holds back (RFC 9110 §10.1.1), if it does.
+    fn want_body(&mut self, stream: StreamId, output: &mut Output);
+
+    /// Answers `stream`: encodes the head, and of the body what can be had at once; [`Protocol::pump`]
+    /// moves the rest. The response must be reset before it is used again. Chunks of a request body
+    /// that is not complete yet are no longer given out.
+    ///
+    /// # Errors
+    /// [`Gone`] when nobody waits for this answer any more.
+    fn respond(
+        &mut self,
+        stream: StreamId,
+        response: &mut Response,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<(), Gone>;
+
+    /// Answers a broken peer: the last answer of this connection.
+    fn refuse(&mut self, response: &mut Response, encoding: &mut Encoding<'_>);
+
+    /// Moves what is due of an answer's body into the output, while it has room.
+    fn pump(&mut self, encoding: &mut Encoding<'_>) -> Pumped;
+
+    /// What the connection waits for, as far as the machine knows.
+    fn phase(&self) -> Phase;
+
+    /// No new exchanges: the running one is the last (`Connection: close`, GOAWAY).
+    fn drain(&mut self);
+}
+
+/// Where and with what an answer is encoded: the shard's, lent for one call.
+#[derive(Debug)]
+pub struct Encoding<'e> {
+    /// Receives the bytes.
+    pub output: &'e mut Output,
+    /// The fields that every answer has.
+    pub preset: &'e Preset,
+    /// The stages of the exchange that is answered.
+    pub timeline: &'e Timeline,
+}
+
+/// Nobody waits for this answer: its exchange is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// What a pump left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// No body is in progress.
+    Nothing,
+    /// The output is full: pump again when it was sent.
+    Full,
+    /// The source has nothing yet: pump again when it is woken, or after this time.
+    Waiting(Option<Duration>),
+    /// A source failed, or promised another length: send what is queued, then cut the connection.
+    Cut,
+    /// The same, because the source panicked.
+    Panicked,
+}
+
+pub use h1::Preset;
