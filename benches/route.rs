@@ -1,2 +1,71 @@
-//! Bench.
-fn main() {}
+//! How long it takes to find the route of a path.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use kolk::app::Params;
+use kolk::http::{FieldTable, Head, Path};
+use kolk::{App, Request};
+
+const TWELVE: [&str; 12] = [
+    "/",
+    "/plaintext",
+    "/json",
+    "/echo",
+    "/bytes/{n}",
+    "/stream/{n}",
+    "/events",
+    "/sleep/{ms}",
+    "/status/{code}",
+    "/users/{id}/posts/{post}",
+    "/assets/{*path}",
+    "/about",
+];
+
+fn nothing(_: &Request<'_>) -> &'static str {
+    ""
+}
+
+fn app<'p>(patterns: impl IntoIterator<Item = &'p str>) -> App {
+    patterns.into_iter().fold(App::new(), |app, pattern| app.get(pattern, nothing))
+}
+
+fn route(criterion: &mut Criterion) {
+    let table = FieldTable::new();
+    let head = Head::new(b"", &table);
+    let mut params = Params::new();
+    let mut group = criterion.benchmark_group("route");
+
+    let twelve = app(TWELVE);
+    for (name, path) in [
+        ("12/static", "/plaintext"),
+        ("12/parameter", "/bytes/1024"),
+        ("12/two-parameters", "/users/17/posts/4711"),
+        ("12/rest", "/assets/css/site/main.css"),
+        ("12/nothing", "/favicon.ico"),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| twelve.find(black_box(&head), black_box(Path::normalised(path)), &mut params));
+        });
+    }
+
+    let patterns: Vec<String> = (0..5_000)
+        .flat_map(|number| {
+            [format!("/api/v1/resource{number}"), format!("/api/v1/resource{number}/{{id}}/parts")]
+        })
+        .collect();
+    let many = app(patterns.iter().map(String::as_str));
+    for (name, path) in [
+        ("10000/static", "/api/v1/resource3217"),
+        ("10000/parameter", "/api/v1/resource3217/42/parts"),
+        ("10000/nothing", "/api/v1/resource9999/42/parts"),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| many.find(black_box(&head), black_box(Path::normalised(path)), &mut params));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, route);
+criterion_main!(benches);

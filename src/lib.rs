@@ -1,4 +1,5 @@
 //! kolk: a web server built around one turning point per core.
+pub mod app;
 pub mod base;
 pub mod http;
 pub mod net;
@@ -10,3 +11,7 @@ pub mod wire;
 
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Timeline, Version};
 pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
+pub use crate::app::{
+    App, BodyRule, BodyWriter, Handler, HandlerExt, Outcome, OwnedRequest, Presence, Reply, Request, Rule, Sink,
+    StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
+};

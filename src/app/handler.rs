@@ -1,0 +1,167 @@
+//! [`Handler`]: decides what a request gets; and what it may say: [`Outcome`], [`Rule`], [`Sink`].
+//!
+//! ```text
+//!  Collect: head ─ body … complete ─► handle ─► Ready | Deferred
+//!  Stream:  head ─► handle ─► Ready | Deferred | Receive(sink)
+//!                                                  └─ chunk, chunk, … ─► end ─► Ready | Deferred
+//! ```
+//! A handler runs on the loop's thread and must not block it. Knows nothing of how requests arrive.
+
+use std::fmt;
+
+use super::adapters::{Limited, Streaming, Timed};
+use super::reply::Ticket;
+use super::request::Request;
+use crate::http::Response;
+
+/// Answers requests.
+///
+/// Closures from `&Request` to anything that becomes a [`Response`] are handlers. Implement it to write
+/// into the response that the worker lends, which allocates nothing:
+///
+/// ```
+/// use kolk::{App, Handler, Outcome, Request, Response};
+///
+/// struct Greeting(&'static str);
+///
+/// impl Handler for Greeting {
+///     fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+///         response.set_content_type("text/plain; charset=utf-8");
+///         let name = request.param("name").unwrap_or("world");
+///         for part in [self.0, ", ", name, "\n"] {
+///             response.arena().extend_from_slice(part.as_bytes());
+///         }
+///         Outcome::Ready
+///     }
+/// }
+///
+/// let app = App::new().get("/hello/{name}", Greeting("hello"));
+/// let answer = app.oneshot(http::Request::get("/hello/Ada").body("").unwrap());
+/// assert_eq!(answer.body(), "hello, Ada\n");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    note = "write a closure `|request: &Request<'_>| …` that returns something that becomes a `Response`",
+    note = "or implement `Handler`"
+)]
+pub trait Handler: Send + Sync + 'static {
+    /// Answers `request`: fills `response`, which is empty, or says who will.
+    ///
+    /// A panic becomes a 500 and costs nobody else anything.
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome;
+
+    /// What the server does before and around the call. Read once, when the route is added.
+    fn rule(&self) -> Rule {
+        Rule::default()
+    }
+}
+
+impl<F, R> Handler for F
+where
+    F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
+    R: Into<Response>,
+{
+    #[inline]
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        response.replace(self(request).into());
+        Outcome::Ready
+    }
+}
+
+/// Who answers a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The response is filled: send it.
+    Ready,
+    /// A [`Reply`](super::Reply) will be sent later, perhaps from another thread.
+    Deferred(Ticket),
+    /// The body goes to this sink, piece by piece, and the sink answers at its end. A handler whose
+    /// body was collected ([`BodyRule::Collect`]) may say so too: its sink gets the whole body at once.
+    Receive(Box<dyn Sink>),
+}
+
+/// What the server does before and around a handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// When the handler is called.
+    pub body: BodyRule,
+    /// The largest request body that is taken, in bytes; a larger one is answered with 413.
+    /// `None`: the server's default.
+    pub body_bytes_max: Option<u64>,
+    /// Whether the clock is read between the stages, so that
+    /// [`Request::timeline`] has the durations of this exchange.
+    pub timed: bool,
+}
+
+impl Rule {
+    /// The server's default limit of a request body, in bytes.
+    pub const BODY_BYTES_MAX: u64 = 2 * 1024 * 1024;
+}
+
+/// When a handler is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyRule {
+    /// When the request's body is complete: [`Request::body`] has it.
+    #[default]
+    Collect,
+    /// As soon as the head is there; the handler may return [`Outcome::Receive`].
+    Stream,
+}
+
+/// Takes a request's body piece by piece, on the loop's thread.
+///
+/// Dropped before [`Sink::end`]: the client is gone, or the body was refused.
+pub trait Sink: Send {
+    /// The next bytes of the body, never empty.
+    fn chunk(&mut self, bytes: &[u8]) -> Take;
+
+    /// The body is complete: answers, as a handler does, but not with [`Outcome::Receive`] again.
+    fn end(self: Box<Self>, request: &Request<'_>, response: &mut Response) -> Outcome;
+}
+
+impl fmt::Debug for dyn Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
+/// What a [`Sink`] says to a piece of the body.
+#[derive(Debug)]
+pub enum Take {
+    /// Go on.
+    More,
+    /// All was taken, but read no further until [`Wakeup::wake`](super::Wakeup::wake).
+    Wait,
+    /// Answer now: the rest of the body is not wanted.
+    Answer(Box<Response>),
+}
+
+/// Changes of a handler's [`Rule`].
+pub trait HandlerExt: Handler + Sized {
+    /// Takes request bodies of at most `bytes` bytes; a larger one is answered with 413.
+    ///
+    /// ```
+    /// use kolk::{App, HandlerExt, Request};
+    ///
+    /// let app = App::new().post("/note", (|request: &Request<'_>| request.body().len().to_string()).body_limit(4));
+    /// let post = |body| app.oneshot(http::Request::post("/note").body(body).unwrap());
+    /// assert_eq!(post("four").body(), "4");
+    /// assert_eq!(post("fives").status(), 413);
+    /// ```
+    fn body_limit(self, bytes: u64) -> Limited<Self> {
+        Limited { inner: self, bytes }
+    }
+
+    /// Measures the four stages of each exchange.
+    fn timed(self) -> Timed<Self> {
+        Timed { inner: self }
+    }
+
+    /// Is called at the head, before the body has arrived.
+    fn streaming(self) -> Streaming<Self> {
+        Streaming { inner: self }
+    }
+}
+
+impl<H: Handler> HandlerExt for H {}

@@ -1,0 +1,56 @@
+//! WHAT USERS WRITE: handlers, and what they are given. No wire, no socket, no protocol.
+//!
+//! ```text
+//!  Head, path ──► App::find ──► Route ──► Handler ──► Response                 Outcome::Ready
+//!                  (router)               │      └──► Ticket … Reply ──► Mail  Outcome::Deferred
+//!                                         └─────────► Sink ◄── body            Outcome::Receive
+//! ```
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `app` | [`App`]: patterns, methods and handlers; [`Match`] |
+//! | `handler` | [`Handler`], [`Outcome`], [`Rule`], [`Sink`]: how a handler answers |
+//! | `adapters` | [`deferred`], [`blocking`], [`receiving`], fixed answers, limits: handlers made of closures |
+//! | `request`, `owned` | [`Request`] (borrowed) and [`OwnedRequest`] (for other threads) |
+//! | `reply` | [`Reply`], [`Ticket`], [`Wakeup`], [`Mail`]: answers from other threads |
+//! | `channel` | [`channel`]: a response body that is written by another thread |
+//! | `pool` | [`BlockingPool`]: threads that may block |
+//! | `pattern`, `router`, `table` | the path patterns, and how a path finds its endpoint |
+//! | `endpoint`, `route` | the methods of one path, and the handler of one method |
+//! | `files`, `media` | [`StaticDir`] and the media types of its files |
+//! | `oneshot` | an app without a server, for tests |
+
+mod adapters;
+#[expect(clippy::module_inception, reason = "the room is named after its main type")]
+mod app;
+mod channel;
+mod endpoint;
+mod files;
+mod handler;
+mod media;
+mod oneshot;
+mod owned;
+mod pattern;
+mod pool;
+mod reply;
+mod request;
+mod route;
+mod router;
+mod table;
+
+pub use adapters::{
+    Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, blocking, deferred,
+    receiving,
+};
+pub use app::{App, Match, RouteError};
+pub use channel::{BodyWriter, Gone, TryWriteError, channel};
+pub use endpoint::Methods;
+pub use files::StaticDir;
+pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
+pub use owned::OwnedRequest;
+pub use pattern::{PARAMS_MAX, Pattern, PatternError};
+pub use pool::{BlockingPool, Job, PoolFull, Seat};
+pub use reply::{Mail, Presence, Reply, Ticket, Wakeup, Watch};
+pub use request::{Origin, Request};
+pub use route::{Route, RouteId};
+pub use router::{Params, Router};

@@ -1,0 +1,406 @@
+//! [`Request`]: what a handler sees, borrowed from the worker's buffers; [`Origin`]: where it came from.
+//!
+//! Nothing is copied or parsed before a handler asks for it. RFC 9110 §6, §7.1, §7.2.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::handler::Outcome;
+use super::owned::{OwnedOrigin, OwnedRequest};
+use super::pattern::Pattern;
+use super::pool::BlockingPool;
+use super::reply::{Mail, Reply, Wakeup};
+use super::route::Route;
+use super::router::Params;
+use crate::base::Post;
+use crate::http::{ExchangeId, Head, Known, Method, Path, Timeline, Version};
+
+/// A request, borrowed for the time of the call.
+///
+/// ```
+/// use kolk::{App, Request};
+///
+/// let app = App::new().get("/books/{id}", |request: &Request<'_>| {
+///     format!(
+///         "{} {} of {}: book {}, page {}",
+///         request.method(),
+///         request.path(),
+///         request.host().unwrap_or("nowhere"),
+///         request.param("id").unwrap_or("?"),
+///         request.query_param("page").unwrap_or("1".into()),
+///     )
+/// });
+/// let request = http::Request::get("http://example.org:8080/books/7?page=%32").body("").unwrap();
+/// assert_eq!(app.oneshot(request).body(), "GET /books/7 of example.org: book 7, page 2");
+/// ```
+pub struct Request<'a> {
+    pub(super) head: Head<'a>,
+    pub(super) path: Path<'a>,
+    pub(super) pattern: &'a Arc<Pattern>,
+    pub(super) params: &'a Params,
+    pub(super) body: &'a [u8],
+    pub(super) trailer: Option<Head<'a>>,
+    pub(super) origin: Place<'a>,
+}
+
+/// Where a request came from, and how its answer gets back.
+pub struct Origin<'a> {
+    /// The return address.
+    pub exchange: ExchangeId,
+    /// The mailbox of the worker.
+    pub post: &'a Post<Mail>,
+    /// The threads that may block.
+    pub pool: &'a Arc<BlockingPool>,
+    /// The number of the worker, from 0.
+    pub worker: usize,
+    /// The number of the connection: that of the worker in the upper half, its place among the worker's
+    /// connections in the lower.
+    pub connection_number: u64,
+    /// The number of the request on its connection, from 1.
+    pub request_number: u32,
+    /// When the request passed through the stages so far.
+    pub timeline: Timeline,
+    /// The address of the client; asked for only when a handler does.
+    pub peer: &'a dyn Fn() -> Option<SocketAddr>,
+}
+
+/// An [`Origin`], or the copy of one.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    Live(&'a Origin<'a>),
+    Owned(&'a OwnedOrigin),
+}
+
+/// The same field of either kind of place.
+macro_rules! at {
+    ($place:expr, $field:ident) => {
+        match $place {
+            Place::Live(origin) => &origin.$field,
+            Place::Owned(origin) => &origin.$field,
+        }
+    };
+}
+
+impl<'a> Request<'a> {
+    /// The request with this head that was routed to `route`.
+    ///
+    /// `path` is the normalised path that `params` point into.
+    #[inline]
+    pub fn new(
+        head: Head<'a>,
+        path: Path<'a>,
+        route: &'a Route,
+        params: &'a Params,
+        body: &'a [u8],
+        trailer: Option<Head<'a>>,
+        origin: &'a Origin<'a>,
+    ) -> Self {
+        let pattern = route.shared_pattern();
+        Self { head, path, pattern, params, body, trailer, origin: Place::Live(origin) }
+    }
+
+    /// The method.
+    pub fn method(&self) -> ::http::Method {
+        match self.head.method() {
+            Method::Get => ::http::Method::GET,
+            Method::Head => ::http::Method::HEAD,
+            Method::Post => ::http::Method::POST,
+            Method::Put => ::http::Method::PUT,
+            Method::Delete => ::http::Method::DELETE,
+            Method::Patch => ::http::Method::PATCH,
+            Method::Options => ::http::Method::OPTIONS,
+            Method::Connect => ::http::Method::CONNECT,
+            Method::Trace => ::http::Method::TRACE,
+            // Never fails: the parser has made sure that the name is a token.
+            Method::Extension => {
+                ::http::Method::from_bytes(self.method_name().as_bytes()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The name of the method.
+    pub fn method_name(&self) -> &'a str {
+        self.head.method_name()
+    }
+
+    /// The version of HTTP that carried the request.
+    #[inline]
+    pub const fn version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// The normalised path: decoded, except `%2F` and `%25`; without dot segments and empty segments.
+    /// Empty for `OPTIONS *`.
+    #[inline]
+    pub fn path(&self) -> &'a str {
+        self.path.as_str()
+    }
+
+    /// The request target as it was sent.
+    pub fn target(&self) -> &'a str {
+        std::str::from_utf8(self.head.target_bytes()).unwrap_or_default()
+    }
+
+    /// What stands behind the `?`, as it was sent.
+    pub fn query(&self) -> Option<&'a str> {
+        self.head.target().query
+    }
+
+    /// The first value of `name` in the query, decoded as forms are (`+` is a space). What is not
+    /// UTF-8 is replaced.
+    pub fn query_param(&self, name: &str) -> Option<Cow<'a, str>> {
+        let pairs = self.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.into_iter().find(|(key, _)| form_decoded(key) == name).map(|(_, value)| form_decoded(value))
+    }
+
+    /// Host and port that the client asked for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
+    pub fn authority(&self) -> Option<&'a str> {
+        let authority = match self.head.target().authority {
+            "" => std::str::from_utf8(self.head.known(Known::Host)?).ok()?,
+            authority => authority,
+        };
+        (!authority.is_empty()).then_some(authority)
+    }
+
+    /// The host that the client asked for: [`Request::authority`] without the port.
+    pub fn host(&self) -> Option<&'a str> {
+        let authority = self.authority()?;
+        // An IPv6 address has colons of its own, inside brackets (RFC 3986 §3.2.2).
+        let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+        let port = authority[end_of_host..].find(':').map_or(authority.len(), |colon| end_of_host + colon);
+        Some(&authority[..port])
+    }
+
+    /// The part of the path that `{name}` or `{*name}` in the route's pattern matched.
+    #[inline]
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        let place = self.pattern.names().iter().position(|known| known == name)?;
+        let span = self.params.get(place)?;
+        let bytes = self.path.as_bytes().get(usize::from(span.start)..usize::from(span.end))?;
+        std::str::from_utf8(bytes).ok()
+    }
+
+    /// The pattern of the route.
+    pub fn route(&self) -> &'a str {
+        self.pattern.text()
+    }
+
+    /// The first value of the field `name`, in any case; `None` also if it is not visible UTF-8.
+    #[inline]
+    pub fn header(&self, name: impl AsRef<str>) -> Option<&'a str> {
+        visible(self.header_bytes(name)?)
+    }
+
+    /// The first value of the field `name`, in any case.
+    #[inline]
+    pub fn header_bytes(&self, name: impl AsRef<str>) -> Option<&'a [u8]> {
+        self.head.field(name.as_ref())
+    }
+
+    /// All fields in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.head.fields()
+    }
+
+    /// All fields in a map of the `http` crate: a copy.
+    pub fn header_map(&self) -> HeaderMap {
+        let typed = |(name, value): (&str, &[u8])| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+        };
+        let mut map = HeaderMap::with_capacity(self.head.table().len());
+        for (name, value) in self.headers().filter_map(typed) {
+            map.append(name, value);
+        }
+        map
+    }
+
+    /// The head.
+    #[inline]
+    pub const fn head(&self) -> &Head<'a> {
+        &self.head
+    }
+
+    /// The body. Empty in a handler that is called before it has arrived.
+    #[inline]
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// The first value of the trailer field `name`; `None` also if it is not visible UTF-8.
+    pub fn trailer(&self, name: impl AsRef<str>) -> Option<&'a str> {
+        visible(self.trailer.as_ref()?.field(name.as_ref())?)
+    }
+
+    /// The address of the client; `None` if it came through a socket of the file system.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self.origin {
+            Place::Live(origin) => (origin.peer)(),
+            Place::Owned(origin) => origin.peer,
+        }
+    }
+
+    /// The number of the connection among all that the server has accepted: that of the worker in the upper
+    /// 32 bits, the place among the worker's connections in the lower.
+    pub const fn connection_number(&self) -> u64 {
+        *at!(self.origin, connection_number)
+    }
+
+    /// The number of this request on its connection: 1 for the first.
+    pub const fn request_number(&self) -> u32 {
+        *at!(self.origin, request_number)
+    }
+
+    /// The number of the worker that serves the connection, from 0.
+    pub const fn worker(&self) -> usize {
+        *at!(self.origin, worker)
+    }
+
+    /// When the request passed through the stages so far, if its route is
+    /// [timed](super::HandlerExt::timed).
+    pub const fn timeline(&self) -> &'a Timeline {
+        at!(self.origin, timeline)
+    }
+
+    /// The return address of the answer.
+    #[inline]
+    pub const fn exchange(&self) -> ExchangeId {
+        *at!(self.origin, exchange)
+    }
+
+    /// Puts the answer off: return the outcome, and send the reply when there is an answer.
+    ///
+    /// ```
+    /// use kolk::{App, Handler, Outcome, Request, Response};
+    ///
+    /// struct Later;
+    ///
+    /// impl Handler for Later {
+    ///     fn handle(&self, request: &Request<'_>, _: &mut Response) -> Outcome {
+    ///         let (reply, outcome) = request.defer();
+    ///         std::thread::spawn(move || reply.send("at last\n"));
+    ///         outcome
+    ///     }
+    /// }
+    ///
+    /// let app = App::new().get("/", Later);
+    /// assert_eq!(app.oneshot(http::Request::get("/").body("").unwrap()).body(), "at last\n");
+    /// ```
+    pub fn defer(&self) -> (Reply, Outcome) {
+        let (reply, ticket) = Reply::new(self.exchange(), self.post());
+        (reply, Outcome::Deferred(ticket))
+    }
+
+    /// Wakes the [`Source`](crate::http::Source) or [`Sink`](super::Sink) of this exchange.
+    pub fn wakeup(&self) -> Wakeup {
+        Wakeup::new(self.exchange(), self.post().clone())
+    }
+
+    /// A copy that other threads can have.
+    pub fn to_owned_request(&self) -> OwnedRequest {
+        OwnedRequest::new(self)
+    }
+
+    pub(super) fn post(&self) -> &'a Post<Mail> {
+        match self.origin {
+            Place::Live(origin) => origin.post,
+            Place::Owned(origin) => &origin.post,
+        }
+    }
+
+    pub(super) fn pool(&self) -> &'a Arc<BlockingPool> {
+        match self.origin {
+            Place::Live(origin) => origin.pool,
+            Place::Owned(origin) => &origin.pool,
+        }
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("head", &self.head)
+            .field("path", &self.path)
+            .field("route", &self.route())
+            .field("body", &self.body.len())
+            .field("exchange", &self.exchange())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("exchange", &self.exchange)
+            .field("worker", &self.worker)
+            .field("connection_number", &self.connection_number)
+            .field("request_number", &self.request_number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A field value as text, unless it has control characters or is not UTF-8.
+fn visible(value: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(value).ok()?;
+    (!text.contains(|c: char| c.is_control() && c != '\t')).then_some(text)
+}
+
+/// Decodes `application/x-www-form-urlencoded`; broken escapes stay as they are.
+fn form_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        match (byte, escaped(behind)) {
+            (b'%', Some(byte)) => {
+                decoded.push(byte);
+                rest = &behind[2..];
+            }
+            (b'+', _) => decoded.push(b' '),
+            (byte, _) => decoded.push(*byte),
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+}
+
+/// The byte that two hexadecimal digits spell.
+fn escaped(digits: &[u8]) -> Option<u8> {
+    let digits = digits.get(..2).filter(|two| two.iter().all(u8::is_ascii_hexdigit))?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded_once() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("a+b", "a b"),
+            ("%41%62", "Ab"),
+            ("%2B%2520", "+%20"),
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz%+1", "%zz% 1"),
+            ("%C3%A9", "\u{e9}"),
+            ("%FF", "\u{FFFD}"),
+        ] {
+            assert_eq!(form_decoded(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_visible_text_is_text() {
+        assert_eq!(visible(b"a\tb \xC3\xA9"), Some("a\tb \u{e9}"));
+        for bad in [&b"\xFF"[..], b"a\x01", b"\x7F", b"\xC2\x80"] {
+            assert_eq!(visible(bad), None);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! [`Route`]: a pattern, a handler and its rule; the place where a handler's panics end.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::endpoint::Verb;
+use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
+use super::pattern::Pattern;
+use super::request::Request;
+use crate::http::{Reason, Response};
+
+/// The number of a route in its app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub(super) u32);
+
+impl RouteId {
+    /// Counts from 0 in the order in which the routes were added.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What one method of one path pattern is answered by.
+pub struct Route {
+    pattern: Arc<Pattern>,
+    verb: Verb,
+    rule: Rule,
+    handler: Box<dyn Handler>,
+}
+
+impl Route {
+    pub(super) fn new(pattern: Pattern, verb: Verb, handler: Box<dyn Handler>) -> Self {
+        Self { pattern: Arc::new(pattern), verb, rule: handler.rule(), handler }
+    }
+
+    /// The pattern as it was written, with the prefixes it was mounted under.
+    pub fn pattern(&self) -> &str {
+        self.pattern.text()
+    }
+
+    /// The name of its method, or `any method`.
+    pub fn method(&self) -> &str {
+        self.verb.name()
+    }
+
+    /// The rule of its handler.
+    #[inline]
+    pub const fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Calls the handler. If that panics, the response becomes a 500.
+    ///
+    /// Gives [`Outcome::Receive`] only where the rule is [`BodyRule::Stream`]: a sink for a body that is
+    /// here already is fed at once.
+    #[inline]
+    pub fn call(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        match self.contained(response, |response| self.handler.handle(request, response)) {
+            Outcome::Receive(sink) if self.rule.body == BodyRule::Collect => {
+                self.feed(sink, request, response)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Gives `sink`, which this route's handler made, the next bytes. If that panics, the answer is a 500.
+    pub fn chunk(&self, sink: &mut dyn Sink, bytes: &[u8]) -> Take {
+        catch_unwind(AssertUnwindSafe(|| sink.chunk(bytes))).unwrap_or_else(|panic| {
+            log_panic(self.pattern(), &*panic);
+            Take::Answer(Box::new(Response::refusal(Reason::HandlerPanic)))
+        })
+    }
+
+    /// Lets `sink`, which this route's handler made, answer. If that panics, the response becomes a 500.
+    /// Never gives [`Outcome::Receive`].
+    pub fn end(&self, sink: Box<dyn Sink>, request: &Request<'_>, response: &mut Response) -> Outcome {
+        match self.contained(response, |response| sink.end(request, response)) {
+            Outcome::Receive(_) => {
+                log::error!("the sink of {} wants the body a second time", self.pattern());
+                response.reset();
+                response.refuse(Reason::HandlerPanic);
+                Outcome::Ready
+            }
+            outcome => outcome,
+        }
+    }
+
+    pub(super) const fn shared_pattern(&self) -> &Arc<Pattern> {
+        &self.pattern
+    }
+
+    /// Its parts, for another app.
+    pub(super) fn into_parts(self) -> (Verb, Box<dyn Handler>) {
+        (self.verb, self.handler)
+    }
+
+    #[cold]
+    fn feed(&self, mut sink: Box<dyn Sink>, request: &Request<'_>, response: &mut Response) -> Outcome {
+        if !request.body().is_empty()
+            && let Take::Answer(answer) = self.chunk(&mut *sink, request.body())
+        {
+            response.replace(*answer);
+            return Outcome::Ready;
+        }
+        self.end(sink, request, response)
+    }
+
+    #[inline]
+    fn contained(&self, response: &mut Response, call: impl FnOnce(&mut Response) -> Outcome) -> Outcome {
+        catch_unwind(AssertUnwindSafe(|| call(response))).unwrap_or_else(|panic| {
+            log_panic(self.pattern(), &*panic);
+            response.reset();
+            response.refuse(Reason::HandlerPanic);
+            Outcome::Ready
+        })
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("method", &self.method())
+            .field("pattern", &self.pattern())
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Notes a handler's panic.
+#[cold]
+pub(super) fn log_panic(pattern: &str, panic: &(dyn Any + Send)) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    log::error!("the handler of {pattern} panicked: {message}");
+}

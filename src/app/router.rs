@@ -1,0 +1,522 @@
+//! [`Router`]: finds the most specific pattern of a path; [`Params`]: what its parameters matched.
+//!
+//! ```text
+//!  /about ─────────────────────────► table of whole paths                 one probe
+//!  /users/7/files/a/b ─► root ─"users"─► · ─{ }─► · ─"files"─► · ─{* }─►  one probe a segment
+//! ```
+//! A tree of segments for the patterns with parameters; all literal edges of all nodes are in one hash
+//! table. Per segment a literal wins over an affixed parameter (the longer affixes first), this over a
+//! whole one, this over the rest: the first path through the tree in that order is the most specific
+//! pattern, whatever the order of registration. A path through the tree that ends nowhere is left for the
+//! next one; no node is visited twice, so the work is bounded by the patterns. Nothing is allocated.
+
+use super::pattern::{PARAMS_MAX, Pattern, Segment};
+use super::table::Table;
+use crate::http::{Path, Span};
+
+/// What the parameters of a pattern matched: places in the path, in the order of their names.
+#[derive(Clone, Debug)]
+pub struct Params {
+    spans: [Span; PARAMS_MAX],
+    count: u8,
+}
+
+impl Params {
+    /// None.
+    pub const fn new() -> Self {
+        Self { spans: [Span { start: 0, end: 0 }; PARAMS_MAX], count: 0 }
+    }
+
+    /// Forgets all.
+    #[inline]
+    pub const fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// How many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Where the parameter of this index is in the path.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<Span> {
+        self.spans[..self.len()].get(index).copied()
+    }
+
+    /// The whole path behind its first slash.
+    pub(super) fn set_rest(&mut self, path: Path<'_>) {
+        self.clear();
+        let length = path.as_bytes().len();
+        self.push(length.min(1), length);
+    }
+
+    /// Notes one more. Patterns have at most [`PARAMS_MAX`], paths are checked to fit a [`Span`].
+    #[inline]
+    fn push(&mut self, start: usize, end: usize) {
+        if let (Ok(start), Ok(end), Some(span)) =
+            (u16::try_from(start), u16::try_from(end), self.spans.get_mut(usize::from(self.count)))
+        {
+            *span = Span::new(start, end);
+            self.count += 1;
+        }
+    }
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A map from path patterns to numbers.
+///
+/// ```
+/// use kolk::app::{Params, Pattern, Router};
+/// use kolk::http::Path;
+///
+/// let mut router = Router::new();
+/// router.insert(&Pattern::parse("/users/{id}").unwrap(), 0);
+/// router.insert(&Pattern::parse("/users/me").unwrap(), 1);
+///
+/// let mut params = Params::new();
+/// assert_eq!(router.find(Path::normalised("/users/7"), &mut params), Some(0));
+/// assert_eq!(params.get(0).unwrap().of(b"/users/7"), b"7");
+/// assert_eq!(router.find(Path::normalised("/users/me"), &mut params), Some(1));
+/// ```
+#[derive(Debug)]
+pub struct Router {
+    /// Whole paths below [`WHOLE`], segments below the index of their node.
+    literals: Table,
+    nodes: Vec<Node>,
+}
+
+/// The parent of whole paths in the table.
+const WHOLE: u32 = u32::MAX;
+const ROOT: u32 = 0;
+/// Longer paths find nothing: they do not fit a [`Span`].
+const PATH_BYTES_MAX: usize = u16::MAX as usize;
+
+#[derive(Debug, Default)]
+struct Node {
+    has_literals: bool,
+    /// The most specific first.
+    affixed: Vec<Affixed>,
+    param: Option<u32>,
+    /// The number of the pattern whose `{*…}` begins here.
+    rest: Option<u32>,
+    /// The number of the pattern that ends here.
+    end: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Affixed {
+    prefix: String,
+    suffix: String,
+    node: u32,
+}
+
+impl Router {
+    /// No patterns.
+    pub fn new() -> Self {
+        Self { literals: Table::default(), nodes: vec![Node::default()] }
+    }
+
+    /// Gives `pattern` this number, unless a pattern that matches the same paths has one already.
+    ///
+    /// # Errors
+    /// The number of that pattern.
+    pub fn insert(&mut self, pattern: &Pattern, number: u32) -> Result<(), u32> {
+        if let Some(path) = pattern.literal_path() {
+            return match self.literals.get(WHOLE, path.as_bytes()) {
+                Some(other) => Err(other),
+                None => {
+                    self.literals.insert(WHOLE, &path, number);
+                    Ok(())
+                }
+            };
+        }
+        let mut node = ROOT;
+        for segment in pattern.segments() {
+            node = match segment {
+                Segment::Literal(text) => self.literal_child(node, text),
+                Segment::Affixed { prefix, suffix } => self.affixed_child(node, prefix, suffix),
+                Segment::Param => self.param_child(node),
+                Segment::Rest => return take_place(&mut self.node_mut(node).rest, number),
+            };
+        }
+        take_place(&mut self.node_mut(node).end, number)
+    }
+
+    /// The number of the most specific pattern that matches the normalised `path`.
+    #[inline]
+    pub fn find(&self, path: Path<'_>, params: &mut Params) -> Option<u32> {
+        params.clear();
+        let path = path.as_bytes();
+        if let Some(number) = self.literals.get(WHOLE, path) {
+            return Some(number);
+        }
+        if path.first() != Some(&b'/') || path.len() > PATH_BYTES_MAX {
+            return None;
+        }
+        self.descend(ROOT, path, 1, params)
+    }
+
+    /// Looks for the segment that begins at `start`, and those behind it, below `node`.
+    fn descend(&self, node: u32, path: &[u8], start: usize, params: &mut Params) -> Option<u32> {
+        let at = &self.nodes[node as usize];
+        let end =
+            path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |length| start + length);
+        let segment = &path[start..end];
+        if at.has_literals
+            && let Some(child) = self.literals.get(node, segment)
+            && let Some(number) = self.behind(child, path, end, params)
+        {
+            return Some(number);
+        }
+        let count = params.count;
+        for Affixed { prefix, suffix, node } in &at.affixed {
+            if segment.len() > prefix.len() + suffix.len()
+                && segment.starts_with(prefix.as_bytes())
+                && segment.ends_with(suffix.as_bytes())
+            {
+                params.push(start + prefix.len(), end - suffix.len());
+                if let Some(number) = self.behind(*node, path, end, params) {
+                    return Some(number);
+                }
+                params.count = count;
+            }
+        }
+        if let Some(child) = at.param
+            && !segment.is_empty()
+        {
+            params.push(start, end);
+            if let Some(number) = self.behind(child, path, end, params) {
+                return Some(number);
+            }
+            params.count = count;
+        }
+        let number = at.rest?;
+        params.push(start, path.len());
+        Some(number)
+    }
+
+    /// Goes on below `node`, which has matched up to `end`.
+    #[inline]
+    fn behind(&self, node: u32, path: &[u8], end: usize, params: &mut Params) -> Option<u32> {
+        if end == path.len() {
+            self.nodes[node as usize].end
+        } else {
+            self.descend(node, path, end + 1, params)
+        }
+    }
+
+    fn literal_child(&mut self, node: u32, text: &str) -> u32 {
+        if let Some(child) = self.literals.get(node, text.as_bytes()) {
+            return child;
+        }
+        let child = self.new_node();
+        self.literals.insert(node, text, child);
+        self.node_mut(node).has_literals = true;
+        child
+    }
+
+    fn affixed_child(&mut self, node: u32, prefix: &str, suffix: &str) -> u32 {
+        let known = |child: &&Affixed| child.prefix == prefix && child.suffix == suffix;
+        if let Some(child) = self.nodes[node as usize].affixed.iter().find(known) {
+            return child.node;
+        }
+        let child = self.new_node();
+        let affixed = &mut self.node_mut(node).affixed;
+        affixed.push(Affixed { prefix: prefix.to_owned(), suffix: suffix.to_owned(), node: child });
+        // Two that match the same segment and are equal in this are the same.
+        affixed.sort_by_key(|child| {
+            std::cmp::Reverse((child.prefix.len() + child.suffix.len(), child.prefix.len()))
+        });
+        child
+    }
+
+    fn param_child(&mut self, node: u32) -> u32 {
+        if let Some(child) = self.nodes[node as usize].param {
+            return child;
+        }
+        let child = self.new_node();
+        self.node_mut(node).param = Some(child);
+        child
+    }
+
+    fn new_node(&mut self) -> u32 {
+        let number = u32::try_from(self.nodes.len()).expect("an app has fewer than 2^32 segments");
+        self.nodes.push(Node::default());
+        number
+    }
+
+    fn node_mut(&mut self, node: u32) -> &mut Node {
+        &mut self.nodes[node as usize]
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn take_place(place: &mut Option<u32>, number: u32) -> Result<(), u32> {
+    match *place {
+        Some(other) => Err(other),
+        None => {
+            *place = Some(number);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn router(patterns: &[&str]) -> Router {
+        let mut router = Router::new();
+        for (number, pattern) in patterns.iter().enumerate() {
+            let number = u32::try_from(number).unwrap();
+            assert_eq!(router.insert(&Pattern::parse(pattern).unwrap(), number), Ok(()), "{pattern}");
+        }
+        router
+    }
+
+    /// Which of `patterns` matches `path`, and what its parameters are.
+    fn find<'p>(patterns: &[&'p str], path: &str) -> Option<(&'p str, Vec<String>)> {
+        let mut params = Params::new();
+        let number = router(patterns).find(Path::normalised(path), &mut params)?;
+        let values = (0..params.len())
+            .map(|index| String::from_utf8(params.get(index).unwrap().of(path.as_bytes()).to_vec()).unwrap());
+        Some((patterns[number as usize], values.collect()))
+    }
+
+    #[test]
+    fn the_most_specific_pattern_wins_in_any_order() {
+        let mut patterns = [
+            "/",
+            "/{*rest}",
+            "/users/{id}",
+            "/users/me",
+            "/users/{id}/posts",
+            "/users/{id}/{*rest}",
+            "/v{n}/x",
+            "/{name}.json",
+            "/v{n}.json",
+            "/a/{x}/c",
+            "/a/b/{*r}",
+            "/{p}/b/c",
+        ];
+        for _ in 0..patterns.len() {
+            patterns.rotate_left(1);
+            for (path, pattern, values) in [
+                ("/", "/", &[][..]),
+                ("/users/me", "/users/me", &[]),
+                ("/users/7", "/users/{id}", &["7"]),
+                ("/users/me/posts", "/users/{id}/posts", &["me"]),
+                ("/users/7/posts/1", "/users/{id}/{*rest}", &["7", "posts/1"]),
+                ("/users/7/", "/users/{id}/{*rest}", &["7", ""]),
+                ("/users/", "/{*rest}", &["users/"]),
+                ("/v2/x", "/v{n}/x", &["2"]),
+                ("/v/x", "/{*rest}", &["v/x"]),
+                ("/v2.json", "/v{n}.json", &["2"]),
+                ("/w2.json", "/{name}.json", &["w2"]),
+                ("/.json", "/{*rest}", &[".json"]),
+                ("/a/b/c", "/a/b/{*r}", &["c"]),
+                ("/a/z/c", "/a/{x}/c", &["z"]),
+                ("/a/z/d", "/{*rest}", &["a/z/d"]),
+                ("/z/b/c", "/{p}/b/c", &["z"]),
+                ("/a/b", "/{*rest}", &["a/b"]),
+            ] {
+                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+                assert_eq!(find(&patterns, path), Some((pattern, values)), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_behind_leaves_no_parameters() {
+        let patterns = ["/{a}/{b}/{c}/x", "/{a}/{*rest}"];
+        assert_eq!(find(&patterns, "/1/2/3/y"), Some(("/{a}/{*rest}", vec!["1".into(), "2/3/y".into()])));
+    }
+
+    #[test]
+    fn slashes_at_the_end_and_empty_segments_count() {
+        assert_eq!(find(&["/a"], "/a/"), None);
+        assert_eq!(find(&["/a/"], "/a"), None);
+        assert_eq!(find(&["/{a}"], "/"), None);
+        assert_eq!(find(&["/a/{*r}"], "/a"), None);
+        assert_eq!(find(&["/a/{*r}"], "/a/"), Some(("/a/{*r}", vec![String::new()])));
+        for path in ["", "*", "a", "example.org:443"] {
+            assert_eq!(find(&["/{*r}", "/a", "/{a}"], path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_match_the_same_paths_are_one() {
+        for (first, second) in
+            [("/a", "/a"), ("/{a}", "/{b}"), ("/x/{*a}", "/x/{*b}"), ("/v{a}", "/v{b}"), ("/{a}/c", "/{b}/c")]
+        {
+            let mut router = router(&[first]);
+            assert_eq!(router.insert(&Pattern::parse(second).unwrap(), 1), Err(0), "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn sixteen_parameters_fit_and_no_path_is_too_long() {
+        let pattern: String = (0..PARAMS_MAX).map(|n| format!("/{{p{n}}}")).collect();
+        let found = find(&[&pattern], &"/a".repeat(PARAMS_MAX)).unwrap();
+        assert_eq!(found.1.len(), PARAMS_MAX);
+        let longest = format!("/{}", "a".repeat(PATH_BYTES_MAX - 1));
+        assert_eq!(find(&["/{a}"], &longest).unwrap().1[0].len(), PATH_BYTES_MAX - 1);
+        assert_eq!(find(&["/{a}"], &format!("{longest}a")), None);
+    }
+
+    #[test]
+    fn adversarial_paths_cost_one_visit_per_node() {
+        // Each level offers a literal and a parameter: 2^8 ways, all of which fail at the end.
+        let mut router = Router::new();
+        for ways in 0..256_u32 {
+            let name =
+                |level: u32| if ways >> level & 1 == 0 { "a".to_owned() } else { format!("{{p{level}}}") };
+            let text: String = (0..8).map(|level| format!("/{}", name(level))).collect();
+            router.insert(&Pattern::parse(&format!("{text}/{{end}}/x")).unwrap(), ways).unwrap();
+        }
+        assert_eq!(
+            router.find(Path::normalised(&format!("{}/z/y", "/a".repeat(8))), &mut Params::new()),
+            None
+        );
+        assert_eq!(
+            router.find(Path::normalised(&format!("{}/z/x", "/a".repeat(8))), &mut Params::new()),
+            Some(0)
+        );
+    }
+
+    /// The model: tries every pattern, and takes the least by what each of its segments is.
+    fn naive(patterns: &[Pattern], path: &str) -> Option<(usize, Vec<String>)> {
+        let mut found: Vec<_> = patterns
+            .iter()
+            .enumerate()
+            .filter_map(|(number, pattern)| {
+                let (rank, values) = naive_match(pattern.segments(), path.strip_prefix('/')?)?;
+                Some((rank, number, values))
+            })
+            .collect();
+        found.sort();
+        let (_, number, values) = found.into_iter().next()?;
+        Some((number, values))
+    }
+
+    type Rank = (u8, Reverse<usize>, Reverse<usize>);
+
+    fn naive_match(segments: &[Segment], path: &str) -> Option<(Vec<Rank>, Vec<String>)> {
+        let (mut ranks, mut values) = (Vec::new(), Vec::new());
+        let mut rest = Some(path);
+        for segment in segments {
+            let here = rest?;
+            let (part, behind) = here.split_once('/').map_or((here, None), |(part, rest)| (part, Some(rest)));
+            rest = behind;
+            let (kind, affixes, prefix_bytes) = match segment {
+                Segment::Literal(literal) if literal == part => (0, 0, 0),
+                Segment::Affixed { prefix, suffix } => {
+                    let value = part.strip_prefix(&**prefix)?.strip_suffix(&**suffix)?;
+                    (!value.is_empty()).then(|| values.push(value.to_owned()))?;
+                    (1, prefix.len() + suffix.len(), prefix.len())
+                }
+                Segment::Param if !part.is_empty() => {
+                    values.push(part.to_owned());
+                    (2, 0, 0)
+                }
+                Segment::Rest => {
+                    values.push(here.to_owned());
+                    rest = None;
+                    (3, 0, 0)
+                }
+                Segment::Literal(_) | Segment::Param => return None,
+            };
+            ranks.push((kind, Reverse(affixes), Reverse(prefix_bytes)));
+        }
+        rest.is_none().then_some((ranks, values))
+    }
+
+    fn pattern_text() -> impl Strategy<Value = String> {
+        let segment = prop::sample::select(vec![
+            "a", "b", "ab", "v1", "{}", "{}", "v{}", "a{}", "{}b", "a{}b", "{}.x", "v{}.x",
+        ]);
+        let end = prop::sample::select(vec!["", "", "/", "/{*}"]);
+        (prop::collection::vec(segment, 0..5), end).prop_map(|(segments, end)| {
+            let mut text: String = segments.iter().map(|segment| format!("/{segment}")).collect();
+            text.push_str(if text.is_empty() && end.is_empty() { "/" } else { end });
+            let mut names = 0;
+            while let Some(place) = text.find("{}").or_else(|| text.find("{*}").map(|place| place + 1)) {
+                names += 1;
+                text.insert_str(place + 1, &format!("p{names}"));
+            }
+            text
+        })
+    }
+
+    fn path_text() -> impl Strategy<Value = String> {
+        let segment = prop::sample::select(vec![
+            "a", "b", "ab", "v1", "a1b", "v1.x", "1.x", "aab", "abb", ".x", "v", "zz",
+        ]);
+        (prop::collection::vec(segment, 0..6), any::<bool>()).prop_map(|(segments, slash)| {
+            let text: String = segments.iter().map(|segment| format!("/{segment}")).collect();
+            if slash || text.is_empty() { text + "/" } else { text }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 1_500,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_tree_agrees_with_a_list(
+            texts in prop::collection::vec(pattern_text(), 1..20),
+            paths in prop::collection::vec(path_text(), 1..20),
+        ) {
+            let mut router = Router::new();
+            let mut patterns: Vec<Pattern> = Vec::new();
+            for text in &texts {
+                let pattern = Pattern::parse(text).unwrap();
+                let number = u32::try_from(patterns.len()).unwrap();
+                let same = patterns.iter().position(|other| other.segments() == pattern.segments());
+                match router.insert(&pattern, number) {
+                    Ok(()) => {
+                        prop_assert_eq!(same, None);
+                        patterns.push(pattern);
+                    }
+                    Err(other) => prop_assert_eq!(same, Some(other as usize)),
+                }
+            }
+            let mut params = Params::new();
+            for path in &paths {
+                let found = router.find(Path::normalised(path), &mut params).map(|number| {
+                    let values = (0..params.len()).map(|index| {
+                        let span = params.get(index).unwrap();
+                        path[usize::from(span.start)..usize::from(span.end)].to_owned()
+                    });
+                    (number as usize, values.collect::<Vec<_>>())
+                });
+                prop_assert_eq!(found, naive(&patterns, path), "{} in {:?}", path, texts);
+            }
+        }
+    }
+}
