@@ -1,0 +1,555 @@
+//! [`Formatter`]: a record as one line, in one of three formats. The formats are described in the
+//! room's documentation.
+
+use std::time::Duration;
+
+use super::text::{
+    Moment, address, address_and_port, escaped_hex, escaped_json, micros, number, three_digits,
+};
+use super::{Format, Record};
+use crate::http::{Head, Known};
+
+/// Formats the records of one worker.
+#[derive(Debug)]
+pub(super) struct Formatter {
+    format: Format,
+    moment: Moment,
+}
+
+impl Formatter {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, moment: Moment::new() }
+    }
+
+    /// Appends one line with its line end.
+    #[inline]
+    pub(super) fn line(&mut self, record: &Record<'_>, line: &mut Vec<u8>) {
+        self.moment.set(record.unix_seconds);
+        match self.format {
+            Format::Combined => combined(line, &self.moment, record),
+            Format::Json => json(line, &self.moment, record),
+            Format::Pretty { colour } => pretty(line, &self.moment, record, colour),
+        }
+    }
+}
+
+/// `127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] "GET / HTTP/1.1" 200 13 "-" "curl/8"`
+fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
+    match record.peer {
+        Some(peer) => address(line, peer.ip()),
+        None => line.push(b'-'),
+    }
+    line.extend_from_slice(&moment.combined);
+    match record.head {
+        Some(head) => {
+            escaped_hex(line, method(head));
+            line.push(b' ');
+            escaped_hex(line, head.target_bytes());
+            line.push(b' ');
+            line.extend_from_slice(head.version().name().as_bytes());
+        }
+        None => line.push(b'-'),
+    }
+    line.extend_from_slice(b"\" ");
+    number(line, u64::from(record.status));
+    line.push(b' ');
+    number(line, record.body_bytes);
+    for known in [Known::Referer, Known::UserAgent] {
+        line.extend_from_slice(b" \"");
+        match record.head.and_then(|head| head.known(known)) {
+            Some(value) => escaped_hex(line, value),
+            None => line.push(b'-'),
+        }
+        line.push(b'"');
+    }
+    line.push(b'\n');
+}
+
+/// One object. Each literal begins where the member before has ended.
+fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
+    line.extend_from_slice(b"{\"time\":\"");
+    line.extend_from_slice(&moment.rfc_3339);
+    three_digits(line, u64::from(record.unix_millis));
+    line.extend_from_slice(b"Z\"");
+    if let Some(peer) = record.peer {
+        line.extend_from_slice(b",\"peer\":\"");
+        address_and_port(line, peer);
+        line.push(b'"');
+    }
+    if let Some(head) = record.head {
+        json_text(line, b",\"method\":\"", Some(method(head)));
+        json_text(line, b",\"target\":\"", Some(head.target_bytes()));
+        json_text(line, b",\"version\":\"", Some(head.version().name().as_bytes()));
+    }
+    json_number(line, b",\"status\":", u64::from(record.status));
+    json_number(line, b",\"bytes\":", record.body_bytes);
+    json_text(line, b",\"route\":\"", Some(record.route.as_bytes()).filter(|route| !route.is_empty()));
+    json_text(line, b",\"reason\":\"", record.reason.map(|reason| reason.code().as_bytes()));
+    let field = |known| record.head.and_then(|head| head.known(known));
+    json_text(line, b",\"referer\":\"", field(Known::Referer));
+    json_text(line, b",\"user_agent\":\"", field(Known::UserAgent));
+    json_micros(line, b",\"accept_us\":", record.timeline.accept());
+    json_micros(line, b",\"parse_us\":", record.timeline.parse());
+    json_micros(line, b",\"handle_us\":", record.timeline.handle());
+    json_micros(line, b",\"respond_us\":", record.timeline.respond());
+    json_number(line, b",\"worker\":", u64::try_from(record.worker).unwrap_or(u64::MAX));
+    json_number(line, b",\"connection\":", record.connection);
+    json_number(line, b",\"request\":", u64::from(record.request));
+    line.extend_from_slice(b"}\n");
+}
+
+fn json_text(line: &mut Vec<u8>, name: &[u8], text: Option<&[u8]>) {
+    if let Some(text) = text {
+        line.extend_from_slice(name);
+        escaped_json(line, text);
+        line.push(b'"');
+    }
+}
+
+fn json_number(line: &mut Vec<u8>, name: &[u8], value: u64) {
+    line.extend_from_slice(name);
+    number(line, value);
+}
+
+fn json_micros(line: &mut Vec<u8>, name: &[u8], duration: Option<Duration>) {
+    if let Some(duration) = duration {
+        line.extend_from_slice(name);
+        micros(line, duration);
+    }
+}
+
+/// `15:00:00.123  127.0.0.1        200    13 B   412 us  GET      /hello`, then the reason, if any.
+fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, colour: bool) {
+    let paint = |line: &mut Vec<u8>, code: &[u8]| {
+        if colour {
+            line.extend_from_slice(code);
+        }
+    };
+    paint(line, DIM);
+    line.extend_from_slice(moment.clock());
+    three_digits(line, u64::from(record.unix_millis));
+    line.extend_from_slice(b"  ");
+    column(line, Align::Left(15), |line| match record.peer {
+        Some(peer) => address(line, peer.ip()),
+        None => line.push(b'-'),
+    });
+    line.extend_from_slice(b"  ");
+    paint(line, colour_of(record.status));
+    number(line, u64::from(record.status));
+    paint(line, PLAIN);
+    column(line, Align::Right(9), |line| scaled(line, record.body_bytes, &SIZES));
+    column(line, Align::Right(9), |line| match taken(record) {
+        Some(nanos) => scaled(line, nanos, &TIMES),
+        None => line.push(b'-'),
+    });
+    line.extend_from_slice(b"  ");
+    column(line, Align::Left(7), |line| escaped_hex(line, record.head.map_or(b"-", method)));
+    line.push(b' ');
+    escaped_hex(line, record.head.map_or(b"-", Head::target_bytes));
+    if let Some(reason) = record.reason {
+        paint(line, DIM);
+        line.extend_from_slice(b"  ");
+        line.extend_from_slice(reason.code().as_bytes());
+        paint(line, PLAIN);
+    }
+    line.push(b'\n');
+}
+
+const PLAIN: &[u8] = b"\x1b[0m";
+const DIM: &[u8] = b"\x1b[2m";
+
+const fn colour_of(status: u16) -> &'static [u8] {
+    match status / 100 {
+        2 => b"\x1b[0;32m",
+        3 => b"\x1b[0;36m",
+        4 => b"\x1b[0;33m",
+        5 => b"\x1b[0;31m",
+        _ => PLAIN,
+    }
+}
+
+/// A unit and how many of it make one of the next.
+type Unit = (&'static [u8], u64);
+const SIZES: [Unit; 4] = [(b" B", 1000), (b" kB", 1000), (b" MB", 1000), (b" GB", u64::MAX)];
+const TIMES: [Unit; 4] = [(b" ns", 1000), (b" us", 1000), (b" ms", 1000), (b" s", u64::MAX)];
+
+/// A number in the unit that leaves at most three digits, with one decimal when it is a single digit.
+fn scaled(line: &mut Vec<u8>, value: u64, units: &[Unit]) {
+    let (mut value, mut tenth) = (value, None);
+    for (unit, next) in units {
+        if value < *next {
+            number(line, value);
+            if let Some(tenth) = tenth.filter(|_| value < 10) {
+                line.push(b'.');
+                number(line, tenth);
+            }
+            line.extend_from_slice(unit);
+            return;
+        }
+        tenth = Some(value % next * 10 / next);
+        value /= next;
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Align {
+    Left(usize),
+    Right(usize),
+}
+
+/// A text in a column of at least this width.
+fn column(line: &mut Vec<u8>, align: Align, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = line.len();
+    write(line);
+    let length = line.len() - start;
+    let (Align::Left(width) | Align::Right(width)) = align;
+    let padding = width.saturating_sub(length);
+    line.resize(line.len() + padding, b' ');
+    if matches!(align, Align::Right(_)) {
+        line[start..].rotate_right(padding);
+    }
+}
+
+/// From the bytes of the head to the last moment that was measured, in nanoseconds.
+fn taken(record: &Record<'_>) -> Option<u64> {
+    let timeline = record.timeline;
+    let stages = [timeline.parse(), timeline.handle(), timeline.respond()];
+    let sum = stages.into_iter().flatten().reduce(|sum, stage| sum + stage)?;
+    Some(u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[inline]
+fn method<'h>(head: &Head<'h>) -> &'h [u8] {
+    match head.method().name() {
+        "" => head.method_name().as_bytes(),
+        name => name.as_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::Tick;
+    use crate::http::{FieldTable, Method, Reason, RequestLine, Span, Timeline, Version};
+    use crate::server::access_log::text::LINE_BYTES_MAX;
+
+    /// 22 November 2026, 15:00:00 UTC.
+    const SECOND: u64 = 1_795_359_600;
+    const TIMELINE: Timeline = Timeline {
+        accepted: Tick::from_nanos(1_000),
+        received: Tick::from_nanos(2_500),
+        parsed: Tick::from_nanos(2_543),
+        handled: Tick::from_nanos(402_543),
+        responded: Tick::from_nanos(411_543),
+    };
+
+    /// A head with a method, a target and some fields, one after the other.
+    struct Written {
+        bytes: Vec<u8>,
+        table: FieldTable,
+    }
+
+    impl Written {
+        fn new(method: &[u8], target: &[u8], fields: &[(Known, &[u8])]) -> Self {
+            let mut bytes = Vec::new();
+            let mut put = |part: &[u8]| {
+                let start = u16::try_from(bytes.len()).unwrap();
+                bytes.extend_from_slice(part);
+                Span::new(start, u16::try_from(bytes.len()).unwrap())
+            };
+            let mut table = FieldTable::new();
+            table.set_line(RequestLine {
+                method: Method::from_name(method),
+                version: Version::Http11,
+                method_span: put(method),
+                target: put(target),
+                is_plain_path: false,
+            });
+            for (known, value) in fields {
+                table.push(put(known.name().as_bytes()), put(value), Some(*known)).unwrap();
+            }
+            Self { bytes, table }
+        }
+
+        fn head(&self) -> Head<'_> {
+            Head::new(&self.bytes, &self.table)
+        }
+    }
+
+    fn record<'r>(head: Option<&'r Head<'r>>) -> Record<'r> {
+        Record {
+            unix_seconds: SECOND,
+            unix_millis: 7,
+            peer: Some("127.0.0.1:4242".parse().unwrap()),
+            head,
+            status: 200,
+            body_bytes: 13,
+            reason: None,
+            route: "/hello/{name}",
+            timeline: &TIMELINE,
+            worker: 1,
+            connection: 42,
+            request: 2,
+        }
+    }
+
+    fn line(format: Format, record: &Record<'_>) -> String {
+        let mut line = Vec::new();
+        Formatter::new(format).line(record, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    fn refused() -> Record<'static> {
+        const NONE: Timeline = Timeline {
+            accepted: Tick::ZERO,
+            received: Tick::ZERO,
+            parsed: Tick::ZERO,
+            handled: Tick::ZERO,
+            responded: Tick::ZERO,
+        };
+        Record {
+            peer: None,
+            status: 400,
+            reason: Some(Reason::BareCr),
+            route: "",
+            timeline: &NONE,
+            ..record(None)
+        }
+    }
+
+    #[test]
+    fn combined_lines_are_those_of_nginx() {
+        let written = Written::new(b"GET", b"/hello/you", &[(Known::UserAgent, b"curl/8")]);
+        assert_eq!(
+            line(Format::Combined, &record(Some(&written.head()))),
+            "127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] \"GET /hello/you HTTP/1.1\" 200 13 \"-\" \"curl/8\"\n"
+        );
+        assert_eq!(
+            line(Format::Combined, &refused()),
+            "- - - [22/Nov/2026:15:00:00 +0000] \"-\" 400 13 \"-\" \"-\"\n"
+        );
+        let forged = b"x\" 200 0\n10.0.0.1 - - [";
+        let written = Written::new(b"PURGE", b"/\"", &[(Known::Referer, forged)]);
+        assert_eq!(
+            line(Format::Combined, &record(Some(&written.head()))),
+            "127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] \"PURGE /\\x22 HTTP/1.1\" 200 13 \
+             \"x\\x22 200 0\\x0a10.0.0.1 - - [\" \"-\"\n"
+        );
+    }
+
+    #[test]
+    fn json_lines_have_the_documented_members() {
+        let written =
+            Written::new(b"GET", b"/hello/you", &[(Known::UserAgent, b"curl/8"), (Known::Referer, b"\xE9")]);
+        assert_eq!(
+            line(Format::Json, &record(Some(&written.head()))),
+            concat!(
+                r#"{"time":"2026-11-22T15:00:00.007Z","peer":"127.0.0.1:4242","method":"GET","#,
+                r#""target":"/hello/you","version":"HTTP/1.1","status":200,"bytes":13,"#,
+                r#""route":"/hello/{name}","referer":"\u00e9","user_agent":"curl/8","#,
+                r#""accept_us":1.500,"parse_us":0.043,"handle_us":400.000,"respond_us":9.000,"#,
+                r#""worker":1,"connection":42,"request":2}"#,
+                "\n"
+            )
+        );
+        assert_eq!(
+            line(Format::Json, &refused()),
+            concat!(
+                r#"{"time":"2026-11-22T15:00:00.007Z","status":400,"bytes":13,"#,
+                r#""reason":"parse.bare_cr","worker":1,"connection":42,"request":2}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn pretty_lines_are_aligned() {
+        let written = Written::new(b"GET", b"/hello/you", &[]);
+        let head = written.head();
+        let plain = Format::Pretty { colour: false };
+        assert_eq!(
+            line(plain, &record(Some(&head))),
+            "15:00:00.007  127.0.0.1        200     13 B   409 us  GET     /hello/you\n"
+        );
+        assert_eq!(
+            line(plain, &refused()),
+            "15:00:00.007  -                400     13 B        -  -       -  parse.bare_cr\n"
+        );
+        let coloured = line(Format::Pretty { colour: true }, &record(Some(&head)));
+        assert!(coloured.starts_with("\x1b[2m15:00:00.007  127.0.0.1        \x1b[0;32m200\x1b[0m"));
+        assert_eq!(
+            coloured.replace("\x1b[0;32m", "").replace(['\x1b'], "").replace("[2m", "").replace("[0m", ""),
+            line(plain, &record(Some(&head)))
+        );
+    }
+
+    #[test]
+    fn sizes_and_times_have_at_most_three_digits() {
+        for (value, size, time) in [
+            (0, "0 B", "0 ns"),
+            (999, "999 B", "999 ns"),
+            (1_049, "1.0 kB", "1.0 us"),
+            (9_999, "9.9 kB", "9.9 us"),
+            (10_000, "10 kB", "10 us"),
+            (2_500_000, "2.5 MB", "2.5 ms"),
+            (7_000_000_000_000, "7000 GB", "7000 s"),
+        ] {
+            let text = |units| {
+                let mut line = Vec::new();
+                scaled(&mut line, value, units);
+                String::from_utf8(line).unwrap()
+            };
+            assert_eq!((text(&SIZES).as_str(), text(&TIMES).as_str()), (size, time));
+        }
+    }
+
+    #[test]
+    fn the_longest_line_fits() {
+        let long = vec![0x80; 9_000];
+        let written = Written::new(&long[..], &long, &[(Known::UserAgent, &long), (Known::Referer, &long)]);
+        let route = "\u{80}".repeat(9_000);
+        let head = written.head();
+        let record = Record {
+            peer: Some("[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap()),
+            status: u16::MAX,
+            body_bytes: u64::MAX,
+            reason: Some(Reason::VersionUnsupported),
+            route: &route,
+            worker: usize::MAX,
+            connection: u64::MAX,
+            request: u32::MAX,
+            ..record(Some(&head))
+        };
+        for format in [Format::Combined, Format::Json, Format::Pretty { colour: true }] {
+            let length = line(format, &record).len();
+            assert!(length <= LINE_BYTES_MAX, "{format:?}: {length}");
+        }
+    }
+
+    #[test]
+    fn the_reader_of_the_tests_is_strict() {
+        assert!(members("{\"a\":\"\\u0022\",\"b\":0.5}\n").is_some());
+        for broken in [
+            "{}",
+            "{\"a\":1,\"a\":2}\n",
+            "{\"a\":01}\n",
+            "{\"a\":1.}\n",
+            "{\"a\":\"\\x22\"}\n",
+            "{\"a\":\"\n\"}\n",
+        ] {
+            assert_eq!(members(broken), None, "{broken}");
+        }
+    }
+
+    /// The parts of a combined line, read from the left as a log analyser does.
+    fn is_combined(line: &str) -> bool {
+        let quoted = |text: &str| !text.contains('"');
+        (|| {
+            let rest = line.strip_suffix('\n')?;
+            let (_, rest) = rest.split_once(" - - [")?;
+            let (_, rest) = rest.split_once("] \"")?;
+            let (request, rest) = rest.split_once("\" ")?;
+            let (status, rest) = rest.split_once(' ')?;
+            let (bytes, rest) = rest.split_once(" \"")?;
+            let (referer, rest) = rest.split_once("\" \"")?;
+            let agent = rest.strip_suffix('"')?;
+            let numbers = status.parse::<u16>().is_ok() && bytes.parse::<u64>().is_ok();
+            Some(numbers && quoted(request) && quoted(referer) && quoted(agent))
+        })()
+        .unwrap_or(false)
+    }
+
+    /// The members of a flat object of strings and numbers, by the grammar of RFC 8259; numbers as they
+    /// are written. `None` where a rule is broken or a name stands twice.
+    fn members(line: &str) -> Option<BTreeMap<String, String>> {
+        let mut members = BTreeMap::new();
+        let mut rest = line.strip_suffix("}\n")?.strip_prefix('{')?;
+        loop {
+            let (name, behind) = string(rest)?;
+            let behind = behind.strip_prefix(':')?;
+            let (value, behind) = if behind.starts_with('"') { string(behind)? } else { decimal(behind)? };
+            if members.insert(name, value).is_some() {
+                return None;
+            }
+            if behind.is_empty() {
+                return Some(members);
+            }
+            rest = behind.strip_prefix(',')?;
+        }
+    }
+
+    /// RFC 8259 §7, without the short escapes that kolk does not write.
+    fn string(text: &str) -> Option<(String, &str)> {
+        let mut value = String::new();
+        let mut rest = text.strip_prefix('"')?;
+        loop {
+            let next = rest.chars().next()?;
+            rest = &rest[next.len_utf8()..];
+            match next {
+                '"' => return Some((value, rest)),
+                '\\' => {
+                    let (code, behind) = rest.strip_prefix('u')?.split_at_checked(4)?;
+                    value.push(char::from_u32(u32::from_str_radix(code, 16).ok()?)?);
+                    rest = behind;
+                }
+                '\0'..='\x1f' => return None,
+                _ => value.push(next),
+            }
+        }
+    }
+
+    /// RFC 8259 §6: no leading zeros, digits on both sides of a point.
+    fn decimal(text: &str) -> Option<(String, &str)> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, rest) = text.split_at(end);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let valid = digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0'));
+        valid.then(|| (number.to_owned(), rest))
+    }
+
+    /// What a JSON line must say of a text: each byte is the character of its number.
+    fn latin_1(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| char::from(*byte)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_head_is_exactly_one_valid_line(
+            method in proptest::collection::vec(0_u8..0x80, 0..24),
+            target in proptest::collection::vec(any::<u8>(), 0..80),
+            referer in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80)),
+            agent in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80)),
+            status in 100_u16..600,
+            reason in 0..=Reason::ALL.len(),
+        ) {
+            let mut fields = Vec::new();
+            fields.extend(referer.as_deref().map(|value| (Known::Referer, value)));
+            fields.extend(agent.as_deref().map(|value| (Known::UserAgent, value)));
+            let written = Written::new(&method, &target, &fields);
+            let head = written.head();
+            let record = Record { status, reason: Reason::ALL.get(reason).copied(), ..record(Some(&head)) };
+            for format in [Format::Combined, Format::Json, Format::Pretty { colour: false }] {
+                let line = line(format, &record);
+                prop_assert!(line.ends_with('\n'));
+                prop_assert!(line[..line.len() - 1].bytes().all(|byte| (0x20..0x7F).contains(&byte)), "{line}");
+            }
+            let combined = line(Format::Combined, &record);
+            prop_assert!(is_combined(&combined), "{combined}");
+            let json = line(Format::Json, &record);
+            let members = members(&json);
+            prop_assert!(members.is_some(), "{json}");
+            let members = members.unwrap();
+            prop_assert_eq!(&members["method"], &latin_1(&method));
+            prop_assert_eq!(&members["target"], &latin_1(&target));
+            let (referer, agent) = (referer.as_deref().map(latin_1), agent.as_deref().map(latin_1));
+            prop_assert_eq!(members.get("referer"), referer.as_ref());
+            prop_assert_eq!(members.get("user_agent"), agent.as_ref());
+            prop_assert_eq!(&members["status"], &status.to_string());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! [`Ring`]: the batches of one worker.
+//!
+//! ```text
+//!   record ──► current ──► full (shared, bounded) ──► writer
+//!                 ▲                                     │
+//!                 └──────── free (bounded) ◄────────────┘
+//! ```
+//! Invariant: a ring owns at most [`RING_BATCHES`] batches, made when first needed and then recycled, so
+//! nothing is allocated in the steady state. Without a free batch lines are dropped and counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::format::Formatter;
+use super::text::LINE_BYTES_MAX;
+use super::writer::Message;
+use super::{Format, Record};
+use crate::base::Tick;
+use crate::server::stats::Counter;
+
+/// How many batches a worker may have on their way.
+pub(super) const RING_BATCHES: usize = 64;
+/// How many bytes fill a batch.
+pub(super) const BATCH_BYTES: usize = 16 * 1024;
+/// One line more than fills a batch.
+pub(super) const BATCH_CAPACITY: usize = BATCH_BYTES + LINE_BYTES_MAX;
+/// How long a line may lie in a batch that does not fill.
+const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
+
+/// Lines on their way to the writer.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Whole lines. Has room for one line more than fills it, so that no line makes it grow; pages that
+    /// are not written to cost nothing.
+    pub(super) bytes: Vec<u8>,
+    /// How many.
+    pub(super) lines: u64,
+    /// The second of the last one: the writer's clock.
+    pub(super) second: u64,
+}
+
+/// Where a batch comes from and goes back to.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// Takes it back, emptied.
+    pub(super) free: Sender<Batch>,
+    /// Lines that the writer lost. The writer's alone to write.
+    pub(super) lost: Counter,
+}
+
+/// One worker's end of the log.
+#[derive(Debug)]
+pub struct Ring {
+    formatter: Formatter,
+    current: Option<Batch>,
+    /// When the current batch is due, once a turn has ended with lines in it.
+    due: Option<Tick>,
+    /// How many batches were made.
+    batches: usize,
+    full: Sender<Message>,
+    free: Receiver<Batch>,
+    home: Arc<Home>,
+    /// Lines that found no room.
+    dropped: u64,
+}
+
+impl Ring {
+    pub(super) fn new(format: Format, full: Sender<Message>) -> Self {
+        let (home, free) = bounded(RING_BATCHES);
+        Self {
+            formatter: Formatter::new(format),
+            current: None,
+            due: None,
+            batches: 0,
+            full,
+            free,
+            home: Arc::new(Home { free: home, lost: Counter::default() }),
+            dropped: 0,
+        }
+    }
+
+    /// Writes one line, or drops it where there is no room. Never waits.
+    #[inline]
+    pub fn record(&mut self, record: &Record<'_>) {
+        if self.current.is_none() && !self.take_batch() {
+            self.dropped += 1;
+            return;
+        }
+        if let Some(batch) = &mut self.current {
+            self.formatter.line(record, &mut batch.bytes);
+            batch.lines += 1;
+            batch.second = record.unix_seconds;
+            if batch.bytes.len() >= BATCH_BYTES {
+                self.hand_over();
+            }
+        }
+    }
+
+    /// At a turn's end: hands over the lines that have waited long enough. Returns when the others are
+    /// due; the loop must not sleep past that moment.
+    #[inline]
+    pub fn flush(&mut self, now: Tick) -> Option<Tick> {
+        self.current.as_ref()?;
+        let due = *self.due.get_or_insert_with(|| now.after(BATCH_AGE_MAX));
+        if now < due {
+            return Some(due);
+        }
+        self.hand_over();
+        None
+    }
+
+    /// Hands over all lines now.
+    pub fn hand_over(&mut self) {
+        self.due = None;
+        let Some(batch) = self.current.take() else { return };
+        let lines = batch.lines;
+        if let Err(refused) = self.full.try_send(Message::Batch(batch, Arc::clone(&self.home))) {
+            self.dropped += lines;
+            if let Message::Batch(batch, _) = refused.into_inner() {
+                // There is room: `free` holds as many as were ever made.
+                let _ = self.home.free.try_send(batch.emptied());
+            }
+        }
+    }
+
+    /// How many lines were lost, here or by the writer.
+    #[inline]
+    pub fn dropped(&self) -> u64 {
+        self.dropped + self.home.lost.get()
+    }
+
+    #[cfg(test)]
+    pub(super) fn current_capacity(&self) -> Option<usize> {
+        self.current.as_ref().map(|batch| batch.bytes.capacity())
+    }
+
+    /// Whether there is a batch to write to now.
+    fn take_batch(&mut self) -> bool {
+        self.current = self.free.try_recv().ok();
+        if self.current.is_none() && self.batches < RING_BATCHES {
+            self.batches += 1;
+            self.current = Some(Batch::new());
+        }
+        self.current.is_some()
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self { bytes: Vec::with_capacity(BATCH_CAPACITY), lines: 0, second: 0 }
+    }
+
+    /// Without its lines.
+    pub(super) fn emptied(mut self) -> Self {
+        self.bytes.clear();
+        self.lines = 0;
+        self
+    }
+}

@@ -1,0 +1,78 @@
+//! [`Env`]: what a shard was given when it was made; and [`Call`]: what is lent for one call into a
+//! dialogue. Neither decides anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::app::{App, BlockingPool, Mail, Params};
+use crate::base::{Key, Post, Tick};
+use crate::http::Response;
+use crate::proto::Preset;
+use crate::wire::Output;
+
+use super::access_log::Ring;
+use super::config::Config;
+use super::scratch::Blank;
+use super::stats::Stats;
+
+/// What a shard was given when it was made.
+pub struct Env {
+    /// Routes and handlers.
+    pub app: Arc<App>,
+    /// Limits and timeouts.
+    pub config: Arc<Config>,
+    /// Counters of this worker.
+    pub stats: Arc<Stats>,
+    /// The return address of late answers.
+    pub post: Post<Mail>,
+    /// Where blocking handlers run.
+    pub pool: Arc<BlockingPool>,
+    /// The worker's number, from 0.
+    pub worker: usize,
+    /// Reads the clock within a turn; asked only where stages are measured.
+    pub stopwatch: fn() -> Tick,
+    /// The wall clock's second and millisecond, for logs; refreshed by the worker.
+    pub unix_millis: u64,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Env")
+            .field("worker", &self.worker)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is lent for one call into a dialogue.
+pub(crate) struct Call<'c> {
+    pub(crate) key: Key,
+    pub(crate) now: Tick,
+    /// When the bytes at hand were read; [`Tick::ZERO`] if nobody looks.
+    pub(crate) received: Tick,
+    pub(crate) env: &'c Env,
+    pub(crate) output: &'c mut Output,
+    pub(crate) response: &'c mut Response,
+    pub(crate) params: &'c mut Params,
+    pub(crate) path: &'c mut String,
+    pub(crate) preset: &'c Preset,
+    pub(crate) ring: Option<&'c mut Ring>,
+    pub(crate) peer: &'c dyn Fn() -> Option<SocketAddr>,
+}
+
+impl<'c> Call<'c> {
+    /// A call into the dialogue of connection `key`; nobody has measured when its bytes were read.
+    #[inline]
+    pub(crate) fn new(
+        key: Key,
+        env: &'c Env,
+        now: Tick,
+        blank: &'c mut Blank,
+        output: &'c mut Output,
+        ring: Option<&'c mut Ring>,
+        peer: &'c dyn Fn() -> Option<SocketAddr>,
+    ) -> Self {
+        let Blank { response, params, path, preset } = blank;
+        Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, ring, peer }
+    }
+}

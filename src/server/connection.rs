@@ -1,0 +1,562 @@
+//! [`Connection`]: a transport, a [`Dialogue`], and what a turn left over.
+//!
+//! ```text
+//!  turn:   flush what waits ─► pump the answer ─► one read ─► events, answers ─► pump ─► flush
+//! ```
+//! Laws: a turn always ends in a flush; whoever stops early says [`Verdict::Again`]; while bytes wait for
+//! the kernel nothing is read; at rest there is neither a carry nor a queue. Knows no poll and no slot
+//! but its own key.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::app::{Mail, Presence};
+use crate::base::{Key, Tick};
+use crate::http::{FieldTable, Phase, Reason, Response, StreamId};
+use crate::net::{Peer, Progress, SHORT_READ_DRAINS, Transport};
+use crate::proto::Pumped;
+use crate::proto::h1;
+use crate::reactor::Readiness;
+use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
+
+use super::access_log::Ring;
+use super::call::{Call, Env};
+use super::config::{TURN_REQUESTS_MAX, Timeouts};
+use super::dispatch::Dialogue;
+use super::exchange::Exchange;
+use super::scratch::{Carry, Pending, Scratch};
+use super::stats::CloseReason;
+
+/// What a shard lends to a connection for its turn.
+pub(crate) struct Desk<'d> {
+    pub(crate) env: &'d Env,
+    pub(crate) scratch: &'d mut Scratch,
+    pub(crate) ring: Option<&'d mut Ring>,
+    pub(crate) now: Tick,
+}
+
+/// What becomes of a connection after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It waits for an event, mail or its deadline.
+    Rest,
+    /// It could go on: another turn, after the others.
+    Again,
+    /// It is over.
+    Close(CloseReason),
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection<T> {
+    transport: T,
+    pub(super) dialogue: Dialogue,
+    carry: Option<Box<Carry>>,
+    pub(super) pending: Option<Box<Pending>>,
+    pub(super) deadline: Tick,
+    /// The phase that the deadline and the gauges were made for.
+    pub(super) phase: Phase,
+    /// The kernel may have bytes for us.
+    readable: bool,
+    /// The kernel may have room for us.
+    writable: bool,
+    /// An event said that the peer closed its sending side: only a read of nothing is the end.
+    read_closed: bool,
+    /// A read of nothing was seen.
+    fin: bool,
+    /// An event said that nothing can be sent any more.
+    broken: bool,
+    /// Our sending side is closed.
+    shut: bool,
+    /// The poll tells about room, too.
+    pub(crate) watches_writes: bool,
+    /// It stands in the run queue.
+    pub(crate) queued: bool,
+}
+
+impl<T: Transport> Connection<T> {
+    /// A connection that was just accepted.
+    pub(crate) fn new(transport: T, machine: h1::Server, now: Tick, timeouts: &Timeouts) -> Self {
+        Self {
+            transport,
+            dialogue: Dialogue::new(machine, now),
+            carry: None,
+            pending: None,
+            deadline: now.after(timeouts.header),
+            phase: Phase::Idle,
+            readable: true,
+            writable: true,
+            read_closed: false,
+            fin: false,
+            broken: false,
+            shut: false,
+            watches_writes: false,
+            queued: false,
+        }
+    }
+
+    /// The socket.
+    pub(crate) const fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    /// When something must have happened.
+    #[inline]
+    pub(crate) const fn deadline(&self) -> Tick {
+        self.deadline
+    }
+
+    /// The phase that it is counted in.
+    #[inline]
+    pub(crate) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether it owns no buffer.
+    pub(crate) const fn owns_nothing(&self) -> bool {
+        self.carry.is_none() && self.pending.is_none()
+    }
+
+    /// How many carries and queues it owns.
+    pub(crate) fn buffers(&self) -> (usize, usize) {
+        (usize::from(self.carry.is_some()), usize::from(self.pending.is_some()))
+    }
+
+    /// Whether it needs to hear about room in the kernel and does not yet.
+    #[inline]
+    pub(crate) const fn wants_writes(&self) -> bool {
+        !self.writable && !self.watches_writes
+    }
+
+    /// Notes what an event said.
+    #[inline]
+    pub(crate) fn note(&mut self, readiness: Readiness) {
+        self.readable |= readiness.is_readable() | readiness.is_read_closed();
+        self.writable |= readiness.is_writable();
+        if readiness.is_read_closed() {
+            self.read_closed = true;
+            self.dialogue.abandon(Presence::HalfClosed);
+        }
+        if readiness.is_broken() {
+            self.dialogue.abandon(Presence::Gone);
+            self.broken = true;
+            self.readable = true;
+            // If bytes wait, the next write shows the error.
+            self.writable = true;
+        }
+    }
+
+    /// No further exchanges; whether it can be closed at once.
+    pub(crate) fn drain(&mut self) -> bool {
+        self.dialogue.drain();
+        // A connection without a request yet has one on its way.
+        self.owns_nothing()
+            && self.dialogue.requests() > 0
+            && matches!(self.dialogue.phase(), Phase::Idle | Phase::Closed)
+    }
+
+    /// Does what can be done now.
+    #[inline]
+    pub(crate) fn turn(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
+        self.with_output(key, desk, Self::work)
+    }
+
+    /// Takes a letter; `None` if its exchange is over.
+    pub(crate) fn deliver(&mut self, key: Key, mail: Mail, desk: &mut Desk<'_>) -> Option<Verdict> {
+        let (stream, response) = match mail {
+            Mail::Answer { to, response } => (to.stream, Some(*response)),
+            Mail::Abandoned { to } => (to.stream, Some(Response::refusal(Reason::HandlerDropped))),
+            Mail::Wakeup { to } => (to.stream, None),
+        };
+        let mut taken = false;
+        let verdict = self.with_output(key, desk, |connection, key, output, desk| {
+            taken = connection.letter(key, stream, response, output, desk);
+            if taken { connection.work(key, output, desk) } else { Verdict::Rest }
+        });
+        taken.then_some(verdict)
+    }
+
+    /// Lends the shard's output, or the queue that waits already, and keeps what is left of it.
+    #[inline]
+    fn with_output(
+        &mut self,
+        key: Key,
+        desk: &mut Desk<'_>,
+        act: impl FnOnce(&mut Self, Key, &mut Pending, &mut Desk<'_>) -> Verdict,
+    ) -> Verdict {
+        let requests = self.dialogue.requests();
+        let verdict = match self.pending.take() {
+            None => {
+                let mut output = match desk.scratch.output.take() {
+                    Some(output) => output,
+                    None => desk.scratch.queues.take(),
+                };
+                let verdict = act(self, key, &mut output, desk);
+                if output.output.is_empty() {
+                    desk.scratch.output = Some(output);
+                } else {
+                    output.window_from = desk.now;
+                    output.window_bytes = 0;
+                    self.pending = Some(output);
+                }
+                verdict
+            }
+            Some(mut output) => {
+                let verdict = act(self, key, &mut output, desk);
+                if output.output.is_empty() {
+                    desk.scratch.queues.give(output);
+                } else {
+                    self.pending = Some(output);
+                }
+                verdict
+            }
+        };
+        if !matches!(verdict, Verdict::Close(_)) {
+            self.set_deadline(requests, desk);
+        }
+        verdict
+    }
+
+    fn work(&mut self, key: Key, output: &mut Pending, desk: &mut Desk<'_>) -> Verdict {
+        if !output.output.is_empty() {
+            match self.flush(output, desk) {
+                Verdict::Rest if output.output.is_empty() => {}
+                verdict => return verdict,
+            }
+        }
+        let verdict = self.serve(key, &mut output.output, desk);
+        if let Verdict::Close(CloseReason::PeerReset | CloseReason::Abandoned) = verdict {
+            return verdict;
+        }
+        let flushed = self.flush(output, desk);
+        match (flushed, verdict) {
+            (Verdict::Rest, verdict) if output.output.is_empty() => self.settle(verdict),
+            // Bytes wait: nothing else matters until the kernel has taken them.
+            (flushed, _) => flushed,
+        }
+    }
+
+    /// What is to be done next, once everything was sent.
+    #[inline]
+    fn settle(&mut self, verdict: Verdict) -> Verdict {
+        if let Some(reason) = self.dialogue.cut() {
+            return Verdict::Close(reason);
+        }
+        match self.dialogue.phase() {
+            Phase::Closed if matches!(verdict, Verdict::Close(_)) => verdict,
+            Phase::Closed if self.dialogue.refused() => Verdict::Close(CloseReason::Refused),
+            Phase::Closed if self.fin => Verdict::Close(CloseReason::PeerClosed),
+            // Nothing is unread: a plain close is no reset.
+            Phase::Closed if self.carry.is_none() && !self.shut => Verdict::Close(CloseReason::Answered),
+            Phase::Lingering | Phase::Closed => {
+                if !std::mem::replace(&mut self.shut, true) {
+                    self.transport.shutdown_write();
+                }
+                if self.fin {
+                    return Verdict::Close(CloseReason::Refused);
+                }
+                if self.readable && verdict == Verdict::Rest { Verdict::Again } else { verdict }
+            }
+            _ => verdict,
+        }
+    }
+
+    /// The answer in progress, then one read, then whatever it brought.
+    #[inline]
+    fn serve(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
+        if self.broken
+            && let Some(reason) = self.broken_off()
+        {
+            return Verdict::Close(reason);
+        }
+        if self.dialogue.phase() == Phase::Sending
+            && let Some(verdict) = self.pump(key, output, desk)
+        {
+            return verdict;
+        }
+        match self.dialogue.phase() {
+            Phase::Idle | Phase::Head | Phase::Body if !self.dialogue.paused() => {}
+            Phase::Lingering => return self.discard(desk),
+            Phase::Closed if self.shut => return self.discard(desk),
+            // An answer is owed: TCP holds the client back. Its leaving is still noticed.
+            _ => return Verdict::Rest,
+        }
+        let carry = self.carry.take();
+        if carry.as_ref().is_some_and(|carry| !carry.hungry) {
+            return self.converse(key, carry, 0, output, desk);
+        }
+        if !self.readable {
+            self.carry = carry;
+            return Verdict::Rest;
+        }
+        match self.transport.read(&mut desk.scratch.input) {
+            Ok(0) => {
+                self.fin = true;
+                self.readable = false;
+                self.dialogue.abandon(Presence::HalfClosed);
+                self.converse(key, carry, 0, output, desk)
+            }
+            Ok(count) => {
+                desk.env.stats.bytes_received.add(count as u64);
+                // Data and FIN can arrive as one event with none after it, so a short read drains
+                // only while no event has said that the peer closed.
+                let full = count == desk.scratch.input.len();
+                self.readable = full || !SHORT_READ_DRAINS || self.read_closed;
+                self.converse(key, carry, count, output, desk)
+            }
+            Err(error) => {
+                self.carry = carry;
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.readable = false;
+                        Verdict::Rest
+                    }
+                    io::ErrorKind::Interrupted => Verdict::Again,
+                    _ => {
+                        self.dialogue.abandon(Presence::Gone);
+                        Verdict::Close(CloseReason::PeerReset)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why a connection ends on which nothing more can be sent: no further event would tell. One that
+    /// lingers reads to the end.
+    #[cold]
+    fn broken_off(&self) -> Option<CloseReason> {
+        match self.dialogue.phase() {
+            // An answer is owed, and nobody is left to read it.
+            Phase::Handling | Phase::Sending => Some(CloseReason::Abandoned),
+            Phase::Idle | Phase::Head | Phase::Body => Some(CloseReason::PeerReset),
+            Phase::Lingering | Phase::Closed => None,
+        }
+    }
+
+    /// Feeds the machine with what is unread, and answers.
+    #[inline]
+    fn converse(
+        &mut self,
+        key: Key,
+        mut carry: Option<Box<Carry>>,
+        count: usize,
+        output: &mut Output,
+        desk: &mut Desk<'_>,
+    ) -> Verdict {
+        let Scratch { input, table: fresh, blank, carries, .. } = &mut *desk.scratch;
+        let (bytes, table) = match &mut carry {
+            Some(carry) => {
+                carry.bytes.extend_from_slice(&input[..count]);
+                (&carry.bytes[..], &mut carry.table)
+            }
+            None => (&input[..count], &mut *fresh),
+        };
+        let mut unread = Input::new(bytes, self.fin);
+        let peer = || address(&self.transport);
+        let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.ring.as_deref_mut(), &peer);
+        if self.dialogue.timed() {
+            call.received = (desk.env.stopwatch)();
+        }
+        let verdict = talk(&mut self.dialogue, &mut unread, table, &mut call);
+        // Nobody will look at what a refused peer sends.
+        let rest = if self.dialogue.phase() == Phase::Lingering { 0 } else { unread.bytes().len() };
+        let wants = matches!(self.dialogue.phase(), Phase::Idle | Phase::Head | Phase::Body)
+            && !self.dialogue.paused();
+        let hungry = verdict == Verdict::Rest && wants;
+        if carry.is_none() && rest > 0 {
+            carry = Some(carries.take().begun(&input[count - rest..count], fresh));
+        }
+        self.carry = match carry {
+            Some(carry) if rest == 0 => {
+                carries.give(carry);
+                None
+            }
+            carry => carry.map(|carry| carry.cut_to(rest, hungry)),
+        };
+        let more = self.carry.as_ref().is_some_and(|carry| !carry.hungry) || self.readable;
+        if verdict == Verdict::Rest && more && wants { Verdict::Again } else { verdict }
+    }
+
+    /// Moves the body of the answer; `None` when it is complete and the connection can go on.
+    fn pump(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Option<Verdict> {
+        let peer = || address(&self.transport);
+        let ring = desk.ring.as_deref_mut();
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        match self.dialogue.pump(&mut call) {
+            Pumped::Nothing => None,
+            Pumped::Full => Some(Verdict::Again),
+            Pumped::Waiting(_) => Some(Verdict::Rest),
+            Pumped::Cut | Pumped::Panicked => Some(Verdict::Rest),
+        }
+    }
+
+    fn letter(
+        &mut self,
+        key: Key,
+        stream: StreamId,
+        response: Option<Response>,
+        output: &mut Pending,
+        desk: &mut Desk<'_>,
+    ) -> bool {
+        let peer = || address(&self.transport);
+        let ring = desk.ring.as_deref_mut();
+        let mut call =
+            Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, ring, &peer);
+        match response {
+            Some(response) => self.dialogue.answer(stream, response, &mut call),
+            None => self.dialogue.wake(stream, &mut call),
+        }
+    }
+
+    /// Answers a peer that broke a rule or was too slow, and lets it read that.
+    pub(super) fn refuse(&mut self, key: Key, reason: Reason, desk: &mut Desk<'_>) -> Verdict {
+        if let Some(carry) = self.carry.take() {
+            desk.scratch.carries.give(carry);
+        }
+        self.with_output(key, desk, |connection, key, output, desk| {
+            let peer = || address(&connection.transport);
+            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
+            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
+            connection.dialogue.refuse(reason, &mut call);
+            connection.work(key, output, desk)
+        })
+    }
+
+    /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed
+    /// socket. RFC 9112 §9.6.
+    fn discard(&mut self, desk: &mut Desk<'_>) -> Verdict {
+        if let Some(carry) = self.carry.take() {
+            desk.scratch.carries.give(carry);
+        }
+        if !self.readable {
+            return Verdict::Rest;
+        }
+        match self.transport.read(&mut desk.scratch.input) {
+            Ok(0) => {
+                self.fin = true;
+                Verdict::Close(if self.dialogue.refused() {
+                    CloseReason::Refused
+                } else {
+                    CloseReason::Answered
+                })
+            }
+            Ok(count) => {
+                desk.env.stats.bytes_received.add(count as u64);
+                self.readable = count == desk.scratch.input.len() || !SHORT_READ_DRAINS || self.read_closed;
+                if self.readable { Verdict::Again } else { Verdict::Rest }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    Verdict::Rest
+                }
+                io::ErrorKind::Interrupted => Verdict::Again,
+                _ => Verdict::Close(CloseReason::PeerReset),
+            },
+        }
+    }
+
+    /// Sends what waits: one call for everything of this turn.
+    #[inline]
+    fn flush(&mut self, pending: &mut Pending, desk: &Desk<'_>) -> Verdict {
+        if pending.output.is_empty() {
+            return Verdict::Rest;
+        }
+        if !self.writable {
+            return Verdict::Rest;
+        }
+        let before = pending.output.unsent_bytes();
+        let progress = self.transport.write(&mut pending.output);
+        let sent = before - pending.output.unsent_bytes();
+        desk.env.stats.bytes_sent.add(sent);
+        pending.window_bytes += sent;
+        match progress {
+            Ok(Progress::Done) => {
+                self.mark_responded(desk);
+                Verdict::Rest
+            }
+            Ok(Progress::Blocked) => {
+                self.writable = false;
+                Verdict::Rest
+            }
+            Ok(Progress::Budget) => Verdict::Again,
+            Err(_) => {
+                self.dialogue.abandon(Presence::Gone);
+                Verdict::Close(CloseReason::WriteFailed)
+            }
+        }
+    }
+
+    /// The kernel has the head of the answer.
+    #[inline]
+    fn mark_responded(&mut self, desk: &Desk<'_>) {
+        if let Some(Exchange { answered: true, timeline, .. }) = self.dialogue.exchange()
+            && timeline.handled != Tick::ZERO
+            && timeline.responded == Tick::ZERO
+        {
+            timeline.responded = (desk.env.stopwatch)();
+        }
+    }
+
+    /// The phase as the outside sees it: bytes that wait for the kernel come before all else.
+    #[inline]
+    pub(super) fn outer_phase(&self) -> Phase {
+        match self.dialogue.phase() {
+            _ if self.pending.is_some() => Phase::Sending,
+            Phase::Closed if self.shut => Phase::Lingering,
+            phase => phase,
+        }
+    }
+
+    /// Gives back what it owns.
+    pub(crate) fn give_back(&mut self, scratch: &mut Scratch) {
+        if let Some(carry) = self.carry.take() {
+            scratch.carries.give(carry);
+        }
+        if let Some(pending) = self.pending.take() {
+            scratch.queues.give(pending);
+        }
+        self.dialogue.abandon(Presence::Gone);
+    }
+}
+
+/// Takes event after event out of what is unread and answers, until bytes, room or this turn's budget end.
+#[inline]
+fn talk(
+    dialogue: &mut Dialogue,
+    unread: &mut Input<'_>,
+    table: &mut FieldTable,
+    call: &mut Call<'_>,
+) -> Verdict {
+    let first = dialogue.requests();
+    loop {
+        if !dialogue.step(unread, table, call) {
+            return Verdict::Rest;
+        }
+        match dialogue.phase() {
+            Phase::Sending => match dialogue.pump(call) {
+                Pumped::Nothing => {}
+                Pumped::Cut | Pumped::Panicked => return Verdict::Rest,
+                Pumped::Full => return Verdict::Again,
+                Pumped::Waiting(_) => return Verdict::Rest,
+            },
+            Phase::Handling | Phase::Lingering | Phase::Closed => return Verdict::Rest,
+            Phase::Idle | Phase::Head | Phase::Body => {}
+        }
+        let answered = dialogue.requests() - first;
+        if answered as usize >= TURN_REQUESTS_MAX || call.output.queued_bytes() >= QUEUED_BYTES_HIGH {
+            return Verdict::Again;
+        }
+        if dialogue.paused() {
+            return Verdict::Rest;
+        }
+    }
+}
+
+/// The client's address, where it has one.
+fn address(transport: &impl Transport) -> Option<SocketAddr> {
+    match transport.peer() {
+        Peer::Ip(address) => Some(address),
+        Peer::Unix | Peer::Unknown => None,
+    }
+}

@@ -1,0 +1,59 @@
+//! [`Error`]: what can keep a server from running, said to the person who runs it.
+
+use std::fmt;
+use std::io;
+
+use crate::net::AddressError;
+
+/// Why a server cannot start, or ended badly.
+#[derive(Debug)]
+pub enum Error {
+    /// An address that nobody can listen on: how it is written.
+    Address(AddressError),
+    /// An address that this process cannot listen on now: what to do about it.
+    Listen(io::Error),
+    /// Something else that a start needs: descriptors, threads, the log's file.
+    Start {
+        /// What was tried, to be read behind "cannot".
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker ended although nobody had told it to.
+    Worker {
+        /// Its number, from 0.
+        number: usize,
+        /// What the system said, or that it panicked.
+        source: io::Error,
+    },
+}
+
+/// What a start, or a run, gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::Listen(error) => error.fmt(f),
+            Self::Start { what, source } => write!(f, "cannot {what}: {source}"),
+            Self::Worker { number, source } => write!(f, "worker {number} failed: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Address(error) => Some(error),
+            Self::Listen(error) => Some(error),
+            Self::Start { source, .. } | Self::Worker { source, .. } => Some(source),
+        }
+    }
+}
+
+impl From<AddressError> for Error {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
+    }
+}

@@ -1,0 +1,153 @@
+//! [`Exchange`]: a request that outlives the turn in which its head came.
+//!
+//! ```text
+//!                    ┌─ collects its body ─┐
+//!   head ─ frozen ───┼─ feeds a sink ──────┼──► asked ──► answered ──► (body pulled) ──► gone
+//!                    └─ waits for a Reply ─┘
+//! ```
+//! Boxed, and made only when needed: an exchange that is answered in its own turn has none.
+
+use std::sync::Arc;
+
+use crate::app::{Params, Presence, RouteId, Sink, Watch};
+use crate::base::Tick;
+use crate::http::{OwnedHead, StreamId, Timeline};
+
+use super::config::Timeouts;
+
+/// An open exchange.
+pub(crate) struct Exchange {
+    pub(crate) stream: StreamId,
+    /// The frozen head, where somebody will look at it again.
+    pub(crate) head: Option<OwnedHead>,
+    pub(crate) route: Option<RouteId>,
+    pub(crate) path: String,
+    pub(crate) params: Params,
+    pub(crate) intake: Intake,
+    /// The request's body is complete.
+    pub(crate) ended: bool,
+    /// The sink asked to wait: nothing is read until it is woken.
+    pub(crate) paused: bool,
+    /// The answer has begun.
+    pub(crate) answered: bool,
+    /// What the answer's owner watches.
+    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) timeline: Timeline,
+    /// When a waiting source is asked again.
+    pub(crate) wake_at: Tick,
+    /// How the request's body arrives.
+    pub(crate) pace: Pace,
+    /// The status and body length of the answer, for the log.
+    pub(crate) status: u16,
+    pub(crate) body_bytes: u64,
+}
+
+/// Where the bytes of a request's body go.
+pub(crate) enum Intake {
+    /// None is expected.
+    Nothing,
+    /// Into memory, until the handler can be called.
+    Collect(Vec<u8>),
+    /// To a handler's sink.
+    Sink(Box<dyn Sink>),
+}
+
+/// How fast a request's body arrives: a bucket of bytes that fills as they come and pays for time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// The most bytes the body may have.
+    bytes_max: u64,
+    /// What came so far.
+    bytes: u64,
+    /// When the last byte came.
+    pub(crate) seen_at: Tick,
+    /// When the rate was judged last.
+    pub(crate) window_from: Tick,
+    /// Bytes to pay with, and how many are kept at most.
+    credit: u64,
+    credit_max: u64,
+}
+
+impl Exchange {
+    /// An exchange that waits for an answer.
+    pub(crate) fn new(stream: StreamId, timeline: Timeline) -> Self {
+        Self {
+            stream,
+            head: None,
+            route: None,
+            path: String::new(),
+            params: Params::default(),
+            intake: Intake::Nothing,
+            ended: true,
+            paused: false,
+            answered: false,
+            watch: None,
+            timeline,
+            wake_at: Tick::NEVER,
+            pace: Pace::default(),
+            status: 0,
+            body_bytes: 0,
+        }
+    }
+}
+
+impl Pace {
+    /// A body of at most `bytes_max` begins now. Its first window is free.
+    pub(crate) fn new(bytes_max: u64, timeouts: &Timeouts, now: Tick) -> Self {
+        Self {
+            bytes_max,
+            bytes: 0,
+            seen_at: now,
+            window_from: now,
+            credit: timeouts.body_rate_cost(),
+            credit_max: timeouts.body_credit_max(),
+        }
+    }
+
+    /// Counts `bytes` more; false when the body has become too long.
+    pub(crate) fn take(&mut self, bytes: usize, now: Tick) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.credit = self.credit.saturating_add(bytes as u64).min(self.credit_max);
+        self.seen_at = now;
+        self.bytes <= self.bytes_max
+    }
+
+    /// The client was made to wait until now: that time is not its own.
+    pub(crate) const fn resume(&mut self, now: Tick) {
+        self.seen_at = now;
+        self.window_from = now;
+    }
+
+    /// Pays for the window that has passed; false when too little came.
+    pub(crate) const fn pay(&mut self, cost: u64, now: Tick) -> bool {
+        self.window_from = now;
+        match self.credit.checked_sub(cost) {
+            Some(credit) => {
+                self.credit = credit;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    /// However it ended, whoever still works on an answer learns that nobody waits for it.
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.set(Presence::Gone);
+        }
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("stream", &self.stream)
+            .field("path", &self.path)
+            .field("ended", &self.ended)
+            .field("paused", &self.paused)
+            .field("answered", &self.answered)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,300 @@
+//! The sums over workers as Prometheus text, version 0.0.4.
+//!
+//! ```text
+//!  # HELP kolk_requests_total Answers by status class.
+//!  # TYPE kolk_requests_total counter
+//!  kolk_requests_total{class="2xx"} 42
+//! ```
+//! Base units (seconds, bytes); counters end in `_total`; every label value comes out of a table of
+//! this program, never from a client, so the number of series is fixed. Knows no HTTP.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stats::{CloseReason, Histogram, Snapshot, Stats, Timeout, WorkerShare};
+use crate::http::{Phase, Reason};
+
+/// The media type of what [`render`] gives.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of the process: `uptime` since it started, `version` of the program.
+///
+/// This is a scrape: the longest turn begins anew.
+pub fn render(workers: &[Arc<Stats>], uptime: Duration, version: &str) -> String {
+    let sum = Snapshot::sum(workers.iter().map(Arc::as_ref));
+    for stats in workers {
+        stats.loop_lag_nanos_max.take();
+    }
+    let mut page = Page { text: String::with_capacity(16 * 1024) };
+    process(&mut page, &sum, uptime, version);
+    connections(&mut page, &sum);
+    requests(&mut page, &sum);
+    loops(&mut page, &sum);
+    page.text
+}
+
+fn process(page: &mut Page, sum: &Snapshot, uptime: Duration, version: &str) {
+    page.family("kolk_build_info", "gauge", "The version that runs; always 1.");
+    page.labelled("kolk_build_info", "version", version, 1);
+    page.family("kolk_uptime_seconds", "gauge", "Seconds since the process started.");
+    page.sample("kolk_uptime_seconds", uptime.as_secs_f64());
+    page.family("kolk_workers", "gauge", "Worker threads.");
+    page.sample("kolk_workers", sum.workers.len());
+}
+
+fn connections(page: &mut Page, sum: &Snapshot) {
+    let open = Phase::ALL.iter().filter(|phase| **phase != Phase::Closed);
+    let phases = open.map(|phase| (phase.name(), sum.phases[*phase as usize]));
+    page.table("kolk_connections", "gauge", "Open connections by what they wait for.", "phase", phases);
+    page.per_worker("kolk_worker_connections", "gauge", "Open connections by worker.", sum, |worker| {
+        worker.connections
+    });
+    page.counter("kolk_accepts_total", "Connections that were accepted.", sum.accepts);
+    page.counter("kolk_accept_pauses_total", "Times that accepting paused.", sum.accept_pauses);
+    page.counter("kolk_accept_redirects_total", "Accepts left to a quieter worker.", sum.accept_redirects);
+    let closes = CloseReason::ALL.iter().map(|reason| (reason.name(), sum.closes[reason.index()]));
+    page.table("kolk_closes_total", "counter", "Connections that ended, by cause.", "reason", closes);
+    let timeouts = Timeout::ALL.iter().map(|timeout| (timeout.name(), sum.timeouts[timeout.index()]));
+    page.table("kolk_timeouts_total", "counter", "Timeouts that struck, by kind.", "kind", timeouts);
+    page.counter("kolk_received_bytes_total", "Bytes received from clients.", sum.bytes_received);
+    page.counter("kolk_sent_bytes_total", "Bytes sent to clients.", sum.bytes_sent);
+    page.gauge("kolk_carry_buffers", "Connections that hold an unread rest.", sum.carry_buffers);
+    page.gauge("kolk_pending_buffers", "Connections that hold an unsent rest.", sum.pending_buffers);
+}
+
+fn requests(page: &mut Page, sum: &Snapshot) {
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(sum.requests_by_class.iter().copied());
+    page.table("kolk_requests_total", "counter", "Answers by status class.", "class", classes);
+    let refusals = Reason::ALL.iter().map(|reason| (reason.code(), sum.refusals[reason.index()]));
+    page.table("kolk_refusals_total", "counter", "Answers of kolk's own, by reason.", "reason", refusals);
+    page.counter("kolk_late_answers_total", "Answers whose exchange was over.", sum.late_answers);
+    page.counter("kolk_handler_panics_total", "Handlers that panicked.", sum.handler_panics);
+    page.counter("kolk_log_lines_dropped_total", "Access log lines lost.", sum.log_lines_dropped);
+}
+
+fn loops(page: &mut Page, sum: &Snapshot) {
+    page.per_worker("kolk_turns_total", "counter", "Turns of the event loop by worker.", sum, |worker| {
+        worker.turns
+    });
+    page.counter("kolk_run_queue_turns_total", "Turns that went on with left work.", sum.run_queue_turns);
+    let name = "kolk_turn_duration_seconds";
+    page.family(name, "histogram", "How long a turn took: a loop does nothing else meanwhile.");
+    let mut below = 0;
+    for (count, nanos) in sum.loop_lag.iter().zip(Histogram::BOUNDS_NANOS) {
+        below += count;
+        let bound = Duration::from_nanos(nanos).as_secs_f64();
+        page.labelled("kolk_turn_duration_seconds_bucket", "le", bound, below);
+    }
+    // The sum of the buckets, not `turns`: the two are read one after the other.
+    let all: u64 = sum.loop_lag.iter().sum();
+    page.labelled("kolk_turn_duration_seconds_bucket", "le", "+Inf", all);
+    page.sample("kolk_turn_duration_seconds_sum", sum.loop_lag_sum.as_secs_f64());
+    page.sample("kolk_turn_duration_seconds_count", all);
+    page.family("kolk_turn_duration_max_seconds", "gauge", "The longest turn since the last scrape.");
+    page.sample("kolk_turn_duration_max_seconds", sum.loop_lag_max.as_secs_f64());
+}
+
+/// The text while it grows. Writing to a `String` cannot fail, so results are let go.
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.text, "{name} {value}");
+    }
+
+    fn labelled(
+        &mut self,
+        name: &str,
+        label: &str,
+        of: impl std::fmt::Display,
+        value: impl std::fmt::Display,
+    ) {
+        let _ = writeln!(self.text, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", help);
+        self.sample(name, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "gauge", help);
+        self.sample(name, value);
+    }
+
+    fn table(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        rows: impl Iterator<Item = (&'static str, u64)>,
+    ) {
+        self.family(name, kind, help);
+        for (of, value) in rows {
+            self.labelled(name, label, of, value);
+        }
+    }
+
+    fn per_worker(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        sum: &Snapshot,
+        value: impl Fn(&WorkerShare) -> u64,
+    ) {
+        self.family(name, kind, help);
+        for (index, worker) in sum.workers.iter().enumerate() {
+            self.labelled(name, "worker", index, value(worker));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// One metric family, as a strict reader of the text format sees it.
+    #[derive(Debug, Default)]
+    struct Family {
+        kind: String,
+        /// Sample name and label block → value.
+        samples: BTreeMap<(String, String), f64>,
+    }
+
+    fn is_name(name: &str) -> bool {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    }
+
+    /// Reads a page by the grammar, and panics at the first line that breaks it.
+    fn parse(page: &str) -> BTreeMap<String, Family> {
+        let mut families = BTreeMap::<String, Family>::new();
+        let mut current = String::new();
+        let mut helped = BTreeSet::new();
+        assert!(page.ends_with('\n'), "the last line has no end");
+        for line in page.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, text) = help.split_once(' ').expect(line);
+                assert!(is_name(name) && !text.is_empty() && !text.contains('\\'), "{line}");
+                assert!(helped.insert(name.to_owned()), "two HELP lines: {name}");
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').expect(line);
+                assert!(helped.contains(name), "TYPE before HELP: {name}");
+                assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+                let family = Family { kind: kind.into(), ..Family::default() };
+                assert!(families.insert(name.to_owned(), family).is_none(), "two TYPE lines: {name}");
+                current = name.to_owned();
+            } else {
+                let (series, value) = line.rsplit_once(' ').expect(line);
+                let (name, labels) = series.split_once('{').map_or((series, ""), |(name, labels)| {
+                    (name, labels.strip_suffix('}').expect("labels have an end"))
+                });
+                let family = families.get_mut(&current).expect("a sample before its TYPE");
+                let suffix = name.strip_prefix(&current).expect(line);
+                let suffixes: &[_] =
+                    if family.kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+                assert!(suffixes.contains(&suffix), "{line} stands below {current}");
+                check_labels(labels, line);
+                let value = value.parse().expect(line);
+                let key = (name.to_owned(), labels.to_owned());
+                assert!(family.samples.insert(key, value).is_none(), "twice: {line}");
+            }
+        }
+        families
+    }
+
+    fn check_labels(labels: &str, line: &str) {
+        for pair in labels.split(',').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').expect(line);
+            assert!(is_name(name), "{line}");
+            let inside = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).expect(line);
+            assert!(!inside.is_empty() && !inside.contains(['"', '\\']), "{line}");
+        }
+    }
+
+    fn workers() -> Vec<Arc<Stats>> {
+        let workers = vec![Arc::new(Stats::default()), Arc::new(Stats::default())];
+        for stats in &workers {
+            stats.accepts.add(3);
+            stats.phases[Phase::Idle as usize].add(2);
+            stats.answered(200);
+            stats.answered(404);
+            stats.bytes_sent.add(1_000);
+            stats.turns.add(2);
+            stats.lagged(20_000);
+            stats.lagged(2_000_000_000);
+            stats.timed_out(Timeout::Keepalive);
+            stats.closed(CloseReason::TimedOut);
+            stats.refused(Reason::NotFound);
+        }
+        workers
+    }
+
+    #[test]
+    fn a_strict_reader_takes_the_whole_page() {
+        let families = parse(&render(&workers(), Duration::from_millis(1_500), "1.2.3"));
+        for (name, family) in &families {
+            assert!(name.starts_with("kolk_"), "{name}");
+            assert_eq!(family.kind == "counter", name.ends_with("_total"), "{name}");
+            assert!(!family.samples.is_empty(), "{name} has no samples");
+        }
+        let value = |family: &str, name: &str, labels: &str| {
+            families[family].samples[&(name.to_owned(), labels.to_owned())]
+        };
+        let single = |name: &str, labels: &str| value(name, name, labels);
+        assert_eq!(single("kolk_build_info", "version=\"1.2.3\""), 1.0);
+        assert_eq!(single("kolk_uptime_seconds", ""), 1.5);
+        assert_eq!(single("kolk_connections", "phase=\"idle\""), 4.0);
+        assert_eq!(single("kolk_worker_connections", "worker=\"1\""), 2.0);
+        assert_eq!(single("kolk_accepts_total", ""), 6.0);
+        assert_eq!(single("kolk_requests_total", "class=\"4xx\""), 2.0);
+        assert_eq!(single("kolk_sent_bytes_total", ""), 2_000.0);
+        assert_eq!(single("kolk_timeouts_total", "kind=\"keepalive\""), 2.0);
+        assert_eq!(single("kolk_closes_total", "reason=\"timed_out\""), 2.0);
+        assert_eq!(single("kolk_refusals_total", "reason=\"route.none\""), 2.0);
+        assert_eq!(families["kolk_refusals_total"].samples.len(), Reason::ALL.len());
+        assert_eq!(single("kolk_turn_duration_max_seconds", ""), 2.0);
+        let turns = "kolk_turn_duration_seconds";
+        assert_eq!(value(turns, "kolk_turn_duration_seconds_count", ""), 4.0);
+        assert_eq!(value(turns, "kolk_turn_duration_seconds_sum", ""), 4.00004);
+    }
+
+    #[test]
+    fn buckets_are_cumulated_up_to_all() {
+        let families = parse(&render(&workers(), Duration::ZERO, "1"));
+        let mut buckets: Vec<_> = families["kolk_turn_duration_seconds"]
+            .samples
+            .iter()
+            .filter(|((name, _), _)| name.ends_with("_bucket"))
+            .map(|((_, labels), count)| {
+                let bound = labels.trim_start_matches("le=").trim_matches('"');
+                (if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() }, *count)
+            })
+            .collect();
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert_eq!(buckets.first(), Some(&(0.00001, 0.0)));
+        assert_eq!(buckets[1], (0.000025, 2.0));
+        assert_eq!(buckets.last(), Some(&(f64::INFINITY, 4.0)));
+        assert!(buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
+    }
+
+    #[test]
+    fn a_scrape_takes_the_longest_turn() {
+        let workers = workers();
+        let max = |page: String| parse(&page)["kolk_turn_duration_max_seconds"].samples.clone();
+        assert_eq!(max(render(&workers, Duration::ZERO, "1")).values().next(), Some(&2.0));
+        assert_eq!(max(render(&workers, Duration::ZERO, "1")).values().next(), Some(&0.0));
+    }
+}

@@ -1,0 +1,206 @@
+//! THE SERVER: the only room that sees all the others.
+//!
+//! ```text
+//!  Server ─start─► Running ─┬─ worker 0: Reactor + Shard + Ears ─┬─ Connection ─ Dialogue ─ Exchange
+//!                           ├─ worker 1: …                       └─ …
+//!                           └─ admin (a server of its own), log writer, blocking pool
+//! ```
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `config` | every number the server works with |
+//! | `worker` | a thread and its loop |
+//! | `ears`, `balance` | who may come in, and to which worker |
+//! | `shard` | all connections of a worker: no poll, no clock |
+//! | `connection` | a transport and what a turn left over |
+//! | `patience` | how long a connection waits for what, and what happens then |
+//! | `dispatch`, `exchange` | a protocol machine, and the only caller of handlers |
+//! | `call` | what a shard was given, and what it lends for one call |
+//! | `scratch` | the buffers that connections share |
+//! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
+//! | `access_log` | one line a request: per-worker rings, one writer thread |
+
+pub mod access_log;
+mod admin;
+mod balance;
+mod call;
+mod config;
+mod connection;
+mod dispatch;
+mod ears;
+mod error;
+mod exchange;
+pub mod metrics;
+mod patience;
+mod running;
+mod scratch;
+mod shard;
+pub mod stats;
+mod worker;
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::net::ListenAddr;
+
+pub use call::Env;
+pub use config::{
+    ACCEPTS_PER_TURN_MAX, Config, EVENTS_PER_TURN_MAX, INPUT_BYTES, Limits, TURN_REQUESTS_MAX, Timeouts,
+    Workers,
+};
+pub use error::{Error, Result};
+pub use running::{Handle, Running};
+pub use shard::{CONNECTION_BYTES, Effect, Shard};
+
+use access_log::{Destination, Format};
+
+/// A server that has not started: an [`App`], addresses, and a [`Config`].
+///
+/// ```
+/// use kolk::{App, Request, Response, Server};
+/// use std::time::Duration;
+///
+/// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+/// let server = Server::new(app).listen("127.0.0.1:0")?.start()?;
+/// println!("listening on {}", server.addrs()[0]);
+/// server.drain(Duration::from_secs(1));
+/// server.join()?;
+/// # Ok::<(), kolk::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    app: App,
+    config: Config,
+    addresses: Vec<ListenAddr>,
+    admin: Option<ListenAddr>,
+    access_log: Option<(Format, Destination)>,
+}
+
+impl Server {
+    /// A server for `app`, which listens nowhere yet.
+    pub fn new(app: App) -> Self {
+        Self { app, config: Config::default(), addresses: Vec::new(), admin: None, access_log: None }
+    }
+
+    /// Listens on `address`, too: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every address of this machine),
+    /// `localhost:8080`, or `unix:/run/site.sock`. Port 0 lets the system choose; [`Running::addrs`] tells.
+    ///
+    /// # Errors
+    /// [`Error::Address`] if it cannot be read. Whether it can be had is found out by [`Server::start`].
+    pub fn listen(mut self, address: &str) -> Result<Self> {
+        self.addresses.push(address.parse()?);
+        Ok(self)
+    }
+
+    /// Serves `/_kolk/metrics` (Prometheus text) on an address of its own.
+    ///
+    /// # Errors
+    /// [`Error::Address`] if it cannot be read.
+    pub fn admin(mut self, address: &str) -> Result<Self> {
+        self.admin = Some(address.parse()?);
+        Ok(self)
+    }
+
+    /// Writes one line for each request.
+    #[must_use]
+    pub fn access_log(mut self, format: Format, to: Destination) -> Self {
+        self.access_log = Some((format, to));
+        self
+    }
+
+    /// Another configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How many workers; default: [`Workers::Auto`].
+    #[must_use]
+    pub const fn workers(mut self, workers: Workers) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Binds each worker to one CPU; default: no.
+    #[must_use]
+    pub const fn pin(mut self, pin: bool) -> Self {
+        self.config.pin = pin;
+        self
+    }
+
+    /// Gives each worker a descriptor table of its own; default: no. See [`Config::private_descriptors`].
+    #[must_use]
+    pub const fn private_descriptors(mut self, private: bool) -> Self {
+        self.config.private_descriptors = private;
+        self
+    }
+
+    /// How many connections the kernel may hold ready for each listener; default: 4096.
+    #[must_use]
+    pub const fn backlog(mut self, connections: u32) -> Self {
+        self.config.backlog = connections;
+        self
+    }
+
+    /// How many connections there may be at once; default: what the descriptor limit allows. At the cap
+    /// idle connections give way, and then new ones wait in the kernel's queue.
+    #[must_use]
+    pub const fn max_connections(mut self, connections: usize) -> Self {
+        self.config.connections_max = Some(connections);
+        self
+    }
+
+    /// How long an idle connection may wait for its next request; default: 75 s.
+    #[must_use]
+    pub const fn keepalive(mut self, wait: Duration) -> Self {
+        self.config.timeouts.keepalive = wait;
+        self
+    }
+
+    /// How long the server waits for what.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// What a request may cost.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// The `Server` field of every answer; `None` for none. Default: `kolk`.
+    #[must_use]
+    pub fn server_name(mut self, name: Option<&str>) -> Self {
+        self.config.server_name = name.map(str::to_owned);
+        self
+    }
+
+    /// The blocking pool: how many threads, and how many jobs may wait. Default: 32 and 1024.
+    #[must_use]
+    pub const fn blocking(mut self, threads: usize, queue_max: usize) -> Self {
+        self.config.blocking_threads = threads;
+        self.config.blocking_queue_max = queue_max;
+        self
+    }
+
+    /// Starts the workers. When this returns, clients can connect.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when an address cannot be had, [`Error::Start`] when the system refuses something
+    /// else.
+    pub fn start(self) -> Result<Running> {
+        Running::start(self)
+    }
+
+    /// Starts, and serves until the process ends.
+    ///
+    /// # Errors
+    /// As [`Server::start`]; and [`Error::Worker`].
+    pub fn run(self) -> Result<()> {
+        self.start()?.join()
+    }
+}

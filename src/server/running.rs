@@ -1,0 +1,262 @@
+//! [`Running`]: a server whose workers run; and [`Handle`], what ends it from elsewhere.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::app::{App, BlockingPool};
+use crate::base::Mailbox;
+use crate::net::{ListenAddr, Listener, Listening};
+use crate::reactor::{Doorbell, Reactor};
+use crate::sys::{cpu, descriptors};
+
+use super::access_log::{AccessLog, Reopener};
+use super::balance::Balance;
+use super::call::Env;
+use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
+use super::ears::Ears;
+use super::shard::Shard;
+use super::stats::{Snapshot, Stats};
+use super::worker::{Control, Worker, now, ring_all, unix_millis};
+use super::{Error, Result, Server, admin};
+
+/// Letters that may wait for a worker.
+const LETTERS_MAX: usize = 65_536;
+
+/// A server that runs. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<ListenAddr>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    handle: Handle,
+    stats: Vec<Arc<Stats>>,
+    admin: Option<Box<Self>>,
+    // After the workers: their last lines are written before it ends.
+    log: Option<AccessLog>,
+}
+
+/// Ends a server from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    control: Arc<Control>,
+    bells: Arc<[Arc<Doorbell>]>,
+    log: Option<Reopener>,
+}
+
+impl Handle {
+    /// No new connections and requests: what is open is answered, with `Connection: close`. What is still
+    /// open after `grace` is closed.
+    pub fn drain(&self, grace: Duration) {
+        self.control.drain(grace);
+        ring_all(&self.bells);
+    }
+
+    /// Closes everything now.
+    pub fn stop(&self) {
+        self.control.stop();
+        ring_all(&self.bells);
+    }
+
+    /// Opens the log's file anew, after another program has renamed it.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+}
+
+impl Running {
+    /// Where it listens, with the ports that the system chose.
+    pub fn addrs(&self) -> &[ListenAddr] {
+        &self.addresses
+    }
+
+    /// Where the admin site listens.
+    pub fn admin_addr(&self) -> Option<&ListenAddr> {
+        self.admin.as_ref()?.addresses.first()
+    }
+
+    /// How many workers there are.
+    pub const fn workers(&self) -> usize {
+        self.stats.len()
+    }
+
+    /// What ends it from another thread.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// See [`Handle::drain`].
+    pub fn drain(&self, grace: Duration) {
+        self.handle.drain(grace);
+    }
+
+    /// See [`Handle::stop`].
+    pub fn stop(&self) {
+        self.handle.stop();
+    }
+
+    /// What the workers counted so far.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::sum(self.stats.iter().map(|stats| &**stats))
+    }
+
+    /// See [`Handle::reopen_log`].
+    pub fn reopen_log(&self) {
+        self.handle.reopen_log();
+    }
+
+    /// Waits until all workers have ended.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] for the first that failed.
+    pub fn join(mut self) -> Result<()> {
+        let ended = self.join_workers();
+        if let Some(admin) = self.admin.take() {
+            admin.stop();
+            admin.join()?;
+        }
+        ended
+    }
+
+    fn join_workers(&mut self) -> Result<()> {
+        let mut ended = Ok(());
+        for (number, worker) in self.workers.drain(..).enumerate() {
+            let result = worker.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+            if let (Err(source), Ok(())) = (result, &ended) {
+                // One worker less is half a server: the others end in order, and the caller hears of it.
+                self.handle.drain(Duration::from_secs(1));
+                ended = Err(Error::Worker { number, source });
+            }
+        }
+        ended
+    }
+
+    pub(super) fn start(server: Server) -> Result<Self> {
+        let Server { app, config, addresses, admin, access_log } = server;
+        let descriptors = descriptors::raise_limit().map_err(starting("raise the descriptor limit"))?;
+        let count = match config.workers {
+            Workers::Auto => cpu::available(),
+            Workers::Exactly(count) => count.max(1),
+        };
+        let started = now();
+        let listeners = listen(&addresses, count, &config)?;
+        let log = access_log
+            .map(|(format, to)| AccessLog::start(format, to))
+            .transpose()
+            .map_err(starting("open the access log"))?;
+        let mut running = Self {
+            addresses: listeners
+                .iter()
+                .step_by(count)
+                .map(|listener| listener.local_addr().clone())
+                .collect(),
+            workers: Vec::with_capacity(count),
+            handle: Handle {
+                control: Arc::default(),
+                bells: Arc::new([]),
+                log: log.as_ref().map(AccessLog::reopener),
+            },
+            stats: Vec::with_capacity(count),
+            admin: None,
+            log,
+        };
+        let workers = running.build(app, config, count, &listeners, descriptors)?;
+        for (number, worker) in workers.into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
+            let handle = thread.spawn(move || worker.run()).map_err(starting("start a worker's thread"))?;
+            running.workers.push(handle);
+        }
+        if let Some(address) = admin {
+            let mut admin =
+                Server::new(admin::app(running.stats.clone(), started)).workers(Workers::Exactly(1));
+            admin.addresses.push(address);
+            running.admin = Some(Box::new(admin.start()?));
+        }
+        Ok(running)
+    }
+
+    /// All workers, on this thread: whatever they share exists before any of them runs.
+    fn build(
+        &mut self,
+        app: App,
+        config: Config,
+        count: usize,
+        listeners: &Arc<[Arc<Listener>]>,
+        descriptors: u64,
+    ) -> Result<Vec<Worker>> {
+        let app = Arc::new(app);
+        let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
+        let balance = Arc::new(Balance::new(count, listeners.len()));
+        let share = connections_max(&config, descriptors).div_ceil(count).max(1);
+        let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
+        let config = Arc::new(config);
+        let reactors = (0..count)
+            .map(|_| Reactor::new(EVENTS_PER_TURN_MAX))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(starting("make a poll"))?;
+        self.handle.bells = reactors.iter().map(Reactor::waker).collect();
+        let mut workers = Vec::with_capacity(count);
+        for (number, reactor) in reactors.into_iter().enumerate() {
+            let mailbox = Mailbox::new(reactor.waker(), LETTERS_MAX);
+            let stats = Arc::new(Stats::default());
+            self.stats.push(Arc::clone(&stats));
+            let unix_millis = unix_millis();
+            let env = Env {
+                app: Arc::clone(&app),
+                config: Arc::clone(&config),
+                stats,
+                post: mailbox.post(),
+                pool: Arc::clone(&pool),
+                worker: number,
+                stopwatch: now,
+                unix_millis,
+            };
+            let ring = self.log.as_ref().map(AccessLog::ring);
+            let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
+            let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
+            workers.push(Worker {
+                reactor,
+                shard: Shard::new(env, share, ring),
+                mailbox,
+                ears: Ears::new(number, &own, Arc::clone(listeners), balance, bells),
+                control: Arc::clone(&self.handle.control),
+                private_descriptors: config.private_descriptors,
+                pin_to: cpus.get(number % cpus.len().max(1)).copied(),
+            });
+        }
+        Ok(workers)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.workers.is_empty() {
+            self.stop();
+            // Whoever drops it does not want to know how it ended.
+            let _ = self.join_workers();
+        }
+    }
+}
+
+/// The listeners of each address for each worker: address by address.
+fn listen(addresses: &[ListenAddr], workers: usize, config: &Config) -> Result<Arc<[Arc<Listener>]>> {
+    let options = Listening { backlog: config.backlog, ..Listening::default() };
+    let mut listeners = Vec::with_capacity(addresses.len() * workers);
+    for address in addresses {
+        listeners.extend(Listener::open(address, workers, &options).map_err(Error::Listen)?);
+    }
+    Ok(listeners.into())
+}
+
+/// How many connections all workers may hold: what the descriptors allow, or less.
+fn connections_max(config: &Config, descriptors: u64) -> usize {
+    let allowed = descriptors - DESCRIPTORS_RESERVED.min(descriptors / 4);
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX).max(1);
+    config.connections_max.unwrap_or(usize::MAX).min(allowed).min(u32::MAX as usize / 2)
+}
+
+fn starting(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Start { what, source }
+}

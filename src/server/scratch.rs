@@ -1,0 +1,131 @@
+//! [`Scratch`]: the buffers and tables that all connections of a shard use in turn.
+//!
+//! A connection that rests owns none of them. Only what a turn leaves over gets a buffer of its own,
+//! from a pool: a [`Carry`] for bytes that wait to be parsed, a [`Pending`] for bytes that wait
+//! for the kernel.
+
+use crate::app::Params;
+use crate::base::{Pool, Reusable, Tick};
+use crate::http::{FieldTable, Response};
+use crate::proto::Preset;
+use crate::wire::{Output, QUEUED_BYTES_HIGH};
+
+use super::config::INPUT_BYTES;
+
+/// Spare buffers that a shard keeps of each kind.
+const SPARE_MAX: usize = 64;
+/// A carry that grew beyond this is given back, in bytes.
+const CARRY_BYTES_KEPT: usize = 8 * 1024;
+
+/// What a shard lends to the connection whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// Where `recv` writes.
+    pub(crate) input: Box<[u8]>,
+    /// Where answers are encoded; lent out, and kept by a connection whose bytes the kernel refuses.
+    pub(crate) output: Option<Box<Pending>>,
+    /// The places of the parts of the head at hand.
+    pub(crate) table: FieldTable,
+    /// What handlers fill in.
+    pub(crate) blank: Blank,
+    /// Spare carries.
+    pub(crate) carries: Pool<Box<Carry>>,
+    /// Spare queues.
+    pub(crate) queues: Pool<Box<Pending>>,
+}
+
+impl Scratch {
+    /// The buffers of a shard whose answers carry `preset`.
+    pub(crate) fn new(preset: Preset) -> Self {
+        Self {
+            input: vec![0; INPUT_BYTES].into_boxed_slice(),
+            output: None,
+            table: FieldTable::new(),
+            blank: Blank {
+                response: Response::default(),
+                params: Params::default(),
+                path: String::new(),
+                preset,
+            },
+            carries: Pool::new(SPARE_MAX),
+            queues: Pool::new(SPARE_MAX),
+        }
+    }
+}
+
+/// The answer at hand, and what leads to it.
+#[derive(Debug)]
+pub(crate) struct Blank {
+    /// The answer at hand.
+    pub(crate) response: Response,
+    /// The parameters of the route at hand.
+    pub(crate) params: Params,
+    /// The normalised path, where it differs from the one sent.
+    pub(crate) path: String,
+    /// What every answer has.
+    pub(crate) preset: Preset,
+}
+
+/// Received bytes that wait: the beginning of a head, or requests beyond a turn's budget.
+#[derive(Debug, Default)]
+pub(crate) struct Carry {
+    pub(crate) bytes: Vec<u8>,
+    /// The parts of the incomplete head found so far.
+    pub(crate) table: FieldTable,
+    /// All of it was looked at: only more bytes help.
+    pub(crate) hungry: bool,
+}
+
+impl Carry {
+    /// Begins with what a turn left of `bytes`, and with what `table` knows of an incomplete head in them.
+    pub(crate) fn begun(mut self: Box<Self>, bytes: &[u8], table: &FieldTable) -> Box<Self> {
+        self.bytes.extend_from_slice(bytes);
+        self.table.clone_from(table);
+        self
+    }
+
+    /// Forgets all but the last `rest` bytes: the others were consumed.
+    pub(crate) fn cut_to(mut self: Box<Self>, rest: usize, hungry: bool) -> Box<Self> {
+        let taken = self.bytes.len() - rest;
+        self.bytes.drain(..taken);
+        self.hungry = hungry;
+        self
+    }
+}
+
+impl Reusable for Carry {
+    fn reset(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(CARRY_BYTES_KEPT);
+        self.table.clear();
+        self.hungry = false;
+    }
+}
+
+/// Bytes that wait for the kernel, and how fast it takes them.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) output: Output,
+    /// When the rate began to be watched.
+    pub(crate) window_from: Tick,
+    /// What was sent since then, in bytes.
+    pub(crate) window_bytes: u64,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            output: Output::with_capacity(QUEUED_BYTES_HIGH / 8),
+            window_from: Tick::ZERO,
+            window_bytes: 0,
+        }
+    }
+}
+
+impl Reusable for Pending {
+    fn reset(&mut self) {
+        self.output.reset();
+        self.window_from = Tick::ZERO;
+        self.window_bytes = 0;
+    }
+}

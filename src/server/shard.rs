@@ -1,0 +1,378 @@
+//! [`Shard`]: all connections of one worker, their timers and their mail. No poll, no clock, no thread.
+//!
+//! ```text
+//!   accept ─┐                          ┌─► effects (watch for room, close)
+//!   ready ──┤  slot ─► turn ─► verdict ┼─► run queue (Again)
+//!   deliver ┤                          └─► wheel (deadline)
+//!   expire ─┘
+//! ```
+//! The transport is a parameter and time is an argument, so that a simulated network and a virtual clock
+//! can take the place of the real ones. Laws: nobody touches another slot; stopped early means on the
+//! run queue; a stale key finds no slot; a panic ends one connection.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::app::Mail;
+use crate::base::{Key, Slots, Tick, Wheel};
+use crate::http::Phase;
+use crate::net::{Stream, Transport};
+use crate::proto::{Preset, h1};
+use crate::reactor::Readiness;
+
+use super::access_log::Ring;
+use super::call::Env;
+use super::connection::{Connection, Desk, Verdict};
+use super::scratch::Scratch;
+use super::stats::{CloseReason, Stats};
+
+/// What a waiting connection costs in its slot, in bytes: all of its own memory, and no buffer. Its timer is
+/// another 12.
+pub const CONNECTION_BYTES: usize = size_of::<(std::num::NonZeroU32, Connection<Stream>)>();
+/// How many slots one search for an idle connection looks at.
+const SHED_LOOKS_MAX: usize = 64;
+
+/// What the worker must do for the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The poll shall tell about room to write, too.
+    WatchWrites(Key),
+}
+
+/// The connections of one worker.
+pub struct Shard<T> {
+    env: Env,
+    slots: Slots<Connection<T>>,
+    wheel: Wheel,
+    run_queue: VecDeque<Key>,
+    scratch: Scratch,
+    ring: Option<Ring>,
+    fired: Vec<u32>,
+    effects: Vec<Effect>,
+    draining: bool,
+    /// Where the next search for an idle connection begins.
+    shed_from: u32,
+}
+
+impl<T: Transport> Shard<T> {
+    /// A shard for at most `connections_max` connections.
+    pub fn new(env: Env, connections_max: usize, ring: Option<Ring>) -> Self {
+        let preset = Preset::new(env.config.server_name.as_deref(), env.unix_millis / 1000);
+        Self {
+            slots: Slots::with_capacity(connections_max),
+            wheel: Wheel::new(connections_max),
+            run_queue: VecDeque::new(),
+            scratch: Scratch::new(preset),
+            ring,
+            fired: Vec::new(),
+            effects: Vec::new(),
+            draining: false,
+            shed_from: 0,
+            env,
+        }
+    }
+
+    /// How many connections there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Whether no slot is free.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.slots.is_full()
+    }
+
+    /// Whether some connection could go on at once: the worker must not sleep.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        !self.run_queue.is_empty()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.env.stats
+    }
+
+    /// The wall clock, for `Date` and the log.
+    pub fn set_unix_millis(&mut self, unix_millis: u64) {
+        self.env.unix_millis = unix_millis;
+        self.scratch.blank.preset.set_second(unix_millis / 1000);
+    }
+
+    /// Takes a new connection and gives it its first turn. Its key, if it is still open afterwards;
+    /// the caller then has the poll watch it.
+    ///
+    /// # Panics
+    /// If the shard is full (debug builds).
+    pub fn accept(&mut self, transport: T, now: Tick) -> Option<Key> {
+        let config = &self.env.config;
+        let machine = h1::Server::new(Arc::clone(&config.limits.http1));
+        let mut connection = Connection::new(transport, machine, now, &config.timeouts);
+        let deadline = connection.deadline();
+        if self.draining {
+            connection.drain();
+        }
+        let Ok(key) = self.slots.insert(connection) else {
+            debug_assert!(false, "the caller asks is_full first");
+            return None;
+        };
+        let stats = &self.env.stats;
+        stats.accepts.add(1);
+        stats.phases[Phase::Idle as usize].add(1);
+        self.wheel.arm(key.index(), deadline);
+        self.drive(key, now, Connection::turn);
+        self.slots.get(key).is_some().then_some(key)
+    }
+
+    /// The socket of a connection.
+    pub fn transport(&mut self, key: Key) -> Option<&mut T> {
+        self.slots.get_mut(key).map(Connection::transport)
+    }
+
+    /// The poll said something about a connection. A stale key is ignored.
+    #[inline]
+    pub fn ready(&mut self, key: Key, readiness: Readiness, now: Tick) {
+        let Some(connection) = self.slots.get_mut(key) else { return };
+        connection.note(readiness);
+        self.drive(key, now, Connection::turn);
+    }
+
+    /// A letter came: a late answer, or a wake-up. One whose exchange is over is counted and dropped.
+    pub fn deliver(&mut self, mail: Mail, now: Tick) {
+        let (Mail::Answer { to, .. } | Mail::Abandoned { to } | Mail::Wakeup { to }) = &mail;
+        let (key, wakes) = (to.connection, matches!(mail, Mail::Wakeup { .. }));
+        let mut taken = false;
+        self.drive(key, now, |connection, key, desk| match connection.deliver(key, mail, desk) {
+            Some(verdict) => {
+                taken = true;
+                verdict
+            }
+            None => Verdict::Rest,
+        });
+        if !taken && !wakes {
+            self.env.stats.late_answers.add(1);
+        }
+    }
+
+    /// Looks at the deadlines that have passed.
+    #[inline]
+    pub fn expire(&mut self, now: Tick) {
+        if self.wheel.next().is_none_or(|next| next > now) {
+            return;
+        }
+        let slots = &self.slots;
+        let deadline_of = |index| match slots.key_at(index).and_then(|key| slots.get(key)) {
+            Some(connection) => connection.deadline(),
+            None => Tick::NEVER,
+        };
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.expire(now, deadline_of, &mut fired);
+        for index in fired.drain(..) {
+            if let Some(key) = self.slots.key_at(index) {
+                self.drive(key, now, Connection::expired);
+                // Whoever was looked at is off the wheel.
+                if let Some(connection) = self.slots.get(key) {
+                    self.wheel.arm(index, connection.deadline());
+                }
+            }
+        }
+        self.fired = fired;
+    }
+
+    /// Gives each connection that stopped early one more turn.
+    pub fn run(&mut self, now: Tick) {
+        if !self.run_queue.is_empty() {
+            self.env.stats.run_queue_turns.add(1);
+        }
+        for _ in 0..self.run_queue.len() {
+            let Some(key) = self.run_queue.pop_front() else { break };
+            if let Some(connection) = self.slots.get_mut(key) {
+                connection.queued = false;
+                self.drive(key, now, Connection::turn);
+            }
+        }
+        let queues = self.scratch.queues.out() - usize::from(self.scratch.output.is_some());
+        self.env.stats.carry_buffers.set(self.scratch.carries.out() as u64);
+        self.env.stats.pending_buffers.set(queues as u64);
+    }
+
+    /// When [`Shard::expire`] has something to look at.
+    #[inline]
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.wheel.next()
+    }
+
+    /// What the worker must do; the list is emptied by it.
+    #[inline]
+    pub const fn effects(&mut self) -> &mut Vec<Effect> {
+        &mut self.effects
+    }
+
+    /// At a turn's end: hands due log lines to their writer. When the others are due.
+    #[inline]
+    pub fn flush_log(&mut self, now: Tick) -> Option<Tick> {
+        let ring = self.ring.as_mut()?;
+        self.env.stats.log_lines_dropped.set(ring.dropped());
+        ring.flush(now)
+    }
+
+    /// Gives a connection up that the poll cannot watch.
+    pub fn abandon(&mut self, key: Key) {
+        self.close(key, CloseReason::Abandoned);
+    }
+
+    /// No further exchanges: idle connections close now, the others after their answer.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let keys: Vec<Key> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if self.slots.get_mut(key).is_some_and(Connection::drain) {
+                self.close(key, CloseReason::Drained);
+            }
+        }
+    }
+
+    /// Closes every connection at once.
+    pub fn stop(&mut self) {
+        let keys: Vec<Key> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.close(key, CloseReason::Stopped);
+        }
+    }
+
+    /// Whether an idle connection could give way to a new one. Looks at a bounded number of slots and goes
+    /// on where it stopped.
+    pub fn has_idle(&mut self) -> bool {
+        let slots = u32::try_from(self.slots.slots_max()).unwrap_or(u32::MAX);
+        for _ in 0..SHED_LOOKS_MAX {
+            if self.is_idle(self.shed_from) {
+                return true;
+            }
+            self.shed_from = if self.shed_from + 1 < slots { self.shed_from + 1 } else { 0 };
+        }
+        false
+    }
+
+    /// Closes an idle connection, so that a new one finds a slot; whether there was one.
+    pub fn shed_idle(&mut self) -> bool {
+        if self.has_idle()
+            && let Some(key) = self.slots.key_at(self.shed_from)
+        {
+            self.close(key, CloseReason::Shed);
+            return true;
+        }
+        false
+    }
+
+    /// How many buffers connections own: none while they rest.
+    pub fn buffers_out(&self) -> usize {
+        let lent = usize::from(self.scratch.output.is_some());
+        self.scratch.carries.out() + self.scratch.queues.out() - lent
+    }
+
+    /// Checks what must hold between turns. For tests: takes time for every connection.
+    ///
+    /// # Panics
+    /// If it does not hold.
+    pub fn validate(&self) {
+        self.wheel.validate();
+        let mut owned = 0;
+        for (key, connection) in self.slots.iter() {
+            let resting = connection.phase() == Phase::Idle;
+            assert!(
+                !resting || connection.queued || connection.owns_nothing(),
+                "{key} rests and owns a buffer"
+            );
+            let (carry, queue) = connection.buffers();
+            owned += carry + queue;
+            let deadline = connection.deadline();
+            assert!(
+                deadline == Tick::NEVER || self.wheel.is_armed(key.index()),
+                "{key} has a deadline and no timer"
+            );
+        }
+        let out = self.buffers_out();
+        assert!(out == owned, "buffers leak: {out} are out, {owned} are owned");
+    }
+
+    fn is_idle(&self, index: u32) -> bool {
+        let connection = self.slots.key_at(index).and_then(|key| self.slots.get(key));
+        connection.is_some_and(|found| found.phase() == Phase::Idle && found.owns_nothing())
+    }
+
+    /// One connection acts; its verdict is carried out.
+    #[inline]
+    fn drive(
+        &mut self,
+        key: Key,
+        now: Tick,
+        act: impl FnOnce(&mut Connection<T>, Key, &mut Desk<'_>) -> Verdict,
+    ) {
+        let Some(connection) = self.slots.get_mut(key) else { return };
+        let before = connection.deadline();
+        let mut desk = Desk { env: &self.env, scratch: &mut self.scratch, ring: self.ring.as_mut(), now };
+        let acted = catch_unwind(AssertUnwindSafe(|| act(&mut *connection, key, &mut desk)));
+        match acted {
+            Ok(Verdict::Rest) => {}
+            Ok(Verdict::Again) => {
+                if !std::mem::replace(&mut connection.queued, true) {
+                    self.run_queue.push_back(key);
+                }
+            }
+            Ok(Verdict::Close(reason)) => return self.close(key, reason),
+            Err(_) => return self.close_panicked(key),
+        }
+        if connection.wants_writes() {
+            connection.watches_writes = true;
+            self.effects.push(Effect::WatchWrites(key));
+        }
+        // Later deadlines are found when the old one fires: only an earlier one costs anything.
+        let deadline = connection.deadline();
+        if deadline < before || before == Tick::NEVER {
+            self.wheel.arm(key.index(), deadline);
+        }
+    }
+
+    fn close(&mut self, key: Key, reason: CloseReason) {
+        let Some(mut connection) = self.slots.remove(key) else { return };
+        self.wheel.disarm(key.index());
+        connection.give_back(&mut self.scratch);
+        let stats = &self.env.stats;
+        stats.phases[connection.phase() as usize].sub(1);
+        stats.closed(reason);
+    }
+
+    /// A source, a sink or one of our own invariants failed within a turn: the connection ends, the
+    /// worker goes on.
+    #[cold]
+    fn close_panicked(&mut self, key: Key) {
+        log::error!("connection {key} failed within its turn and was closed");
+        self.env.stats.handler_panics.add(1);
+        self.scratch.output = None;
+        self.scratch.blank.response.reset();
+        self.close(key, CloseReason::Failed);
+        let owned = self.slots.iter().map(|(_, connection)| connection.buffers());
+        let (carries, queues) = owned.fold((0, 0), |sum, owned| (sum.0 + owned.0, sum.1 + owned.1));
+        self.scratch.carries.recount(carries);
+        self.scratch.queues.recount(queues);
+    }
+}
+
+impl<T> std::fmt::Debug for Shard<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard")
+            .field("connections", &self.slots.len())
+            .field("run_queue", &self.run_queue.len())
+            .field("draining", &self.draining)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,507 @@
+//! [`Stats`]: what one worker counts, and [`Snapshot`], the sums over workers.
+//!
+//! Invariant: each [`Stats`] has one writer, the worker that owns it; anybody may read it at any time.
+//! That is why counting is a plain load and a plain store, one nanosecond, and no locked instruction.
+//! A reader sees each number whole, but not all numbers of the same moment. Knows no HTTP and no text:
+//! `metrics` renders.
+
+use std::ops::{Deref, Index};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::http::{Phase, Reason};
+
+/// A number that only grows: one writer, any readers.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. For the one writer alone: two writers would lose counts, because this is no
+    /// read-modify-write but a load and a store.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Copies a count that is kept elsewhere. For the one writer alone.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The count so far.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that grows and shrinks: one writer, any readers.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// `n` more. For the one writer alone.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.get().wrapping_add(n), Relaxed);
+    }
+
+    /// `n` fewer; never below zero. For the one writer alone.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        debug_assert!(self.get() >= n, "a gauge below zero: {} - {n}", self.get());
+        self.0.store(self.get().saturating_sub(n), Relaxed);
+    }
+
+    /// Another value. For the one writer alone.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The value now.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The greatest value since somebody took it: one writer raises, a reader takes.
+///
+/// A value that is raised in the same instant as it is taken may be lost or be seen twice: a peak is
+/// there to be looked at, not to be added up.
+#[derive(Debug, Default)]
+pub struct Peak(AtomicU64);
+
+impl Peak {
+    /// Notes `n`, if it is greater than all before. For the one writer alone.
+    #[inline]
+    pub fn raise(&self, n: u64) {
+        if n > self.get() {
+            self.0.store(n, Relaxed);
+        }
+    }
+
+    /// The greatest value so far.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// The greatest value so far; begins anew.
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Relaxed)
+    }
+}
+
+/// One [`Counter`], [`Gauge`] or sum for each label of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row<T, const N: usize>([T; N]);
+
+impl<T: Default, const N: usize> Default for Row<T, N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
+    }
+}
+
+impl<T, const N: usize> Deref for Row<T, N> {
+    type Target = [T; N];
+
+    #[inline]
+    fn deref(&self) -> &[T; N] {
+        &self.0
+    }
+}
+
+impl<T, const N: usize> Index<usize> for Row<T, N> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, index: usize) -> &T {
+        &self.0[index]
+    }
+}
+
+macro_rules! labels {
+    ($(#[$about:meta])* $name:ident { $($label:literal $variant:ident = $doc:literal;)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name { $(#[doc = $doc] $variant,)* }
+
+        impl $name {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The label in metrics and logs: never reused for another meaning.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+
+            /// Its place in `ALL`.
+            #[inline]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+labels! {
+    /// Which patience ended.
+    Timeout {
+        "header" Header = "A request's head did not arrive in time.";
+        "keepalive" Keepalive = "No further request came on an idle connection.";
+        "body" Body = "A request's body fell silent.";
+        "body_rate" BodyRate = "A request's body came too slowly on the whole.";
+        "write" Write = "The client stopped taking the answer.";
+        "write_rate" WriteRate = "The client took the answer too slowly on the whole.";
+        "linger" Linger = "A client that was told to go did not close.";
+        "drain" Drain = "An exchange outlasted the shutdown's deadline.";
+    }
+}
+
+labels! {
+    /// Why a connection ended. Each connection ends once, with the first cause that applies.
+    CloseReason {
+        "peer_closed" PeerClosed = "The client closed between two requests.";
+        "peer_reset" PeerReset = "The client's side broke the connection.";
+        "answered" Answered = "The last answer was sent (`Connection: close`, HTTP/1.0).";
+        "refused" Refused = "A rule or a limit was broken; the client was told.";
+        "timed_out" TimedOut = "A patience ended: `timeouts` has which.";
+        "body_cut" BodyCut = "The body of an answer could not be completed: its source failed or its file was short.";
+        "abandoned" Abandoned = "The client left within an exchange.";
+        "drained" Drained = "The server is shutting down and the connection was idle or finished.";
+        "write_failed" WriteFailed = "The kernel refused to send.";
+        "shed" Shed = "It was idle and gave way to a new connection.";
+        "failed" Failed = "A source, a sink or the server's own code panicked.";
+        "stopped" Stopped = "The server stopped at once.";
+    }
+}
+
+/// A histogram of durations with fixed bounds.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    counts: Row<Counter, { Self::BUCKETS }>,
+    nanos: Counter,
+}
+
+impl Histogram {
+    /// The upper bounds of all buckets but the last, which has none; in nanoseconds, inclusive.
+    pub const BOUNDS_NANOS: [u64; 12] = [
+        10_000,
+        25_000,
+        50_000,
+        100_000,
+        250_000,
+        500_000,
+        1_000_000,
+        2_500_000,
+        10_000_000,
+        50_000_000,
+        250_000_000,
+        1_000_000_000,
+    ];
+    /// How many buckets there are.
+    pub const BUCKETS: usize = Self::BOUNDS_NANOS.len() + 1;
+
+    /// Counts one duration.
+    #[inline]
+    pub fn record(&self, nanos: u64) {
+        // Most durations belong into the first buckets: a search from the left is the shortest.
+        let bucket = Self::BOUNDS_NANOS.iter().position(|bound| nanos <= *bound);
+        self.counts[bucket.unwrap_or(Self::BOUNDS_NANOS.len())].add(1);
+        self.nanos.add(nanos);
+    }
+}
+
+/// What one worker counts. Only that worker writes; 128 bytes of alignment keep the neighbours of the
+/// allocation (and the prefetcher's pair of cache lines) away from its stores.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Stats {
+    /// Answers by status class: index is `status / 100 - 1`.
+    pub requests_by_class: Row<Counter, 5>,
+    /// Bytes that were received.
+    pub bytes_received: Counter,
+    /// Bytes that the kernel took.
+    pub bytes_sent: Counter,
+    /// Turns of the loop.
+    pub turns: Counter,
+    /// Turns that went on with work which an earlier turn had to leave.
+    pub run_queue_turns: Counter,
+    /// How long turns took, of those that were measured (one in sixteen, and all long ones): nothing else
+    /// happens meanwhile.
+    pub loop_lag: Histogram,
+    /// The longest turn since the last scrape, in nanoseconds.
+    pub loop_lag_nanos_max: Peak,
+    /// Connections by phase.
+    pub phases: Row<Gauge, { Phase::ALL.len() }>,
+    /// Connections that were accepted.
+    pub accepts: Counter,
+    /// Times that accepting paused (no descriptor, no slot).
+    pub accept_pauses: Counter,
+    /// Accepts that were left to a quieter worker.
+    pub accept_redirects: Counter,
+    /// Patiences that ended, by [`Timeout::index`].
+    pub timeouts: Row<Counter, { Timeout::COUNT }>,
+    /// Connections that ended, by [`CloseReason::index`].
+    pub closes: Row<Counter, { CloseReason::COUNT }>,
+    /// Answers that kolk made itself, by [`Reason::index`].
+    pub refusals: Row<Counter, { Reason::ALL.len() }>,
+    /// Answers whose exchange was over when they came.
+    pub late_answers: Counter,
+    /// Handlers that panicked.
+    pub handler_panics: Counter,
+    /// Lines of the access log that were lost.
+    pub log_lines_dropped: Counter,
+    /// Connections that hold a carry buffer (an unread rest).
+    pub carry_buffers: Gauge,
+    /// Connections that hold a pending buffer (an unsent rest).
+    pub pending_buffers: Gauge,
+}
+
+impl Stats {
+    /// Counts an answer by the class of its status. Statuses outside 100..=599 do not exist.
+    #[inline]
+    pub fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).wrapping_sub(1);
+        debug_assert!(class < 5, "status {status}");
+        if let Some(counter) = self.requests_by_class.get(class) {
+            counter.add(1);
+        }
+    }
+
+    /// A connection went from one phase to another.
+    #[inline]
+    pub fn moved(&self, from: Phase, to: Phase) {
+        if from != to {
+            self.phases[from as usize].sub(1);
+            self.phases[to as usize].add(1);
+        }
+    }
+
+    /// A patience ended.
+    #[inline]
+    pub fn timed_out(&self, timeout: Timeout) {
+        self.timeouts[timeout.index()].add(1);
+    }
+
+    /// A connection ended.
+    #[inline]
+    pub fn closed(&self, reason: CloseReason) {
+        self.closes[reason.index()].add(1);
+    }
+
+    /// kolk made an answer of its own.
+    #[inline]
+    pub fn refused(&self, reason: Reason) {
+        self.refusals[reason.index()].add(1);
+    }
+
+    /// A turn that was measured took `nanos` nanoseconds.
+    #[inline]
+    pub fn lagged(&self, nanos: u64) {
+        self.loop_lag.record(nanos);
+        self.loop_lag_nanos_max.raise(nanos);
+    }
+}
+
+/// The sums over workers at about one moment: plain numbers, named as in [`Stats`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of `Stats`, where each is explained")]
+pub struct Snapshot {
+    pub requests_by_class: Row<u64, 5>,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    pub turns: u64,
+    pub run_queue_turns: u64,
+    /// Turns by duration: one count a bucket, not yet cumulated.
+    pub loop_lag: Row<u64, { Histogram::BUCKETS }>,
+    /// The sum of the durations of all turns.
+    pub loop_lag_sum: Duration,
+    /// The longest turn of any worker since the last scrape.
+    pub loop_lag_max: Duration,
+    pub phases: Row<u64, { Phase::ALL.len() }>,
+    pub accepts: u64,
+    pub accept_pauses: u64,
+    pub accept_redirects: u64,
+    pub timeouts: Row<u64, { Timeout::COUNT }>,
+    pub closes: Row<u64, { CloseReason::COUNT }>,
+    pub refusals: Row<u64, { Reason::ALL.len() }>,
+    pub late_answers: u64,
+    pub handler_panics: u64,
+    pub log_lines_dropped: u64,
+    pub carry_buffers: u64,
+    pub pending_buffers: u64,
+    /// What is worth knowing of each worker alone, in the order in which they were summed.
+    pub workers: Vec<WorkerShare>,
+}
+
+/// One worker's part of the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerShare {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Turns of its loop.
+    pub turns: u64,
+    /// Requests that it answered.
+    pub requests: u64,
+}
+
+impl Snapshot {
+    /// Sums over the workers, in their order.
+    pub fn sum<'s>(workers: impl IntoIterator<Item = &'s Stats>) -> Self {
+        let mut snapshot = Self::default();
+        for stats in workers {
+            snapshot.add(stats);
+        }
+        snapshot
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.connections).sum()
+    }
+
+    /// Requests that were answered.
+    pub fn requests(&self) -> u64 {
+        self.requests_by_class.iter().sum()
+    }
+
+    fn add(&mut self, stats: &Stats) {
+        add_row(&mut self.requests_by_class, &stats.requests_by_class, Counter::get);
+        add_row(&mut self.loop_lag, &stats.loop_lag.counts, Counter::get);
+        add_row(&mut self.phases, &stats.phases, Gauge::get);
+        add_row(&mut self.timeouts, &stats.timeouts, Counter::get);
+        add_row(&mut self.closes, &stats.closes, Counter::get);
+        add_row(&mut self.refusals, &stats.refusals, Counter::get);
+        for (sum, counter) in [
+            (&mut self.bytes_received, &stats.bytes_received),
+            (&mut self.bytes_sent, &stats.bytes_sent),
+            (&mut self.turns, &stats.turns),
+            (&mut self.run_queue_turns, &stats.run_queue_turns),
+            (&mut self.accepts, &stats.accepts),
+            (&mut self.accept_pauses, &stats.accept_pauses),
+            (&mut self.accept_redirects, &stats.accept_redirects),
+            (&mut self.late_answers, &stats.late_answers),
+            (&mut self.handler_panics, &stats.handler_panics),
+            (&mut self.log_lines_dropped, &stats.log_lines_dropped),
+        ] {
+            *sum += counter.get();
+        }
+        self.carry_buffers += stats.carry_buffers.get();
+        self.pending_buffers += stats.pending_buffers.get();
+        self.loop_lag_sum += Duration::from_nanos(stats.loop_lag.nanos.get());
+        self.loop_lag_max = self.loop_lag_max.max(Duration::from_nanos(stats.loop_lag_nanos_max.get()));
+        self.workers.push(WorkerShare::of(stats));
+    }
+}
+
+impl WorkerShare {
+    fn of(stats: &Stats) -> Self {
+        let open = Phase::ALL.iter().filter(|phase| **phase != Phase::Closed);
+        Self {
+            connections: open.map(|phase| stats.phases[*phase as usize].get()).sum(),
+            turns: stats.turns.get(),
+            requests: stats.requests_by_class.iter().map(Counter::get).sum(),
+        }
+    }
+}
+
+fn add_row<T, const N: usize>(sums: &mut Row<u64, N>, row: &Row<T, N>, get: impl Fn(&T) -> u64) {
+    for (sum, part) in sums.0.iter_mut().zip(&row.0) {
+        *sum += get(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_unique_and_plain() {
+        let mut seen = HashSet::new();
+        for (index, timeout) in Timeout::ALL.iter().enumerate() {
+            assert_eq!(timeout.index(), index);
+            assert!(seen.insert(timeout.name()), "{} stands twice", timeout.name());
+        }
+        seen.clear();
+        for (index, reason) in CloseReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            assert!(seen.insert(reason.name()), "{} stands twice", reason.name());
+            assert!(reason.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+        }
+    }
+
+    #[test]
+    fn one_writer_and_a_reader_that_never_sees_it_go_back() {
+        let stats = Stats::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..100_000).for_each(|_| stats.accepts.add(1)));
+            let mut before = 0;
+            while before < 100_000 {
+                let now = stats.accepts.get();
+                assert!(now >= before);
+                before = now;
+            }
+        });
+        assert_eq!(stats.accepts.get(), 100_000);
+    }
+
+    #[test]
+    fn a_peak_is_taken_once() {
+        let peak = Peak::default();
+        peak.raise(7);
+        peak.raise(3);
+        assert_eq!((peak.get(), peak.take(), peak.take()), (7, 7, 0));
+    }
+
+    #[test]
+    fn a_bucket_includes_its_bound() {
+        let histogram = Histogram::default();
+        for nanos in [0, 10_000, 10_001, 1_000_000_000, 1_000_000_001, u64::MAX / 2] {
+            histogram.record(nanos);
+        }
+        let counts: Vec<_> = histogram.counts.iter().map(Counter::get).collect();
+        assert_eq!(counts, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert!(Histogram::BOUNDS_NANOS.is_sorted());
+    }
+
+    #[test]
+    fn a_snapshot_sums_over_workers_and_knows_each() {
+        let workers = [Stats::default(), Stats::default()];
+        for (stats, requests) in workers.iter().zip([3, 4]) {
+            stats.phases[Phase::Idle as usize].add(2);
+            stats.moved(Phase::Idle, Phase::Handling);
+            stats.moved(Phase::Handling, Phase::Handling);
+            (0..requests).for_each(|_| stats.answered(204));
+            stats.answered(599);
+            stats.turns.add(1);
+            stats.lagged(requests * 1_000);
+            stats.timed_out(Timeout::BodyRate);
+            stats.refused(Reason::NotFound);
+            stats.closed(CloseReason::Abandoned);
+        }
+        let sum = Snapshot::sum(&workers);
+        assert_eq!(*sum.requests_by_class, [0, 7, 0, 0, 2]);
+        assert_eq!((sum.connections(), sum.requests(), sum.turns), (4, 9, 2));
+        assert_eq!(sum.phases[Phase::Handling as usize], 2);
+        assert_eq!(sum.timeouts[Timeout::BodyRate.index()], 2);
+        assert_eq!(sum.refusals[Reason::NotFound.index()], 2);
+        assert_eq!(sum.closes[CloseReason::Abandoned.index()], 2);
+        assert_eq!(sum.workers[1], WorkerShare { connections: 2, turns: 1, requests: 5 });
+        assert_eq!(sum.loop_lag_sum, Duration::from_micros(7));
+        assert_eq!(sum.loop_lag_max, Duration::from_micros(4));
+    }
+
+    #[test]
+    fn workers_do_not_share_cache_lines() {
+        assert_eq!(align_of::<Stats>(), 128);
+    }
+}

@@ -1,0 +1,211 @@
+//! [`Worker`]: one thread, one loop: a [`Reactor`], a [`Shard`], and ears on the listeners.
+//!
+//! ```text
+//!   turn:  poll ─► accepts, readiness, mail ─► deadlines ─► run queue ─► effects ─► log
+//! ```
+//! All decisions about connections are the shard's; all about accepting are [`Ears`]'; here they meet the
+//! kernel and the clock, which is read once a turn.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::app::Mail;
+use crate::base::{Key, Mailbox, Tick, Wake as _};
+use crate::net::Stream;
+use crate::reactor::{Doorbell, Interest, Reactor, Wake};
+use crate::sys::{clock, cpu, descriptors};
+
+use super::ears::Ears;
+use super::shard::{Effect, Shard};
+use super::stats::Timeout;
+
+/// The wall clock is looked at so often.
+const CALENDAR_AGE_MAX: Duration = Duration::from_millis(100);
+
+/// Of so many turns one is measured.
+const LAG_SAMPLE: u64 = 16;
+
+/// What a worker is made of. Built on the starting thread, run on its own.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) reactor: Reactor,
+    pub(crate) shard: Shard<Stream>,
+    pub(crate) mailbox: Mailbox<Mail>,
+    pub(crate) ears: Ears,
+    pub(crate) control: Arc<Control>,
+    /// The CPU to stay on.
+    pub(crate) pin_to: Option<usize>,
+    /// Whether to work with a descriptor table of its own.
+    pub(crate) private_descriptors: bool,
+}
+
+/// Orders to all workers of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    /// When a drain ends at the latest, in nanoseconds of the clock.
+    drain_until: AtomicU64,
+}
+
+impl Control {
+    /// No new connections or requests; what is still open after `grace` is closed.
+    pub(crate) fn drain(&self, grace: Duration) {
+        self.drain_until.store(now().after(grace).as_nanos(), Relaxed);
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Everything is closed now.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+}
+
+/// The clock's present reading.
+pub(crate) fn now() -> Tick {
+    Tick::from_nanos(clock::now_nanos())
+}
+
+impl Worker {
+    /// Turns the loop until the server stops, or until it was told to drain and nothing is left.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        self.settle_in();
+        self.ears.open(&self.reactor)?;
+        let mut wakes = Vec::new();
+        let mut letters = Vec::new();
+        let mut calendar_at = Tick::ZERO;
+        let mut log_due = None;
+        let mut now = now();
+        loop {
+            let timeout = self.timeout(now, log_due);
+            self.reactor.turn(timeout, &mut wakes)?;
+            self.ears.turn_over();
+            self.mailbox.awake();
+            now = self::now();
+            if now.since(calendar_at) >= CALENDAR_AGE_MAX {
+                calendar_at = now;
+                self.shard.set_unix_millis(unix_millis());
+            }
+            for wake in wakes.drain(..) {
+                match wake {
+                    Wake::Ready(key, readiness) => self.shard.ready(key, readiness, now),
+                    Wake::Accept(listener) => self.ears.heard(listener),
+                    Wake::Mail => {}
+                }
+            }
+            self.ears.accept(&mut self.shard, &self.reactor, now);
+            self.mailbox.drain(&mut letters);
+            for mail in letters.drain(..) {
+                self.shard.deliver(mail, now);
+            }
+            self.shard.expire(now);
+            self.shard.run(now);
+            self.perform_effects();
+            log_due = self.shard.flush_log(now);
+            self.note_turn(now);
+            if self.obey(now) {
+                return Ok(());
+            }
+            self.ears.turn_over();
+        }
+    }
+
+    /// What the thread asks the system for; refused by some containers, and then done without.
+    fn settle_in(&self) {
+        if let Some(cpu) = self.pin_to
+            && let Err(error) = cpu::pin_current_thread(cpu)
+        {
+            log::warn!("cannot stay on CPU {cpu}: {error}");
+        }
+        if self.private_descriptors
+            && let Err(error) = descriptors::private_table()
+        {
+            log::debug!("no descriptor table of its own for this worker: {error}");
+        }
+    }
+
+    /// How long the poll may wait.
+    fn timeout(&self, now: Tick, log_due: Option<Tick>) -> Option<Duration> {
+        if self.shard.has_work() || self.ears.have_work() || !self.mailbox.prepare_sleep() {
+            return Some(Duration::ZERO);
+        }
+        let drain_until = self.control.draining.load(Relaxed).then(|| self.drain_until());
+        let next = [self.shard.next_deadline(), self.ears.next_look(), log_due, drain_until];
+        next.into_iter().flatten().min().map(|next| next.since(now))
+    }
+
+    /// Counts the turn that began at `now`, and how long it took: of one turn in sixteen, and of every one
+    /// that was so long that the coarse clock shows it.
+    #[inline]
+    fn note_turn(&self, now: Tick) {
+        let stats = self.shard.stats();
+        stats.turns.add(1);
+        if stats.turns.get().is_multiple_of(LAG_SAMPLE) || clock::coarse_nanos() > now.as_nanos() {
+            stats.lagged(clock::now_nanos() - now.as_nanos());
+        }
+    }
+
+    /// What the shard asked for.
+    #[inline]
+    fn perform_effects(&mut self) {
+        while let Some(Effect::WatchWrites(key)) = self.shard.effects().pop() {
+            let Some(stream) = self.shard.transport(key) else { continue };
+            if let Err(error) = self.reactor.reregister(stream, key, Interest::ReadWrite) {
+                log::warn!("connection {key} cannot be watched: {error}");
+            }
+        }
+    }
+
+    /// Follows the control's orders; whether the worker is done.
+    fn obey(&mut self, now: Tick) -> bool {
+        if self.control.stopping.load(Relaxed) {
+            self.ears.close(&self.reactor);
+            self.shard.stop();
+            return true;
+        }
+        if !self.control.draining.load(Relaxed) {
+            return false;
+        }
+        if !self.ears.are_closed() {
+            // Whoever the kernel has let in is served: a closed listener would reset them.
+            self.shard.drain();
+            self.ears.accept_all(&mut self.shard, &self.reactor, now);
+            self.ears.close(&self.reactor);
+        }
+        if !self.shard.is_empty() && now >= self.drain_until() {
+            for _ in 0..self.shard.len() {
+                self.shard.stats().timed_out(Timeout::Drain);
+            }
+            self.shard.stop();
+        }
+        self.shard.is_empty()
+    }
+
+    fn drain_until(&self) -> Tick {
+        Tick::from_nanos(self.control.drain_until.load(Relaxed))
+    }
+}
+
+/// Has the poll watch a connection that is open after its first turn.
+pub(crate) fn watch(shard: &mut Shard<Stream>, reactor: &Reactor, key: Key) {
+    let Some(stream) = shard.transport(key) else { return };
+    if let Err(error) = reactor.register(stream, key, Interest::Read) {
+        log::warn!("connection {key} cannot be watched: {error}");
+        shard.abandon(key);
+    }
+}
+
+/// Wakes all workers of a server.
+pub(crate) fn ring_all(bells: &[Arc<Doorbell>]) {
+    for bell in bells {
+        bell.wake();
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
+    let since = clock::unix_time().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,141 @@
+//! ALLOCATIONS: none per request in the steady state, a known number per connection.
+//!
+//! The whole machine from bytes to bytes runs under a counting allocator: `Shard`, a transport in memory,
+//! 10,000 requests. What is warmed up first is what a worker warms up once in its life.
+#![expect(unsafe_code, reason = "an allocator can be counted only by another one")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use kolk::app::{App, Request};
+use kolk::base::Tick;
+use kolk::reactor::Readiness;
+use kolk::{Handler, Outcome, Response};
+
+#[path = "memory/lane.rs"]
+mod lane;
+
+use lane::{Lane, shard};
+
+thread_local! {
+    /// Tests run side by side: each thread counts for itself.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes on to `System`, unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(place, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations `work` makes on this thread.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+/// Serves `rounds` turns of `input` on one connection: the allocations after warming up, and the answers.
+fn serve(app: App, input: &str, per_turn: usize, rounds: u64) -> (u64, usize) {
+    let mut shard = shard(app, 4);
+    let lane = Lane::new(input.repeat(per_turn).as_bytes());
+    let mut now = Tick::from_millis(1);
+    let key = shard.accept(lane.transport(), now).expect("it stays open");
+    let mut turn = || {
+        now = now.after(std::time::Duration::from_micros(10));
+        lane.refill();
+        shard.ready(key, Readiness::READABLE, now);
+        shard.expire(now);
+        while shard.has_work() {
+            shard.run(now);
+        }
+    };
+    (0..10).for_each(|_| turn());
+    lane.forget();
+    let count = allocations(|| (0..rounds).for_each(|_| turn()));
+    shard.validate();
+    (count, lane.answers())
+}
+
+const PLAINTEXT: &str = "GET /plaintext HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+
+#[test]
+fn plaintext_allocates_nothing() {
+    for (per_turn, rounds) in [(1, 10_000), (16, 625), (100, 100)] {
+        let app = App::new().get("/plaintext", Response::text("Hello, World!"));
+        assert_eq!(serve(app, PLAINTEXT, per_turn, rounds), (0, 10_000), "{per_turn} in a turn");
+    }
+}
+
+#[test]
+fn a_parameter_and_an_arena_allocate_nothing() {
+    struct Hello;
+    impl Handler for Hello {
+        fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+            let name = request.param("name").unwrap_or("world");
+            response.arena().extend_from_slice(name.as_bytes());
+            Outcome::Ready
+        }
+    }
+    let input = "GET /hello/Ada?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let app = App::new().get("/hello/{name}", Hello);
+    assert_eq!(serve(app, input, 1, 10_000), (0, 10_000));
+    let app = App::new().get("/hello/{name}", Response::text("hello\n"));
+    assert_eq!(serve(app, input, 16, 625), (0, 10_000));
+}
+
+#[test]
+fn a_body_that_came_with_its_head_allocates_nothing() {
+    struct Length;
+    impl Handler for Length {
+        fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+            response.arena().extend_from_slice(&request.body()[..2]);
+            Outcome::Ready
+        }
+    }
+    let app = App::new().post("/", Length);
+    let input = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
+    assert_eq!(serve(app, input, 1, 10_000), (0, 10_000));
+}
+
+/// A slot is reserved, a wheel's link too, and the machine shares its limits: a connection costs what its
+/// transport does.
+#[test]
+fn a_connection_allocates_nothing() {
+    let mut shard = shard(App::new().get("/plaintext", Response::text("Hello, World!")), 4);
+    let lane = Lane::new(PLAINTEXT.as_bytes());
+    let mut now = Tick::from_millis(1);
+    let mut visit = || {
+        now = now.after(std::time::Duration::from_millis(1));
+        lane.refill();
+        let key = shard.accept(lane.transport(), now).expect("it stays open");
+        lane.close();
+        shard.ready(key, Readiness::READABLE | Readiness::READ_CLOSED, now);
+        while shard.has_work() {
+            shard.run(now);
+        }
+        shard.expire(now);
+        assert!(shard.is_empty());
+    };
+    (0..10).for_each(|_| visit());
+    assert_eq!(allocations(|| (0..1_000).for_each(|_| visit())), 0);
+}

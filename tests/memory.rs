@@ -1,0 +1,43 @@
+//! MEMORY: what a connection costs while it waits.
+
+use kolk::app::App;
+use kolk::base::Tick;
+use kolk::reactor::Readiness;
+use kolk::{Response, server};
+
+#[path = "memory/lane.rs"]
+mod lane;
+
+use lane::{Lane, shard};
+
+/// Two cache lines. Debug builds of mio remember the selector.
+const _: () = assert!(server::CONNECTION_BYTES <= if cfg!(debug_assertions) { 144 } else { 128 });
+
+/// `validate` fails if a resting connection owns a buffer, or if more are out than connections own.
+#[test]
+fn an_idle_connection_owns_no_buffer() {
+    let mut shard = shard(App::new().get("/", Response::text("hi")), 1_000);
+    let now = Tick::from_millis(1);
+    let lanes: Vec<Lane> =
+        (0..1_000).map(|_| Lane::new(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
+    for lane in &lanes {
+        lane.refill();
+        shard.accept(lane.transport(), now).expect("it stays open");
+    }
+    assert_eq!((shard.len(), shard.buffers_out()), (1_000, 0));
+    shard.validate();
+}
+
+#[test]
+fn a_connection_in_the_middle_of_a_head_owns_one_buffer() {
+    let mut shard = shard(App::new(), 4);
+    let now = Tick::from_millis(1);
+    let lane = Lane::new(b"GET / HT");
+    let key = shard.accept(lane.transport(), now).expect("it stays open");
+    lane.refill();
+    shard.ready(key, Readiness::READABLE, now);
+    assert_eq!(shard.buffers_out(), 1);
+    shard.validate();
+    shard.stop();
+    assert_eq!(shard.buffers_out(), 0);
+}

@@ -1,0 +1,143 @@
+//! [`Lane`]: a client in memory that always sends the same and reads everything, and a shard for it.
+//! Allocates nothing once it runs.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kolk::app::{App, BlockingPool};
+use kolk::base::{Mailbox, Tick, Wake};
+use kolk::net::{Peer, Progress, Transport};
+use kolk::server::{Config, Env, Shard, stats::Stats};
+use kolk::wire::{Front, Output};
+
+/// The client's side.
+#[derive(Clone)]
+pub(crate) struct Lane(Rc<State>);
+
+struct State {
+    input: Vec<u8>,
+    /// How much of the input was read.
+    at: Cell<usize>,
+    closed: Cell<bool>,
+    output: RefCell<Vec<u8>>,
+    answers: Cell<usize>,
+}
+
+impl Lane {
+    /// A client that sends `input` with each refill.
+    pub(crate) fn new(input: &[u8]) -> Self {
+        Self(Rc::new(State {
+            input: input.to_vec(),
+            at: Cell::new(input.len()),
+            closed: Cell::new(false),
+            output: RefCell::new(Vec::with_capacity(256 * 1024)),
+            answers: Cell::new(0),
+        }))
+    }
+
+    /// The server's side.
+    pub(crate) fn transport(&self) -> Near {
+        self.0.closed.set(false);
+        Near(Rc::clone(&self.0))
+    }
+
+    /// The input arrives once more; the answers so far are counted.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn refill(&self) {
+        self.0.at.set(0);
+        let mut output = self.0.output.borrow_mut();
+        self.0.answers.set(self.0.answers.get() + count(&output));
+        output.clear();
+    }
+
+    /// The input arrives once more; the answers are forgotten uncounted.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    #[inline]
+    pub(crate) fn again(&self) {
+        self.0.at.set(0);
+        self.0.output.borrow_mut().clear();
+    }
+
+    /// The client closes behind its input.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn close(&self) {
+        self.0.closed.set(true);
+    }
+
+    /// Forgets the answers so far.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn forget(&self) {
+        self.0.output.borrow_mut().clear();
+        self.0.answers.set(0);
+    }
+
+    /// How many answers came.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn answers(&self) -> usize {
+        self.0.answers.get() + count(&self.0.output.borrow())
+    }
+}
+
+fn count(output: &[u8]) -> usize {
+    output.windows(15).filter(|window| window == b"HTTP/1.1 200 OK").count()
+}
+
+/// The server's side of a [`Lane`].
+pub(crate) struct Near(Rc<State>);
+
+impl Transport for Near {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let at = self.0.at.get();
+        let rest = &self.0.input[at..];
+        if rest.is_empty() {
+            return if self.0.closed.get() { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        }
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        self.0.at.set(at + count);
+        Ok(count)
+    }
+
+    #[inline]
+    fn write(&mut self, output: &mut Output) -> io::Result<Progress> {
+        let mut taken = self.0.output.borrow_mut();
+        while let Some(front) = output.front() {
+            let Front::Bytes(run, _) = front else { return Err(ErrorKind::Unsupported.into()) };
+            taken.extend_from_slice(run);
+            let count = run.len();
+            output.consume(count);
+        }
+        Ok(Progress::Done)
+    }
+
+    fn shutdown_write(&mut self) {}
+
+    fn peer(&self) -> Peer {
+        Peer::Unix
+    }
+}
+
+struct NoBell;
+
+impl Wake for NoBell {
+    fn wake(&self) {}
+}
+
+/// A shard that serves `app` to at most `connections_max` lanes.
+pub(crate) fn shard(app: App, connections_max: usize) -> Shard<Near> {
+    let mailbox = Mailbox::new(Arc::new(NoBell), 16);
+    let env = Env {
+        app: Arc::new(app),
+        config: Arc::new(Config::default()),
+        stats: Arc::new(Stats::default()),
+        post: mailbox.post(),
+        pool: Arc::new(BlockingPool::new(1, 1)),
+        worker: 0,
+        stopwatch: || Tick::ZERO,
+        unix_millis: 784_111_777_000,
+    };
+    Shard::new(env, connections_max, None)
+}
