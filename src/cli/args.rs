@@ -1,0 +1,283 @@
+//! [`Args`]: the command line, its environment and its defaults.
+//!
+//! Precedence: flag, then environment, then default. Knows no server: values are checked for their
+//! form only, and an address is text until the library parses it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use super::duration;
+
+const ABOUT: &str = "A web server that is one turning point: one event loop per core, \
+every connection a small state machine";
+
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nHTTP/1.0 and HTTP/1.1, edge-triggered event loops on mio",
+    "\nlicense ",
+    env!("CARGO_PKG_LICENSE"),
+);
+
+const AFTER_HELP: &str = "\
+Examples:
+  kolk                              your own request, taken apart: http://127.0.0.1:8080
+  kolk -w 2 -l :8080                two workers, all addresses
+  kolk serve public                 the files of ./public
+  kolk -l unix:/run/kolk.sock       a Unix socket
+  kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
+
+Environment:
+  Every flag has a variable: KOLK_WORKERS, KOLK_LISTEN (a list with commas), ... A flag wins over
+  its variable. PORT=3000 is short for KOLK_LISTEN=127.0.0.1:3000. NO_COLOR switches colours off.
+
+Signals:
+  TERM, INT   drain: finish what is under way (30 s at most); a second one stops at once
+  USR1        reopen the access log
+  HUP         nothing to reload: this version has no configuration file
+
+Exit codes:
+  0 fine   1 failed while running   2 usage   3 bad configuration   4 cannot bind";
+
+/// Where `kolk` listens unless it is told otherwise.
+const LISTEN: &str = "127.0.0.1:8080";
+
+/// The whole command line.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "kolk", version, long_version = LONG_VERSION, about = ABOUT, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// What to serve.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// How to serve it.
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+/// What to serve; without a command, the built-in site.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the files of a directory
+    Serve {
+        /// The directory
+        #[arg(default_value = ".", env = "KOLK_DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// The flags of every serving command.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Serving {
+    /// How many workers (threads, each with its own event loop); auto: one per CPU that is ours
+    #[arg(short, long, global = true, env = "KOLK_WORKERS", value_name = "N|auto", default_value = "auto",
+          value_parser = count)]
+    pub(crate) workers: Count,
+
+    /// Where to listen: 127.0.0.1:8080, :8080 (all addresses), [::1]:8080, unix:PATH; repeatable
+    /// [default: 127.0.0.1:8080]
+    #[arg(short, long, global = true, env = "KOLK_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) listen: Vec<String>,
+
+    /// Connections that may wait to be accepted, per worker and listener
+    #[arg(long, global = true, env = "KOLK_BACKLOG", value_name = "N", default_value_t = 4096,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) backlog: u32,
+
+    /// How long an idle connection is kept: 500ms, 75s, 2m
+    #[arg(long, global = true, env = "KOLK_KEEPALIVE", value_name = "TIME", default_value = "75s",
+          value_parser = duration::parse)]
+    pub(crate) keepalive: Duration,
+
+    /// Connections at the same time, all workers together [default: what the file limit allows]
+    #[arg(long, global = true, env = "KOLK_MAX_CONNECTIONS", value_name = "N", value_parser = at_least_one)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Pin each worker to a CPU of its own
+    #[arg(long, global = true, env = "KOLK_PIN", value_parser = BoolishValueParser::new())]
+    pub(crate) pin: bool,
+
+    /// The access log
+    #[arg(long, global = true, env = "KOLK_LOG", value_name = "FORMAT", default_value = "off")]
+    pub(crate) log: Log,
+
+    /// Append the access log to a file instead of writing it to standard output
+    #[arg(long, global = true, env = "KOLK_LOG_FILE", value_name = "PATH")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// Metrics on a listener of their own: http://ADDR/_kolk/metrics
+    #[arg(long, global = true, env = "KOLK_ADMIN", value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+
+    /// Print nothing but errors, whatever -v says
+    #[arg(short, long, global = true, env = "KOLK_QUIET", value_parser = BoolishValueParser::new())]
+    pub(crate) quiet: bool,
+
+    /// Say more; -vv and -vvv say still more
+    #[arg(short, long, global = true, env = "KOLK_VERBOSE", action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// How many workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// As many as there are CPUs.
+    Auto,
+    /// So many.
+    Exactly(usize),
+}
+
+/// The format of the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Log {
+    /// For people: aligned, with the four stages' times
+    Pretty,
+    /// One JSON object per line
+    Json,
+    /// The format of Apache and nginx
+    Combined,
+    /// None
+    Off,
+}
+
+impl Args {
+    /// The arguments and the environment of this process.
+    ///
+    /// # Errors
+    /// clap's, which also carries `--help` and `--version`.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut args = Self::try_parse()?;
+        args.serving.resolve_listen(std::env::var("PORT").ok().as_deref())?;
+        Ok(args)
+    }
+}
+
+impl Serving {
+    /// Fills in where to listen if neither flag nor variable says so: the platform convention `PORT`, else
+    /// the default. The address stays loopback: a port is no wish to be public.
+    fn resolve_listen(&mut self, port: Option<&str>) -> Result<(), clap::Error> {
+        if !self.listen.is_empty() {
+            return Ok(());
+        }
+        let address = match port.filter(|port| !port.is_empty()) {
+            None => LISTEN.to_owned(),
+            Some(port) if port.parse::<u16>().is_ok() => format!("127.0.0.1:{port}"),
+            Some(port) => {
+                let sentence =
+                    format!("invalid value '{port}' for the environment variable PORT: not a port\n");
+                return Err(clap::Error::raw(ErrorKind::InvalidValue, sentence));
+            }
+        };
+        self.listen.push(address);
+        Ok(())
+    }
+}
+
+/// `auto` or a number from 1.
+fn count(text: &str) -> Result<Count, String> {
+    match text {
+        "auto" => Ok(Count::Auto),
+        _ => match text.parse() {
+            Ok(workers @ 1..=1024) => Ok(Count::Exactly(workers)),
+            _ => Err("neither `auto` nor a number from 1 to 1024".into()),
+        },
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "not a number from 1 up".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Args {
+        Args::try_parse_from(line.split_whitespace()).unwrap()
+    }
+
+    fn refuse(line: &str) -> String {
+        let error = Args::try_parse_from(line.split_whitespace()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        error.to_string()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults() {
+        let Args { command, serving } = parse("kolk");
+        assert_eq!(command, None);
+        assert_eq!(serving.workers, Count::Auto);
+        assert_eq!(serving.backlog, 4096);
+        assert_eq!(serving.keepalive, Duration::from_secs(75));
+        assert_eq!(serving.max_connections, None);
+        assert_eq!(serving.log, Log::Off);
+        assert!(!serving.pin && !serving.quiet && serving.verbose == 0);
+    }
+
+    #[test]
+    fn the_flags_of_the_harness() {
+        let serving = parse("kolk -q -w 1 -l 127.0.0.1:9000").serving;
+        assert!(serving.quiet);
+        assert_eq!(serving.workers, Count::Exactly(1));
+        assert_eq!(serving.listen, ["127.0.0.1:9000"]);
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command() {
+        for line in ["kolk -w 3 --log json serve public -l :1", "kolk serve public -w 3 -l :1 --log json"] {
+            let Args { command, serving } = parse(line);
+            assert_eq!(command, Some(Command::Serve { dir: "public".into() }), "{line}");
+            assert_eq!(serving.workers, Count::Exactly(3), "{line}");
+            assert_eq!(serving.listen, [":1"], "{line}");
+            assert_eq!(serving.log, Log::Json, "{line}");
+        }
+    }
+
+    #[test]
+    fn listen_is_repeatable() {
+        assert_eq!(parse("kolk -l :1 -l unix:/a -l [::1]:2").serving.listen, [":1", "unix:/a", "[::1]:2"]);
+    }
+
+    #[test]
+    fn refusals_say_what_would_be_right() {
+        assert!(refuse("kolk -w 0").contains("neither `auto` nor a number from 1"));
+        assert!(refuse("kolk --keepalive 75").contains("75s"));
+        assert!(refuse("kolk --log xml").contains("pretty, json, combined, off"));
+        assert!(refuse("kolk --lisen :1").contains("--listen"));
+        assert!(refuse("kolk --max-connections 0").contains("from 1 up"));
+        for later in ["proxy", "check", "explain"] {
+            refuse(&format!("kolk {later}"));
+        }
+    }
+
+    #[test]
+    fn port_yields_to_an_address() {
+        let listen = |line: &str, port| {
+            let mut serving = parse(line).serving;
+            serving.resolve_listen(port).map(|()| serving.listen)
+        };
+        assert_eq!(listen("kolk", None).unwrap(), ["127.0.0.1:8080"]);
+        assert_eq!(listen("kolk", Some("3000")).unwrap(), ["127.0.0.1:3000"]);
+        assert_eq!(listen("kolk -l :1", Some("3000")).unwrap(), [":1"]);
+        assert_eq!(listen("kolk -l 127.0.0.1:8080", Some("3000")).unwrap(), ["127.0.0.1:8080"]);
+        assert_eq!(listen("kolk", Some("")).unwrap(), [LISTEN]);
+        assert_eq!(listen("kolk", Some("http")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn help_names_signals_and_exit_codes() {
+        let help = Args::command().render_long_help().to_string();
+        for part in ["Examples:", "TERM, INT", "USR1", "Exit codes:", "KOLK_KEEPALIVE", "4 cannot bind"] {
+            assert!(help.contains(part), "{part} is missing in:\n{help}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The program's own clock readings. Handlers of the library are given their times; what is read here
+//! belongs to threads of the program and to a page that shows the time.
+
+#![expect(clippy::disallowed_methods, reason = "this file is where the program reads the clock")]
+
+use std::time::{Instant, SystemTime};
+
+/// Now, for waiting.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Now, as the `Date` field writes it. RFC 9110 §5.6.7.
+pub(crate) fn http_date() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
+}

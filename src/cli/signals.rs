@@ -1,0 +1,58 @@
+//! [`listen`]: what the process does when it is told to.
+//!
+//! ```text
+//!  TERM, INT ──► drain ──► (a second one) ──► stop at once
+//!  USR1 ──► reopen the access log      HUP ──► nothing to reload      PIPE ──► ignored, by Rust itself
+//! ```
+//! A thread of its own reads them; a worker never does.
+
+use std::io::{self, Write as _};
+use std::thread;
+use std::time::Duration;
+
+use kolk::Handle;
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+/// How long exchanges that are under way may take to finish.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// From now on these signals are noted instead of ending the process.
+///
+/// # Errors
+/// The system refuses the handlers.
+pub(crate) fn catch() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
+}
+
+/// Acts on what was noted and on what comes.
+///
+/// # Errors
+/// The system has no more threads.
+pub(crate) fn listen(mut signals: Signals, server: Handle, quiet: bool) -> io::Result<()> {
+    let say = move |line: &str| {
+        if !quiet {
+            // Where standard error is gone there is nobody to tell.
+            let _ = writeln!(io::stderr(), "kolk: {line}");
+        }
+    };
+    let act = move || {
+        let mut draining = false;
+        for signal in &mut signals {
+            match signal {
+                SIGTERM | SIGINT if draining => {
+                    say("stopping at once");
+                    server.stop();
+                }
+                SIGTERM | SIGINT => {
+                    draining = true;
+                    say("draining: what is under way has 30 s to finish; again to stop at once");
+                    server.drain(GRACE);
+                }
+                SIGUSR1 => server.reopen_log(),
+                _ => say("nothing to reload: this version has no configuration file"),
+            }
+        }
+    };
+    thread::Builder::new().name("kolk-signals".into()).spawn(act).map(drop)
+}

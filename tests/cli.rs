@@ -1,0 +1,541 @@
+//! The program as its users meet it: started as a process, spoken to over real sockets, told to end
+//! by signals. Every wait has a deadline.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// No wait of these tests takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often something is looked at that says nothing when it changes.
+const GLANCES_MAX: u32 = 2_000;
+
+/// A running `kolk`; killed when dropped.
+struct Kolk {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    /// The address of its TCP listener.
+    address: String,
+}
+
+impl Kolk {
+    /// Starts `kolk` with one worker on a port of the system's choice, and waits until it listens.
+    fn start(arguments: &[&str]) -> Self {
+        Self::spawn(command(arguments).args(["-w", "1", "-l", "127.0.0.1:0"]))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap());
+        let stderr = lines(child.stderr.take().unwrap());
+        let line = stdout.recv_timeout(PATIENCE).expect("a line that says where it listens");
+        let address = line.strip_prefix("listening http://").expect(&line).to_owned();
+        Self { child, stdout, stderr, address }
+    }
+
+    fn connect(&self) -> Client {
+        Client::new(&self.address)
+    }
+
+    /// One request on a connection of its own.
+    fn get(&self, path: &str) -> Answer {
+        self.connect().get(path)
+    }
+
+    fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+
+    /// Waits for a line on standard error that contains `text`.
+    fn says(&self, text: &str) {
+        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("it did not say: {text}");
+    }
+
+    /// Waits for the end; the exit code.
+    fn ended(&mut self) -> Option<i32> {
+        // Both channels close when the process has ended.
+        for stream in [&self.stdout, &self.stderr] {
+            while stream.recv_timeout(PATIENCE).is_ok() {}
+            let gone = stream.recv_timeout(Duration::ZERO) == Err(mpsc::RecvTimeoutError::Disconnected);
+            assert!(gone, "it does not end");
+        }
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Kolk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `kolk` with these arguments and nothing of this process's environment that it would read.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kolk"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("PORT");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KOLK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs `kolk` where it should end by itself: exit code, standard output, standard error.
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+    let all = |lines: Receiver<String>| {
+        let mut text = String::new();
+        while let Ok(line) = lines.recv_timeout(PATIENCE) {
+            text = text + &line + "\n";
+        }
+        text
+    };
+    let (stdout, stderr) = (all(stdout), all(stderr));
+    // Whoever still runs after that has not ended by itself; killed, it has no exit code.
+    let _ = child.kill();
+    (child.wait().unwrap().code(), stdout, stderr)
+}
+
+fn signal(name: &str, process: u32) {
+    assert!(Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status().unwrap().success());
+}
+
+/// Looks until `seen`, for a few seconds at most.
+fn eventually(mut seen: impl FnMut() -> bool) -> bool {
+    let (_sender, never) = mpsc::channel::<()>();
+    (0..GLANCES_MAX).any(|_| seen() || never.recv_timeout(Duration::from_millis(2)).is_ok())
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// A client that knows just enough of HTTP/1.1.
+struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    /// Everything up to and with the empty line.
+    head: String,
+    body: Vec<u8>,
+    /// How many chunks of content it had; 0 for a body with a length.
+    chunks: usize,
+}
+
+impl Client {
+    fn new(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
+    }
+
+    fn ask(&mut self, request: &str) -> Answer {
+        self.send(request);
+        self.answer()
+    }
+
+    fn send(&mut self, request: &str) {
+        self.reader.get_mut().write_all(request.as_bytes()).unwrap();
+    }
+
+    fn answer(&mut self) -> Answer {
+        let head = self.head();
+        let mut answer = Answer { head, body: Vec::new(), chunks: 0 };
+        if answer.field("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk() {
+                answer.body.extend(chunk);
+                answer.chunks += 1;
+            }
+        } else if let Some(length) = answer.field("content-length") {
+            answer.body = vec![0; length.parse().unwrap()];
+            self.reader.read_exact(&mut answer.body).unwrap();
+        }
+        answer
+    }
+
+    fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.reader.read_line(&mut head).unwrap(), 0, "closed within: {head:?}");
+        }
+        head
+    }
+
+    /// The next chunk; `None` for the last, which is empty.
+    fn chunk(&mut self) -> Option<Vec<u8>> {
+        let mut size = String::new();
+        self.reader.read_line(&mut size).unwrap();
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        self.reader.read_exact(&mut chunk).unwrap();
+        assert_eq!(chunk.split_off(size), b"\r\n");
+        (size > 0).then_some(chunk)
+    }
+
+    /// Waits for the server to close.
+    fn is_closed(&mut self) -> bool {
+        match self.reader.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+impl Answer {
+    fn status(&self) -> u16 {
+        self.head[9..12].parse().unwrap()
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+#[test]
+fn plaintext_is_what_load_tests_expect() {
+    let kolk = Kolk::start(&[]);
+    let answer = kolk.get("/plaintext");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.text(), "Hello, World!");
+    assert_eq!(answer.field("content-length"), Some("13"));
+    assert_eq!(answer.field("content-type"), Some("text/plain"));
+    assert_eq!(answer.field("server"), Some("kolk"));
+    assert!(answer.field("date").is_some_and(|date| date.ends_with(" GMT")));
+}
+
+#[test]
+fn every_demo_route_answers() {
+    let kolk = Kolk::start(&[]);
+    assert_eq!(kolk.get("/json").text(), r#"{"message":"Hello, World!"}"#);
+    assert_eq!(kolk.get("/bytes/100").body.len(), 100);
+    let large = kolk.get("/bytes/1000000");
+    assert_eq!((large.field("content-length"), large.body.len()), (Some("1000000"), 1_000_000));
+    let stream = kolk.get("/stream/3");
+    assert_eq!(stream.text(), "chunk 1 of 3\nchunk 2 of 3\nchunk 3 of 3\n");
+    assert_eq!(stream.chunks, 3);
+    assert_eq!(kolk.get("/sleep/5").text(), "slept 5 ms\n");
+    assert_eq!(kolk.get("/status/503").status(), 503);
+    assert_eq!(kolk.get("/status/204").status(), 204);
+    assert_eq!(kolk.get("/favicon.ico").field("content-type"), Some("image/svg+xml"));
+    assert_eq!(kolk.get("/bytes/many").status(), 400);
+    let missing = kolk.get("/nothing");
+    assert_eq!(missing.status(), 404);
+    assert!(missing.text().contains("/status/{code}"));
+}
+
+#[test]
+fn an_echo_returns_what_came() {
+    let kolk = Kolk::start(&[]);
+    let mut client = kolk.connect();
+    for framing in
+        ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+    {
+        let answer = client.ask(&format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\n{framing}"));
+        assert_eq!((answer.text(), answer.field("content-type")), ("hello", Some("a/b")));
+    }
+}
+
+#[test]
+fn events_come_one_by_one() {
+    let kolk = Kolk::start(&[]);
+    let mut client = kolk.connect();
+    client.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = client.head();
+    assert!(head.contains("text/event-stream"), "{head}");
+    for number in [1, 2] {
+        let event = String::from_utf8(client.chunk().unwrap()).unwrap();
+        assert!(event.starts_with(&format!("id: {number}\ndata: {{\"count\":{number},")), "{event}");
+    }
+}
+
+#[test]
+fn the_page_shows_the_request_and_the_head_that_is_really_sent() {
+    let kolk = Kolk::start(&[]);
+    let mut client = kolk.connect();
+    let request = "GET /?q=%3Cb%3E HTTP/1.1\r\nHost: test\r\nX-Evil: <script>alert(1)</script>\r\n\r\n";
+    let first = client.ask(request);
+    assert_eq!(first.chunks, 2, "before and behind the measurement");
+    assert!(!first.text().contains("<script"));
+    assert_eq!(shown_heads(first.text()), [request, &first.head]);
+
+    let second = client.ask(request);
+    let page = second.text();
+    assert!(page.contains("same connection, request number 2; accept cost nothing"));
+    assert_eq!(shown_heads(page)[1], second.head);
+    let measured = page.split("class=\"time\"><b>").skip(1).map(|time| time.split_once('<').unwrap().0);
+    let measured: Vec<&str> = measured.collect();
+    assert_eq!(measured.len(), 4, "{measured:?}");
+    assert_eq!(measured[0], "0 µs");
+    assert!(measured[1..].iter().all(|time| time.ends_with('s') && *time != "0 µs"), "{measured:?}");
+}
+
+#[test]
+fn the_page_is_right_about_connections_that_close() {
+    let kolk = Kolk::start(&[]);
+    let mut client = kolk.connect();
+    let answer = client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n");
+    assert_eq!(shown_heads(answer.text())[1], answer.head);
+    assert!(client.is_closed());
+
+    for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
+        let mut old = kolk.connect();
+        old.send(request);
+        let head = old.head();
+        let mut page = String::new();
+        old.reader.read_to_string(&mut page).unwrap();
+        assert_eq!(shown_heads(&page)[1], head);
+        assert!(page.ends_with("</html>\n"));
+    }
+}
+
+/// The two message heads on the page, as text.
+fn shown_heads(page: &str) -> Vec<String> {
+    let boxes = page.split("<ol class=\"wire\">").skip(1).map(|rest| rest.split_once("</ol>").unwrap().0);
+    boxes
+        .map(|lines| lines.lines().filter(|line| line.starts_with("<li")).map(shown_line).collect())
+        .collect()
+}
+
+fn shown_line(item: &str) -> String {
+    let code = item.split_once("<code>").unwrap().1.replace("<s>CR</s>", "\r").replace("<s>LF</s>", "\n");
+    let code = code.split("<em>").next().unwrap();
+    let mut text = String::new();
+    for piece in code.split('<') {
+        text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
+    }
+    for (entity, character) in
+        [("&lt;", "<"), ("&gt;", ">"), ("&#39;", "'"), ("&quot;", "\""), ("&#123;", "{"), ("&amp;", "&")]
+    {
+        text = text.replace(entity, character);
+    }
+    text
+}
+
+#[test]
+fn serve_serves_a_directory_and_nothing_outside() {
+    let dir = Dir::new("serve");
+    std::fs::write(dir.0.join("index.html"), "<h1>here</h1>").unwrap();
+    let kolk = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    let answer = kolk.get("/");
+    assert_eq!((answer.status(), answer.text()), (200, "<h1>here</h1>"));
+    assert!(answer.field("content-type").unwrap().starts_with("text/html"));
+    assert_ne!(kolk.get("/../../etc/passwd").status(), 200);
+    assert_eq!(kolk.get("/absent").status(), 404);
+}
+
+#[test]
+fn quiet_prints_nothing() {
+    let address = free_address();
+    let mut command = command(&["-q", "-w", "1", "-l", &address]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let serves = eventually(|| TcpStream::connect(&address).is_ok());
+    signal("TERM", child.id());
+    if !serves {
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(serves && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn the_banner_is_for_people_and_one_line_for_scripts() {
+    let mut kolk = Kolk::start(&[]);
+    kolk.says(&format!("http://{}", kolk.address));
+    kolk.says("1 worker");
+    kolk.says("/plaintext");
+    kolk.signal("TERM");
+    assert!(kolk.stdout.recv_timeout(PATIENCE).is_err(), "one line on standard output and no more");
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+#[test]
+fn term_drains() {
+    let mut kolk = Kolk::start(&[]);
+    let mut client = kolk.connect();
+    client.send("GET /sleep/300 HTTP/1.1\r\nHost: a\r\n\r\n");
+    // When the same worker has answered somebody who came later, the sleeper is asleep.
+    kolk.get("/plaintext");
+    kolk.signal("TERM");
+    kolk.says("draining");
+    let answer = client.answer();
+    assert_eq!(answer.text(), "slept 300 ms\n", "what was under way is finished");
+    assert_eq!(answer.field("connection"), Some("close"));
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+#[test]
+fn a_second_int_stops_at_once() {
+    let mut kolk = Kolk::start(&[]);
+    let mut client = kolk.connect();
+    client.send("GET /sleep/60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    kolk.get("/plaintext");
+    kolk.signal("INT");
+    kolk.says("draining");
+    kolk.signal("INT");
+    kolk.says("stopping at once");
+    assert!(client.is_closed());
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+#[test]
+fn hup_has_nothing_to_reload_and_usr1_reopens_the_log() {
+    let dir = Dir::new("log");
+    let log = dir.0.join("access.log");
+    let mut kolk = Kolk::start(&["--log", "json", "--log-file", log.to_str().unwrap()]);
+    kolk.signal("HUP");
+    kolk.says("no configuration file");
+    std::fs::rename(&log, dir.0.join("access.log.1")).unwrap();
+    kolk.signal("USR1");
+    assert!(eventually(|| log.exists()), "it opens the file that was moved away anew");
+    kolk.get("/json");
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("\"/json\""), "{text}");
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let admin = free_address();
+    let kolk = Kolk::start(&["--admin", &admin]);
+    kolk.get("/plaintext");
+    let answer = Client::new(&admin).get("/_kolk/metrics");
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().contains("kolk_"), "{}", answer.text());
+    assert_eq!(kolk.get("/_kolk/metrics").status(), 404, "not for visitors");
+}
+
+#[test]
+fn every_listener_has_its_line() {
+    let dir = Dir::new("unix");
+    let socket = format!("unix:{}", dir.0.join("k.sock").display());
+    let kolk = Kolk::spawn(&mut command(&["-w", "2", "-l", "127.0.0.1:0", "-l", &socket]));
+    assert_eq!(kolk.stdout.recv_timeout(PATIENCE).unwrap(), format!("listening {socket}"));
+    let mut stream = std::os::unix::net::UnixStream::connect(dir.0.join("k.sock")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.contains("a Unix socket"), "{page}");
+}
+
+#[test]
+fn an_address_in_use_ends_with_4_and_advice() {
+    let kolk = Kolk::start(&[]);
+    let (code, stdout, stderr) = run(&mut command(&["-w", "1", "-l", &kolk.address]));
+    assert_eq!((code, &*stdout), (Some(4), ""));
+    assert!(stderr.starts_with(&format!("kolk: cannot listen on http://{}: ", kolk.address)), "{stderr}");
+    assert!(stderr.contains("ss -ltxnp") && stderr.contains("--listen"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_is_no_socket_stays_and_ends_with_4() {
+    let dir = Dir::new("file");
+    let path = dir.0.join("precious");
+    std::fs::write(&path, "text").unwrap();
+    let (code, _, stderr) = run(&mut command(&["-w", "1", "-l", &format!("unix:{}", path.display())]));
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(stderr.contains("not a socket"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+}
+
+#[test]
+fn mistakes_of_usage_end_with_2_and_say_what_would_be_right() {
+    for (arguments, says) in [
+        (&["--nonsense"][..], "unexpected argument"),
+        (&["-l", "8080"], "127.0.0.1:8080"),
+        (&["-l", "::1:8080"], "in brackets"),
+        (&["-w", "none"], "auto"),
+        (&["--keepalive", "10"], "10s"),
+        (&["proxy"], "unrecognized subcommand"),
+        (&["serve", "/does/not/exist"], "there is no directory /does/not/exist"),
+        (&["serve", "/dev/null"], "/dev/null is not a directory"),
+    ] {
+        let (code, stdout, stderr) = run(&mut command(arguments));
+        assert_eq!((code, &*stdout), (Some(2), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    let (code, stdout, _) = run(&mut command(&["--help"]));
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("Examples:") && stdout.contains("Exit codes:"));
+    let (code, stdout, _) = run(&mut command(&["--version"]));
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with(concat!("kolk ", env!("CARGO_PKG_VERSION"), "\n")), "{stdout}");
+}
+
+#[test]
+fn the_environment_yields_to_flags() {
+    let (code, _, stderr) = run(command(&[]).env("KOLK_LISTEN", "8081").env("PORT", "8083"));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("`8081`"), "{stderr}");
+    let (code, _, stderr) = run(command(&["-l", "8082"]).env("KOLK_LISTEN", "8081"));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("`8082`"), "{stderr}");
+    let mut kolk = command(&["--log", "off", "-w", "1"]);
+    let kolk = Kolk::spawn(
+        kolk.env("PORT", "0").env("KOLK_LOG", "json").env("KOLK_WORKERS", "2").env("KOLK_PIN", "yes"),
+    );
+    kolk.says("1 worker");
+    assert!(kolk.address.starts_with("127.0.0.1:") && kolk.address != "127.0.0.1:8080", "{}", kolk.address);
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A directory for one test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kolk-cli-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
