@@ -1,4 +1,83 @@
-//! kolk: a web server built around one turning point per core.
+//! kolk: a web server that is one turning point. One event loop per core; every connection a small state
+//! machine that the loop turns.
+//!
+//! ```no_run
+//! use kolk::{App, Request, Response, Server};
+//!
+//! fn main() -> kolk::Result<()> {
+//!     let app = App::new().get("/hello/{name}", |request: &Request<'_>| {
+//!         Response::text(format!("hello, {}\n", request.param("name").unwrap_or("world")))
+//!     });
+//!     Server::new(app).listen("127.0.0.1:8080")?.run()
+//! }
+//! ```
+//! Handlers are plain functions: no async runtime, nothing allocated per request in the steady state.
+//!
+//! # The four stages
+//!
+//! ```text
+//!  ACCEPT ──► PARSE ──► HANDLE (route, then decide) ──► RESPOND ──┐
+//!               ▲                                                 │ keep-alive
+//!               └─────────────────────────────────────────────────┘
+//! ```
+//! *Accept*: a socket leaves the listen queue and gets a slot. *Parse*: bytes become a head and a body.
+//! *Handle*: the route is chosen and its handler decides. *Respond*: bytes leave until the kernel has the
+//! last one. The same four words name the phases of a connection, the timeouts, the log fields and the
+//! metrics.
+//!
+//! # The rooms
+//!
+//! ```text
+//!              app/      handler · router · reply              decides; knows no wire, no socket
+//!               ▲ Request, Response, Outcome
+//!    http/  ────┤        the words of a message: Head, Fields, Body, Event
+//!               │
+//!              proto/    h1                         bytes in, events out; response in, bytes out
+//!               │
+//!    wire/  ────┤        the words of bytes: Lane, Input, Output
+//!               ▼
+//!              net/      tcp                                        moves bytes; knows no HTTP
+//!              reactor/  one poll, wakes                                        knows no bytes
+//!              server/   shard · worker · config            the only room that sees the others
+//!
+//!              base/     slots, wheel, mailbox: structures that know nothing of all this
+//!              sys/      the operating system: the only room with `unsafe`
+//! ```
+//! Three levels, each tested alone: the *machine* ([`proto`]: no clock, no socket) inside the *shard* (time
+//! and transports are arguments) inside the *worker* (the real loop). `tests/tidy.rs` reads this table and
+//! holds every path in `src/` to it:
+//!
+//! | layer | room | what lives there | may import | never |
+//! | --- | --- | --- | --- | --- |
+//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick: no I/O, no HTTP | `slab`, `bytes` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
+//! | 0 | `sys` | sockets, accept, send, CPUs, clock, signals: alone has `unsafe`, `libc`, `cfg(target_os)` | `libc`, `socket2` | anything of ours |
+//! | 1 | `wire` | the words of bytes: lane, input, output | `base`, `bytes` | `std::net`, `std::thread` |
+//! | 1 | `http` | the words of a message: head, field, body, response, event, phase | `base`, `bytes`, `::http`, `httpdate`, `memchr` | `std::net`, `std::thread` |
+//! | 2 | `proto` | machines: bytes in, events out; response in, bytes out | `base`, `wire`, `http`, `sys::vector` (pure functions of bytes), `bytes`, `memchr`, `itoa`, `::http` | `TcpStream`, `UdpSocket`, `Instant`, `SystemTime`, `Mutex`, `RwLock`, `std::thread` |
+//! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio` | `Instant`, `SystemTime` |
+//! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
+//! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `bytes`, `::http`, `crossbeam_channel`, `log` | `TcpStream`, `TcpListener`, `UdpSocket` |
+//! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
+//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http` | our rooms |
+//!
+//! # Words
+//!
+//! One noun, one meaning:
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | worker, shard | a thread; the connections that it turns |
+//! | slot, key | a connection's place; its name, which outlives it harmlessly |
+//! | turn, wake | the work of one poll; what one poll reports |
+//! | tick, deadline, phase | a moment; when patience ends; what a connection waits for |
+//! | lane | an ordered stream of bytes |
+//! | exchange, stream | a request and its answer; HTTP's number for it |
+//! | head, field, body | the parts of a message |
+//! | input, output | the bytes at hand; the bytes to send |
+//! | carry, pending | the rest that was not read; the rest that was not sent |
+//! | handler, outcome, reply | who decides; what was decided; a decision that comes later |
+//! | drain | answer what has begun, accept no more, end |
+
 pub mod app;
 pub mod base;
 pub mod http;
@@ -10,11 +89,12 @@ pub mod server;
 pub mod sys;
 pub mod wire;
 
-pub use crate::http::{Body, Pull, Pulled, Response, Source, Timeline, Version};
 pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
+
 pub use crate::app::{
-    App, BodyRule, BodyWriter, Handler, HandlerExt, Outcome, OwnedRequest, Presence, Reply, Request, Rule, Sink,
-    StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
+    App, BodyRule, BodyWriter, Handler, HandlerExt, Outcome, OwnedRequest, Presence, Reply, Request, Rule,
+    Sink, StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
 };
+pub use crate::http::{Body, Pull, Pulled, Response, Source, Timeline, Version};
 pub use crate::server::access_log;
 pub use crate::server::{Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# kolk beside the limit (examples/null.rs) and nginx, interleaved in one run: what does a request cost?
+#
+#   scripts/compare.sh [--rounds N] [--seconds N] [--connections N] [SCENARIO...]
+#
+# Scenarios: plaintext, pipelined (16 requests at once), churn (a connection per request); all by default.
+# Servers stay up on CPU 0, wrk runs on CPU 1, and the loads alternate (A B C A B C), so that a noisy machine
+# disturbs everyone alike. Medians of N rounds (5) of N seconds (4). `CPU µs` is the CPU time of the server's
+# processes per request; `x null` is the median of its ratio to null within the same round: compare that, not the
+# rest, from one machine to another. Installs wrk and nginx if missing.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+ROUNDS=5
+DURATION=4
+CONNECTIONS=64
+SCENARIOS=()
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --help) help ;;
+        --rounds) ROUNDS=$2 && shift ;;
+        --seconds) DURATION=$2 && shift ;;
+        --connections) CONNECTIONS=$2 && shift ;;
+        plaintext | pipelined | churn) SCENARIOS+=("$1") ;;
+        *) die "unknown argument $1; see --help" ;;
+    esac
+    shift
+done
+[[ ${#SCENARIOS[@]} -gt 0 ]] || SCENARIOS=(plaintext pipelined churn)
+
+SERVER_CPU=0
+CLIENT_CPU=1
+if [[ $(nproc) == 1 ]]; then
+    CLIENT_CPU=0
+    echo 'One CPU only: server and client share it. CPU µs stay comparable, requests per second do not.'
+fi
+WRK="taskset -c $CLIENT_CPU"
+
+declare -A SERVER PORT_OF
+# serve NAME COMMAND...: starts it on the server's CPU.
+serve() {
+    local name=$1
+    shift
+    start taskset -c "$SERVER_CPU" "$@"
+    SERVER[$name]=$PID
+    PORT_OF[$name]=$PORT
+}
+
+start_nginx() {
+    local port
+    port=$(free_port)
+    cat >"$SCRATCH/nginx.conf" <<CONF
+daemon off;
+worker_processes 1;
+pid $SCRATCH/nginx.pid;
+error_log /dev/stderr warn;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    default_type text/plain;
+    keepalive_requests 1000000000;
+    client_body_temp_path $SCRATCH;
+    proxy_temp_path $SCRATCH;
+    fastcgi_temp_path $SCRATCH;
+    uwsgi_temp_path $SCRATCH;
+    scgi_temp_path $SCRATCH;
+    server {
+        listen 127.0.0.1:$port backlog=4096;
+        location = /plaintext { return 200 "Hello, World!"; }
+    }
+}
+CONF
+    # nginx does not say that it listens: say it in its place, and let `exec` keep the process id.
+    serve nginx bash -c "echo listening 127.0.0.1:$port; exec nginx -c $SCRATCH/nginx.conf -p $SCRATCH"
+}
+
+# measure NAME: one run, appended to the files of this scenario.
+measure() {
+    local before cost
+    before=$(cpu_us "${SERVER[$1]}")
+    load "${PORT_OF[$1]}" /plaintext "$CONNECTIONS" "$DURATION"
+    cost=$(calc "($(cpu_us "${SERVER[$1]}") - $before) / $REQUESTS" %.4f)
+    echo "$cost" >>"$RESULTS/$1.cost"
+    calc "$REQUESTS / $TOOK" '%.0f\n' >>"$RESULTS/$1.rate"
+    echo "$P99" >>"$RESULTS/$1.p99"
+    echo "$ERRORS" >>"$RESULTS/$1.errors"
+}
+
+# report NAME: its line of the table.
+report() {
+    local ratio
+    ratio=$(paste "$RESULTS/$1.cost" "$RESULTS/null.cost" | awk '{ print $1 / $2 }' | median)
+    printf '%-10s %-8s %10.2f %9.3f %12.0f %9.0f %7d\n' "$SCENARIO" "$1" "$(median <"$RESULTS/$1.cost")" "$ratio" \
+        "$(median <"$RESULTS/$1.rate")" "$(median <"$RESULTS/$1.p99")" "$(awk '{ n += $1 } END { print n }' "$RESULTS/$1.errors")"
+}
+
+tool wrk wrk
+tool nginx nginx-light nginx
+tool taskset util-linux
+release_build
+if [[ -z ${NULL-} ]]; then
+    cargo build --release --quiet --example null
+    NULL=$TARGET/release/examples/null
+fi
+
+serve kolk "$KOLK" -w 1 -l 127.0.0.1:0
+serve null "$NULL" 0
+start_nginx
+KEEP_ALIVE_NULL=${PORT_OF[null]}:${SERVER[null]}
+serve null "$NULL" 0 --close
+CLOSING_NULL=${PORT_OF[null]}:${SERVER[null]}
+sleep 0.5
+
+echo "$ROUNDS rounds of $DURATION s, $CONNECTIONS connections, server on CPU $SERVER_CPU, wrk on CPU $CLIENT_CPU"
+printf '%-10s %-8s %10s %9s %12s %9s %7s\n' scenario server 'CPU µs' 'x null' req/s 'p99 µs' errors
+for SCENARIO in "${SCENARIOS[@]}"; do
+    RESULTS=$SCRATCH/$SCENARIO
+    mkdir "$RESULTS"
+    unset DEPTH CLOSE
+    null=$KEEP_ALIVE_NULL
+    case $SCENARIO in
+        pipelined) export DEPTH=16 ;;
+        churn) export CLOSE=yes && null=$CLOSING_NULL ;;
+    esac
+    PORT_OF[null]=${null%:*}
+    SERVER[null]=${null#*:}
+    for ((round = 0; round < ROUNDS; round++)); do
+        for name in kolk null nginx; do measure "$name"; done
+    done
+    for name in kolk null nginx; do report "$name"; done
+done
