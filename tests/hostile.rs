@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use kolk::http::{Phase, Pull, Pulled, Reason, Source};
+use kolk::server::INPUT_BYTES;
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::sys::clock::thread_cpu_nanos;
 use kolk::{
@@ -243,6 +244,30 @@ fn a_client_whose_last_request_was_answered_can_read_that_whatever_it_sends_behi
     }
     all_gone(&server);
     assert_eq!(smuggled.load(SeqCst), 0);
+}
+
+#[test]
+fn a_last_request_that_fills_the_input_to_the_byte_hides_nothing_behind_it() {
+    let (gate, _keeper) = Gate::new();
+    let blocked = gate.clone();
+    let app = site().0.get("/block", move |_: &Request<'_>| {
+        blocked.pass();
+        "through\n"
+    });
+    let server = start(alone(app));
+    // While the worker is held up, more than one read takes gathers in the kernel.
+    let mut blocker = Client::to(&server);
+    blocker.send(get("/block"));
+    until("the worker is held up", || server.snapshot().accepts == 1);
+    let mut client = Client::to(&server);
+    let head = |length: usize| {
+        format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length:05}\r\n\r\n")
+    };
+    let length = INPUT_BYTES - head(0).len();
+    client.send(head(length) + &"x".repeat(length) + &"y".repeat(64 * 1024));
+    gate.open();
+    assert_eq!(client.answer().text(), "hello\n");
+    client.ends();
 }
 
 #[test]

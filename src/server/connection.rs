@@ -246,8 +246,10 @@ impl<T: Transport> Connection<T> {
             Phase::Closed if matches!(verdict, Verdict::Close(_)) => verdict,
             Phase::Closed if self.dialogue.refused() => Verdict::Close(CloseReason::Refused),
             Phase::Closed if self.fin => Verdict::Close(CloseReason::PeerClosed),
-            // Nothing is unread: a plain close is no reset.
-            Phase::Closed if self.carry.is_none() && !self.shut => Verdict::Close(CloseReason::Answered),
+            // Nothing is unread, as far as is known: a plain close is no reset.
+            Phase::Closed if self.carry.is_none() && !self.shut && self.is_drained() => {
+                Verdict::Close(CloseReason::Answered)
+            }
             Phase::Lingering | Phase::Closed => {
                 if !std::mem::replace(&mut self.shut, true) {
                     self.transport.shutdown_write();
@@ -259,6 +261,13 @@ impl<T: Transport> Connection<T> {
             }
             _ => verdict,
         }
+    }
+
+    /// Whether the last read took all that was there, as far as is known (on mio's `poll` back-end it never
+    /// is); behind a client's FIN nothing can follow.
+    #[inline]
+    const fn is_drained(&self) -> bool {
+        !self.readable || self.read_closed
     }
 
     /// The answer in progress, then one read, then whatever it brought.
