@@ -434,6 +434,30 @@ fn a_panic_is_a_500_and_costs_nobody_else_anything() {
     assert_eq!(server.snapshot().closes[CloseReason::Failed.index()], 1);
 }
 
+#[test]
+fn a_handler_finds_the_trailer_of_a_chunked_request_however_it_comes() {
+    let app = App::new().post("/", |request: &Request<'_>| {
+        let digest = request.trailer("digest").unwrap_or("none").to_owned();
+        format!("{} {digest}", support::lossy(request.body()))
+    });
+    let server = start(alone(app));
+    let chunked =
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nDigest: 7\r\n\r\n";
+    let mut client = Client::to(&server);
+    client.send(chunked);
+    assert_eq!(client.answer().text(), "abc 7");
+    for byte in chunked.bytes() {
+        client.send([byte]);
+    }
+    assert_eq!(client.answer().text(), "abc 7");
+    client.send(chunked.replace("Digest: 7\r\n", ""));
+    assert_eq!(client.answer().text(), "abc none");
+    // The fields of a head are no trailer.
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nDigest: 8\r\nContent-Length: 3\r\n\r\n");
+    client.send("abc");
+    assert_eq!(client.answer().text(), "abc none");
+}
+
 // ── Bodies that are streamed ────────────────────────────────────────────────────────────────────────
 
 const PIECE: [u8; 16 * 1024] = [b'x'; 16 * 1024];

@@ -96,7 +96,7 @@ pub struct Rule {
 
 impl Rule {
     /// The server's default limit of a request body, in bytes.
-    pub const BODY_BYTES_MAX: u64 = 2 * 1024 * 1024;
+    pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 }
 
 /// When a handler is called.

@@ -533,7 +533,7 @@ mod tests {
         let len = |request: &Request<'_>| request.body().len().to_string();
         let limit = usize::try_from(Rule::BODY_BYTES_MAX).unwrap();
         let app = App::new().post("/", len);
-        assert_eq!(post(&app, vec![0; limit]).body(), "2097152");
+        assert_eq!(post(&app, vec![0; limit]).body(), "16777216");
         assert_eq!(post(&app, vec![0; limit + 1]).status(), 413);
         assert_eq!(post(&App::new().post("/", len.body_limit(u64::MAX)), vec![0; limit + 1]).status(), 200);
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::Rule;
 use crate::proto::h1;
 
 /// What a server works with. Cheap to share: workers hold it behind an `Arc`.
@@ -95,7 +96,7 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { http1: Arc::default(), body_bytes_max: 16 * 1024 * 1024 }
+        Self { http1: Arc::default(), body_bytes_max: Rule::BODY_BYTES_MAX }
     }
 }
 

@@ -113,9 +113,16 @@ impl Dialogue {
         table: &mut FieldTable,
         call: &mut Call<'_>,
     ) -> bool {
+        let unread = input.bytes();
         match self.machine.poll(input, table) {
             Ok(Some(Event::Head { stream, head, body })) => self.head(stream, &head, body, call),
-            Ok(Some(Event::Chunk { stream, bytes, end })) => self.chunk(stream, bytes, end, call),
+            Ok(Some(Event::Chunk { stream, bytes, end })) => {
+                self.chunk(stream, bytes, end, call);
+                if end {
+                    // A trailer is placed in what was unread when its end was polled.
+                    self.end(stream, Some(&Head::new(unread, table)), call);
+                }
+            }
             Ok(Some(Event::Reset { .. })) => self.abandon(Presence::Gone),
             Ok(None) => return false,
             Err(reason) => self.refuse(reason, call),
@@ -309,6 +316,7 @@ impl Dialogue {
         }
         let Some(exchange) = self.exchange() else { return };
         exchange.ended = false;
+        exchange.is_chunked = matches!(body, Arrival::Follows { length: None, .. });
         exchange.pace = Pace::new(bytes_max, &call.env.config.timeouts, call.now);
         match rule.body {
             BodyRule::Collect => {
@@ -327,6 +335,7 @@ impl Dialogue {
         self.machine.want_body(stream, call.output);
         if let Arrival::Whole(bytes) = body {
             self.chunk(stream, bytes, true, call);
+            self.end(stream, None, call);
         }
     }
 
@@ -355,7 +364,6 @@ impl Dialogue {
         };
         exchange.ended = end;
         match take {
-            Take::More if end => self.body_complete(call),
             Take::More => {}
             Take::Wait => exchange.paused = true,
             Take::Answer(response) => {
@@ -363,6 +371,19 @@ impl Dialogue {
                 call.response.replace(*response);
                 self.respond_open(call);
             }
+        }
+    }
+
+    /// The last chunk was taken; with a chunked body `trailer` holds what came behind it.
+    fn end(&mut self, stream: StreamId, trailer: Option<&Head<'_>>, call: &mut Call<'_>) {
+        let Some(exchange) = self.exchange.as_deref_mut().filter(|exchange| exchange.stream == stream) else {
+            return;
+        };
+        if let Some(trailer) = trailer.filter(|trailer| exchange.is_chunked && !trailer.table().is_empty()) {
+            exchange.trailer = Some(OwnedHead::freeze(trailer));
+        }
+        if !exchange.paused {
+            self.body_complete(call);
         }
     }
 
@@ -403,7 +424,7 @@ impl Dialogue {
             route,
             &exchange.params,
             body,
-            None,
+            exchange.trailer.as_ref().map(OwnedHead::head),
             &origin,
         );
         match sink {

@@ -24,6 +24,10 @@ pub(crate) struct Exchange {
     pub(crate) path: String,
     pub(crate) params: Params,
     pub(crate) intake: Intake,
+    /// The body is chunked, so that a trailer may end it (RFC 9112 §7.1.2).
+    pub(crate) is_chunked: bool,
+    /// The fields behind the body, if there are any.
+    pub(crate) trailer: Option<OwnedHead>,
     /// The request's body is complete.
     pub(crate) ended: bool,
     /// The sink asked to wait: nothing is read until it is woken.
@@ -78,6 +82,8 @@ impl Exchange {
             path: String::new(),
             params: Params::default(),
             intake: Intake::Nothing,
+            is_chunked: false,
+            trailer: None,
             ended: true,
             paused: false,
             answered: false,
