@@ -16,7 +16,7 @@ use std::io;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use kolk::base::{Key, Slots};
+use kolk::base::{Key, Slots, Tick};
 use kolk::net::{
     AcceptError, Acceptor, ListenAddr, Listener, Listening, Progress, SHORT_READ_DRAINS, Stream, Transport,
 };
@@ -111,7 +111,7 @@ impl Null {
     fn run(mut self) -> io::Result<()> {
         let mut wakes = Vec::with_capacity(EVENTS_MAX);
         loop {
-            self.reactor.turn(None, &mut wakes)?;
+            self.reactor.turn(Tick::ZERO, Tick::NEVER, &mut wakes)?;
             for wake in &wakes {
                 match *wake {
                     Wake::Ready(key, readiness) => self.serve(key, readiness)?,

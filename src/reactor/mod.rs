@@ -12,12 +12,12 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mio::{Events, Poll};
 
-use crate::base::{self, Key};
+use crate::base::{self, Key, Tick};
 
+mod patience;
 mod readiness;
 mod token;
 
@@ -25,6 +25,7 @@ pub use mio::event::Source;
 pub use readiness::Readiness;
 pub use token::ListenerId;
 
+use patience::Patience;
 use token::Meaning;
 
 /// What a turn has to look at.
@@ -54,6 +55,7 @@ pub enum Interest {
 pub struct Reactor {
     poll: Poll,
     events: Events,
+    patience: Patience,
     doorbell: Arc<Doorbell>,
 }
 
@@ -68,24 +70,30 @@ impl Reactor {
     pub fn new(events_max: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let doorbell = Arc::new(Doorbell(mio::Waker::new(poll.registry(), token::MAIL)?));
-        Ok(Self { poll, events: Events::with_capacity(events_max), doorbell })
+        let patience = Patience::new(poll.registry());
+        Ok(Self { poll, events: Events::with_capacity(events_max), patience, doorbell })
     }
 
-    /// Polls once, for at most `timeout` (for ever without one), and replaces the content of `wakes` by what
-    /// has happened. A signal ends the wait early, with nothing.
+    /// Polls once, from `now` to `until` at the latest, and replaces the content of `wakes` by what has
+    /// happened. A signal ends the wait early, with nothing, as may a moment that was once waited for.
     ///
     /// # Errors
     /// Whatever the system reports; the reactor is then beyond repair.
-    pub fn turn(&mut self, timeout: Option<Duration>, wakes: &mut Vec<Wake>) -> io::Result<()> {
+    pub fn turn(&mut self, now: Tick, until: Tick, wakes: &mut Vec<Wake>) -> io::Result<()> {
         wakes.clear();
+        let timeout = self.patience.timeout(now, until);
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
         }
-        wakes.extend(self.events.iter().map(|event| match Meaning::of(event.token()) {
-            Meaning::Connection(key) => Wake::Ready(key, Readiness::of(event)),
-            Meaning::Listener(id) => Wake::Accept(id),
-            Meaning::Mail => Wake::Mail,
+        wakes.extend(self.events.iter().filter_map(|event| match Meaning::of(event.token()) {
+            Meaning::Connection(key) => Some(Wake::Ready(key, Readiness::of(event))),
+            Meaning::Listener(id) => Some(Wake::Accept(id)),
+            Meaning::Mail => Some(Wake::Mail),
+            Meaning::Alarm => {
+                self.patience.rung();
+                None
+            }
         }));
         Ok(())
     }

@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use super::*;
 use crate::base::Wake as _;
 
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+const PATIENCE: Tick = Tick::from_millis(10_000);
 
 struct Scene {
     reactor: Reactor,
@@ -22,7 +22,7 @@ impl Scene {
 
     /// Turns until something happens, and returns all of that turn.
     fn next(&mut self) -> &[Wake] {
-        self.reactor.turn(PATIENCE, &mut self.wakes).unwrap();
+        self.reactor.turn(Tick::ZERO, PATIENCE, &mut self.wakes).unwrap();
         assert!(!self.wakes.is_empty(), "nothing happened");
         &self.wakes
     }
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     fn assert_quiet(&mut self) {
-        self.reactor.turn(Some(Duration::ZERO), &mut self.wakes).unwrap();
+        self.reactor.turn(Tick::ZERO, Tick::ZERO, &mut self.wakes).unwrap();
         assert_eq!(self.wakes, []);
     }
 }
@@ -114,7 +114,7 @@ fn room_to_write_is_told_after_the_upgrade_and_again_after_a_block() {
     scene.until(key(1), Readiness::WRITABLE);
 
     while socket.write(&chunk).is_ok() {}
-    scene.reactor.turn(Some(Duration::ZERO), &mut scene.wakes).unwrap();
+    scene.reactor.turn(Tick::ZERO, Tick::ZERO, &mut scene.wakes).unwrap();
     client.read_exact(&mut received).unwrap();
     scene.until(key(1), Readiness::WRITABLE);
 }

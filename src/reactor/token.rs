@@ -1,11 +1,12 @@
-//! The token that an event carries: one word, of three meanings.
+//! The token that an event carries: one word, of four meanings.
 //!
 //! ```text
 //!  63            32 31             0
 //! ┌────────────────┬────────────────┐
 //! │ serial, never 0│ index          │  a connection's key
 //! │ 0              │ 0              │  mail
-//! │ 0              │ 1 + listener   │  a listener
+//! │ 0              │ 1              │  the alarm
+//! │ 0              │ 2 + listener   │  a listener
 //! └────────────────┴────────────────┘
 //! ```
 //! No slot ever has the serial 0, which leaves the lower words free.
@@ -23,12 +24,15 @@ pub struct ListenerId(pub u32);
 
 /// Another thread rang.
 pub(super) const MAIL: Token = Token(0);
+/// The moment has come.
+pub(super) const ALARM: Token = Token(1);
 
 /// What a token stands for.
 pub(super) enum Meaning {
     Connection(Key),
     Listener(ListenerId),
     Mail,
+    Alarm,
 }
 
 impl Meaning {
@@ -38,7 +42,8 @@ impl Meaning {
         match u32::try_from(word) {
             Err(_) => Self::Connection(Key::unpack(word)),
             Ok(0) => Self::Mail,
-            Ok(number) => Self::Listener(ListenerId(number - 1)),
+            Ok(1) => Self::Alarm,
+            Ok(number) => Self::Listener(ListenerId(number - 2)),
         }
     }
 }
@@ -52,9 +57,9 @@ pub(super) fn of_key(key: Key) -> Token {
 }
 
 /// # Panics
-/// For the last number there is: nobody has so many listeners.
+/// For the last two numbers there are: nobody has so many listeners.
 pub(super) fn of_listener(id: ListenerId) -> Token {
-    let number = id.0.checked_add(1).expect("listeners are numbered from 0");
+    let number = id.0.checked_add(2).expect("listeners are numbered from 0");
     Token(number as usize)
 }
 
@@ -65,7 +70,8 @@ mod tests {
     #[test]
     fn every_token_has_one_meaning() {
         assert!(matches!(Meaning::of(MAIL), Meaning::Mail));
-        for id in [0, 1, u32::MAX - 1].map(ListenerId) {
+        assert!(matches!(Meaning::of(ALARM), Meaning::Alarm));
+        for id in [0, 1, u32::MAX - 2].map(ListenerId) {
             assert!(matches!(Meaning::of(of_listener(id)), Meaning::Listener(found) if found == id));
         }
         for word in [1 << 32, (1 << 32) + 1, u64::MAX].map(Key::unpack) {

@@ -79,8 +79,8 @@ impl Worker {
         let mut log_due = None;
         let mut now = now();
         loop {
-            let timeout = self.timeout(now, log_due);
-            self.reactor.turn(timeout, &mut wakes)?;
+            let until = self.next_moment(log_due);
+            self.reactor.turn(now, until, &mut wakes)?;
             self.ears.turn_over();
             self.mailbox.awake();
             now = self::now();
@@ -126,14 +126,14 @@ impl Worker {
         }
     }
 
-    /// How long the poll may wait.
-    fn timeout(&self, now: Tick, log_due: Option<Tick>) -> Option<Duration> {
+    /// When the poll must end: at once if there is work.
+    fn next_moment(&self, log_due: Option<Tick>) -> Tick {
         if self.shard.has_work() || self.ears.have_work() || !self.mailbox.prepare_sleep() {
-            return Some(Duration::ZERO);
+            return Tick::ZERO;
         }
         let drain_until = self.control.draining.load(Relaxed).then(|| self.drain_until());
         let next = [self.shard.next_deadline(), self.ears.next_look(), log_due, drain_until];
-        next.into_iter().flatten().min().map(|next| next.since(now))
+        next.into_iter().flatten().min().unwrap_or(Tick::NEVER)
     }
 
     /// Counts the turn that began at `now`, and how long it took: of one turn in sixteen, and of every one

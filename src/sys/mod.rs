@@ -11,12 +11,14 @@
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
 //! | `clock` | the time |
+//! | `alarm` | a descriptor that rings |
 //!
 //! Functions are safe, take borrowed descriptors and answer with `io::Result`. Systems differ in small
 //! files beside the concern (`sendfile/linux.rs`, `sendfile/freebsd.rs`, …) that offer the same function.
 //! Imports std, libc and socket2, nothing of ours.
 
 pub mod accept;
+pub mod alarm;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
