@@ -430,8 +430,11 @@ fn a_panic_is_a_500_and_costs_nobody_else_anything() {
     cut.send(get("/source"));
     let rest = cut.is_cut();
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a body that is cut must not look complete");
+    let mut cut = Client::to(&server);
+    cut.send("GET /source HTTP/1.0\r\n\r\n");
+    assert!(cut.is_reset(), "nor may one without a length, which ends with the connection");
     assert_eq!(bystander.get("/").text(), "hello\n");
-    assert_eq!(server.snapshot().closes[CloseReason::Failed.index()], 1);
+    assert_eq!(server.snapshot().closes[CloseReason::Failed.index()], 2);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Fixed {
             Body::Shared(bytes) => FixedBody::Shared(bytes),
             Body::File { file, offset, length } => FixedBody::File { file, offset, length },
             // `take_body` leaves none in the arena.
-            Body::Arena | Body::Rendered { .. } => FixedBody::Empty,
+            Body::Arena => FixedBody::Empty,
             Body::Source(_) => panic!("a fixed answer is sent many times, and a `Source` only once"),
         };
         let owned = |(name, value): (&str, &[u8])| {
@@ -100,10 +100,6 @@ impl Fixed {
 impl Handler for Fixed {
     #[inline]
     fn handle(&self, _request: &Request<'_>, response: &mut Response) -> Outcome {
-        if let Some(rendered) = &self.rendered {
-            response.render(rendered);
-            return Outcome::Ready;
-        }
         if let Some(reason) = self.reason {
             response.refuse(reason);
         }
@@ -126,6 +122,10 @@ impl Handler for Fixed {
             }
         });
         Outcome::Ready
+    }
+
+    fn fixed(&self) -> Option<Rendered> {
+        self.rendered.clone()
     }
 }
 
@@ -293,6 +293,10 @@ macro_rules! rule_changed {
                 $change;
                 $rule
             }
+
+            fn fixed(&self) -> Option<Rendered> {
+                self.inner.fixed()
+            }
         }
     )*};
 }
@@ -408,15 +412,16 @@ mod tests {
             let (_, mut response) = call(&app, &pool, &mailbox);
             assert_eq!(response.status(), 202);
             assert!(response.closes() && response.has_date());
-            response.separate();
-            assert_eq!(
-                response.fields().block(),
-                b"Content-Type: text/html; charset=utf-8\r\nEtag: \"1\"\r\nDate: now\r\n"
-            );
-            assert!(matches!(response.take_body(), Body::Shared(bytes) if bytes == "<p>"));
+            assert_eq!(response.content_type(), Some("text/html; charset=utf-8"));
+            assert_eq!(response.fields().block(), b"Etag: \"1\"\r\nDate: now\r\n");
+            assert!(matches!(response.take_body(), Body::Static(b"<p>")));
         }
+        let fixed = app.routes()[0].fixed().expect("it is small");
+        assert_eq!((fixed.status().as_u16(), fixed.closes(), fixed.has_date()), (202, true, true));
+        assert!(fixed.fields().starts_with(b"Content-Type: text/html") && fixed.body() == b"<p>");
         let app = App::new().get("/", Response::refusal(Reason::HeadBytes));
         let (_, response) = call(&app, &pool, &mailbox);
+        assert!(app.routes()[0].fixed().is_none(), "the reason is counted each time");
         assert_eq!((response.reason(), response.closes()), (Some(Reason::HeadBytes), true));
         assert_eq!(response.length(), Response::refusal(Reason::HeadBytes).length());
     }

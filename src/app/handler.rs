@@ -12,7 +12,7 @@ use std::fmt;
 use super::adapters::{Limited, Streaming, Timed};
 use super::reply::Ticket;
 use super::request::Request;
-use crate::http::Response;
+use crate::http::{Rendered, Response};
 
 /// Answers requests.
 ///
@@ -53,6 +53,12 @@ pub trait Handler: Send + Sync + 'static {
     /// What the server does before and around the call. Read once, when the route is added.
     fn rule(&self) -> Rule {
         Rule::default()
+    }
+
+    /// The answer, if it is the same for every request: a request without a body then gets it without a
+    /// call of [`Handler::handle`]. Asked once, when the route is added.
+    fn fixed(&self) -> Option<Rendered> {
+        None
     }
 }
 

@@ -201,7 +201,6 @@ impl Exchange {
         if let Some(content_type) = response.content_type() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        response.separate();
         for (name, value) in response.fields().iter() {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a response's field names are tokens");
             headers.append(name, HeaderValue::from_bytes(value).expect("and its values are values"));
@@ -231,7 +230,7 @@ impl Exchange {
     fn read_body(&mut self, body: Body) -> Bytes {
         match body {
             // `take_body` leaves none in the arena.
-            Body::Empty | Body::Arena | Body::Rendered { .. } => Bytes::new(),
+            Body::Empty | Body::Arena => Bytes::new(),
             Body::Static(bytes) => Bytes::from_static(bytes),
             Body::Shared(bytes) => bytes,
             Body::File { file, offset, length } => {

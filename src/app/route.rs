@@ -9,7 +9,7 @@ use super::endpoint::Verb;
 use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
 use super::pattern::Pattern;
 use super::request::Request;
-use crate::http::{Reason, Response};
+use crate::http::{Reason, Rendered, Response};
 
 /// The number of a route in its app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,12 +28,14 @@ pub struct Route {
     pattern: Arc<Pattern>,
     verb: Verb,
     rule: Rule,
+    /// What is answered without a call of the handler.
+    fixed: Option<Rendered>,
     handler: Box<dyn Handler>,
 }
 
 impl Route {
     pub(super) fn new(pattern: Pattern, verb: Verb, handler: Box<dyn Handler>) -> Self {
-        Self { pattern: Arc::new(pattern), verb, rule: handler.rule(), handler }
+        Self { pattern: Arc::new(pattern), verb, rule: handler.rule(), fixed: handler.fixed(), handler }
     }
 
     /// The pattern as it was written, with the prefixes it was mounted under.
@@ -50,6 +52,12 @@ impl Route {
     #[inline]
     pub const fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// The answer to every request without a body, if its handler need not be asked.
+    #[inline]
+    pub const fn fixed(&self) -> Option<&Rendered> {
+        self.fixed.as_ref()
     }
 
     /// Calls the handler. If that panics, the response becomes a 500.

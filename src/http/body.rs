@@ -25,12 +25,6 @@ pub enum Body {
     Shared(Bytes),
     /// The bytes in the response's own arena ([`Response::arena`](super::Response::arena)).
     Arena,
-    /// What stands in the response's own arena behind the text of its fields
-    /// ([`Response::render`](super::Response::render)).
-    Rendered {
-        /// Where the body begins.
-        body_at: usize,
-    },
     /// A range of an open file.
     File {
         /// The file.
@@ -133,7 +127,6 @@ impl Body {
             Self::Static(bytes) => Some(bytes.len() as u64),
             Self::Shared(bytes) => Some(bytes.len() as u64),
             Self::Arena => Some(arena as u64),
-            Self::Rendered { body_at } => Some((arena - body_at) as u64),
             Self::File { length, .. } => Some(*length),
             Self::Source(source) => source.length(),
         }
@@ -147,7 +140,6 @@ impl fmt::Debug for Body {
             Self::Static(bytes) => f.debug_tuple("Static").field(&bytes.len()).finish(),
             Self::Shared(bytes) => f.debug_tuple("Shared").field(&bytes.len()).finish(),
             Self::Arena => f.write_str("Arena"),
-            Self::Rendered { body_at } => f.debug_struct("Rendered").field("body_at", body_at).finish(),
             Self::File { offset, length, .. } => f.debug_tuple("File").field(offset).field(length).finish(),
             Self::Source(source) => f.debug_tuple("Source").field(&source.length()).finish(),
         }

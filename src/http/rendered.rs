@@ -1,11 +1,10 @@
-//! [`Rendered`]: the fields and the body of an answer as one text, made once and copied many times.
+//! [`Rendered`]: an answer that never changes, as one text that is made once and copied many times.
 //!
 //! ```text
 //!  Content-Type: text/plain CR LF Etag: "1" CR LF Content-Length: 13 CR LF CR LF │ Hello, World!
 //!                                                                          body_at ┘
 //! ```
-//! In the form of HTTP/1, as [`Fields`](super::Fields) are; other versions take it apart again
-//! ([`Response::separate`]). Knows no status line and no date.
+//! In the form of HTTP/1, as [`Fields`](super::Fields) are. Knows no date.
 
 use std::io::Write;
 
@@ -18,14 +17,21 @@ use super::response::Response;
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// An answer that is the same every time.
+///
+/// ```
+/// use kolk::{Response, http::Rendered};
+///
+/// let rendered = Rendered::of(&Response::text("hi")).unwrap();
+/// assert_eq!(rendered.body(), b"hi");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rendered {
-    pub(super) status: StatusCode,
-    pub(super) close: bool,
-    pub(super) has_date: bool,
-    pub(super) has_server: bool,
-    pub(super) text: Box<[u8]>,
-    pub(super) body_at: usize,
+    status: StatusCode,
+    closes: bool,
+    has_date: bool,
+    has_server: bool,
+    text: Box<[u8]>,
+    body_at: usize,
 }
 
 impl Rendered {
@@ -38,7 +44,7 @@ impl Rendered {
             Body::Static(bytes) => *bytes,
             Body::Shared(bytes) => bytes,
             Body::Arena => response.arena_bytes(),
-            Body::File { .. } | Body::Source(_) | Body::Rendered { .. } => return None,
+            Body::File { .. } | Body::Source(_) => return None,
         };
         let has_content = status.as_u16() >= 200 && !matches!(status.as_u16(), 204 | 304);
         if !has_content || body.len() > BODY_BYTES_MAX || response.reason().is_some() {
@@ -54,12 +60,54 @@ impl Rendered {
         text.extend_from_slice(body);
         Some(Self {
             status,
-            close: response.closes(),
+            closes: response.closes(),
             has_date: response.has_date(),
             has_server: response.has_server(),
             text: text.into(),
             body_at,
         })
+    }
+
+    /// The status.
+    #[inline]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether the connection ends with this answer.
+    #[inline]
+    pub const fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Whether a `Date` field is among the fields.
+    #[inline]
+    pub const fn has_date(&self) -> bool {
+        self.has_date
+    }
+
+    /// Whether a `Server` field is among the fields.
+    #[inline]
+    pub const fn has_server(&self) -> bool {
+        self.has_server
+    }
+
+    /// The lines of the fields, the empty line, and the body.
+    #[inline]
+    pub const fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The lines of the fields, length included, and the empty line: the answer to HEAD.
+    #[inline]
+    pub fn fields(&self) -> &[u8] {
+        &self.text[..self.body_at]
+    }
+
+    /// The body.
+    #[inline]
+    pub fn body(&self) -> &[u8] {
+        &self.text[self.body_at..]
     }
 }
 
@@ -69,42 +117,14 @@ mod tests {
 
     use super::*;
 
-    fn rendered() -> Response {
-        let answer = Response::text("hi").with_header(header::ETAG, HeaderValue::from_static("\"1\""));
-        let mut response = Response::default();
-        response.render(&Rendered::of(&answer).unwrap());
-        response
-    }
-
     #[test]
     fn an_answer_becomes_one_text() {
-        let response = rendered();
-        assert_eq!(response.length(), Some(2));
-        let (fields, body) = response.rendered().unwrap();
-        assert_eq!(
-            fields,
-            b"Content-Type: text/plain; charset=utf-8\r\nEtag: \"1\"\r\nContent-Length: 2\r\n\r\n"
-        );
-        assert_eq!(body, b"hi");
-    }
-
-    #[test]
-    fn a_text_is_taken_apart_before_it_changes() {
-        let mut response = rendered();
-        response.append(&header::VARY, &HeaderValue::from_static("*"));
-        assert_eq!(response.rendered(), None);
-        let fields = &b"Content-Type: text/plain; charset=utf-8\r\nEtag: \"1\"\r\nVary: *\r\n"[..];
-        assert_eq!(response.fields().block(), fields);
-        assert!(matches!(response.take_body(), Body::Shared(bytes) if bytes == "hi"));
-        let mut response = rendered();
-        response.set_body("other");
-        assert_eq!((response.length(), response.fields().iter().count()), (Some(5), 2));
-        let mut copy = Response::default();
-        assert!(copy.copy_from(&rendered()));
-        assert_eq!(copy.rendered(), rendered().rendered());
-        let mut replaced = Response::default();
-        replaced.replace(rendered());
-        assert_eq!(replaced.rendered(), rendered().rendered());
+        let answer = Response::text("hi").with_header(header::ETAG, HeaderValue::from_static("\"1\""));
+        let rendered = Rendered::of(&answer).unwrap();
+        let fields = b"Content-Type: text/plain; charset=utf-8\r\nEtag: \"1\"\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(rendered.fields(), fields);
+        assert_eq!(rendered.body(), b"hi");
+        assert_eq!(rendered.text(), [&fields[..], b"hi"].concat());
     }
 
     #[test]

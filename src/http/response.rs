@@ -10,7 +10,6 @@ use bytes::Bytes;
 use super::body::{Body, Source};
 use super::fields::Fields;
 use super::reason::Reason;
-use super::rendered::Rendered;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -135,7 +134,6 @@ impl Response {
 
     /// Becomes the answer for `reason`: its status and its sentence as plain text. Fields stay.
     pub fn refuse(&mut self, reason: Reason) {
-        self.separate();
         self.status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
         self.reason = Some(reason);
         self.close |= reason.closes();
@@ -159,7 +157,6 @@ impl Response {
     /// Appends a field. `Content-Length`, `Transfer-Encoding`, `Connection` and other fields of the
     /// connection (RFC 9110 §7.6.1) are the protocol's and are not taken.
     pub fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.separate();
         match *name {
             header::CONTENT_LENGTH
             | header::TRANSFER_ENCODING
@@ -187,7 +184,6 @@ impl Response {
     /// Sets the media type of the body.
     #[inline]
     pub fn set_content_type(&mut self, content_type: &'static str) {
-        self.separate();
         if !self.fields.is_empty() {
             self.fields.remove(&header::CONTENT_TYPE);
         }
@@ -197,7 +193,6 @@ impl Response {
     /// Sets the body.
     #[inline]
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.separate();
         self.body = body.into();
     }
 
@@ -210,7 +205,6 @@ impl Response {
     /// The buffer of a body that is written in place; makes it the body.
     #[inline]
     pub fn arena(&mut self) -> &mut Vec<u8> {
-        self.separate();
         self.body = Body::Arena;
         &mut self.arena
     }
@@ -278,50 +272,10 @@ impl Response {
     /// Takes the body out, for the protocol that sends it. An arena becomes shared bytes.
     #[inline]
     pub fn take_body(&mut self) -> Body {
-        self.separate();
         match std::mem::take(&mut self.body) {
             Body::Arena => Body::Shared(Bytes::copy_from_slice(&self.arena)),
             body => body,
         }
-    }
-
-    /// Becomes an answer that was rendered before: two copies of bytes, and nothing is put together.
-    #[inline]
-    pub fn render(&mut self, rendered: &Rendered) {
-        self.reset();
-        self.status = rendered.status;
-        self.close = rendered.close;
-        self.has_date = rendered.has_date;
-        self.has_server = rendered.has_server;
-        self.arena.extend_from_slice(&rendered.text);
-        std::mem::forget(std::mem::replace(&mut self.body, Body::Rendered { body_at: rendered.body_at }));
-    }
-
-    /// The field lines up to the empty line, length included, and the body: if it was rendered and not
-    /// changed since. [`Response::fields`] come before them.
-    #[inline]
-    pub fn rendered(&self) -> Option<(&[u8], &[u8])> {
-        match self.body {
-            Body::Rendered { body_at } => Some(self.arena.split_at(body_at)),
-            _ => None,
-        }
-    }
-
-    /// Takes a rendered answer apart again into fields and body; any other stays as it is. Whatever
-    /// changes the answer does this by itself.
-    #[inline]
-    pub fn separate(&mut self) {
-        if let Body::Rendered { body_at } = self.body {
-            self.take_apart(body_at);
-        }
-    }
-
-    #[cold]
-    fn take_apart(&mut self, body_at: usize) {
-        let (lines, body) = self.arena.split_at(body_at);
-        self.body = Body::Shared(Bytes::copy_from_slice(body));
-        self.fields.adopt(lines);
-        self.fields.remove(&header::CONTENT_LENGTH);
     }
 
     /// Back to an empty 200; keeps the memory.
@@ -346,7 +300,7 @@ impl Response {
     #[inline]
     fn clear_body(&mut self) {
         let body = std::mem::replace(&mut self.body, Body::Empty);
-        if matches!(body, Body::Empty | Body::Static(_) | Body::Arena | Body::Rendered { .. }) {
+        if matches!(body, Body::Empty | Body::Static(_) | Body::Arena) {
             std::mem::forget(body);
         }
     }
@@ -365,7 +319,7 @@ impl Response {
         } else {
             self.fields = other.fields;
         }
-        if matches!(other.body, Body::Arena | Body::Rendered { .. }) {
+        if matches!(other.body, Body::Arena) {
             self.arena = other.arena;
         }
         self.body = other.body;
@@ -384,7 +338,6 @@ impl Response {
             Body::Static(bytes) => Body::Static(bytes),
             Body::Shared(bytes) => Body::Shared(bytes.clone()),
             Body::Arena => Body::Arena,
-            Body::Rendered { body_at } => Body::Rendered { body_at: *body_at },
             Body::File { file, offset, length } => {
                 Body::File { file: file.clone(), offset: *offset, length: *length }
             }

@@ -45,6 +45,10 @@ pub trait Transport {
     /// that is gone already is left at that.
     fn shutdown_write(&mut self);
 
+    /// Has the close, which comes next, tell the peer that something is missing. A regular end would pass for
+    /// the end of a body that has no length (RFC 9112 §8).
+    fn reset(&mut self);
+
     /// Who is at the other end. Asks the system each time.
     fn peer(&self) -> Peer;
 }

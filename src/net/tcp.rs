@@ -13,7 +13,7 @@ use mio::{Interest, Registry, Token};
 
 use super::{Peer, Progress, Transport};
 use crate::sys::sendfile::send_file;
-use crate::sys::socket::EDGES_ARE_THE_KERNELS;
+use crate::sys::socket::{EDGES_ARE_THE_KERNELS, reset_on_close};
 use crate::sys::stream::{receive, send};
 use crate::wire::{Front, Output};
 
@@ -110,21 +110,10 @@ impl Stream {
         };
         Ok((sent, SHORT_READ_DRAINS && sent < wanted))
     }
-}
 
-impl Transport for Stream {
-    #[inline]
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.receive(into) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    #[inline]
-    fn write(&mut self, output: &mut Output) -> io::Result<Progress> {
+    /// Sends piece after piece.
+    #[inline(never)]
+    fn write_on(&mut self, output: &mut Output) -> io::Result<Progress> {
         let mut budget = BYTES_PER_WRITE;
         while let Some(front) = output.front() {
             if budget == 0 {
@@ -145,6 +134,41 @@ impl Transport for Stream {
         }
         Ok(Progress::Done)
     }
+}
+
+impl Transport for Stream {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.receive(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, output: &mut Output) -> io::Result<Progress> {
+        // Nearly always one run of bytes waits, and the kernel takes it whole.
+        if let Some(run) = output.single_run() {
+            match self.send(run) {
+                Ok(sent) if sent == run.len() => {
+                    output.consume(sent);
+                    return Ok(Progress::Done);
+                }
+                Ok(sent) => {
+                    output.consume(sent);
+                    if SHORT_READ_DRAINS {
+                        return Ok(Progress::Blocked);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.write_on(output)
+    }
 
     fn shutdown_write(&mut self) {
         // ENOTCONN: the peer has reset it, which the next read tells.
@@ -152,6 +176,12 @@ impl Transport for Stream {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
+    }
+
+    fn reset(&mut self) {
+        if let Self::Tcp(stream) = self {
+            reset_on_close(stream.as_fd());
+        }
     }
 
     fn peer(&self) -> Peer {

@@ -11,7 +11,7 @@ pub mod h1;
 
 use std::time::Duration;
 
-use crate::http::{Event, FieldTable, Phase, Reason, Response, StreamId, Timeline};
+use crate::http::{Event, FieldTable, Phase, Reason, Rendered, Response, StreamId, Timeline};
 use crate::wire::{Input, Output};
 
 /// One version of HTTP over one lane of bytes: what [`h1::Server`] is.
@@ -51,6 +51,17 @@ pub trait Protocol {
         &mut self,
         stream: StreamId,
         response: &mut Response,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<(), Gone>;
+
+    /// Answers `stream` with what was rendered before, whole and at once.
+    ///
+    /// # Errors
+    /// [`Gone`] when nobody waits for this answer any more.
+    fn respond_rendered(
+        &mut self,
+        stream: StreamId,
+        rendered: &Rendered,
         encoding: &mut Encoding<'_>,
     ) -> Result<(), Gone>;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crate::app::{App, BlockingPool, Mail, Params};
 use crate::base::{Key, Post, Tick};
-use crate::http::Response;
+use crate::http::{Head, Response, Timeline};
 use crate::proto::Preset;
 use crate::wire::Output;
 
-use super::access_log::Ring;
+use super::access_log::{Record, Ring};
 use super::config::Config;
+use super::exchange::Sent;
 use super::scratch::Blank;
 use super::stats::Stats;
 
@@ -75,4 +76,36 @@ impl<'c> Call<'c> {
         let Blank { response, params, path, preset } = blank;
         Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, ring, peer }
     }
+
+    /// One line of the log, if there is one, for the answer to `head` by the route of this pattern.
+    #[inline(never)]
+    pub(crate) fn record(
+        &mut self,
+        request: u32,
+        head: Option<&Head<'_>>,
+        route: &str,
+        timeline: &Timeline,
+        sent: Sent,
+    ) {
+        let Some(ring) = &mut self.ring else { return };
+        ring.record(&Record {
+            unix_seconds: self.env.unix_millis / 1000,
+            unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
+            peer: (self.peer)(),
+            head,
+            status: sent.status,
+            body_bytes: sent.body_bytes,
+            reason: sent.reason,
+            route,
+            timeline,
+            worker: self.env.worker,
+            connection: connection_number(self.env.worker, self.key),
+            request,
+        });
+    }
+}
+
+/// The number of a connection, unique for the process's life in practice.
+pub(crate) const fn connection_number(worker: usize, key: Key) -> u64 {
+    ((worker as u64) << 32) | key.serial() as u64
 }

@@ -240,6 +240,7 @@ impl<T: Transport> Connection<T> {
     #[inline]
     fn settle(&mut self, verdict: Verdict) -> Verdict {
         if let Some(reason) = self.dialogue.cut() {
+            self.transport.reset();
             return Verdict::Close(reason);
         }
         match self.dialogue.phase() {
@@ -284,7 +285,7 @@ impl<T: Transport> Connection<T> {
             return verdict;
         }
         match self.dialogue.phase() {
-            Phase::Idle | Phase::Head | Phase::Body if !self.dialogue.paused() => {}
+            _ if self.dialogue.wants_bytes() => {}
             Phase::Lingering => return self.discard(desk),
             Phase::Closed if self.shut => return self.discard(desk),
             // An answer is owed: TCP holds the client back. Its leaving is still noticed.
@@ -369,8 +370,7 @@ impl<T: Transport> Connection<T> {
         let verdict = talk(&mut self.dialogue, &mut unread, table, &mut call);
         // Nobody will look at what a refused peer sends.
         let rest = if self.dialogue.phase() == Phase::Lingering { 0 } else { unread.bytes().len() };
-        let wants = matches!(self.dialogue.phase(), Phase::Idle | Phase::Head | Phase::Body)
-            && !self.dialogue.paused();
+        let wants = self.dialogue.wants_bytes();
         let hungry = verdict == Verdict::Rest && wants;
         if carry.is_none() && rest > 0 {
             carry = Some(carries.take().begun(&input[count - rest..count], fresh));
@@ -468,15 +468,15 @@ impl<T: Transport> Connection<T> {
     /// Sends what waits: one call for everything of this turn.
     #[inline]
     fn flush(&mut self, pending: &mut Pending, desk: &Desk<'_>) -> Verdict {
-        if pending.output.is_empty() {
-            return Verdict::Rest;
-        }
-        if !self.writable {
+        if pending.output.is_empty() || !self.writable {
             return Verdict::Rest;
         }
         let before = pending.output.unsent_bytes();
         let progress = self.transport.write(&mut pending.output);
-        let sent = before - pending.output.unsent_bytes();
+        let sent = match progress {
+            Ok(Progress::Done) => before,
+            _ => before - pending.output.unsent_bytes(),
+        };
         desk.env.stats.bytes_sent.add(sent);
         pending.window_bytes += sent;
         match progress {

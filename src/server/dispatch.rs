@@ -7,19 +7,19 @@
 //! ```
 //! Knows no socket and no buffer: bytes come as events and leave through the [`Call`]'s output.
 
-use crate::app::{BodyRule, Match, Outcome, Presence, Request, RouteId, Rule, Take};
-use crate::app::{Origin, Sink};
+use std::net::SocketAddr;
+
+use crate::app::{BodyRule, Match, Origin, Outcome, Presence, Request, Route, RouteId, Rule, Sink, Take};
 use crate::base::{Key, Tick};
 use crate::http::{
-    Arrival, Body, Event, ExchangeId, FieldTable, Head, OwnedHead, Path, Phase, Reason, Response, StreamId,
-    Timeline,
+    Arrival, Body, Event, ExchangeId, FieldTable, Head, OwnedHead, Path, Phase, Reason, Rendered, Response,
+    StreamId, Timeline,
 };
 use crate::proto::{Encoding, Gone, Protocol, Pumped, h1};
 use crate::wire::Input;
 
-use super::access_log::Record;
-use super::call::{Call, Env};
-use super::exchange::{Exchange, Intake, Pace};
+use super::call::{Call, Env, connection_number};
+use super::exchange::{Exchange, Intake, Pace, Sent};
 use super::stats::CloseReason;
 
 /// The conversation with one client.
@@ -96,6 +96,12 @@ impl Dialogue {
         self.exchange.as_ref().is_some_and(|exchange| exchange.paused)
     }
 
+    /// Whether more bytes of the client would be looked at now.
+    #[inline]
+    pub(crate) fn wants_bytes(&self) -> bool {
+        matches!(self.phase(), Phase::Idle | Phase::Head | Phase::Body) && !self.paused()
+    }
+
     /// No further exchanges. A client whose first request is still on its way is served once.
     pub(crate) fn drain(&mut self) {
         self.draining = true;
@@ -142,7 +148,7 @@ impl Dialogue {
             preset: call.preset,
             timeline: &exchange.timeline,
         });
-        exchange.body_bytes += call.output.queued_bytes().saturating_sub(before) as u64;
+        exchange.sent.body_bytes += call.output.queued_bytes().saturating_sub(before) as u64;
         match pumped {
             Pumped::Full => {}
             Pumped::Waiting(wait) => exchange.wake_at = wait.map_or(Tick::NEVER, |wait| call.now.after(wait)),
@@ -152,9 +158,8 @@ impl Dialogue {
                     Pumped::Panicked => Some(failed(call.env, exchange)),
                     _ => None,
                 };
-                let exchange = self.exchange.take();
-                if let Some(exchange) = exchange {
-                    record(call, self.requests, exchange.status, exchange.body_bytes, &exchange);
+                if let Some(exchange) = self.exchange.take() {
+                    self.record_open(&exchange, call);
                 }
             }
         }
@@ -213,12 +218,11 @@ impl Dialogue {
             call.response,
             &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &timeline },
         );
-        let status = call.response.status().as_u16();
-        let bytes = call.response.length().unwrap_or(0);
         let mut exchange =
             self.exchange.take().unwrap_or_else(|| Box::new(Exchange::new(StreamId(0), timeline)));
         exchange.timeline = timeline;
-        record_reason(call, self.requests, status, bytes, &exchange, Some(reason));
+        exchange.sent = Sent::of(call.response);
+        self.record_open(&exchange, call);
     }
 
     #[inline]
@@ -244,12 +248,15 @@ impl Dialogue {
             other => {
                 call.response.reset();
                 env.app.answer_without_route(&other, call.response);
-                return self.respond(stream, Some(head), &timeline, "", call);
+                return self.respond(stream, Some(head), None, &timeline, call);
             }
         };
         let route = env.app.route_of(id);
         let rule = route.rule();
         self.timed = rule.timed || (self.timed && self.requests > 1);
+        if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
+            return self.respond_fixed(stream, head, route, rendered, &mut timeline, call);
+        }
         let bytes = match body {
             Arrival::Empty => &[][..],
             Arrival::Whole(bytes)
@@ -267,19 +274,10 @@ impl Dialogue {
             return self.open(stream, head, id, path, body, &timeline, call);
         }
         call.response.reset();
-        let origin = Origin {
-            exchange: ExchangeId { connection: call.key, stream },
-            post: &env.post,
-            pool: &env.pool,
-            worker: env.worker,
-            connection_number: connection_number(env.worker, call.key),
-            request_number: self.requests,
-            timeline,
-            peer: call.peer,
-        };
+        let origin = self.origin(stream, timeline, (call.key, env, call.peer));
         let request = Request::new(*head, path, route, call.params, bytes, None, &origin);
         match route.call(&request, call.response) {
-            Outcome::Ready => self.respond(stream, Some(head), &timeline, route.pattern(), call),
+            Outcome::Ready => self.respond(stream, Some(head), Some(id), &timeline, call),
             outcome => {
                 let path = path.as_str().to_owned();
                 self.freeze(stream, head, id, path, &timeline, call);
@@ -408,16 +406,7 @@ impl Dialogue {
         let (Some(head), Some(id)) = (&exchange.head, exchange.route) else { return Outcome::Ready };
         let env = call.env;
         let route = env.app.route_of(id);
-        let origin = Origin {
-            exchange: ExchangeId { connection: call.key, stream: exchange.stream },
-            post: &env.post,
-            pool: &env.pool,
-            worker: env.worker,
-            connection_number: connection_number(env.worker, call.key),
-            request_number: self.requests,
-            timeline: exchange.timeline,
-            peer: call.peer,
-        };
+        let origin = self.origin(exchange.stream, exchange.timeline, (call.key, env, call.peer));
         let request = Request::new(
             head.head(),
             Path::normalised(&exchange.path),
@@ -469,13 +458,35 @@ impl Dialogue {
     /// Answers the open exchange.
     fn respond_open(&mut self, call: &mut Call<'_>) {
         let Some(mut exchange) = self.exchange.take() else { return };
-        let pattern = exchange.route.map_or("", |id| call.env.app.route_of(id).pattern());
         let head = exchange.head.take();
-        let timeline = exchange.timeline;
-        self.respond(exchange.stream, head.as_ref().map(OwnedHead::head).as_ref(), &timeline, pattern, call);
+        let (route, timeline) = (exchange.route, exchange.timeline);
+        self.respond(exchange.stream, head.as_ref().map(OwnedHead::head).as_ref(), route, &timeline, call);
         if let Some(open) = &mut self.exchange {
             open.head = head;
-            open.route = exchange.route;
+        }
+    }
+
+    /// Answers `stream` with what its route always answers.
+    #[inline]
+    fn respond_fixed(
+        &mut self,
+        stream: StreamId,
+        head: &Head<'_>,
+        route: &Route,
+        rendered: &Rendered,
+        timeline: &mut Timeline,
+        call: &mut Call<'_>,
+    ) {
+        mark_handled(timeline, call);
+        let status = rendered.status().as_u16();
+        call.env.stats.answered(status);
+        let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
+        if self.machine.respond_rendered(stream, rendered, encoding) == Err(Gone) {
+            return call.env.stats.late_answers.add(1);
+        }
+        if call.ring.is_some() {
+            let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
+            call.record(self.requests, Some(head), route.pattern(), timeline, sent);
         }
     }
 
@@ -485,18 +496,14 @@ impl Dialogue {
         &mut self,
         stream: StreamId,
         head: Option<&Head<'_>>,
+        route: Option<RouteId>,
         timeline: &Timeline,
-        pattern: &str,
         call: &mut Call<'_>,
     ) {
         let mut timeline = *timeline;
-        if timeline.parsed != Tick::ZERO {
-            timeline.handled = (call.env.stopwatch)();
-            call.received = timeline.handled;
-        }
+        mark_handled(&mut timeline, call);
         count(call.env, call.response);
-        let (status, reason) = (call.response.status().as_u16(), call.response.reason());
-        let length = call.response.length();
+        let sent = Sent::of(call.response);
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &timeline };
         if self.machine.respond(stream, call.response, encoding) == Err(Gone) {
             return call.env.stats.late_answers.add(1);
@@ -504,31 +511,50 @@ impl Dialogue {
         if self.machine.phase() == Phase::Sending {
             let mut exchange = Exchange::new(stream, timeline);
             exchange.answered = true;
-            exchange.status = status;
+            exchange.sent = Sent { body_bytes: 0, ..sent };
+            exchange.route = route;
             exchange.head = head.filter(|_| call.ring.is_some()).map(OwnedHead::freeze);
             self.exchange = Some(Box::new(exchange));
-        } else if let Some(ring) = &mut call.ring {
-            ring.record(&Record {
-                unix_seconds: call.env.unix_millis / 1000,
-                unix_millis: u16::try_from(call.env.unix_millis % 1000).unwrap_or(0),
-                peer: (call.peer)(),
-                head,
-                status,
-                body_bytes: length.unwrap_or(0),
-                reason,
-                route: pattern,
-                timeline: &timeline,
-                worker: call.env.worker,
-                connection: connection_number(call.env.worker, call.key),
-                request: self.requests,
-            });
+        } else if call.ring.is_some() {
+            let pattern = route.map_or("", |id| call.env.app.route_of(id).pattern());
+            call.record(self.requests, head, pattern, &timeline, sent);
         }
+    }
+
+    /// Where the request of `stream` came from.
+    fn origin<'o>(
+        &self,
+        stream: StreamId,
+        timeline: Timeline,
+        (key, env, peer): (Key, &'o Env, &'o dyn Fn() -> Option<SocketAddr>),
+    ) -> Origin<'o> {
+        Origin {
+            exchange: ExchangeId { connection: key, stream },
+            post: &env.post,
+            pool: &env.pool,
+            worker: env.worker,
+            connection_number: connection_number(env.worker, key),
+            request_number: self.requests,
+            timeline,
+            peer,
+        }
+    }
+
+    /// One line of the log for an exchange that took more than its turn.
+    fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
+        let head = exchange.head.as_ref().map(OwnedHead::head);
+        let pattern = exchange.route.map_or("", |id| call.env.app.route_of(id).pattern());
+        call.record(self.requests, head.as_ref(), pattern, &exchange.timeline, exchange.sent);
     }
 }
 
-/// The number of a connection, unique for the process's life in practice.
-const fn connection_number(worker: usize, key: Key) -> u64 {
-    ((worker as u64) << 32) | key.serial() as u64
+/// The answer is made: the next request's bytes are looked at from here.
+#[inline]
+fn mark_handled(timeline: &mut Timeline, call: &mut Call<'_>) {
+    if timeline.parsed != Tick::ZERO {
+        timeline.handled = (call.env.stopwatch)();
+        call.received = timeline.handled;
+    }
 }
 
 /// The most bytes that a route's body may have.
@@ -552,35 +578,4 @@ fn count(env: &Env, response: &Response) {
         env.stats.refused(reason);
         env.stats.handler_panics.add(u64::from(reason == Reason::HandlerPanic));
     }
-}
-
-fn record(call: &mut Call<'_>, requests: u32, status: u16, bytes: u64, exchange: &Exchange) {
-    record_reason(call, requests, status, bytes, exchange, None);
-}
-
-/// One line for an exchange that took more than its turn.
-fn record_reason(
-    call: &mut Call<'_>,
-    request: u32,
-    status: u16,
-    body_bytes: u64,
-    exchange: &Exchange,
-    reason: Option<Reason>,
-) {
-    let Some(ring) = &mut call.ring else { return };
-    let head = exchange.head.as_ref().map(OwnedHead::head);
-    ring.record(&Record {
-        unix_seconds: call.env.unix_millis / 1000,
-        unix_millis: u16::try_from(call.env.unix_millis % 1000).unwrap_or(0),
-        peer: (call.peer)(),
-        head: head.as_ref(),
-        status,
-        body_bytes,
-        reason,
-        route: exchange.route.map_or("", |id| call.env.app.route_of(id).pattern()),
-        timeline: &exchange.timeline,
-        worker: call.env.worker,
-        connection: connection_number(call.env.worker, call.key),
-        request,
-    });
 }

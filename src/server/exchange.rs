@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::app::{Params, Presence, RouteId, Sink, Watch};
 use crate::base::Tick;
-use crate::http::{OwnedHead, StreamId, Timeline};
+use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::config::Timeouts;
 
@@ -41,9 +41,17 @@ pub(crate) struct Exchange {
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
     pub(crate) pace: Pace,
-    /// The status and body length of the answer, for the log.
+    /// What was answered.
+    pub(crate) sent: Sent,
+}
+
+/// What the log says of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
     pub(crate) status: u16,
     pub(crate) body_bytes: u64,
+    /// Why kolk made it itself.
+    pub(crate) reason: Option<Reason>,
 }
 
 /// Where the bytes of a request's body go.
@@ -72,6 +80,18 @@ pub(crate) struct Pace {
     credit_max: u64,
 }
 
+impl Sent {
+    /// What it says of `response`.
+    #[inline]
+    pub(crate) fn of(response: &Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            body_bytes: response.length().unwrap_or(0),
+            reason: response.reason(),
+        }
+    }
+}
+
 impl Exchange {
     /// An exchange that waits for an answer.
     pub(crate) fn new(stream: StreamId, timeline: Timeline) -> Self {
@@ -91,8 +111,7 @@ impl Exchange {
             timeline,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
-            status: 0,
-            body_bytes: 0,
+            sent: Sent::default(),
         }
     }
 }

@@ -127,6 +127,13 @@ pub fn apply_tcp_options(socket: &impl AsFd, options: &TcpOptions) -> io::Result
     system::apply_tcp_options(&socket, options)
 }
 
+/// Has the close of `connection` reset it: its peer sees an error in place of a regular end, and what it has
+/// not read yet may be lost. Nothing for a Unix socket, which has no such end.
+pub fn reset_on_close(connection: BorrowedFd<'_>) {
+    // A connection that is gone already needs it no more.
+    let _ = SockRef::from(&connection).set_linger(Some(Duration::ZERO));
+}
+
 /// Makes a listener refuse whoever comes from now on, whatever copies of its descriptor there are.
 pub fn stop_listening(listener: BorrowedFd<'_>) {
     // Where a listener cannot be shut down (it is not connected, say the BSDs), closing it has to do.

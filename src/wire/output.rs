@@ -136,12 +136,27 @@ impl Output {
         })
     }
 
+    /// Everything that waits, if that is one run of bytes.
+    #[inline]
+    pub fn single_run(&self) -> Option<&[u8]> {
+        if self.pieces.is_empty() { self.inline.get(self.sent..).filter(|run| !run.is_empty()) } else { None }
+    }
+
     /// Forgets the next `count` bytes: they were sent.
     ///
     /// # Panics
     /// If fewer wait (debug builds).
     #[inline]
-    pub fn consume(&mut self, mut count: usize) {
+    pub fn consume(&mut self, count: usize) {
+        if self.pieces.is_empty() && count == self.inline.len() - self.sent {
+            self.inline.clear();
+            self.sent = 0;
+        } else {
+            self.consume_part(count);
+        }
+    }
+
+    fn consume_part(&mut self, mut count: usize) {
         while let Some(piece) = self.pieces.front_mut() {
             let run = (piece.before - self.sent).min(count);
             self.sent += run;

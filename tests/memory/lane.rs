@@ -115,6 +115,8 @@ impl Transport for Near {
 
     fn shutdown_write(&mut self) {}
 
+    fn reset(&mut self) {}
+
     fn peer(&self) -> Peer {
         Peer::Unix
     }

@@ -230,6 +230,10 @@ impl Transport for SimTransport {
         self.pipe.borrow_mut().shut = true;
     }
 
+    fn reset(&mut self) {
+        self.pipe.borrow_mut().refused = true;
+    }
+
     fn peer(&self) -> Peer {
         Peer::Ip(([192, 0, 2, 1], 7).into())
     }

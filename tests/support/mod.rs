@@ -231,6 +231,12 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
+    /// Reads until the connection is gone; whether it ended with an error.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        let result = self.stream.read_to_end(&mut self.unread);
+        result.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    }
+
     fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {

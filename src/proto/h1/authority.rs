@@ -83,8 +83,9 @@ fn is_escaped_name(mut name: &[u8]) -> bool {
 #[inline]
 fn is_port(bytes: &[u8]) -> bool {
     let [b':', digits @ ..] = bytes else { return bytes.is_empty() };
-    if let Ok(digits) = digits.try_into() {
-        return are_digits(digits);
+    // Nearly all ports: what begins below 6 fits whatever follows.
+    if let Some(([] | [b'0'..=b'5'], digits)) = digits.split_last_chunk() {
+        return are_digits(*digits);
     }
     let mut port = 0_u32;
     for digit in digits {

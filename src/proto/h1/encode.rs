@@ -6,9 +6,9 @@
 //! Exactly one framing, chosen here: never both, and none where the status forbids it (RFC 9110 §8.6).
 
 use super::body::Outgoing;
-use super::framing::Exchange;
+use super::framing::{Exchange, Reads};
 use super::preset::Preset;
-use crate::http::{Body, Response};
+use crate::http::{Body, Rendered, Response};
 
 /// Which bytes follow a head, and what it says about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl Plan {
         let status = response.status().as_u16();
         let framing = match response.length() {
             Some(length) => Outgoing::Length(length),
-            None if exchange.is_http10 => Outgoing::Close,
-            None => Outgoing::Chunked { trailers: exchange.takes_trailers },
+            None if exchange.reads == Reads::Lengths => Outgoing::Close,
+            None => Outgoing::Chunked { trailers: exchange.reads == Reads::Trailers },
         };
         if status == 204 || status < 200 {
             return Self { framing: None, has_body: false };
@@ -63,7 +63,8 @@ pub(super) fn head(
     exchange: Exchange,
     persists: bool,
 ) {
-    beginning(out, response, preset, exchange, persists);
+    preset.write(out, response.status(), response.has_server(), response.has_date());
+    persistence(out, exchange, persists);
     if let Some(content_type) = response.content_type() {
         out.extend_from_slice(b"Content-Type: ");
         out.extend_from_slice(content_type.as_bytes());
@@ -83,35 +84,26 @@ pub(super) fn head(
     }
 }
 
-/// Writes an answer whose `fields` and `body` were rendered before. Two copies, if nothing is unusual.
+/// Writes an answer that was rendered before. Two copies, if nothing is unusual.
 #[inline]
 pub(super) fn rendered(
     out: &mut Vec<u8>,
-    response: &Response,
-    (fields, body): (&[u8], &[u8]),
+    rendered: &Rendered,
     preset: &Preset,
     exchange: Exchange,
     persists: bool,
 ) {
-    beginning(out, response, preset, exchange, persists);
-    if !response.fields().is_empty() {
-        out.extend_from_slice(response.fields().block());
-    }
-    if exchange.is_head {
-        out.extend_from_slice(fields);
-    } else {
-        debug_assert_eq!(fields.len() + body.len(), response.arena_bytes().len());
-        out.extend_from_slice(response.arena_bytes());
-    }
+    preset.write(out, rendered.status(), rendered.has_server(), rendered.has_date());
+    persistence(out, exchange, persists);
+    out.extend_from_slice(if exchange.is_head { rendered.fields() } else { rendered.text() });
 }
 
-/// Writes the status line and the fields that are not the response's own.
+/// Writes what the client has to be told about the connection. RFC 9112 §9.3, §9.6.
 #[inline]
-fn beginning(out: &mut Vec<u8>, response: &Response, preset: &Preset, exchange: Exchange, persists: bool) {
-    preset.write(out, response);
+fn persistence(out: &mut Vec<u8>, exchange: Exchange, persists: bool) {
     if !persists {
         out.extend_from_slice(b"Connection: close\r\n");
-    } else if exchange.is_http10 {
+    } else if exchange.reads == Reads::Lengths {
         // RFC 9112 §9.3: a 1.0 client wants to be told.
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
@@ -130,8 +122,6 @@ pub(super) fn inline(response: &Response) -> Option<&[u8]> {
         Body::Arena => Some(response.arena_bytes()),
         Body::Static(bytes) if bytes.len() <= INLINE_BYTES_MAX => Some(bytes),
         Body::Shared(bytes) if bytes.len() <= INLINE_BYTES_MAX => Some(bytes),
-        Body::Static(_) | Body::Shared(_) | Body::Rendered { .. } | Body::File { .. } | Body::Source(_) => {
-            None
-        }
+        Body::Static(_) | Body::Shared(_) | Body::File { .. } | Body::Source(_) => None,
     }
 }

@@ -95,17 +95,16 @@ fn line(
 #[inline(always)]
 fn usual_name(line: &[u8]) -> Result<Name, usize> {
     // Room for the longest name of these, and for what stands behind it.
-    let Some(window) = line.first_chunk::<{ BLOCK + 3 }>() else { return Err(0) };
-    let [name @ .., _, _, _] = window;
+    let Some(window) = line.first_chunk::<{ BLOCK + 2 }>() else { return Err(0) };
+    let [name @ .., _, _] = window;
     let colon = scan::short_name_end(name);
-    let Some([mark @ .., first]) = window.get(colon..colon + 3).and_then(<[u8]>::first_chunk::<3>) else {
-        return Err(BLOCK);
-    };
+    let around = window.get(colon.wrapping_sub(1)..).and_then(<[u8]>::first_chunk::<4>);
+    let Some([last, mark @ .., first]) = around else { return Err(colon) };
     if mark != b": " || *first <= b' ' {
         return Err(colon);
     }
-    let known = Known::classify_window(name, colon);
-    if known.is_none() && (colon == 0 || !scan::is_plain(name, colon)) {
+    let known = Known::classify_window(name, colon, *last);
+    if known.is_none() && scan::plain_length(name) < colon {
         return Err(colon);
     }
     Ok(Name { colon, known, value: colon + 2 })
@@ -119,7 +118,7 @@ fn unusual_name(line: &[u8], scanned: usize, ends: Ends) -> Result<Start, Stop> 
         return no_field(line, colon, ends).map(Start::Empty);
     }
     let known = Known::classify(&line[..colon]);
-    if known.is_none() && !is_token(&line[..colon]) {
+    if known.is_none() && scan::host_end(&line[..colon], 0) < colon && !is_token(&line[..colon]) {
         return Err(Stop::Broken(Reason::FieldName));
     }
     let mut value = colon + 1;

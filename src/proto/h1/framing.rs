@@ -25,18 +25,26 @@ pub(super) enum Framing {
 pub(super) struct Exchange {
     /// The answer has no body (RFC 9110 §9.3.2).
     pub(super) is_head: bool,
-    /// The client speaks HTTP/1.0.
-    pub(super) is_http10: bool,
+    /// What the client understands.
+    pub(super) reads: Reads,
     /// The connection lives on after the answer, as far as the client says (RFC 9112 §9.3).
     pub(super) persists: bool,
-    /// The client reads trailers (RFC 9110 §6.5.1).
-    pub(super) takes_trailers: bool,
+}
+
+/// How a client can be told where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// With a length, or by closing: it speaks HTTP/1.0.
+    Lengths,
+    /// Also in chunks.
+    Chunks,
+    /// Also with trailer fields behind them (RFC 9110 §6.5.1).
+    Trailers,
 }
 
 impl Exchange {
     /// That of a request which was not understood.
-    pub(super) const NONE: Self =
-        Self { is_head: false, is_http10: false, persists: false, takes_trailers: false };
+    pub(super) const NONE: Self = Self { is_head: false, reads: Reads::Chunks, persists: false };
 }
 
 /// Judges a whole head.
@@ -52,10 +60,13 @@ pub(super) fn judge(bytes: &[u8], table: &FieldTable) -> Result<(Framing, Exchan
     let framing = if is_plain && !is_http10 { Framing::Length(0) } else { framing(&head, is_http10)? };
     let exchange = Exchange {
         is_head: head.method() == Method::Head,
-        is_http10,
+        reads: match is_plain {
+            _ if is_http10 => Reads::Lengths,
+            false if listed(&head, Known::Te, b"trailers") => Reads::Trailers,
+            _ => Reads::Chunks,
+        },
         // A tunnel is not opened: whatever follows a CONNECT is not a request.
         persists: persists(&head, !is_http10) && head.method() != Method::Connect,
-        takes_trailers: !is_plain && listed(&head, Known::Te, b"trailers"),
     };
     Ok((framing, exchange))
 }

@@ -49,7 +49,7 @@ use framing::{Exchange, Framing};
 use parse::Progress;
 
 use super::{Encoding, Gone, Protocol, Pumped};
-use crate::http::{Arrival, Body, Event, FieldTable, Head, Phase, Reason, Response, StreamId};
+use crate::http::{Arrival, Body, Event, FieldTable, Head, Phase, Reason, Rendered, Response, StreamId};
 use crate::wire::{Input, Output};
 
 /// The rest of an unread body that is worth reading to keep the connection, in bytes.
@@ -66,6 +66,8 @@ pub struct Server {
     send: Send,
     exchange: Exchange,
     is_draining: bool,
+    /// What both halves together wait for: asked much more often than it changes.
+    phase: Phase,
 }
 
 /// What the incoming half waits for.
@@ -126,6 +128,7 @@ impl Server {
             send: Send::Idle,
             exchange: Exchange::NONE,
             is_draining: false,
+            phase: Phase::Idle,
         }
     }
 
@@ -134,15 +137,27 @@ impl Server {
         StreamId(u64::from(self.serial))
     }
 
-    /// Every transition that both halves have a part in.
+    /// Every transition that both halves have a part in, and the phase that they are in then.
     #[inline]
     fn settle(&mut self) {
+        if self.recv == Recv::Done
+            && self.send == Send::Answered
+            && self.exchange.persists
+            && self.bodies.is_none()
+        {
+            (self.recv, self.send) = (Recv::Head(Progress::NONE), Send::Idle);
+            self.phase = Phase::Idle;
+        } else {
+            self.settle_unusual();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_unusual(&mut self) {
         match (self.recv, self.send) {
             (Recv::Done, Send::Answered) if self.exchange.persists => {
                 (self.recv, self.send) = (Recv::Head(Progress::NONE), Send::Idle);
-                if self.bodies.is_some() {
-                    self.bodies = None;
-                }
+                self.bodies = None;
             }
             (Recv::Done, Send::Answered) => self.recv = Recv::Closed,
             // The answer has begun, so nobody waits for the body.
@@ -156,6 +171,7 @@ impl Server {
         if matches!(self.recv, Recv::Lingering | Recv::Closed) && self.send != Send::Sending {
             self.bodies = None;
         }
+        self.phase = self.judge_phase();
     }
 
     #[inline]
@@ -166,8 +182,10 @@ impl Server {
     ) -> Result<Option<Event<'h>>, Reason> {
         let Recv::Head(progress) = &mut self.recv else { return Ok(None) };
         let Some(length) = parse::head(progress, input, table, &self.limits)? else {
+            self.phase = if progress.is_fresh() { Phase::Idle } else { Phase::Head };
             if input.fin() {
                 self.recv = Recv::Closed;
+                self.settle();
             }
             return Ok(None);
         };
@@ -183,7 +201,7 @@ impl Server {
     /// How the body of a new request arrives.
     #[inline]
     fn arrival<'i>(&mut self, framing: Framing, head: &Head<'_>, input: &mut Input<'i>) -> Arrival<'i> {
-        self.recv = Recv::Done;
+        (self.recv, self.phase) = (Recv::Done, Phase::Handling);
         let (length, decoder) = match framing {
             Framing::Length(0) => return Arrival::Empty,
             Framing::Length(length) => match usize::try_from(length) {
@@ -196,6 +214,7 @@ impl Server {
         let incoming = Some(Incoming { decoder, awaits_continue: expects_continue });
         self.bodies = Some(Box::new(Bodies { incoming, outgoing: None }));
         self.recv = Recv::Body;
+        self.phase = self.judge_phase();
         Arrival::Follows { length, expects_continue }
     }
 
@@ -216,8 +235,8 @@ impl Server {
                 if let Some(bodies) = &mut self.bodies {
                     bodies.incoming = None;
                 }
-                self.settle();
             }
+            self.settle();
             if is_wanted {
                 return Ok(Some(Event::Chunk { stream, bytes: piece.bytes, end: piece.end }));
             }
@@ -227,6 +246,7 @@ impl Server {
             }
         }
         if !input.fin() {
+            self.settle();
             return Ok(None);
         }
         let is_wanted = self.send == Send::Owed;
@@ -248,15 +268,8 @@ impl Server {
     /// Encodes `response` and moves its body out; the exchange is answered, or on its way to be.
     #[inline]
     fn answer(&mut self, response: &mut Response, encoding: &mut Encoding<'_>) {
-        let persists = self.exchange.persists && !self.is_draining && !response.closes() && self.can_drain();
-        if let Some(rendered) = response.rendered() {
-            self.exchange.persists = persists;
-            self.send = Send::Answered;
-            let out = encoding.output.inline();
-            return encode::rendered(out, response, rendered, encoding.preset, self.exchange, persists);
-        }
         let plan = Plan::new(response, self.exchange);
-        let persists = persists && !plan.needs_close();
+        let persists = self.persists() && !response.closes() && !plan.needs_close();
         self.exchange.persists = persists;
         encode::head(encoding.output.inline(), response, encoding.preset, plan, self.exchange, persists);
         self.send = Send::Answered;
@@ -269,11 +282,17 @@ impl Server {
         }
     }
 
+    /// Whether the connection lives on after an answer that has nothing against it.
+    #[inline]
+    fn persists(&self) -> bool {
+        self.exchange.persists && !self.is_draining && (self.recv == Recv::Done || self.can_drain())
+    }
+
     /// Moves in a body that is too large to be copied.
     fn move_body(&mut self, body: Body, framing: Outgoing, output: &mut Output) {
         match body {
             // These are always copied.
-            Body::Empty | Body::Arena | Body::Rendered { .. } => {}
+            Body::Empty | Body::Arena => {}
             Body::Static(bytes) => output.share(Bytes::from_static(bytes)),
             Body::Shared(bytes) => output.share(bytes),
             Body::File { file, offset, length } => output.file(file, offset, length),
@@ -288,14 +307,13 @@ impl Server {
     #[inline]
     fn can_drain(&self) -> bool {
         match self.recv {
-            Recv::Done => true,
             Recv::Body => {
                 self.bodies.as_ref().and_then(|bodies| bodies.incoming.as_ref()).is_some_and(|body| {
                     !body.awaits_continue
                         && body.decoder.missing().is_some_and(|missing| missing <= DRAIN_BYTES_MAX)
                 })
             }
-            Recv::Head(_) | Recv::Lingering | Recv::Closed => false,
+            Recv::Head(_) | Recv::Done | Recv::Lingering | Recv::Closed => false,
         }
     }
 }
@@ -313,7 +331,7 @@ impl Protocol for Server {
             Recv::Body => self.poll_body(input, table),
             Recv::Lingering | Recv::Closed => {
                 self.poll_nothing(input);
-                return Ok(None);
+                Ok(None)
             }
         };
         if result.is_err() {
@@ -331,6 +349,7 @@ impl Protocol for Server {
         {
             incoming.awaits_continue = false;
             output.copy(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.phase = self.judge_phase();
         }
     }
 
@@ -345,6 +364,24 @@ impl Protocol for Server {
             return Err(Gone);
         }
         self.answer(response, encoding);
+        self.settle();
+        Ok(())
+    }
+
+    #[inline]
+    fn respond_rendered(
+        &mut self,
+        stream: StreamId,
+        rendered: &Rendered,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<(), Gone> {
+        if self.send != Send::Owed || stream != self.stream() {
+            return Err(Gone);
+        }
+        self.exchange.persists = self.persists() && !rendered.closes();
+        self.send = Send::Answered;
+        let out = encoding.output.inline();
+        encode::rendered(out, rendered, encoding.preset, self.exchange, self.exchange.persists);
         self.settle();
         Ok(())
     }
@@ -381,16 +418,8 @@ impl Protocol for Server {
 
     #[inline]
     fn phase(&self) -> Phase {
-        match (self.recv, self.send) {
-            (_, Send::Sending) => Phase::Sending,
-            (Recv::Head(progress), _) if progress.is_fresh() => Phase::Idle,
-            (Recv::Head(_), _) => Phase::Head,
-            (Recv::Body, Send::Owed) if !self.can_come() => Phase::Handling,
-            (Recv::Body, _) => Phase::Body,
-            (Recv::Done, _) => Phase::Handling,
-            (Recv::Lingering, _) => Phase::Lingering,
-            (Recv::Closed, _) => Phase::Closed,
-        }
+        debug_assert_eq!(self.phase, self.judge_phase(), "a transition without a new phase");
+        self.phase
     }
 
     fn drain(&mut self) {
@@ -403,6 +432,20 @@ impl Protocol for Server {
 }
 
 impl Server {
+    #[inline]
+    fn judge_phase(&self) -> Phase {
+        match (self.recv, self.send) {
+            (_, Send::Sending) => Phase::Sending,
+            (Recv::Head(progress), _) if progress.is_fresh() => Phase::Idle,
+            (Recv::Head(_), _) => Phase::Head,
+            (Recv::Body, Send::Owed) if !self.can_come() => Phase::Handling,
+            (Recv::Body, _) => Phase::Body,
+            (Recv::Done, _) => Phase::Handling,
+            (Recv::Lingering, _) => Phase::Lingering,
+            (Recv::Closed, _) => Phase::Closed,
+        }
+    }
+
     /// Whether the client sends its body now, without waiting for an invitation.
     fn can_come(&self) -> bool {
         let incoming = self.bodies.as_ref().and_then(|bodies| bodies.incoming.as_ref());

@@ -2,7 +2,7 @@
 
 use ::http::StatusCode;
 
-use crate::http::{DateLine, Response};
+use crate::http::DateLine;
 
 /// What every answer has: `Server` and `Date`, with the most usual status line before them.
 ///
@@ -50,26 +50,25 @@ impl Preset {
         changed
     }
 
-    /// Writes the status line, `Server` and `Date` of `response`.
+    /// Writes the status line, and `Server` and `Date` unless the answer has its own.
     #[inline]
-    pub(super) fn write(&self, out: &mut Vec<u8>, response: &Response) {
-        if response.status() == StatusCode::OK && !response.has_date() && !response.has_server() {
+    pub(super) fn write(&self, out: &mut Vec<u8>, status: StatusCode, has_server: bool, has_date: bool) {
+        if status == StatusCode::OK && !has_date && !has_server {
             out.extend_from_slice(&self.block);
         } else {
-            self.write_unusual(out, response);
+            self.write_unusual(out, status, has_server, has_date);
         }
     }
 
-    fn write_unusual(&self, out: &mut Vec<u8>, response: &Response) {
-        let status = response.status();
+    fn write_unusual(&self, out: &mut Vec<u8>, status: StatusCode, has_server: bool, has_date: bool) {
         for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"]
         {
             out.extend_from_slice(part.as_bytes());
         }
-        if !response.has_server() {
+        if !has_server {
             out.extend_from_slice(&self.block[self.server..self.date]);
         }
-        if !response.has_date() {
+        if !has_date {
             out.extend_from_slice(&self.block[self.date..]);
         }
     }

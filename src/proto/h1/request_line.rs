@@ -18,10 +18,10 @@ pub(super) fn parse(
 ) -> Result<(Ends, usize), Stop> {
     let (method, method_bytes) = method(bytes)?;
     let start = method_bytes + 1;
-    let end = scan::target_end(bytes, start);
-    if end == start || bytes.get(end) != Some(&b' ') {
-        return Err(bad_target(bytes, end));
-    }
+    let (end, is_plain_path) = match plain_path(bytes, start) {
+        Some(end) => (end, true),
+        None => (any_target(bytes, start)?, false),
+    };
     let (version, ends, next) = version(bytes, end + 1, refuse_bare_lf)?;
     let target = &bytes[start..end];
     if target[0] != b'/' || method == Method::Connect {
@@ -33,22 +33,26 @@ pub(super) fn parse(
         version,
         method_span: Span::new(0, offset(method_bytes)),
         target: Span::new(offset(start), offset(end)),
-        is_plain_path: is_plain_path(bytes, start, end),
+        is_plain_path,
     });
     Ok((ends, next))
 }
 
-/// Whether the target in `start..end` is short and of the kind that normalising cannot change: one segment
-/// of letters, digits, `-` and `.` that does not begin with a dot.
+/// The end of the target at `start`, if it is short and of the kind that normalising cannot change: one
+/// segment of letters, digits, `-` and `.` that does not begin with a dot.
 #[inline(always)]
-fn is_plain_path(bytes: &[u8], start: usize, end: usize) -> bool {
-    let Some(segment) = bytes.get(start + 1..).and_then(<[u8]>::first_chunk::<{ scan::BLOCK }>) else {
-        return false;
-    };
-    bytes[start] == b'/'
-        && segment[0] != b'.'
-        && end - start - 1 <= scan::BLOCK
-        && scan::is_plain(segment, end - start - 1)
+fn plain_path(bytes: &[u8], start: usize) -> Option<usize> {
+    let window: &[u8; scan::BLOCK + 2] = bytes.get(start..)?.first_chunk()?;
+    let [b'/', segment @ .., _] = window else { return None };
+    let length = 1 + scan::plain_length(segment);
+    (window[length] == b' ' && segment[0] != b'.').then_some(start + length)
+}
+
+/// The end of whatever target is at `start`: a space follows it.
+#[inline]
+fn any_target(bytes: &[u8], start: usize) -> Result<usize, Stop> {
+    let end = scan::target_end(bytes, start);
+    if end > start && bytes.get(end) == Some(&b' ') { Ok(end) } else { Err(bad_target(bytes, end)) }
 }
 
 /// The method and its length. RFC 9110 §9.1.

@@ -21,18 +21,18 @@ pub(super) fn name_end(bytes: &[u8], at: usize) -> usize {
     find(bytes, at, vector::name_ends)
 }
 
-/// The same in a block; more than its length if there is none.
+/// The same in a block; its length if there is none.
 #[inline(always)]
 pub(super) fn short_name_end(block: &[u8; BLOCK]) -> usize {
-    let place = vector::name_ends(block).trailing_zeros() as usize;
-    examined(place.min(BLOCK));
+    let place = (vector::name_ends(block) | 1 << BLOCK).trailing_zeros() as usize;
+    examined(place);
     place
 }
 
-/// Whether the first `length` bytes of a block are ASCII letters, digits, `-` and `.`.
+/// How many bytes at the beginning of a block are ASCII letters, digits, `-` and `.`.
 #[inline(always)]
-pub(super) fn is_plain(block: &[u8; BLOCK], length: usize) -> bool {
-    vector::host_ends(block).trailing_zeros() as usize >= length
+pub(super) fn plain_length(block: &[u8; BLOCK]) -> usize {
+    (vector::host_ends(block) | 1 << BLOCK).trailing_zeros() as usize
 }
 
 /// The first byte from `at` that is a control character, tab included; the length if there is none.
