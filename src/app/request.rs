@@ -180,7 +180,7 @@ impl<'a> Request<'a> {
     pub fn param(&self, name: &str) -> Option<&'a str> {
         let place = self.pattern.names().iter().position(|known| known == name)?;
         let span = self.params.get(place)?;
-        let bytes = self.path.as_bytes().get(usize::from(span.start)..usize::from(span.end))?;
+        let bytes = self.path.as_bytes().get(span.start()..span.end())?;
         std::str::from_utf8(bytes).ok()
     }
 

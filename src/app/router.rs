@@ -24,7 +24,7 @@ pub struct Params {
 impl Params {
     /// None.
     pub const fn new() -> Self {
-        Self { spans: [Span { start: 0, end: 0 }; PARAMS_MAX], count: 0 }
+        Self { spans: [Span::new(0, 0); PARAMS_MAX], count: 0 }
     }
 
     /// Forgets all.
@@ -511,7 +511,7 @@ mod tests {
                 let found = router.find(Path::normalised(path), &mut params).map(|number| {
                     let values = (0..params.len()).map(|index| {
                         let span = params.get(index).unwrap();
-                        path[usize::from(span.start)..usize::from(span.end)].to_owned()
+                        path[span.start()..span.end()].to_owned()
                     });
                     (number as usize, values.collect::<Vec<_>>())
                 });

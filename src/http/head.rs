@@ -66,15 +66,14 @@ impl FieldTable {
             line: RequestLine {
                 method: Method::Get,
                 version: Version::Http11,
-                method_span: Span { start: 0, end: 0 },
-                target: Span { start: 0, end: 0 },
+                method_span: Span::new(0, 0),
+                target: Span::new(0, 0),
                 is_plain_path: false,
             },
             count: 0,
             known: [0; KNOWN_PLACES],
             repeated: 0,
-            fields: [FieldSpan { name: Span { start: 0, end: 0 }, value: Span { start: 0, end: 0 } };
-                FIELDS_MAX],
+            fields: [FieldSpan { name: Span::new(0, 0), value: Span::new(0, 0) }; FIELDS_MAX],
         }
     }
 

@@ -120,9 +120,11 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) -> bool {
         let unread = input.bytes();
-        match self.machine.poll(input, table) {
-            Ok(Some(Event::Head { stream, head, body })) => self.head(stream, &head, body, call),
-            Ok(Some(Event::Chunk { stream, bytes, end })) => {
+        let event = self.machine.poll(input, table);
+        match &event {
+            // Not moved out: a copy that is wider than the stores before it would wait for them.
+            Ok(Some(Event::Head { stream, head, body })) => self.head(*stream, head, *body, call),
+            &Ok(Some(Event::Chunk { stream, bytes, end })) => {
                 self.chunk(stream, bytes, end, call);
                 if end {
                     // A trailer is placed in what was unread when its end was polled.
@@ -131,7 +133,7 @@ impl Dialogue {
             }
             Ok(Some(Event::Reset { .. })) => self.abandon(Presence::Gone),
             Ok(None) => return false,
-            Err(reason) => self.refuse(reason, call),
+            Err(reason) => self.refuse(*reason, call),
         }
         true
     }

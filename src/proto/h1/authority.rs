@@ -14,7 +14,7 @@ use crate::http::Span;
 /// Whether the bytes at `span` are a valid host, where a byte that no host has in it stands behind them.
 #[inline(always)]
 pub(super) fn is_valid_at(bytes: &[u8], span: Span) -> bool {
-    let (start, end) = (usize::from(span.start), usize::from(span.end));
+    let (start, end) = (span.start(), span.end());
     // Nearly always there is nothing but letters, digits, hyphens, dots and perhaps a port. The run is
     // looked for in all of `bytes`: the end of a slice would be in the way of whole blocks.
     let name = scan::host_end(bytes, start);

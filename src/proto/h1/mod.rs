@@ -378,10 +378,11 @@ impl Protocol for Server {
         if self.send != Send::Owed || stream != self.stream() {
             return Err(Gone);
         }
-        self.exchange.persists = self.persists() && !rendered.closes();
+        let exchange = Exchange { persists: self.persists() && !rendered.closes(), ..self.exchange };
+        self.exchange = exchange;
         self.send = Send::Answered;
         let out = encoding.output.inline();
-        encode::rendered(out, rendered, encoding.preset, self.exchange, self.exchange.persists);
+        encode::rendered(out, rendered, encoding.preset, exchange, exchange.persists);
         self.settle();
         Ok(())
     }
