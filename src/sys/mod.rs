@@ -8,6 +8,7 @@
 //! | `stream` | bytes into and out of a connected socket |
 //! | `vector` | nothing: sixteen bytes judged at once, by the processor |
 //! | `sendfile` | bytes from a file into a socket |
+//! | `beneath` | files below a folder, and nothing outside |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
 //! | `clock` | the time |
@@ -19,6 +20,7 @@
 
 pub mod accept;
 pub mod alarm;
+pub mod beneath;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
