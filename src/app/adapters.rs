@@ -329,7 +329,7 @@ mod tests {
 
     use super::*;
     use crate::app::{App, BlockingPool, HandlerExt, Mail, Origin, Params, Route};
-    use crate::base::{Key, Mailbox, Wake};
+    use crate::base::{Key, Mailbox, Tick, Wake};
     use crate::http::{ExchangeId, FieldTable, Head, Path, Pull, Pulled, Source, StreamId, Timeline};
 
     struct Silent;
@@ -348,6 +348,7 @@ mod tests {
             worker: 0,
             connection_number: 1,
             request_number: 1,
+            now: Tick::ZERO,
             timeline: Timeline::default(),
             peer: &|| None,
         };

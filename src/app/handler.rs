@@ -8,6 +8,7 @@
 //! A handler runs on the loop's thread and must not block it. Knows nothing of how requests arrive.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::adapters::{Limited, Streaming, Timed};
 use super::reply::Ticket;
@@ -80,6 +81,8 @@ where
 pub enum Outcome {
     /// The response is filled: send it.
     Ready,
+    /// The answer was rendered before, for many requests: it is sent in place of the response.
+    Rendered(Arc<Rendered>),
     /// A [`Reply`](super::Reply) will be sent later, perhaps from another thread.
     Deferred(Ticket),
     /// The body goes to this sink, piece by piece, and the sink answers at its end. A handler whose

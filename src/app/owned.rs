@@ -8,7 +8,7 @@ use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Place, Request};
 use super::router::Params;
-use crate::base::Post;
+use crate::base::{Post, Tick};
 use crate::http::{ExchangeId, OwnedHead, Path, Timeline};
 
 /// A copy of a request: head, body and all.
@@ -43,6 +43,7 @@ pub(super) struct OwnedOrigin {
     pub(super) worker: usize,
     pub(super) connection_number: u64,
     pub(super) request_number: u32,
+    pub(super) now: Tick,
     pub(super) timeline: Timeline,
     pub(super) peer: Option<SocketAddr>,
 }
@@ -63,6 +64,7 @@ impl OwnedRequest {
                 worker: request.worker(),
                 connection_number: request.connection_number(),
                 request_number: request.request_number(),
+                now: request.now(),
                 timeline: *request.timeline(),
                 peer: request.peer(),
             },

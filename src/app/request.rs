@@ -16,7 +16,7 @@ use super::pool::BlockingPool;
 use super::reply::{Mail, Reply, Wakeup};
 use super::route::Route;
 use super::router::Params;
-use crate::base::Post;
+use crate::base::{Post, Tick};
 use crate::http::{ExchangeId, Head, Known, Method, Path, Timeline, Version};
 
 /// A request, borrowed for the time of the call.
@@ -62,6 +62,8 @@ pub struct Origin<'a> {
     pub connection_number: u64,
     /// The number of the request on its connection, from 1.
     pub request_number: u32,
+    /// When the turn began in which the handler is called.
+    pub now: Tick,
     /// When the request passed through the stages so far.
     pub timeline: Timeline,
     /// The address of the client; asked for only when a handler does.
@@ -257,6 +259,11 @@ impl<'a> Request<'a> {
     /// The number of the worker that serves the connection, from 0.
     pub const fn worker(&self) -> usize {
         *at!(self.origin, worker)
+    }
+
+    /// When the loop last looked at the clock: the present, for whoever remembers things for a while.
+    pub const fn now(&self) -> Tick {
+        *at!(self.origin, now)
     }
 
     /// When the request passed through the stages so far, if its route is

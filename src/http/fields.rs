@@ -76,6 +76,11 @@ impl Fields {
         self.block.clear();
     }
 
+    /// Appends lines that were another block, up to the empty line that ended it.
+    pub(super) fn adopt(&mut self, lines: &[u8]) {
+        self.block.extend_from_slice(lines.strip_suffix(b"\r\n").unwrap_or(lines));
+    }
+
     /// Appends a field whose name and value are known to be well-formed.
     fn append_checked(&mut self, name: &str, value: &[u8]) {
         let mut start = true;

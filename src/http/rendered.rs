@@ -9,12 +9,13 @@
 use std::io::Write;
 
 use ::http::StatusCode;
+use bytes::Bytes;
 
 use super::body::Body;
 use super::response::Response;
 
 /// Larger bodies are better sent from where they are, in bytes.
-const BODY_BYTES_MAX: usize = 4 * 1024;
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// An answer that is the same every time.
 ///
@@ -30,7 +31,7 @@ pub struct Rendered {
     closes: bool,
     has_date: bool,
     has_server: bool,
-    text: Box<[u8]>,
+    text: Bytes,
     body_at: usize,
 }
 
@@ -50,7 +51,7 @@ impl Rendered {
         if !has_content || body.len() > BODY_BYTES_MAX || response.reason().is_some() {
             return None;
         }
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(body.len() + response.fields().block().len() + 128);
         if let Some(content_type) = response.content_type() {
             write!(text, "Content-Type: {content_type}\r\n").ok()?;
         }
@@ -94,7 +95,7 @@ impl Rendered {
 
     /// The lines of the fields, the empty line, and the body.
     #[inline]
-    pub const fn text(&self) -> &[u8] {
+    pub fn text(&self) -> &[u8] {
         &self.text
     }
 
@@ -108,6 +109,21 @@ impl Rendered {
     #[inline]
     pub fn body(&self) -> &[u8] {
         &self.text[self.body_at..]
+    }
+
+    /// The body by reference.
+    pub fn shared_body(&self) -> Bytes {
+        self.text.slice(self.body_at..)
+    }
+
+    /// Makes `response`, which is empty, this answer.
+    pub fn fill(&self, response: &mut Response) {
+        response.set_status(self.status);
+        if self.closes {
+            response.set_close();
+        }
+        response.adopt(self.fields());
+        response.set_body(self.shared_body());
     }
 }
 
@@ -125,6 +141,10 @@ mod tests {
         assert_eq!(rendered.fields(), fields);
         assert_eq!(rendered.body(), b"hi");
         assert_eq!(rendered.text(), [&fields[..], b"hi"].concat());
+        let mut response = Response::default();
+        rendered.fill(&mut response);
+        let lines = b"Content-Type: text/plain; charset=utf-8\r\nEtag: \"1\"\r\n";
+        assert_eq!((response.length(), response.fields().block()), (Some(2), &lines[..]));
     }
 
     #[test]

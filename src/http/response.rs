@@ -175,6 +175,15 @@ impl Response {
         self.fields.append(name, value);
     }
 
+    /// Takes over lines that were rendered before, up to the empty line behind them; their length is the
+    /// body's.
+    pub(super) fn adopt(&mut self, lines: &[u8]) {
+        self.fields.adopt(lines);
+        self.fields.remove(&header::CONTENT_LENGTH);
+        self.has_date |= self.fields.get("date").is_some();
+        self.has_server |= self.fields.get("server").is_some();
+    }
+
     /// Sets the status.
     #[inline]
     pub const fn set_status(&mut self, status: StatusCode) {

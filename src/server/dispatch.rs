@@ -276,10 +276,11 @@ impl Dialogue {
             return self.open(stream, head, id, path, body, &timeline, call);
         }
         call.response.reset();
-        let origin = self.origin(stream, timeline, (call.key, env, call.peer));
+        let origin = self.origin(stream, timeline, (call.key, call.now, env, call.peer));
         let request = Request::new(*head, path, route, call.params, bytes, None, &origin);
         match route.call(&request, call.response) {
             Outcome::Ready => self.respond(stream, Some(head), Some(id), &timeline, call),
+            Outcome::Rendered(text) => self.respond_fixed(stream, head, route, &text, &mut timeline, call),
             outcome => {
                 let path = path.as_str().to_owned();
                 self.freeze(stream, head, id, path, &timeline, call);
@@ -408,7 +409,7 @@ impl Dialogue {
         let (Some(head), Some(id)) = (&exchange.head, exchange.route) else { return Outcome::Ready };
         let env = call.env;
         let route = env.app.route_of(id);
-        let origin = self.origin(exchange.stream, exchange.timeline, (call.key, env, call.peer));
+        let origin = self.origin(exchange.stream, exchange.timeline, (call.key, call.now, env, call.peer));
         let request = Request::new(
             head.head(),
             Path::normalised(&exchange.path),
@@ -429,6 +430,10 @@ impl Dialogue {
         let Some(exchange) = self.exchange() else { return };
         match outcome {
             Outcome::Ready => self.respond_open(call),
+            Outcome::Rendered(text) => {
+                text.fill(call.response);
+                self.respond_open(call);
+            }
             Outcome::Deferred(ticket) => exchange.watch = Some(ticket.presence()),
             Outcome::Receive(sink) => {
                 exchange.intake = Intake::Sink(sink);
@@ -528,7 +533,7 @@ impl Dialogue {
         &self,
         stream: StreamId,
         timeline: Timeline,
-        (key, env, peer): (Key, &'o Env, &'o dyn Fn() -> Option<SocketAddr>),
+        (key, now, env, peer): (Key, Tick, &'o Env, &'o dyn Fn() -> Option<SocketAddr>),
     ) -> Origin<'o> {
         Origin {
             exchange: ExchangeId { connection: key, stream },
@@ -537,6 +542,7 @@ impl Dialogue {
             worker: env.worker,
             connection_number: connection_number(env.worker, key),
             request_number: self.requests,
+            now,
             timeline,
             peer,
         }

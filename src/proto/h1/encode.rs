@@ -9,6 +9,7 @@ use super::body::Outgoing;
 use super::framing::{Exchange, Reads};
 use super::preset::Preset;
 use crate::http::{Body, Rendered, Response};
+use crate::wire::Output;
 
 /// Which bytes follow a head, and what it says about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,16 +87,15 @@ pub(super) fn head(
 
 /// Writes an answer that was rendered before. Two copies, if nothing is unusual.
 #[inline]
-pub(super) fn rendered(
-    out: &mut Vec<u8>,
-    rendered: &Rendered,
-    preset: &Preset,
-    exchange: Exchange,
-    persists: bool,
-) {
+pub(super) fn rendered(output: &mut Output, rendered: &Rendered, preset: &Preset, exchange: Exchange) {
+    let out = output.inline();
     preset.write(out, rendered.status(), rendered.has_server(), rendered.has_date());
-    persistence(out, exchange, persists);
-    out.extend_from_slice(if exchange.is_head { rendered.fields() } else { rendered.text() });
+    persistence(out, exchange, exchange.persists);
+    let is_small = rendered.text().len() <= INLINE_BYTES_MAX;
+    out.extend_from_slice(if is_small && !exchange.is_head { rendered.text() } else { rendered.fields() });
+    if !is_small && !exchange.is_head {
+        output.share(rendered.shared_body());
+    }
 }
 
 /// Writes what the client has to be told about the connection. RFC 9112 §9.3, §9.6.

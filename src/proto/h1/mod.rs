@@ -381,8 +381,7 @@ impl Protocol for Server {
         let exchange = Exchange { persists: self.persists() && !rendered.closes(), ..self.exchange };
         self.exchange = exchange;
         self.send = Send::Answered;
-        let out = encoding.output.inline();
-        encode::rendered(out, rendered, encoding.preset, exchange, exchange.persists);
+        encode::rendered(encoding.output, rendered, encoding.preset, exchange);
         self.settle();
         Ok(())
     }
