@@ -95,6 +95,6 @@ pub use crate::app::{
     App, BodyRule, BodyWriter, Handler, HandlerExt, Outcome, OwnedRequest, Presence, Reply, Request, Rule,
     Sink, StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
 };
-pub use crate::http::{Body, Pull, Pulled, Response, Source, Timeline, Version};
+pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 pub use crate::server::access_log;
 pub use crate::server::{Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
