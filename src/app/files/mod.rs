@@ -1,112 +1,276 @@
-//! [`StaticDir`]: the files of a directory. RFC 9110 §8.8.2, §13.1.3, §15.4.9.
+//! [`StaticDir`]: the files of a folder. RFC 9110 §9.3.1, §9.3.2, §12.5.3, §15.4.9.
 //!
 //! ```text
-//!  /a/b.css ─► no hidden or impossible segment ─► resolve links ─► still below the root? ─► file | directory
-//!                        404                          404               404
+//!  path ─► shelf ─ fresh ───────────────────────────────────► rendered answer    no system call
+//!            └── stale or unknown ─► tree ─► file ─ in memory ─► representation ─► answer
+//!                                      │       └─── on disk ──► pool ───────────► answer
+//!                                      ├─► folder ─► listing, on the pool
+//!                                      └─► elsewhere ─► 308
 //! ```
-//! Nothing outside the root is ever opened: the root is resolved once, the path of each request is resolved
-//! with all its links, and must lie below. Reads the file system on the caller's thread.
+//! | file | question |
+//! | --- | --- |
+//! | `tree` | what does a path name? |
+//! | `representation`, `version`, `conditions`, `ranges` | what is answered about a file? |
+//! | `shelf` | what is known already? |
+//! | `transfer` | how does a large file leave? |
+//! | `media`, `glob` | what is it, and how long may it be kept? |
+//!
+//! Nothing outside the root is ever opened, and nothing is read from a disk on the loop's thread, as far as
+//! the system can tell. Knows no wire.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+mod conditions;
+mod glob;
+mod media;
+mod ranges;
+mod representation;
+mod shelf;
+mod transfer;
+mod tree;
+mod version;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use ::http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
 
+use self::glob::Glob;
+use self::representation::{Content, Representation};
+use self::shelf::{Cache, Look, Shelf};
+use self::transfer::Cold;
+use self::tree::{Found, Open, Stamp, Tree};
+use self::version::Version;
+use super::adapters::blocking;
 use super::handler::{Handler, Outcome};
-use super::media;
 use super::request::Request;
-use crate::http::{Body, DateLine, Known, Method, Reason, Response, parse_date};
+use crate::http::{Known, Method, Reason, Rendered, Response};
+use crate::sys::page_cache;
 
-/// A file up to this size is read at once, a larger one while it is sent; in bytes.
-const READ_BYTES_MAX: u64 = 64 * 1024;
-const INDEX: &str = "index.html";
-/// The one hidden name that is served: RFC 8615.
-const WELL_KNOWN: &str = ".well-known";
+pub use crate::sys::beneath::Links;
 
-/// Serves the files of a directory: the parameter `path` of its route, or else the whole path.
+/// Files up to this size are kept in memory, head and body in one piece; in bytes.
+const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// The cache of all workers together, unless it is told otherwise; in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+thread_local! {
+    /// What this thread keeps of each folder that it serves.
+    static SHELVES: RefCell<Vec<Shelf<Kept>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Serves the files of a folder: the parameter `path` of its route, or else the whole path.
 ///
-/// A directory is answered with its `index.html`; without its trailing slash, with a redirect. Names that
-/// begin with a dot are hidden, except `.well-known`. Links are followed as long as they stay inside.
+/// A folder is answered with its `index.html`; without its trailing slash, with a redirect. Names that begin
+/// with a dot are hidden, except `.well-known`. Links are followed as long as they stay inside.
+///
+/// Answers have a strong `ETag` and `Last-Modified`; conditional and range requests are understood.
 ///
 /// ```no_run
 /// use kolk::{App, StaticDir};
 ///
-/// let app = App::new().get("/assets/{*path}", StaticDir::new("public"));
+/// let assets = StaticDir::new("public").cache_control("*.css", "public, max-age=3600");
+/// let app = App::new().get("/assets/{*path}", assets);
 /// ```
-#[derive(Debug)]
 pub struct StaticDir {
-    root: PathBuf,
+    site: Arc<Site>,
+}
+
+/// What is shared with the threads of the pool.
+struct Site {
+    tree: Arc<Tree>,
+    cache: Cache,
+    /// The first that fits counts.
+    cache_control: Vec<(Glob, HeaderValue)>,
+    /// The file that is sent with a 404.
+    not_found: Option<String>,
+}
+
+/// What a shelf keeps of a file.
+struct Kept {
+    representation: Representation,
+    /// The answer to a request that asks for nothing special.
+    whole: Option<Arc<Rendered>>,
+    /// Its name below the root.
+    name: String,
 }
 
 impl StaticDir {
-    /// The files of the directory `root`.
+    /// The files of the folder `root`.
     ///
     /// # Panics
-    /// If there is no such directory; [`StaticDir::open`] does not.
+    /// If there is no such folder; [`StaticDir::open`] does not.
     #[track_caller]
     pub fn new(root: impl AsRef<Path>) -> Self {
         let root = root.as_ref();
         Self::open(root).unwrap_or_else(|error| panic!("cannot serve {}: {error}", root.display()))
     }
 
-    /// The files of the directory `root`.
+    /// The files of the folder `root`.
     ///
     /// # Errors
-    /// If there is no such directory.
+    /// If there is no such folder, or if it is not ours to enter.
     pub fn open(root: impl AsRef<Path>) -> io::Result<Self> {
-        let root = fs::canonicalize(root)?;
-        if !fs::metadata(&root)?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        Ok(Self { root })
+        Ok(Self {
+            site: Arc::new(Site {
+                tree: Arc::new(Tree::open(root.as_ref())?),
+                cache: Cache::new(CACHE_BYTES),
+                cache_control: Vec::new(),
+                not_found: None,
+            }),
+        })
     }
 
-    /// The place in the file system that `path`, without a slash before it, names below the root. Links are
-    /// resolved.
-    fn resolve(&self, path: &str) -> io::Result<PathBuf> {
-        let mut place = self.root.clone();
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            place.push(file_name(segment).ok_or(io::ErrorKind::NotFound)?);
-        }
-        // Whatever hinders (a loop, a directory that is closed to us) may lie outside: say no more than this.
-        let place = fs::canonicalize(place).map_err(|_| io::ErrorKind::NotFound)?;
-        let below = place.strip_prefix(&self.root).map_err(|_| io::ErrorKind::NotFound)?;
-        // A link may lead to what is hidden.
-        if below.components().any(|part| part.as_os_str().to_str().is_none_or(is_hidden)) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(place)
+    /// Where symbolic links may lead; default: [`Links::Inside`].
+    #[must_use]
+    pub fn links(self, links: Links) -> Self {
+        self.with_tree(|tree| tree.links = links)
     }
 
-    fn answer(&self, path: &str, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
-        let mut place = self.resolve(path)?;
-        // Asked before opening: a pipe would block.
-        let mut metadata = fs::metadata(&place)?;
-        let wants_directory = path.is_empty() || path.ends_with('/');
-        if metadata.is_dir() {
-            if !wants_directory {
-                return redirect_to_directory(request, response);
+    /// Serves names that begin with a dot, too; default: no.
+    #[must_use]
+    pub fn hidden(self, shows: bool) -> Self {
+        self.with_tree(|tree| tree.shows_hidden = shows)
+    }
+
+    /// What a folder is answered with: the first of these files that is there; default: `index.html`.
+    #[must_use]
+    pub fn index<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.with_tree(|tree| tree.index = names)
+    }
+
+    /// Finds `about.html` at `/about`, and sends whoever asks for `/about.html` there; default: no.
+    #[must_use]
+    pub fn clean_urls(self, clean: bool) -> Self {
+        self.with_tree(|tree| tree.clean = clean)
+    }
+
+    /// Answers with the file `name` wherever there is nothing else, for applications that route in the
+    /// browser; default: no.
+    #[must_use]
+    pub fn fallback(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with_tree(|tree| tree.fallback = Some(name))
+    }
+
+    /// Sends the file `name` with each 404; default: a line of text.
+    #[must_use]
+    pub fn not_found(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with_site(|site| site.not_found = Some(name))
+    }
+
+    /// Adds a `Cache-Control` for the files that `glob` matches. The first that matches counts.
+    ///
+    /// `*` stands for anything but a slash, `**` for anything, `?` for one character. A pattern without a
+    /// slash is held against the last part of a path, any other against all of it.
+    ///
+    /// # Panics
+    /// If `value` cannot stand in a field.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_control(self, glob: &str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value)
+            .unwrap_or_else(|_| panic!("{value:?} cannot stand in Cache-Control"));
+        let glob = Glob::new(glob);
+        self.with_site(|site| site.cache_control.push((glob, value)))
+    }
+
+    /// How many bytes all workers together keep of small files; 0: none. Default: 64 MiB.
+    #[must_use]
+    pub fn cache_bytes(self, bytes_max: usize) -> Self {
+        self.with_site(|site| site.cache = Cache::new(bytes_max))
+    }
+
+    fn with_site(mut self, change: impl FnOnce(&mut Site)) -> Self {
+        // Nobody else has it before the first request.
+        if let Some(site) = Arc::get_mut(&mut self.site) {
+            change(site);
+        }
+        self
+    }
+
+    fn with_tree(self, change: impl FnOnce(&mut Tree)) -> Self {
+        self.with_site(|site| {
+            if let Some(tree) = Arc::get_mut(&mut site.tree) {
+                change(tree);
             }
-            place = self.resolve(&format!("{path}{INDEX}"))?;
-            metadata = fs::metadata(&place)?;
-        } else if wants_directory {
-            return Err(io::ErrorKind::NotADirectory.into());
+        })
+    }
+
+    /// Answers from memory, if what is asked for is there; else what is to be done.
+    fn serve(&self, path: &str, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+        let (site, now) = (&self.site, request.now());
+        SHELVES.with(|shelves| {
+            site.cache.with(shelves, |shelf| {
+                let before = match shelf.look(path, now) {
+                    Look::Fresh(kept) => return Ok(site.answer(kept, request, response)),
+                    Look::Missing => return Err(io::ErrorKind::NotFound.into()),
+                    Look::Stale(stamp) => Some(stamp),
+                    Look::Unknown => None,
+                };
+                let found = site.tree.find(path);
+                let open = match found {
+                    Ok(Found::File(open)) => open,
+                    Ok(other) => return self.elsewhere(other, request, response),
+                    Err(error) => {
+                        if error.kind() == io::ErrorKind::NotFound {
+                            shelf.note_missing(path, now);
+                        }
+                        return Err(error);
+                    }
+                };
+                let stamp = Stamp::of(&open.metadata);
+                if before == Some(stamp)
+                    && let Some(kept) = shelf.refresh(path, now)
+                {
+                    return Ok(site.answer(kept, request, response));
+                }
+                match site.load(open, Reading::InMemory) {
+                    Ok(kept) => {
+                        let outcome = site.answer(&kept, request, response);
+                        let bytes = kept.bytes();
+                        shelf.keep(path, kept, stamp, bytes, now);
+                        Ok(outcome)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        Ok(self.on_the_pool(request, response, Site::answer_from_disk))
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+        })
+    }
+
+    /// What is no file.
+    fn elsewhere(&self, found: Found, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+        match found {
+            Found::Slash => redirect(request, 0, "/", response)?,
+            Found::Shorter(by) => redirect(request, by, "", response)?,
+            Found::File(_) | Found::Folder(..) => return Err(io::ErrorKind::NotFound.into()),
         }
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let file = File::open(&place)?;
-        let metadata = file.metadata()?;
-        if is_unchanged(request, &metadata, response) {
-            response.set_status(StatusCode::NOT_MODIFIED);
-            return Ok(());
-        }
-        response.set_content_type(media::type_of(&place.to_string_lossy()));
-        response.set_body(body_of(file, metadata.len())?);
-        Ok(())
+        Ok(Outcome::Ready)
+    }
+
+    /// Has a thread answer that may wait for a disk.
+    fn on_the_pool(
+        &self,
+        request: &Request<'_>,
+        response: &mut Response,
+        answer: fn(&Arc<Site>, &Request<'_>, &mut Response) -> io::Result<()>,
+    ) -> Outcome {
+        let site = Arc::clone(&self.site);
+        let job = move |request: &Request<'_>| {
+            let mut response = Response::default();
+            if let Err(error) = answer(&site, request, &mut response) {
+                site.refuse(&error, request, &mut response);
+            }
+            response
+        };
+        blocking(job).handle(request, response)
     }
 }
 
@@ -117,62 +281,168 @@ impl Handler for StaticDir {
             response.append(&header::ALLOW, &HeaderValue::from_static("GET, HEAD"));
             return Outcome::Ready;
         }
-        let path = request.param("path").unwrap_or_else(|| request.path().trim_start_matches('/'));
-        if let Err(error) = self.answer(path, request, response) {
-            response.reset();
-            match error.kind() {
-                io::ErrorKind::PermissionDenied => response.set_status(StatusCode::FORBIDDEN),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => response.refuse(Reason::NotFound),
-                _ => {
-                    log::error!("cannot read {path:?} below {}: {error}", self.root.display());
-                    response.set_status(StatusCode::INTERNAL_SERVER_ERROR);
-                }
+        match self.serve(path_below(request), request, response) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.site.refuse(&error, request, response);
+                Outcome::Ready
             }
         }
+    }
+}
+
+impl fmt::Debug for StaticDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticDir").field("root", &self.site.tree.place).finish_non_exhaustive()
+    }
+}
+
+/// How a file may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Only what is in memory already.
+    InMemory,
+    /// Waiting for the disk.
+    Waiting,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.whole.as_ref().map_or(0, |whole| whole.text().len())
+    }
+}
+
+impl Site {
+    /// The answer of a file that is known.
+    fn answer(&self, kept: &Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
+        let head = request.head();
+        if let Some(whole) = &kept.whole
+            && !head.table().has_any([
+                Known::IfMatch,
+                Known::IfModifiedSince,
+                Known::IfNoneMatch,
+                Known::IfRange,
+                Known::IfUnmodifiedSince,
+                Known::Range,
+            ])
+        {
+            return Outcome::Rendered(Arc::clone(whole));
+        }
+        kept.representation.answer(head, response, || Cold {
+            tree: Arc::clone(&self.tree),
+            name: kept.name.clone(),
+            pool: Arc::clone(request.pool()),
+            wakeup: request.wakeup(),
+        });
         Outcome::Ready
     }
-}
 
-/// The name in the file system that a segment of a normalised path stands for; `None` if it has none, or is
-/// hidden.
-fn file_name(segment: &str) -> Option<String> {
-    // The normalised path keeps two escapes: that of the slash, which no name contains, and that of `%`.
-    if segment.contains("%2F") || segment.contains(['/', '\\', '\0']) || is_hidden(segment) {
-        return None;
+    /// The same for a file that has to be read first.
+    fn answer_from_disk(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
+        let Found::File(open) = self.tree.find(path_below(request))? else {
+            // It was a file a moment ago.
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let kept = self.load(open, Reading::Waiting)?;
+        if let Outcome::Rendered(whole) = self.answer(&kept, request, response) {
+            whole.fill(response);
+        }
+        Ok(())
     }
-    Some(segment.replace("%25", "%"))
-}
 
-/// Also `.` and `..`, which a normalised path does not contain.
-fn is_hidden(name: &str) -> bool {
-    name.starts_with('.') && name != WELL_KNOWN
-}
-
-/// Adds `Last-Modified`; whether the client has this version already. RFC 9110 §13.1.3.
-fn is_unchanged(request: &Request<'_>, metadata: &Metadata, response: &mut Response) -> bool {
-    let modified = metadata.modified().ok().and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
-    let Some(second) = modified.map(|since| since.as_secs()) else { return false };
-    if let Ok(value) = HeaderValue::from_str(DateLine::new(second).value()) {
-        response.append(&header::LAST_MODIFIED, &value);
+    /// What can be said of an open file.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it would have to be read from a disk and may not.
+    fn load(&self, open: Open, reading: Reading) -> io::Result<Kept> {
+        let Open { file, metadata, name } = open;
+        let content = if metadata.len() <= SMALL_BYTES_MAX {
+            Content::Bytes(read(&file, metadata.len(), reading)?)
+        } else {
+            Content::File(Arc::new(file), metadata.len())
+        };
+        let mut representation = Representation {
+            version: Version::of(&metadata),
+            content_type: HeaderValue::from_static(media::type_of(&name)),
+            fields: Vec::new(),
+            content,
+        };
+        if let Some((_, value)) = self.cache_control.iter().find(|(glob, _)| glob.matches(&name)) {
+            representation.fields.push((header::CACHE_CONTROL, value.clone()));
+        }
+        let whole = representation.rendered().map(Arc::new);
+        if let Some(whole) = &whole {
+            // One copy of the bytes is enough.
+            representation.content = Content::Bytes(whole.shared_body());
+        }
+        Ok(Kept { representation, whole, name })
     }
-    let head = request.head();
-    head.known(Known::IfNoneMatch).is_none()
-        && head.known(Known::IfModifiedSince).and_then(parse_date).is_some_and(|since| second <= since)
+
+    /// Fills `response` with what hindered.
+    fn refuse(&self, error: &io::Error, request: &Request<'_>, response: &mut Response) {
+        response.reset();
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => response.refuse(Reason::Forbidden),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                response.refuse(Reason::NotFound);
+                self.fill_not_found(response);
+            }
+            _ => {
+                let (path, place) = (request.path(), self.tree.place.display());
+                log::error!("cannot read {path:?} below {place}: {error}");
+                response.refuse(Reason::FileUnreadable);
+            }
+        }
+    }
+
+    /// The operator's own page. It is small, and in memory as soon as it was asked for once.
+    fn fill_not_found(&self, response: &mut Response) {
+        let Some(name) = &self.not_found else { return };
+        let read = |open: Open| read(&open.file, open.metadata.len().min(SMALL_BYTES_MAX), Reading::Waiting);
+        match self.tree.file(name).and_then(read) {
+            Ok(page) => {
+                response.append(&header::CONTENT_TYPE, &HeaderValue::from_static(media::type_of(name)));
+                response.set_body(page);
+            }
+            Err(error) => log::warn!("cannot read {name:?}, which is to be sent with a 404: {error}"),
+        }
+    }
 }
 
-fn body_of(file: File, length: u64) -> io::Result<Body> {
-    if length > READ_BYTES_MAX {
-        return Ok(Body::File { file: Arc::new(file), offset: 0, length });
+/// The path below the folder: without the slash before it.
+fn path_below<'r>(request: &Request<'r>) -> &'r str {
+    request.param("path").unwrap_or_else(|| request.path().trim_start_matches('/'))
+}
+
+/// The first `length` bytes of a file, fewer if it has become shorter.
+fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::FileExt as _;
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    let mut count = 0;
+    while count < bytes.len() {
+        let into = &mut bytes[count..];
+        let more = match reading {
+            Reading::InMemory => page_cache::read_resident(file.as_fd(), into, count as u64),
+            Reading::Waiting => file.read_at(into, count as u64),
+        };
+        match more {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    file.take(READ_BYTES_MAX).read_to_end(&mut bytes)?;
+    bytes.truncate(count);
     Ok(bytes.into())
 }
 
-/// From the normalised path, which never begins with `//`: the answer cannot lead to another host.
-fn redirect_to_directory(request: &Request<'_>, response: &mut Response) -> io::Result<()> {
+/// Sends the client to the same path without its last `by` bytes and with `end` behind it. From the
+/// normalised path, which never begins with `//`: the answer cannot lead to another host.
+fn redirect(request: &Request<'_>, by: usize, end: &str, response: &mut Response) -> io::Result<()> {
+    let path = request.path();
     let mut location = String::with_capacity(request.target().len() + 1);
-    for byte in request.path().bytes() {
+    for byte in path[..path.len().saturating_sub(by)].bytes() {
         // What may stand in a path (RFC 3986 §3.3), and the escapes that were kept.
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
             location.push(char::from(byte));
@@ -183,7 +453,7 @@ fn redirect_to_directory(request: &Request<'_>, response: &mut Response) -> io::
             }
         }
     }
-    location.push('/');
+    location.push_str(end);
     if let Some(query) = request.query() {
         location.push('?');
         location.push_str(query);
@@ -196,9 +466,11 @@ fn redirect_to_directory(request: &Request<'_>, response: &mut Response) -> io::
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
     use std::process;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use bytes::Bytes;
 
@@ -341,9 +613,10 @@ mod tests {
         for path in
             ["../secret.txt", "sub/../../secret.txt", "..", ".", "./a.txt", "/../secret.txt", "a\0b", "a\\b"]
         {
-            assert_eq!(files.resolve(path).unwrap_err().kind(), io::ErrorKind::NotFound, "{path:?}");
+            let error = files.site.tree.find(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{path:?}");
         }
-        assert!(files.resolve("a.txt").is_ok());
+        assert!(files.site.tree.find("a.txt").is_ok());
     }
 
     #[test]
@@ -391,13 +664,15 @@ mod tests {
     #[test]
     fn small_files_are_read_and_large_ones_are_left_to_the_sender() {
         let site = Site::new("large");
-        for (length, is_file) in [(0, false), (READ_BYTES_MAX, false), (READ_BYTES_MAX + 1, true)] {
+        let files = StaticDir::new(site.outer.join("public"));
+        for (length, is_file) in [(0, false), (SMALL_BYTES_MAX, false), (SMALL_BYTES_MAX + 1, true)] {
             let path = site.outer.join("public/x.bin");
             let content = vec![b'x'; usize::try_from(length).unwrap()];
             fs::write(&path, &content).unwrap();
-            let body = body_of(File::open(&path).unwrap(), length).unwrap();
-            assert_eq!(matches!(body, Body::File { .. }), is_file, "{length}");
-            assert_eq!(body.length(0), Some(length));
+            let open = files.site.tree.file("x.bin").unwrap();
+            let kept = files.site.load(open, Reading::Waiting).unwrap();
+            assert_eq!(matches!(kept.representation.content, Content::File(..)), is_file, "{length}");
+            assert_eq!((kept.representation.content.length(), kept.whole.is_some()), (length, !is_file));
             assert_eq!(get(&site.app(), "/x.bin").body(), &content);
         }
     }
