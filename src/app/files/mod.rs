@@ -10,7 +10,7 @@
 //! | file | question |
 //! | --- | --- |
 //! | `tree` | what does a path name? |
-//! | `representation`, `version`, `conditions`, `ranges` | what is answered about a file? |
+//! | `representation`, `version`, `conditions`, `ranges`, `parts` | what is answered about a file? |
 //! | `shelf` | what is known already? |
 //! | `transfer` | how does a large file leave? |
 //! | `media`, `glob` | what is it, and how long may it be kept? |
@@ -21,6 +21,7 @@
 mod conditions;
 mod glob;
 mod media;
+mod parts;
 mod ranges;
 mod representation;
 mod shelf;

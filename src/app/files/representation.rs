@@ -11,7 +11,6 @@
 //! ```
 //! Knows no path and no folder: what it says was found out before.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -20,7 +19,8 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
 use super::conditions::{self, Verdict};
-use super::ranges::{self, Parts, Piece, Ranges};
+use super::parts::{self, Boundary, Parts};
+use super::ranges::{self, ByteSpan, Ranges};
 use super::transfer::{Cold, Transfer};
 use super::version::Version;
 use crate::http::{Body, Head, Known, Method, Reason, Rendered, Response};
@@ -69,21 +69,21 @@ impl Representation {
         };
         match ranges {
             Ranges::Whole => self.whole(response, cold),
-            Ranges::One(piece) => {
+            Ranges::One(span) => {
                 response.set_status(StatusCode::PARTIAL_CONTENT);
                 self.describe(response);
                 self.name_type(response);
-                self.append_range(response, Some(piece));
-                response.set_body(self.body(piece, cold));
+                response.append(&header::CONTENT_RANGE, &span.content_range(self.content.length()));
+                response.set_body(self.body(span.offset(), span.length(), cold));
             }
-            Ranges::Many(pieces) => {
+            Ranges::Many(spans) => {
                 response.set_status(StatusCode::PARTIAL_CONTENT);
                 self.describe(response);
-                self.several(pieces, response);
+                self.several(&spans, response);
             }
             Ranges::Unsatisfiable => {
                 response.refuse(Reason::RangeUnsatisfiable);
-                self.append_range(response, None);
+                response.append(&header::CONTENT_RANGE, &ranges::unsatisfied(self.content.length()));
             }
         }
     }
@@ -102,7 +102,7 @@ impl Representation {
     fn whole(&self, response: &mut Response, cold: impl FnOnce() -> Cold) {
         self.describe(response);
         self.name_type(response);
-        response.set_body(self.body(Piece { offset: 0, length: self.content.length() }, cold));
+        response.set_body(self.body(0, self.content.length(), cold));
     }
 
     /// What a 200 and a 304 both say (RFC 9110 §15.4.5).
@@ -121,51 +121,31 @@ impl Representation {
         response.append(&header::ACCEPT_RANGES, &HeaderValue::from_static("bytes"));
     }
 
-    /// RFC 9110 §14.4: which bytes these are, or how many there would be.
-    fn append_range(&self, response: &mut Response, piece: Option<Piece>) {
-        let length = self.content.length();
-        let mut text = String::from("bytes ");
-        // Writing to a string does not fail.
-        let _ = match piece {
-            Some(Piece { offset, length: count }) => {
-                write!(text, "{offset}-{}/{length}", offset + count.saturating_sub(1))
-            }
-            None => write!(text, "*/{length}"),
-        };
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            response.append(&header::CONTENT_RANGE, &value);
-        }
-    }
-
-    fn body(&self, piece: Piece, cold: impl FnOnce() -> Cold) -> Body {
+    fn body(&self, offset: u64, length: u64, cold: impl FnOnce() -> Cold) -> Body {
         match &self.content {
             Content::Bytes(bytes) => {
-                let start = usize::try_from(piece.offset).unwrap_or(usize::MAX);
-                let end = start.saturating_add(usize::try_from(piece.length).unwrap_or(usize::MAX));
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
                 Body::Shared(bytes.slice(start.min(bytes.len())..end.min(bytes.len())))
             }
-            Content::File(..) if piece.length == 0 => Body::Empty,
+            Content::File(..) if length == 0 => Body::Empty,
             Content::File(file, _) => {
-                let file = Arc::clone(file);
-                Body::Source(Box::new(Transfer::new(file, piece.offset, piece.length, cold())))
+                Body::Source(Box::new(Transfer::new(Arc::clone(file), offset, length, cold())))
             }
         }
     }
 
     /// RFC 9110 §14.6.
-    fn several(&self, pieces: Vec<Piece>, response: &mut Response) {
-        // Nobody who made the file can have known it.
-        let boundary = format!("{:016x}", RandomState::new().hash_one(self.version.etag().as_bytes()));
-        let content_type = format!("multipart/byteranges; boundary={boundary}");
-        if let Ok(content_type) = HeaderValue::from_str(&content_type) {
-            response.append(&header::CONTENT_TYPE, &content_type);
-        }
-        let parts = match &self.content {
-            Content::Bytes(bytes) => Parts::of_bytes(bytes.clone(), pieces, &self.content_type, &boundary),
-            Content::File(file, length) => {
-                Parts::of_file(Arc::clone(file), *length, pieces, &self.content_type, &boundary)
-            }
+    fn several(&self, spans: &[ByteSpan], response: &mut Response) {
+        // The keys of the hash are random: nobody who made the file can have known it.
+        let half = |number: u8| u128::from(RandomState::new().hash_one(number));
+        let boundary = Boundary::new(half(0) << 64 | half(1));
+        response.append(&header::CONTENT_TYPE, &boundary.content_type());
+        let content = match &self.content {
+            Content::Bytes(bytes) => parts::Content::Bytes(bytes.clone()),
+            Content::File(file, _) => parts::Content::File(Arc::clone(file)),
         };
+        let parts = Parts::new(content, self.content.length(), &self.content_type, spans, boundary);
         response.set_body(Body::Source(Box::new(parts)));
     }
 }
