@@ -8,6 +8,7 @@
 //! | `stream` | bytes into and out of a connected socket |
 //! | `vector` | nothing: sixteen bytes judged at once, by the processor |
 //! | `sendfile` | bytes from a file into a socket |
+//! | `folder` | what is in an open folder and below it, without a path |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
 //! | `clock` | the time |
@@ -22,6 +23,7 @@ pub mod alarm;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod folder;
 pub mod sendfile;
 pub mod socket;
 pub mod socket_file;
