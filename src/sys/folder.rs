@@ -210,8 +210,8 @@ impl Names {
                 let error = io::Error::last_os_error();
                 return if error.raw_os_error() == Some(0) { Ok(None) } else { Err(error) };
             }
-            // SAFETY: the entry is valid until the next call, which needs `&mut self` again; its name ends with a
-            // NUL. No reference to the whole entry is made: it may be shorter than its type.
+            // SAFETY: the entry is valid until the next call, which needs `&mut self` again; its name ends
+            // with a NUL. No reference to the whole entry is made: it may be shorter than its type.
             let name = unsafe { CStr::from_ptr((&raw const (*next).d_name).cast()) };
             if !matches!(name.to_bytes(), b"." | b"..") {
                 return Ok(Some(name));
