@@ -18,6 +18,10 @@ pub(crate) struct Files {
     #[arg(long, env = "KOLK_INDEX", value_name = "NAME", value_delimiter = ',')]
     index: Vec<String>,
 
+    /// Do not show what is in a folder that has no index
+    #[arg(long, env = "KOLK_NO_LISTING", value_parser = BoolishValueParser::new())]
+    no_listing: bool,
+
     /// Answer with this file wherever there is nothing else, for applications that route in the browser
     #[arg(long, env = "KOLK_SPA", value_name = "FILE", num_args = 0..=1, require_equals = true,
           default_missing_value = "index.html")]
@@ -67,6 +71,8 @@ impl Files {
             .map_err(|error| Failure::directory(dir, &error))?
             .clean_urls(self.clean_urls)
             .hidden(self.hidden)
+            .listing(!self.no_listing)
+            .archives(!self.no_listing)
             .links(match self.links {
                 Links::Inside => Library::Inside,
                 Links::Follow => Library::Follow,

@@ -10,6 +10,7 @@
 //! | `page_cache` | what of a file is in memory |
 //! | `sendfile` | bytes from a file into a socket |
 //! | `beneath` | files below a folder, and nothing outside |
+//! | `folder` | what is in an open folder and below it, without a path |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
 //! | `clock` | the time |
@@ -25,6 +26,7 @@ pub mod beneath;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod folder;
 pub mod page_cache;
 pub mod sendfile;
 pub mod socket;

@@ -18,13 +18,16 @@
 //! Nothing outside the root is ever opened, and nothing is read from a disk on the loop's thread, as far as
 //! the system can tell. Knows no wire.
 
+mod archive;
 mod conditions;
 mod glob;
+mod listing;
 mod media;
 mod parts;
 mod ranges;
 mod representation;
 mod shelf;
+mod tar;
 mod transfer;
 mod tree;
 mod version;
@@ -38,7 +41,9 @@ use std::sync::Arc;
 use ::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
+use self::archive::Archives;
 use self::glob::Glob;
+use self::listing::{Listing, Query};
 use self::representation::{Content, Representation};
 use self::shelf::{Cache, Look, Shelf};
 use self::transfer::Cold;
@@ -48,12 +53,14 @@ use super::adapters::blocking;
 use super::handler::{Handler, Outcome};
 use super::request::Request;
 use crate::http::{Known, Method, Reason, Rendered, Response};
-use crate::sys::page_cache;
+use crate::sys::{folder, page_cache};
 
 pub use crate::sys::beneath::Links;
 
 /// Files up to this size are kept in memory, head and body in one piece; in bytes.
 const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// So many entries of a folder are shown.
+const ENTRIES_MAX: usize = 10_000;
 /// The cache of all workers together, unless it is told otherwise; in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -87,6 +94,11 @@ struct Site {
     cache_control: Vec<(Glob, HeaderValue)>,
     /// The file that is sent with a 404.
     not_found: Option<String>,
+    /// Whether a folder without an index is answered with what is in it.
+    shows_folders: bool,
+    /// Whether a folder can be had as one archive.
+    gives_archives: bool,
+    archives: Archives,
 }
 
 /// What a shelf keeps of a file.
@@ -120,6 +132,9 @@ impl StaticDir {
                 cache: Cache::new(CACHE_BYTES),
                 cache_control: Vec::new(),
                 not_found: None,
+                shows_folders: false,
+                gives_archives: false,
+                archives: Archives::default(),
             }),
         })
     }
@@ -162,6 +177,20 @@ impl StaticDir {
     pub fn not_found(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.with_site(|site| site.not_found = Some(name))
+    }
+
+    /// Answers a folder without an index with what is in it, as a page or as JSON (`Accept`, or
+    /// `?format=json`); default: no.
+    #[must_use]
+    pub fn listing(self, shows: bool) -> Self {
+        self.with_site(|site| site.shows_folders = shows)
+    }
+
+    /// Gives a folder that is listed as one archive, too: `?download=tar.gz`, made while it is sent;
+    /// default: no.
+    #[must_use]
+    pub fn archives(self, gives: bool) -> Self {
+        self.with_site(|site| site.gives_archives = gives)
     }
 
     /// Adds a `Cache-Control` for the files that `glob` matches. The first that matches counts.
@@ -251,9 +280,25 @@ impl StaticDir {
         match found {
             Found::Slash => redirect(request, 0, "/", response)?,
             Found::Shorter(by) => redirect(request, by, "", response)?,
-            Found::File(_) | Found::Folder(..) => return Err(io::ErrorKind::NotFound.into()),
+            Found::Folder(name) => return self.folder(name, request, response),
+            Found::File(_) => return Err(io::ErrorKind::NotFound.into()),
         }
         Ok(Outcome::Ready)
+    }
+
+    /// A folder without an index.
+    fn folder(&self, name: String, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+        let site = &self.site;
+        if !site.shows_folders {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if !site.gives_archives || !Query::parse(request.query()).wants_archive() {
+            return Ok(self.on_the_pool(request, response, Site::list));
+        }
+        let tree = Arc::clone(&site.tree);
+        let last = name.rsplit('/').next().unwrap_or_default().to_owned();
+        let open = move || tree.folder(&name).map_err(|_| Response::refusal(Reason::NotFound));
+        Ok(site.archives.answer(request, &last, open, response))
     }
 
     /// Has a thread answer that may wait for a disk.
@@ -348,6 +393,27 @@ impl Site {
         if let Outcome::Rendered(whole) = self.answer(&kept, request, response) {
             whole.fill(response);
         }
+        Ok(())
+    }
+
+    /// What is in a folder.
+    fn list(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
+        let path = path_below(request);
+        let Found::Folder(name) = self.tree.find(path)? else {
+            // It had no index a moment ago.
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let query = Query::parse(request.query());
+        let listing = Listing {
+            root: request.host().unwrap_or("/"),
+            path,
+            contents: &folder::read(&self.tree.folder(&name)?, ENTRIES_MAX)?,
+            query,
+            shows_hidden: self.tree.shows_hidden,
+            can_download: self.gives_archives,
+            can_upload: false,
+        };
+        response.replace(listing.answer(query.format(request.header(header::ACCEPT))));
         Ok(())
     }
 
