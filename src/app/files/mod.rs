@@ -35,8 +35,11 @@ mod version;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
@@ -44,7 +47,7 @@ use bytes::Bytes;
 use self::archive::Archives;
 use self::glob::Glob;
 use self::listing::{Listing, Query};
-use self::representation::{Content, Representation};
+use self::representation::{Content, Memory, Representation};
 use self::shelf::{Cache, Look, Shelf};
 use self::transfer::Cold;
 use self::tree::{Found, Open, Stamp, Tree};
@@ -52,6 +55,7 @@ use self::version::Version;
 use super::adapters::blocking;
 use super::handler::{Handler, Outcome};
 use super::request::Request;
+use crate::base::Tick;
 use crate::http::{Known, Method, Reason, Rendered, Response};
 use crate::sys::{folder, page_cache};
 
@@ -59,6 +63,10 @@ pub use crate::sys::beneath::Links;
 
 /// Files up to this size are kept in memory, head and body in one piece; in bytes.
 const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// A file up to this size is asked for as a whole whether it is in memory, and believed for a while: the
+/// kernel takes 7 µs to tell about a MiB. In bytes.
+const RESIDENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const RESIDENT_FOR: Duration = Duration::from_secs(1);
 /// So many entries of a folder are shown.
 const ENTRIES_MAX: usize = 10_000;
 /// The cache of all workers together, unless it is told otherwise; in bytes.
@@ -108,6 +116,8 @@ struct Kept {
     whole: Option<Arc<Rendered>>,
     /// Its name below the root.
     name: String,
+    /// All of it was in memory, and is believed to be until then.
+    resident_until: Tick,
 }
 
 impl StaticDir {
@@ -260,8 +270,8 @@ impl StaticDir {
                     return Ok(site.answer(kept, request, response));
                 }
                 match site.load(open, Reading::InMemory) {
-                    Ok(kept) => {
-                        let outcome = site.answer(&kept, request, response);
+                    Ok(mut kept) => {
+                        let outcome = site.answer(&mut kept, request, response);
                         let bytes = kept.bytes();
                         shelf.keep(path, kept, stamp, bytes, now);
                         Ok(outcome)
@@ -353,6 +363,22 @@ enum Reading {
 }
 
 impl Kept {
+    /// Whether all of it is in memory; a file of some size is not asked for as a whole.
+    fn is_resident(&mut self, now: Tick) -> bool {
+        match &self.representation.content {
+            Content::Bytes(_) => true,
+            Content::File(_, length) if *length > RESIDENT_BYTES_MAX => false,
+            Content::File(..) if now < self.resident_until => true,
+            Content::File(file, length) => {
+                let is_resident = page_cache::is_resident(file.as_fd(), 0, *length);
+                if is_resident {
+                    self.resident_until = now.after(RESIDENT_FOR);
+                }
+                is_resident
+            }
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.whole.as_ref().map_or(0, |whole| whole.text().len())
     }
@@ -360,7 +386,7 @@ impl Kept {
 
 impl Site {
     /// The answer of a file that is known.
-    fn answer(&self, kept: &Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
+    fn answer(&self, kept: &mut Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
         let head = request.head();
         if let Some(whole) = &kept.whole
             && !head.table().has_any([
@@ -374,11 +400,15 @@ impl Site {
         {
             return Outcome::Rendered(Arc::clone(whole));
         }
-        kept.representation.answer(head, response, || Cold {
-            tree: Arc::clone(&self.tree),
-            name: kept.name.clone(),
-            pool: Arc::clone(request.pool()),
-            wakeup: request.wakeup(),
+        let is_resident = kept.is_resident(request.now());
+        kept.representation.answer(head, response, || Memory {
+            is_resident,
+            cold: Cold {
+                tree: Arc::clone(&self.tree),
+                name: kept.name.clone(),
+                pool: Arc::clone(request.pool()),
+                wakeup: request.wakeup(),
+            },
         });
         Outcome::Ready
     }
@@ -389,8 +419,8 @@ impl Site {
             // It was a file a moment ago.
             return Err(io::ErrorKind::NotFound.into());
         };
-        let kept = self.load(open, Reading::Waiting)?;
-        if let Outcome::Rendered(whole) = self.answer(&kept, request, response) {
+        let mut kept = self.load(open, Reading::Waiting)?;
+        if let Outcome::Rendered(whole) = self.answer(&mut kept, request, response) {
             whole.fill(response);
         }
         Ok(())
@@ -442,7 +472,7 @@ impl Site {
             // One copy of the bytes is enough.
             representation.content = Content::Bytes(whole.shared_body());
         }
-        Ok(Kept { representation, whole, name })
+        Ok(Kept { representation, whole, name, resident_until: Tick::ZERO })
     }
 
     /// Fills `response` with what hindered.
@@ -483,8 +513,6 @@ fn path_below<'r>(request: &Request<'r>) -> &'r str {
 
 /// The first `length` bytes of a file, fewer if it has become shorter.
 fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
-    use std::os::fd::AsFd as _;
-    use std::os::unix::fs::FileExt as _;
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
     let mut count = 0;
     while count < bytes.len() {
@@ -537,7 +565,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
     use std::process;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use bytes::Bytes;
 
