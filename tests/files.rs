@@ -10,11 +10,14 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use kolk::sys::page_cache;
 use kolk::{App, Running, StaticDir};
 
 use support::{Client, Folder, alone, dawdle, get, now, start, until};
@@ -252,6 +255,31 @@ fn readers_that_do_not_read_cost_little_memory_each() {
     assert!(each < 10_000, "{each} bytes for each reader");
     for reader in &mut readers {
         reader.stream.shutdown(Shutdown::Both).unwrap();
+    }
+}
+
+#[test]
+fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
+    let site = Site::new("cold");
+    for (target, content) in [("large.bin", large()), ("small.txt", b"0123456789".to_vec())] {
+        let path = site.root().join(target);
+        // Written back and dropped from memory, where the file system has a disk behind it.
+        let of = format!("of={}", path.display());
+        let dropped = Command::new("dd")
+            .args([&*of, "oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"])
+            .status();
+        let file = File::open(&path).unwrap();
+        if dropped.is_ok_and(|status| status.success())
+            && !page_cache::is_resident(file.as_fd(), 0, content.len() as u64)
+        {
+            let mut client = Client::to(&site.server);
+            let answer = client.get(&format!("/{target}"));
+            assert_eq!((answer.status, answer.body == content), (200, true), "{target}");
+            assert!(page_cache::is_resident(file.as_fd(), 0, content.len() as u64), "{target}");
+            assert_eq!(client.get(&format!("/{target}")).body, content, "{target}");
+        } else {
+            println!("left out: the file system keeps {target} in memory");
+        }
     }
 }
 
