@@ -121,7 +121,7 @@ impl<'f> Walk<'f> {
     }
 
     fn here(&self) -> BorrowedFd<'_> {
-        self.entered.last().map_or(self.root.as_fd(), OwnedFd::as_fd)
+        self.entered.last().map_or_else(|| self.root.as_fd(), OwnedFd::as_fd)
     }
 
     fn to_the_end(mut self, links: Links, is_allowed: fn(&[u8]) -> bool) -> io::Result<File> {
