@@ -8,7 +8,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, symlink};
@@ -31,17 +31,17 @@ struct Site {
 }
 
 impl Site {
-    fn new(name: &str) -> Self {
-        let folder = Folder::new(name).unwrap();
+    fn new(name: &str) -> io::Result<Self> {
+        let folder = Folder::new(name)?;
         let root = folder.0.join("root");
-        fs::create_dir_all(root.join("sub")).unwrap();
-        fs::write(folder.0.join("secret"), "SECRET").unwrap();
-        fs::write(root.join("small.txt"), "0123456789").unwrap();
-        fs::write(root.join("sub/index.html"), "<p>sub").unwrap();
-        fs::write(root.join("large.bin"), large()).unwrap();
+        fs::create_dir_all(root.join("sub"))?;
+        fs::write(folder.0.join("secret"), "SECRET")?;
+        fs::write(root.join("small.txt"), "0123456789")?;
+        fs::write(root.join("sub/index.html"), "<p>sub")?;
+        fs::write(root.join("large.bin"), large())?;
         let files = StaticDir::new(&root).cache_control("*.txt", "public, max-age=60");
         let server = start(alone(App::new().get("/{*path}", files)));
-        Self { folder, server }
+        Ok(Self { folder, server })
     }
 
     fn root(&self) -> PathBuf {
@@ -60,7 +60,7 @@ fn request(target: &str, fields: &str) -> String {
 
 #[test]
 fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
-    let site = Site::new("conditions");
+    let site = Site::new("conditions").unwrap();
     let mut client = Client::to(&site.server);
     for (target, content) in [("/small.txt", b"0123456789".to_vec()), ("/large.bin", large())] {
         // The second time, the answer may come from memory.
@@ -117,7 +117,7 @@ fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
 
 #[test]
 fn a_file_that_was_replaced_is_seen_within_a_second() {
-    let site = Site::new("replaced");
+    let site = Site::new("replaced").unwrap();
     let mut client = Client::to(&site.server);
     for round in 0..3 {
         let text = format!("version {round}");
@@ -133,7 +133,7 @@ fn a_file_that_was_replaced_is_seen_within_a_second() {
 
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
-    let site = Site::new("shrinks");
+    let site = Site::new("shrinks").unwrap();
     for _ in 0..50 {
         let path = site.root().join("shrinking.bin");
         fs::write(&path, vec![7; 12_000_000]).unwrap();
@@ -153,7 +153,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
 
 #[test]
 fn a_file_that_grows_is_sent_as_long_as_it_was() {
-    let site = Site::new("grows");
+    let site = Site::new("grows").unwrap();
     let path = site.root().join("log.txt");
     fs::write(&path, vec![b'a'; 2_000_000]).unwrap();
     let done = AtomicBool::new(false);
@@ -176,7 +176,7 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
 
 #[test]
 fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
-    let site = Site::new("swapped");
+    let site = Site::new("swapped").unwrap();
     let done = AtomicBool::new(false);
     let mut seen = HashSet::new();
     std::thread::scope(|scope| {
@@ -206,7 +206,7 @@ fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
 
 #[test]
 fn no_spelling_of_a_path_leads_out() {
-    let site = Site::new("spellings");
+    let site = Site::new("spellings").unwrap();
     symlink("../../secret", site.root().join("sub/link")).unwrap();
     symlink(&site.folder.0, site.root().join("up")).unwrap();
     let dots = ["..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..;", "...", "..%00", "%c0%ae%c0%ae", "..%20"];
@@ -237,7 +237,7 @@ fn no_spelling_of_a_path_leads_out() {
 #[test]
 fn readers_that_do_not_read_cost_little_memory_each() {
     const READERS: usize = 200;
-    let site = Site::new("readers");
+    let site = Site::new("readers").unwrap();
     let file = File::create(site.root().join("huge.bin")).unwrap();
     file.set_len(1 << 30).unwrap();
     file.write_all_at(b"begin", 0).unwrap();
@@ -260,7 +260,7 @@ fn readers_that_do_not_read_cost_little_memory_each() {
 
 #[test]
 fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
-    let site = Site::new("cold");
+    let site = Site::new("cold").unwrap();
     for (target, content) in [("large.bin", large()), ("small.txt", b"0123456789".to_vec())] {
         let path = site.root().join(target);
         // Written back and dropped from memory, where the file system has a disk behind it.
@@ -288,7 +288,7 @@ fn reader(site: &Site) -> Client {
     let mut client = Client::to(&site.server);
     client.send(get("/huge.bin"));
     let mut begin = [0; 4096];
-    client.stream.read_exact(&mut begin).unwrap();
+    client.stream.read_exact(&mut begin).expect("the file begins");
     let mut sent = 0;
     until("the kernel takes no more", || {
         dawdle(Duration::from_millis(1));

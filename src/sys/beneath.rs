@@ -208,7 +208,6 @@ mod tests {
             }
             for (target, link) in [
                 ("../secret", "root/out"),
-                ("/etc/passwd", "root/absolute"),
                 ("a/b", "root/in"),
                 ("../file", "root/a/up"),
                 ("b/../../file", "root/a/around"),
@@ -220,6 +219,7 @@ mod tests {
             ] {
                 symlink(target, outer.join(link)).unwrap();
             }
+            symlink(outer.join("root/file"), outer.join("root/absolute")).unwrap();
             Self(outer)
         }
 
@@ -285,6 +285,7 @@ mod tests {
             );
         }
         assert_eq!(read(&root, "absolute", Links::Inside), Err(NotFound));
+        assert_eq!(read(&root, "absolute", Links::Follow).as_deref(), Ok("file"));
         assert_eq!(read(&root, "loop", Links::Inside), Err(NotFound));
         assert_eq!(read(&root, "loop", Links::Follow), Err(NotFound));
         for path in ["in/deep", "a/up", "out", "absolute", "loop", "parent/root/file"] {
@@ -297,7 +298,7 @@ mod tests {
     fn a_path_cannot_lead_out_even_if_nobody_has_looked_at_it() {
         let tree = Tree::new("dots");
         let root = tree.root();
-        for path in ["../secret", "a/../../secret", "/etc/passwd", "a/b/../../../secret", "./../secret"] {
+        for path in ["../secret", "a/../../secret", "/secret", "a/b/../../../secret", "./../secret"] {
             for links in [Links::Inside, Links::Refuse] {
                 assert!(root.open_below(path.as_bytes(), links, not_hidden).is_err(), "{path}");
             }
