@@ -92,8 +92,8 @@ pub mod wire;
 pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 pub use crate::app::{
-    App, BodyRule, BodyWriter, Handler, HandlerExt, Outcome, OwnedRequest, Presence, Reply, Request, Rule,
-    Sink, StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
+    App, BodyRule, BodyWriter, Handler, HandlerExt, Links, Outcome, OwnedRequest, Presence, Reply, Request,
+    Rule, Sink, StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
 };
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 pub use crate::server::access_log;

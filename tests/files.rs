@@ -22,7 +22,7 @@ use kolk::{App, Running, StaticDir};
 
 use support::{Client, Folder, alone, dawdle, get, now, start, until};
 
-const LARGE: usize = 3_000_000;
+const LARGE_WORDS: u32 = 750_000;
 
 /// A folder with a secret beside it, served.
 struct Site {
@@ -51,7 +51,7 @@ impl Site {
 
 /// Bytes that are different wherever one looks.
 fn large() -> Vec<u8> {
-    (0..LARGE as u32 / 4).flat_map(|number| number.wrapping_mul(0x9E37_79B9).to_le_bytes()).collect()
+    (0..LARGE_WORDS).flat_map(|number| number.wrapping_mul(0x9E37_79B9).to_le_bytes()).collect()
 }
 
 fn request(target: &str, fields: &str) -> String {

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
-use kolk::StaticDir;
-use kolk::app::Links as Library;
+use kolk::{HeaderValue, Links as Library, StaticDir};
 
 use super::failure::Failure;
 use super::size;
@@ -101,8 +100,8 @@ fn rule(text: &str) -> Result<(String, String), String> {
     if glob.is_empty() || value.is_empty() {
         return Err("a pattern, `=` and a value are expected".to_owned());
     }
-    if !kolk::http::is_field_value(value.as_bytes()) {
-        return Err("the value contains a control character".to_owned());
+    if HeaderValue::from_str(value).is_err() {
+        return Err("the value contains what cannot stand in a field".to_owned());
     }
     Ok((glob.to_owned(), value.to_owned()))
 }

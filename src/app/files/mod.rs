@@ -57,7 +57,8 @@ use super::handler::{Handler, Outcome};
 use super::request::Request;
 use crate::base::Tick;
 use crate::http::{Known, Method, Reason, Rendered, Response};
-use crate::sys::{folder, page_cache};
+use crate::sys::folder;
+use crate::sys::page_cache;
 
 pub use crate::sys::beneath::Links;
 
