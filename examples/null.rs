@@ -10,8 +10,8 @@
 //! without asking the kernel for less, so the difference to kolk, interleaved in one run, is what being a
 //! web server costs. One thread; pin it with `taskset`.
 //!
-//! `--close` ends every connection after its first answer: the price of a connection. `--body` answers with so
-//! many bytes in place of 13: the price of a file that is in memory.
+//! `--close` ends every connection after its first answer: the price of a connection. `--body` answers with
+//! so many bytes in place of 13: the price of a file that is in memory.
 
 use std::io;
 use std::process::ExitCode;
