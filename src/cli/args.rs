@@ -28,6 +28,7 @@ Examples:
   kolk -w 2 -l :8080                two workers, all addresses
   kolk serve public                 the files of ./public
   kolk -l unix:/run/kolk.sock       a Unix socket
+  kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
 
 Environment:
@@ -76,8 +77,9 @@ pub(crate) struct Serving {
           value_parser = count)]
     pub(crate) workers: Count,
 
-    /// Where to listen: 127.0.0.1:8080, :8080 (all addresses), [::1]:8080, unix:PATH; repeatable
-    /// [default: 127.0.0.1:8080]
+    /// Where to listen: 127.0.0.1:8080, :8080 (all addresses), [::1]:8080, unix:PATH, fd:3 or fd:NAME (a
+    /// socket that was passed: systemd.socket(5)); repeatable [default: the sockets that were passed, else
+    /// 127.0.0.1:8080]
     #[arg(short, long, global = true, env = "KOLK_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
@@ -111,6 +113,14 @@ pub(crate) struct Serving {
     #[arg(long, global = true, env = "KOLK_ADMIN", value_name = "ADDR")]
     pub(crate) admin: Option<String>,
 
+    /// Write the process's number to a file, as long as it runs
+    #[arg(long, global = true, env = "KOLK_PID_FILE", value_name = "PATH")]
+    pub(crate) pid_file: Option<PathBuf>,
+
+    /// Become this user once the sockets are open (names or numbers); needs root
+    #[arg(long, global = true, env = "KOLK_USER", value_name = "NAME[:GROUP]")]
+    pub(crate) user: Option<String>,
+
     /// Print nothing but errors, whatever -v says
     #[arg(short, long, global = true, env = "KOLK_QUIET", value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
@@ -143,22 +153,22 @@ pub(crate) enum Log {
 }
 
 impl Args {
-    /// The arguments and the environment of this process.
+    /// The arguments and the environment of this process, which was `activated` if it was given sockets.
     ///
     /// # Errors
     /// clap's, which also carries `--help` and `--version`.
-    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+    pub(crate) fn from_process(activated: bool) -> Result<Self, clap::Error> {
         let mut args = Self::try_parse()?;
-        args.serving.resolve_listen(std::env::var("PORT").ok().as_deref())?;
+        args.serving.resolve_listen(std::env::var("PORT").ok().as_deref(), activated)?;
         Ok(args)
     }
 }
 
 impl Serving {
-    /// Fills in where to listen if neither flag nor variable says so: the platform convention `PORT`, else
-    /// the default. The address stays loopback: a port is no wish to be public.
-    fn resolve_listen(&mut self, port: Option<&str>) -> Result<(), clap::Error> {
-        if !self.listen.is_empty() {
+    /// Fills in where to listen if neither flag nor variable nor a passed socket says so: the platform
+    /// convention `PORT`, else the default. The address stays loopback: a port is no wish to be public.
+    fn resolve_listen(&mut self, port: Option<&str>, activated: bool) -> Result<(), clap::Error> {
+        if !self.listen.is_empty() || activated {
             return Ok(());
         }
         let address = match port.filter(|port| !port.is_empty()) {
@@ -263,7 +273,7 @@ mod tests {
     fn port_yields_to_an_address() {
         let listen = |line: &str, port| {
             let mut serving = parse(line).serving;
-            serving.resolve_listen(port).map(|()| serving.listen)
+            serving.resolve_listen(port, false).map(|()| serving.listen)
         };
         assert_eq!(listen("kolk", None).unwrap(), ["127.0.0.1:8080"]);
         assert_eq!(listen("kolk", Some("3000")).unwrap(), ["127.0.0.1:3000"]);
@@ -271,6 +281,9 @@ mod tests {
         assert_eq!(listen("kolk -l 127.0.0.1:8080", Some("3000")).unwrap(), ["127.0.0.1:8080"]);
         assert_eq!(listen("kolk", Some("")).unwrap(), [LISTEN]);
         assert_eq!(listen("kolk", Some("http")).unwrap_err().exit_code(), 2);
+        let mut activated = parse("kolk").serving;
+        activated.resolve_listen(Some("3000"), true).unwrap();
+        assert!(activated.listen.is_empty(), "what was passed is meant");
     }
 
     #[test]
