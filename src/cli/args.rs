@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::duration;
 
@@ -22,7 +23,7 @@ const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_LICENSE"),
 );
 
-const AFTER_HELP: &str = "\
+pub(crate) const AFTER_HELP: &str = "\
 Examples:
   kolk                              your own request, taken apart: http://127.0.0.1:8080
   kolk -w 2 -l :8080                two workers, all addresses
@@ -30,6 +31,7 @@ Examples:
   kolk -l unix:/run/kolk.sock       a Unix socket
   kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
+  kolk doctor                       is this machine ready for many connections?
 
 Environment:
   Every flag has a variable: KOLK_WORKERS, KOLK_LISTEN (a list with commas), ... A flag wins over
@@ -62,11 +64,45 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Serve the files of a directory
-    Serve {
-        /// The directory
-        #[arg(default_value = ".", env = "KOLK_DIR")]
-        dir: PathBuf,
+    Serve(Directory),
+    /// Ask a server for one page: exit code 0 if it answers with 2xx or 3xx within 2 s, else 1
+    Healthcheck {
+        /// What to ask: http://HOST:PORT/PATH or unix:PATH [default: where kolk would listen]
+        url: Option<String>,
     },
+    /// Look at this machine with a server's eyes: exit code 1 if something deserves attention
+    Doctor {
+        /// Look at the limits of this process instead of one's own
+        #[arg(long, value_name = "N")]
+        pid: Option<u32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// A directory to serve, and who is told.
+#[derive(Clone, Debug, PartialEq, Eq, ClapArgs)]
+pub(crate) struct Directory {
+    /// The directory
+    #[arg(default_value = ".", env = "KOLK_DIR")]
+    pub(crate) dir: PathBuf,
+
+    /// Open it in the browser
+    #[arg(long, env = "KOLK_OPEN", value_parser = BoolishValueParser::new())]
+    pub(crate) open: bool,
+
+    /// Print its URL as a QR code: the first that another device can reach, or this one
+    #[arg(long, env = "KOLK_QR", value_name = "URL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "")]
+    pub(crate) qr: Option<String>,
 }
 
 /// The flags of every serving command.
@@ -245,11 +281,25 @@ mod tests {
     fn flags_stand_before_or_behind_the_command() {
         for line in ["kolk -w 3 --log json serve public -l :1", "kolk serve public -w 3 -l :1 --log json"] {
             let Args { command, serving } = parse(line);
-            assert_eq!(command, Some(Command::Serve { dir: "public".into() }), "{line}");
+            assert_eq!(
+                command,
+                Some(Command::Serve(Directory { dir: "public".into(), open: false, qr: None })),
+                "{line}"
+            );
             assert_eq!(serving.workers, Count::Exactly(3), "{line}");
             assert_eq!(serving.listen, [":1"], "{line}");
             assert_eq!(serving.log, Log::Json, "{line}");
         }
+    }
+
+    #[test]
+    fn a_url_for_the_code_is_no_directory() {
+        let qr = |line| match parse(line).command {
+            Some(Command::Serve(Directory { dir, qr, .. })) => (dir, qr),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(qr("kolk serve --qr public"), ("public".into(), Some(String::new())));
+        assert_eq!(qr("kolk serve --qr=http://a public"), ("public".into(), Some("http://a".into())));
     }
 
     #[test]

@@ -13,15 +13,22 @@
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
 //! | `logger`, `terminal` | diagnostics, and all that is written to standard error |
 //! | `status` | the line that says how the server does |
+//! | `browser` | `--open`, `--qr` |
+//! | `healthcheck`, `doctor` | whether a server is well, and the machine |
+//! | `manual` | completions and the man page |
 //! | `failure` | the one line and the exit code at the end |
 //! | `clock` | where the program reads the clock |
 
 mod args;
 mod banner;
+mod browser;
 mod clock;
+mod doctor;
 mod duration;
 mod failure;
+mod healthcheck;
 mod logger;
+mod manual;
 mod passed;
 mod signals;
 mod site;
@@ -36,7 +43,7 @@ use std::process::ExitCode;
 use kolk::access_log::{Destination, Format};
 use kolk::{App, Running, Server, StaticDir, Workers, service};
 
-use self::args::{Args, Command, Count, Log, Serving};
+use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
 use self::failure::{Exit, Failure};
 use self::passed::Passed;
@@ -63,26 +70,67 @@ pub(crate) fn main() -> ExitCode {
     if let Some(error) = unreachable {
         log::warn!("the service manager cannot be told how it goes: {error}");
     }
-    match serve(&args, passed, &supervisor) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(&args, passed, &supervisor) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-/// Serves until it is told to end.
-fn serve(Args { command, serving }: &Args, passed: Passed, supervisor: &Supervisor) -> Result<(), Failure> {
+/// One command.
+fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode, Failure> {
+    match &args.command {
+        None => serve(&args.serving, None, passed, supervisor)?,
+        Some(Command::Serve(files)) => serve(&args.serving, Some(files), passed, supervisor)?,
+        Some(Command::Healthcheck { url }) => {
+            let asked = url.as_ref().or_else(|| args.serving.listen.first());
+            print(healthcheck::Question::parse(asked.map_or("", String::as_str))?.ask()?.as_bytes())?;
+        }
+        Some(Command::Doctor { pid, json }) => {
+            let color = colors(io::stdout().is_terminal());
+            let report = doctor::Report::of(Path::new("/"), *pid, args.serving.backlog, color);
+            print(if *json { report.json() } else { report.to_string() }.as_bytes())?;
+            return Ok(if report.is_fine() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(Exit::Runtime as u8)
+            });
+        }
+        Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
+        Some(Command::Man) => {
+            print(&manual::page().map_err(|error| Failure::cannot("write the man page", &error))?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a command is for to standard output. A reader that has seen enough is no failure.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::cannot("write", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Serves until it is told to end: a directory, or the built-in site.
+fn serve(
+    serving: &Serving,
+    directory: Option<&Directory>,
+    passed: Passed,
+    supervisor: &Supervisor,
+) -> Result<(), Failure> {
     let user = serving.user.as_deref().map(|name| service::User::find(name).map(|user| (name, user)));
     let user = user.transpose().map_err(|error| Failure::user(&error))?;
     if user.is_some() {
         // Before there are other threads: it is a promise of each.
         service::no_new_privileges().map_err(|error| Failure::cannot("give up new privileges", &error))?;
     }
-    let (app, says) = match command {
+    let (app, says) = match directory {
         None => {
             let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
             (app, "the built-in site".to_owned())
         }
-        Some(Command::Serve { dir }) => (files(dir)?, format!("the files of {}", dir.display())),
+        Some(Directory { dir, .. }) => (files(dir)?, format!("the files of {}", dir.display())),
     };
     let server = server(app, serving)?;
     // Before the first connection: a signal that comes early is kept.
@@ -98,12 +146,15 @@ fn serve(Args { command, serving }: &Args, passed: Passed, supervisor: &Supervis
     signals::listen(signals, running.handle(), supervisor.clone(), serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
     if !serving.quiet {
-        announce(&running, &says, command.is_none());
+        announce(&running, &says, directory.is_none());
+    }
+    if let Some(directory) = directory {
+        invite(&running, directory);
     }
     supervisor
         .ready(&format!("serving {says} on {}", join(running.addrs())), &running.handle())
         .map_err(|error| Failure::cannot("start the watchdog's thread", &error))?;
-    let _status = status(command.is_some(), serving, &running)?;
+    let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
     Ok(())
 }
@@ -209,6 +260,26 @@ fn announce(running: &Running, says: &str, builtin: bool) {
     terminal::say(&banner.to_string());
     let mut stdout = io::stdout();
     let _ = stdout.write_all(banner.script_lines().as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Brings the browser, if that is wanted.
+fn invite(running: &Running, directory: &Directory) {
+    let listening: Vec<String> = running.addrs().iter().map(ToString::to_string).collect();
+    if let Some(url) = &directory.qr {
+        let url = if url.is_empty() { browser::reachable(&listening) } else { Some(url.clone()) };
+        let color = colors(io::stderr().is_terminal());
+        match url.as_deref().map(|url| (url, browser::qr(url, color))) {
+            Some((url, Some(code))) => terminal::say(&format!("{code}  {url}\n\n")),
+            Some((_, None)) => log::warn!("--qr: the URL is too long for a code"),
+            None => log::warn!("--qr: no other device can reach these addresses: add -l :8080"),
+        }
+    }
+    if directory.open {
+        match listening.iter().find_map(|address| banner::to_open(address)) {
+            Some(url) => browser::open(&url),
+            None => log::warn!("--open: a browser opens no socket file: add -l 127.0.0.1:8080"),
+        }
+    }
 }
 
 fn join(addresses: &[impl ToString]) -> String {
