@@ -58,7 +58,7 @@
 //! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
 //! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `sys::beneath`, `sys::folder`, `sys::page_cache` (files below an open folder), `bytes`, `flate2`, `::http`, `crossbeam_channel`, `log` | `TcpStream`, `TcpListener`, `UdpSocket` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
-//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http` | our rooms |
+//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http` | our rooms |
 //!
 //! # Words
 //!
@@ -96,5 +96,5 @@ pub use crate::app::{
     Rule, Sink, StaticDir, Take, Wakeup, blocking, channel, deferred, receiving,
 };
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
-pub use crate::server::access_log;
-pub use crate::server::{Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
+pub use crate::server::{Bound, Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
+pub use crate::server::{access_log, service};
