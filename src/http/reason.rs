@@ -77,6 +77,7 @@ reasons! {
     MethodUnknown = 501, "route.method_unknown", "this method is not implemented";
     MethodNotAllowed = 405, "route.method", "this resource does not have this method";
     NotFound = 404, "route.none", "there is nothing at this path";
+    Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
     HandlerPanic = 500, "handler.panic", "the handler of this resource failed";
     HandlerDropped = 500, "handler.dropped", "the handler of this resource gave no answer";
 }
