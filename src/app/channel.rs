@@ -278,7 +278,7 @@ mod tests {
     use super::*;
     use crate::app::Mail;
     use crate::base::{Key, Mailbox, Wake};
-    use crate::http::{ExchangeId, StreamId, Timeline};
+    use crate::http::{ExchangeId, StreamId, Tail, Timeline};
 
     struct Silent;
 
@@ -297,8 +297,11 @@ mod tests {
         let (mut bytes, timeline) = (Vec::new(), Timeline::default());
         let mut pull = Pull::new(&mut bytes, room, &timeline);
         let pulled = source.pull(&mut pull);
-        let shared = pull.into_shared();
-        bytes.extend(shared.into_iter().flatten());
+        match pull.into_tail() {
+            None => {}
+            Some(Tail::Shared(shared)) => bytes.extend(shared),
+            Some(Tail::File { .. }) => unreachable!("a channel has no files"),
+        }
         (bytes, pulled)
     }
 

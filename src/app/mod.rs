@@ -19,7 +19,7 @@
 //! | `pattern`, `router`, `table` | the path patterns, and how a path finds its endpoint |
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
 //! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
-//! | `files`, `media` | [`StaticDir`] and the media types of its files |
+//! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `oneshot` | an app without a server, for tests |
 
 mod adapters;
@@ -30,7 +30,6 @@ mod channel;
 mod endpoint;
 mod files;
 mod handler;
-mod media;
 mod oneshot;
 mod owned;
 mod pattern;
@@ -49,7 +48,7 @@ pub use app::{App, Match, RouteError};
 pub use auth::{BasicAuth, Guarded, HashAlgorithm, HashError, PasswordHash, UserError};
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use endpoint::Methods;
-pub use files::StaticDir;
+pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};

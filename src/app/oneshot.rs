@@ -3,6 +3,7 @@
 //! Does what a worker does (normalise, find, limit, collect or stream, call, wait for mail, pull), with a
 //! mailbox of its own and with nothing in between.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,7 +25,7 @@ use super::router::Params;
 use crate::base::{Key, Mailbox, Tick, Wake};
 use crate::http::{
     Body, ExchangeId, FieldTable, Head, Known, Method, Path, Pull, Pulled, Reason, RequestLine, Response,
-    Source, Span, StreamId, Timeline, TooManyFields, Version,
+    Source, Span, StreamId, Tail, Timeline, TooManyFields, Version,
 };
 
 /// How long an answer may take.
@@ -254,12 +255,8 @@ impl Exchange {
             Body::Static(bytes) => Bytes::from_static(bytes),
             Body::Shared(bytes) => bytes,
             Body::File { file, offset, length } => {
-                let mut file = &*file;
                 let mut bytes = Vec::new();
-                let read = file
-                    .seek(SeekFrom::Start(offset))
-                    .and_then(|_| file.take(length).read_to_end(&mut bytes));
-                read.unwrap_or_else(|error| panic!("the file of the body cannot be read: {error}"));
+                read_range(&file, offset, length, &mut bytes);
                 bytes.into()
             }
             Body::Source(mut source) => self.pull_all(&mut *source),
@@ -272,8 +269,10 @@ impl Exchange {
         loop {
             let mut pull = Pull::new(&mut body, PIECE_BYTES, &timeline);
             let pulled = source.pull(&mut pull);
-            if let Some(shared) = pull.into_shared() {
-                body.extend_from_slice(&shared);
+            match pull.into_tail() {
+                None => {}
+                Some(Tail::Shared(bytes)) => body.extend_from_slice(&bytes),
+                Some(Tail::File { file, offset, length }) => read_range(&file, offset, length, &mut body),
             }
             match pulled {
                 Pulled::More => assert!(self.timeout.is_empty(), "the body does not end within {PATIENCE:?}"),
@@ -290,6 +289,13 @@ impl Exchange {
 fn later() -> Tick {
     static HOURS: AtomicU64 = AtomicU64::new(1);
     Tick::from_millis(HOURS.fetch_add(1, Relaxed) * 3_600_000)
+}
+
+/// Appends a range of `file` to `body`.
+fn read_range(mut file: &File, offset: u64, length: u64, body: &mut Vec<u8>) {
+    let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(length).read_to_end(body));
+    let read = read.unwrap_or_else(|error| panic!("the file of the body cannot be read: {error}"));
+    assert_eq!(read as u64, length, "the file of the body is shorter than the range that is sent");
 }
 
 /// Rings the waiting exchange.
@@ -604,6 +610,29 @@ mod tests {
         assert_eq!(answer.headers()["content-type"], "a/b");
         let short = thread::spawn(move || get(&app, "/4"));
         assert!(short.join().is_err(), "four bytes where five were promised");
+    }
+
+    /// Ranges of this crate's manifest, each behind a dash.
+    struct Slices(Vec<(u64, u64)>);
+
+    impl Source for Slices {
+        fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+            let Some((offset, length)) = self.0.pop() else { return Pulled::End };
+            pull.write(b"-");
+            pull.file(Arc::new(File::open("Cargo.toml").unwrap()), offset, length);
+            Pulled::More
+        }
+    }
+
+    #[test]
+    fn file_ranges_of_a_source_are_read() {
+        let slices = |ranges: &'static [(u64, u64)]| {
+            let app = App::new().get("/", |_: &Request<'_>| Response::stream("a/b", Slices(ranges.to_vec())));
+            get(&app, "/").into_body()
+        };
+        assert_eq!(slices(&[(1, 7), (0, 3), (5, 0)]), "--[pa-package");
+        let beyond = thread::spawn(move || slices(&[(1 << 40, 1)]));
+        assert!(beyond.join().is_err(), "a server cuts the connection then");
     }
 
     #[test]

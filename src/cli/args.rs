@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::duration;
+use super::files::Files;
 
 const ABOUT: &str = "A web server that is one turning point: one event loop per core, \
 every connection a small state machine";
@@ -65,6 +66,8 @@ pub(crate) enum Command {
         /// The directory
         #[arg(default_value = ".", env = "KOLK_DIR")]
         dir: PathBuf,
+        #[command(flatten)]
+        files: Box<Files>,
     },
 }
 
@@ -235,7 +238,10 @@ mod tests {
     fn flags_stand_before_or_behind_the_command() {
         for line in ["kolk -w 3 --log json serve public -l :1", "kolk serve public -w 3 -l :1 --log json"] {
             let Args { command, serving } = parse(line);
-            assert_eq!(command, Some(Command::Serve { dir: "public".into() }), "{line}");
+            assert!(
+                matches!(command, Some(Command::Serve { dir, .. }) if dir.as_os_str() == "public"),
+                "{line}"
+            );
             assert_eq!(serving.workers, Count::Exactly(3), "{line}");
             assert_eq!(serving.listen, [":1"], "{line}");
             assert_eq!(serving.log, Log::Json, "{line}");

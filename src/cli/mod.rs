@@ -6,7 +6,7 @@
 //! ```
 //! | file | what it is |
 //! | --- | --- |
-//! | `args`, `duration` | flags, environment, defaults |
+//! | `args`, `files`, `duration`, `size` | flags, environment, defaults |
 //! | `site` | the built-in site |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
@@ -19,16 +19,17 @@ mod banner;
 mod clock;
 mod duration;
 mod failure;
+mod files;
 mod logger;
 mod signals;
 mod site;
+mod size;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Running, Server, StaticDir, Workers};
+use kolk::{App, Running, Server, Workers};
 
 use self::args::{Args, Command, Count, Log, Serving};
 use self::banner::Banner;
@@ -57,7 +58,9 @@ fn run(Args { command, serving }: &Args) -> Result<(), Failure> {
             let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
             (app, "the built-in site".to_owned())
         }
-        Some(Command::Serve { dir }) => (files(dir)?, format!("the files of {}", dir.display())),
+        Some(Command::Serve { dir, files }) => {
+            (App::new().get("/{*path}", files.of(dir)?), format!("the files of {}", dir.display()))
+        }
     };
     let server = server(app, serving)?;
     // Before the first connection: a signal that comes early is kept.
@@ -70,12 +73,6 @@ fn run(Args { command, serving }: &Args) -> Result<(), Failure> {
     }
     running.join()?;
     Ok(())
-}
-
-/// The files of `dir`.
-fn files(dir: &Path) -> Result<App, Failure> {
-    let files = StaticDir::open(dir).map_err(|error| Failure::directory(dir, &error))?;
-    Ok(App::new().get("/{*path}", files))
 }
 
 /// The server that the flags describe.

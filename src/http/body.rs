@@ -71,10 +71,14 @@ pub enum Pulled {
 }
 
 /// Where a [`Source`] writes.
+///
+/// ```text
+///  bytes that were written │ at most one piece that is not copied: shared bytes, or a range of a file
+/// ```
 #[derive(Debug)]
 pub struct Pull<'p> {
     inline: &'p mut Vec<u8>,
-    shared: Option<Bytes>,
+    tail: Option<Tail>,
     room: usize,
     timeline: &'p Timeline,
 }
@@ -82,7 +86,7 @@ pub struct Pull<'p> {
 impl<'p> Pull<'p> {
     /// Writes go behind `inline`, `room` bytes are wanted.
     pub const fn new(inline: &'p mut Vec<u8>, room: usize, timeline: &'p Timeline) -> Self {
-        Self { inline, shared: None, room, timeline }
+        Self { inline, tail: None, room, timeline }
     }
 
     /// How many more bytes are wanted. More are taken, but should be rare: they cost memory.
@@ -91,21 +95,73 @@ impl<'p> Pull<'p> {
     }
 
     /// Appends a copy of `bytes`.
+    ///
+    /// # Panics
+    /// Behind a file range.
     pub fn write(&mut self, bytes: &[u8]) {
-        if let Some(shared) = self.shared.take() {
-            self.inline.extend_from_slice(&shared);
-        }
+        self.copy_tail();
         self.inline.extend_from_slice(bytes);
         self.room = self.room.saturating_sub(bytes.len());
     }
 
     /// Appends `bytes` without copying them, if this is the last write of the pull.
+    ///
+    /// # Panics
+    /// Behind a file range.
     pub fn share(&mut self, bytes: Bytes) {
-        if self.shared.is_some() {
+        if self.tail.is_some() {
             return self.write(&bytes);
         }
         self.room = self.room.saturating_sub(bytes.len());
-        self.shared = Some(bytes);
+        self.tail = Some(Tail::Shared(bytes));
+    }
+
+    /// Appends `length` bytes of `file` from `offset` on, which are read when they are sent. The last of a
+    /// pull: what follows belongs into the next one, and there is no room until the range was sent.
+    ///
+    /// A file that turns out shorter ends the connection.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    ///
+    /// use kolk::{App, Pull, Pulled, Request, Response, Source};
+    ///
+    /// /// A file between two lines.
+    /// struct Framed(Option<Arc<File>>);
+    ///
+    /// impl Source for Framed {
+    ///     fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+    ///         match self.0.take() {
+    ///             Some(file) => {
+    ///                 pull.write(b"-- begin --\n");
+    ///                 pull.file(file, 0, 9);
+    ///                 Pulled::More
+    ///             }
+    ///             None => {
+    ///                 pull.write(b"\n-- end --\n");
+    ///                 Pulled::End
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let app = App::new().get("/", |_: &Request<'_>| {
+    ///     let file = File::open("Cargo.toml").unwrap();
+    ///     Response::stream("text/plain", Framed(Some(Arc::new(file))))
+    /// });
+    /// let answer = app.oneshot(http::Request::get("/").body("").unwrap());
+    /// assert_eq!(answer.body(), "-- begin --\n[package]\n-- end --\n");
+    /// ```
+    ///
+    /// # Panics
+    /// Behind another file range.
+    pub fn file(&mut self, file: Arc<File>, offset: u64, length: u64) {
+        self.copy_tail();
+        if length > 0 {
+            self.room = 0;
+            self.tail = Some(Tail::File { file, offset, length });
+        }
     }
 
     /// When this exchange passed through its stages, as far as it was measured.
@@ -113,10 +169,35 @@ impl<'p> Pull<'p> {
         self.timeline
     }
 
-    /// What was shared last, for the machine that pulled.
-    pub fn into_shared(self) -> Option<Bytes> {
-        self.shared
+    /// What was appended last without a copy, for the machine that pulled.
+    pub fn into_tail(self) -> Option<Tail> {
+        self.tail
     }
+
+    /// Something follows what was thought to be the last: shared bytes are copied after all.
+    fn copy_tail(&mut self) {
+        match self.tail.take() {
+            None => {}
+            Some(Tail::Shared(bytes)) => self.inline.extend_from_slice(&bytes),
+            Some(Tail::File { .. }) => panic!("nothing may follow a file range within one pull"),
+        }
+    }
+}
+
+/// What a [`Pull`] ends with: a piece that was not copied.
+#[derive(Debug)]
+pub enum Tail {
+    /// Bytes that are shared by reference.
+    Shared(Bytes),
+    /// A range of an open file.
+    File {
+        /// The file.
+        file: Arc<File>,
+        /// Where the range begins, in bytes.
+        offset: u64,
+        /// How long it is, in bytes; never zero.
+        length: u64,
+    },
 }
 
 impl Body {

@@ -29,7 +29,7 @@ mod target;
 mod timeline;
 mod version;
 
-pub use body::{Body, Pull, Pulled, Source};
+pub use body::{Body, Pull, Pulled, Source, Tail};
 pub use date::{DateLine, parse_date};
 pub use event::{Arrival, Event, ExchangeId, Phase, StreamId};
 pub use field::{Known, is_field_value, is_token};

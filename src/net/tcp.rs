@@ -25,7 +25,7 @@ use crate::wire::{Front, Output};
 pub const SHORT_READ_DRAINS: bool = EDGES_ARE_THE_KERNELS && !cfg!(mio_unsupported_force_poll_poll);
 
 /// How much of a file one system call may send: the kernel reads it from the disk meanwhile.
-const FILE_BYTES_PER_CALL: u64 = 256 * 1024;
+const FILE_BYTES_PER_CALL: u64 = 1024 * 1024;
 /// How much one [`Transport::write`] may send before others have their turn.
 const BYTES_PER_WRITE: usize = 1024 * 1024;
 

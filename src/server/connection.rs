@@ -192,6 +192,7 @@ impl<T: Transport> Connection<T> {
                 } else {
                     output.window_from = desk.now;
                     output.window_bytes = 0;
+                    output.output.shrink();
                     self.pending = Some(output);
                 }
                 verdict
@@ -201,6 +202,7 @@ impl<T: Transport> Connection<T> {
                 if output.output.is_empty() {
                     desk.scratch.queues.give(output);
                 } else {
+                    output.output.shrink();
                     self.pending = Some(output);
                 }
                 verdict

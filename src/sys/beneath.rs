@@ -73,7 +73,14 @@ impl Folder {
         match error.raw_os_error() {
             Some(libc::ELOOP | libc::EXDEV) if links == Links::Refuse => Err(io::ErrorKind::NotFound.into()),
             Some(libc::ELOOP | libc::EXDEV) if links == Links::Follow => {
-                open_at(self.as_fd(), &whole, system::READ).map(File::from)
+                match open_at(self.as_fd(), &whole, system::READ) {
+                    Ok(file) => Ok(file.into()),
+                    // Links that lead to each other.
+                    Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                        Err(io::ErrorKind::NotFound.into())
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Some(libc::ELOOP | libc::EXDEV | libc::ENOSYS | libc::EAGAIN) => {
                 Walk::new(self, path).to_the_end(links, is_allowed)
@@ -279,6 +286,7 @@ mod tests {
         }
         assert_eq!(read(&root, "absolute", Links::Inside), Err(NotFound));
         assert_eq!(read(&root, "loop", Links::Inside), Err(NotFound));
+        assert_eq!(read(&root, "loop", Links::Follow), Err(NotFound));
         for path in ["in/deep", "a/up", "out", "absolute", "loop", "parent/root/file"] {
             assert_eq!(read(&root, path, Links::Refuse), Err(NotFound), "{path}");
         }

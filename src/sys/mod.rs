@@ -7,6 +7,7 @@
 //! | `accept` | the next connection of a listener, and what a failure means |
 //! | `stream` | bytes into and out of a connected socket |
 //! | `vector` | nothing: sixteen bytes judged at once, by the processor |
+//! | `page_cache` | what of a file is in memory |
 //! | `sendfile` | bytes from a file into a socket |
 //! | `beneath` | files below a folder, and nothing outside |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
@@ -24,6 +25,7 @@ pub mod beneath;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod page_cache;
 pub mod sendfile;
 pub mod socket;
 pub mod socket_file;

@@ -19,6 +19,8 @@ use crate::base::Reusable;
 
 /// Above this much queued memory a producer should wait for the kernel, in bytes.
 pub const QUEUED_BYTES_HIGH: usize = 64 * 1024;
+/// A smaller inline buffer is not worth shrinking, in bytes.
+const SHRINK_BYTES_MIN: usize = 4 * 1024;
 /// An inline buffer that grew beyond this is given back on reset, in bytes.
 const INLINE_BYTES_KEPT: usize = 128 * 1024;
 
@@ -180,6 +182,20 @@ impl Output {
         self.rewind();
     }
 
+    /// Gives back memory that nothing waits in, if that is nearly all: what follows is a long wait.
+    pub fn shrink(&mut self) {
+        let live = self.inline.len() - self.sent;
+        if self.inline.capacity() < SHRINK_BYTES_MIN || live * 4 > self.inline.capacity() {
+            return;
+        }
+        self.inline.drain(..self.sent);
+        self.inline.shrink_to_fit();
+        for piece in &mut self.pieces {
+            piece.before -= self.sent;
+        }
+        self.sent = 0;
+    }
+
     /// Whether a file range waits: the kernel, not memory, is then what a producer waits for.
     #[inline]
     fn holds_file(&self) -> bool {
@@ -281,6 +297,22 @@ mod tests {
             assert_eq!((output.queued_bytes(), output.unsent_bytes()), (0, 0));
             assert_eq!(output.room(), QUEUED_BYTES_HIGH);
         }
+    }
+
+    #[test]
+    fn what_waits_for_long_takes_no_more_than_it_needs() {
+        let mut output = Output::with_capacity(8 * 1024);
+        output.copy(b"head one ");
+        output.share(Bytes::from_static(b"body one "));
+        output.copy(b"head two ");
+        output.share(Bytes::from_static(b"body two"));
+        output.consume(12);
+        output.shrink();
+        assert!(output.inline.capacity() < 64, "{}", output.inline.capacity());
+        assert_eq!(drain(&mut output, 5), b"y one head two body two");
+        output.copy(&[7; 5_000]);
+        output.shrink();
+        assert_eq!(output.queued_bytes(), 5_000, "all of it waits");
     }
 
     #[test]

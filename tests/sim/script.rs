@@ -116,6 +116,7 @@ impl Script {
             8 => (format!("/same/{id}?x=%20"), (304, Some(Vec::new()), false)),
             9 => (format!("/timed/{id}"), all(b"timed\n".to_vec())),
             10 => (format!("/panic/{id}"), (500, None, false)),
+            11 if late == "stream" => (format!("/slices/{id}/{how}"), all(file().1)),
             11 => (format!("/file/{id}"), all(file().1)),
             12 if late == "drop" => (format!("/defer/{id}/{n}/{delay}/drop"), (500, None, false)),
             12 | 13 => (format!("/defer/{id}/{n}/{delay}/{late}"), all(fill(id, n))),
@@ -136,6 +137,7 @@ impl Script {
         breaks &= !is_head;
         let old = dice.chance(100);
         let unsized_stream = (path.contains("/stream/") && !matches!(how, "known" | "less" | "much"))
+            || (path.contains("/slices/") && how != "known")
             || path.ends_with("/stream");
         let keeps = old && dice.chance(500);
         let says_close = dice.chance(60);

@@ -136,7 +136,7 @@ fn client(request: &Request<'_>) -> usize {
 pub(crate) fn app() -> App {
     let (file, content) = file();
     let file_bytes = content.len() as u64;
-    let short = Arc::clone(&file);
+    let (short, sliced) = (Arc::clone(&file), Arc::clone(&file));
     let of_file = move |file: &Arc<File>, length| {
         Response::typed("text/plain", Body::File { file: Arc::clone(file), offset: 0, length })
     };
@@ -155,6 +155,7 @@ pub(crate) fn app() -> App {
         .get("/panic/{id}", |r: &Request<'_>| -> Response { panic!("sim: handler {}", number(r, "id")) })
         .get("/file/{id}", move |_: &Request<'_>| of_file(&file, file_bytes))
         .get("/short/{id}", move |_: &Request<'_>| of_file(&short, file_bytes + 10))
+        .get("/slices/{id}/{how}", move |r: &Request<'_>| slices(r, &sliced, &content))
         .get("/defer/{id}/{n}/{wait}/{how}", deferred(defer))
         .get("/stream/{id}/{n}/{how}", stream)
         .post("/echo/{id}", |r: &Request<'_>| Response::typed("a/b", r.body().to_vec().into()))
@@ -264,6 +265,45 @@ impl Source for Spring {
 
     fn trailers(&mut self, fields: &mut Fields) {
         fields.append(&HeaderName::from_static("x-sum"), &HeaderValue::from_static("1"));
+    }
+}
+
+fn slices(request: &Request<'_>, file: &Arc<File>, content: &[u8]) -> Response {
+    let source = Slices {
+        file: Arc::clone(file),
+        content: Bytes::copy_from_slice(content),
+        sent: 0,
+        is_known: request.param("how") == Some("known"),
+        step: number(request, "id"),
+    };
+    Response::stream("a/b", source)
+}
+
+/// The file, in runs of memory and ranges of itself.
+struct Slices {
+    file: Arc<File>,
+    content: Bytes,
+    sent: usize,
+    is_known: bool,
+    step: u64,
+}
+
+impl Source for Slices {
+    fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+        PULLS.set(PULLS.get() + 1);
+        self.step = self.step.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(99);
+        let rest = self.content.slice(self.sent..);
+        let run = [0, 1, 100, 9_000][usize::try_from(self.step >> 62).expect("two bits")].min(rest.len());
+        let range = [0, 1, 700, 20_000][usize::try_from(self.step >> 60 & 3).expect("two bits")];
+        let range = range.min(rest.len() - run);
+        pull.write(&rest[..run]);
+        pull.file(Arc::clone(&self.file), (self.sent + run) as u64, range as u64);
+        self.sent += run + range;
+        if self.sent == self.content.len() { Pulled::End } else { Pulled::More }
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.is_known.then_some(self.content.len() as u64)
     }
 }
 

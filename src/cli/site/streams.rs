@@ -93,7 +93,7 @@ impl Source for Events {
 
 #[cfg(test)]
 mod tests {
-    use kolk::Timeline;
+    use kolk::{Tail, Timeline};
 
     use super::*;
 
@@ -103,8 +103,11 @@ mod tests {
         for pulls in 1.. {
             let mut pull = Pull::new(&mut all, 16 * 1024, &timeline);
             let pulled = source.pull(&mut pull);
-            let shared = pull.into_shared();
-            all.extend_from_slice(&shared.unwrap_or_default());
+            match pull.into_tail() {
+                None => {}
+                Some(Tail::Shared(shared)) => all.extend_from_slice(&shared),
+                Some(Tail::File { .. }) => unreachable!("the site has no files"),
+            }
             if pulled == Pulled::End {
                 return (all, pulls);
             }

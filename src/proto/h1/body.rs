@@ -9,11 +9,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::chunk;
 use super::limits::Limits;
 use super::parse::{self, Progress, offset};
 use super::scan;
-use crate::http::{FieldTable, Fields, Pull, Pulled, Reason, Source};
+use crate::http::{FieldTable, Fields, Pull, Pulled, Reason, Source, Tail};
 use crate::proto::{Encoding, Pumped};
 use crate::wire::Input;
 
@@ -165,6 +167,18 @@ pub(super) enum Outgoing {
     Close,
 }
 
+impl Outgoing {
+    /// Counts what one pull gave: `in_memory` bytes, `written` bytes with those of a file. Whether
+    /// that was not too much.
+    fn takes(&mut self, in_memory: usize, written: u64) -> bool {
+        match self {
+            Self::Length(missing) => missing.checked_sub(written).map(|rest| *missing = rest).is_some(),
+            Self::Chunked { .. } => u32::try_from(in_memory).is_ok(),
+            Self::Close => true,
+        }
+    }
+}
+
 /// The size of a chunk is written with leading zeros, when the chunk is already behind it.
 const CHUNK_SIZE_DIGITS: usize = 8;
 
@@ -208,31 +222,43 @@ impl Encoder {
         let content = inline.len();
         let mut pull = Pull::new(inline, room, encoding.timeline);
         let pulled = catch_unwind(AssertUnwindSafe(|| self.source.pull(&mut pull)));
-        let shared = pull.into_shared();
+        let (shared, file) = match pull.into_tail() {
+            None => (Bytes::new(), None),
+            Some(Tail::Shared(bytes)) => (bytes, None),
+            Some(Tail::File { file, offset, length }) => (Bytes::new(), Some((file, offset, length))),
+        };
         let Ok(pulled) = pulled else {
             inline.truncate(start);
             return Err(Pumped::Panicked);
         };
-        let count = inline.len() - content + shared.as_ref().map_or(0, |bytes| bytes.len());
-        let written = count as u64;
-        let fits = match &mut self.framing {
-            Outgoing::Length(missing) => missing.checked_sub(written).map(|rest| *missing = rest).is_some(),
-            Outgoing::Chunked { .. } => u32::try_from(count).is_ok(),
-            Outgoing::Close => true,
+        let count = inline.len() - content + shared.len();
+        let file_bytes = file.as_ref().map_or(0, |(_, _, length)| *length);
+        let written = (count as u64).checked_add(file_bytes);
+        let Some(written) = written.filter(|written| self.framing.takes(count, *written)) else {
+            inline.truncate(start);
+            return Err(Pumped::Cut);
         };
-        if !fits || count == 0 {
+        if count == 0 {
             // RFC 9112 §7.1: an empty chunk would end the body.
             inline.truncate(start);
-            return if fits { Ok((0, pulled)) } else { Err(Pumped::Cut) };
-        }
-        if is_chunked {
-            write_size(&mut inline[start..content], count);
-        }
-        if let Some(shared) = shared {
+        } else {
+            if is_chunked {
+                write_size(&mut inline[start..content], count);
+            }
             encoding.output.share(shared);
+            if is_chunked {
+                encoding.output.copy(b"\r\n");
+            }
         }
-        if is_chunked {
-            encoding.output.copy(b"\r\n");
+        if let Some((file, offset, length)) = file {
+            // A chunk of its own: its size may need more digits than were left free.
+            if is_chunked {
+                encoding.output.copy(format!("{length:x}\r\n").as_bytes());
+            }
+            encoding.output.file(file, offset, length);
+            if is_chunked {
+                encoding.output.copy(b"\r\n");
+            }
         }
         Ok((written, pulled))
     }

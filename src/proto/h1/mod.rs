@@ -523,12 +523,17 @@ mod tests {
         fn sent(&mut self) -> String {
             let mut text = String::new();
             while let Some(front) = self.output.front() {
-                let run = match front {
-                    crate::wire::Front::Bytes(run, _) => run.to_vec(),
-                    crate::wire::Front::File { .. } => unreachable!("no files here"),
+                let count = match front {
+                    crate::wire::Front::Bytes(run, _) => {
+                        text.push_str(std::str::from_utf8(run).unwrap());
+                        run.len()
+                    }
+                    crate::wire::Front::File { offset, length, .. } => {
+                        text.push_str(&format!("[file {offset} {length}]"));
+                        usize::try_from(length).unwrap()
+                    }
                 };
-                text.push_str(&String::from_utf8(run.clone()).unwrap());
-                self.output.consume(run.len());
+                self.output.consume(count);
             }
             text.replace("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "")
         }
@@ -746,15 +751,22 @@ mod tests {
         }
     }
 
-    /// Gives out its steps, one a pull.
+    /// Gives out its steps, one a pull: writes, with `|` between them.
     struct Steps(std::vec::IntoIter<(&'static str, Pulled)>, Option<u64>);
 
     impl crate::http::Source for Steps {
         fn pull(&mut self, pull: &mut crate::http::Pull<'_>) -> Pulled {
             let (text, pulled) = self.0.next().unwrap_or(("", Pulled::End));
-            match text.strip_prefix("shared ") {
-                Some(shared) => pull.share(Bytes::from_static(shared.as_bytes())),
-                None => pull.write(text.as_bytes()),
+            for write in text.split('|') {
+                if let Some(shared) = write.strip_prefix("shared ") {
+                    pull.share(Bytes::from_static(shared.as_bytes()));
+                } else if let Some(range) = write.strip_prefix("file ") {
+                    let (offset, length) = range.split_once(' ').unwrap();
+                    let file = std::fs::File::open("/dev/null").unwrap();
+                    pull.file(Arc::new(file), offset.parse().unwrap(), length.parse().unwrap());
+                } else {
+                    pull.write(write.as_bytes());
+                }
             }
             pulled
         }
@@ -776,9 +788,14 @@ mod tests {
     ) -> (String, Pumped, Phase) {
         let mut peer = Peer::new();
         peer.send(request);
-        let head = peer.answer(1, Response::stream("a/b", Steps(steps.into_iter(), length)));
-        let pumped = peer.with(|server, encoding| server.pump(encoding));
-        let text = format!("{head}{}", peer.sent());
+        let mut text = peer.answer(1, Response::stream("a/b", Steps(steps.into_iter(), length)));
+        let pumped = loop {
+            let pumped = peer.with(|server, encoding| server.pump(encoding));
+            text.push_str(&peer.sent());
+            if pumped != Pumped::Full {
+                break pumped;
+            }
+        };
         (text.split_once("Content-Type: a/b\r\n").unwrap().1.to_owned(), pumped, peer.phase())
     }
 
@@ -814,6 +831,73 @@ mod tests {
         let (text, pumped, phase) = streamed(GET, None, vec![("a", Pulled::Failed)]);
         assert!(!text.contains("0\r\n\r\n"), "a cut body must not look complete");
         assert_eq!((pumped, phase), (Pumped::Cut, Phase::Closed));
+    }
+
+    #[test]
+    fn a_source_moves_file_ranges_in_every_framing() {
+        let steps = vec![
+            ("head|file 7 300", Pulled::More),
+            ("file 9 5000000000", Pulled::More),
+            ("shared a|shared b|file 0 1", Pulled::More),
+            ("file 3 0|tail", Pulled::End),
+        ];
+        let (length, pieces) = (4 + 300 + 5_000_000_000 + 2 + 1 + 4, "head[file 7 300][file 9 5000000000]");
+        let (text, pumped, phase) = streamed(GET, Some(length), steps.clone());
+        assert_eq!(text, format!("Content-Length: {length}\r\n\r\n{pieces}ab[file 0 1]tail"));
+        assert_eq!((pumped, phase), (Pumped::Nothing, Phase::Idle));
+        let (text, pumped, phase) = streamed("GET / HTTP/1.0\r\n\r\n", None, steps.clone());
+        assert_eq!(text, format!("\r\n{pieces}ab[file 0 1]tail"));
+        assert_eq!((pumped, phase), (Pumped::Nothing, Phase::Closed));
+        let (text, pumped, phase) = streamed(GET, None, steps.clone());
+        assert_eq!(
+            text,
+            "Transfer-Encoding: chunked\r\n\r\n\
+             00000004\r\nhead\r\n12c\r\n[file 7 300]\r\n\
+             12a05f200\r\n[file 9 5000000000]\r\n\
+             00000002\r\nab\r\n1\r\n[file 0 1]\r\n\
+             00000004\r\ntail\r\n0\r\n\r\n"
+        );
+        assert_eq!((pumped, phase), (Pumped::Nothing, Phase::Idle));
+        let (text, ..) = streamed(&GET.replace("GET", "HEAD"), Some(length), steps);
+        assert_eq!(text, format!("Content-Length: {length}\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_file_range_counts_against_the_promised_length() {
+        let exact = vec![("abc|file 0 5", Pulled::More), ("", Pulled::End)];
+        let whole = "Content-Length: 8\r\n\r\nabc[file 0 5]".to_owned();
+        assert_eq!(streamed(GET, Some(8), exact.clone()), (whole, Pumped::Nothing, Phase::Idle));
+        let (text, pumped, _) = streamed(GET, Some(7), exact.clone());
+        assert_eq!((text.as_str(), pumped), ("Content-Length: 7\r\n\r\n", Pumped::Cut), "too much: nothing");
+        let (text, pumped, _) = streamed(GET, Some(9), exact);
+        assert_eq!((text.as_str(), pumped), ("Content-Length: 9\r\n\r\nabc[file 0 5]", Pumped::Cut));
+        // 2^64 - 1 and one more.
+        let over = vec![("a|file 0 18446744073709551615", Pulled::End)];
+        for (request, length) in [(GET, Some(u64::MAX)), (GET, None), ("GET / HTTP/1.0\r\n\r\n", None)] {
+            assert_eq!(streamed(request, length, over.clone()).1, Pumped::Cut);
+        }
+    }
+
+    #[test]
+    fn a_waiting_file_range_leaves_no_room_for_the_next_pull() {
+        let mut peer = Peer::new();
+        peer.send(GET);
+        let steps = vec![("file 0 5", Pulled::More), ("x", Pulled::End)];
+        peer.answer(1, Response::stream("a/b", Steps(steps.into_iter(), Some(6))));
+        assert_eq!(peer.with(|server, encoding| server.pump(encoding)), Pumped::Full);
+        assert_eq!(peer.with(|server, encoding| server.pump(encoding)), Pumped::Full);
+        assert_eq!((peer.sent().as_str(), peer.phase()), ("[file 0 5]", Phase::Sending));
+        assert_eq!(peer.with(|server, encoding| server.pump(encoding)), Pumped::Nothing);
+        assert_eq!((peer.sent().as_str(), peer.phase()), ("x", Phase::Idle));
+    }
+
+    #[test]
+    fn nothing_follows_a_file_range_within_one_pull() {
+        for step in ["file 0 5|x", "file 0 5|shared x", "file 0 5|file 0 5"] {
+            let (text, pumped, phase) = streamed(GET, Some(100), vec![(step, Pulled::End)]);
+            assert_eq!((text.as_str(), pumped), ("Content-Length: 100\r\n\r\n", Pumped::Panicked), "{step}");
+            assert_eq!(phase, Phase::Closed);
+        }
     }
 
     #[test]

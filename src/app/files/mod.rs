@@ -1,0 +1,697 @@
+//! [`StaticDir`]: the files of a folder. RFC 9110 §9.3.1, §9.3.2, §12.5.3, §15.4.9.
+//!
+//! ```text
+//!  path ─► shelf ─ fresh ───────────────────────────────────► rendered answer    no system call
+//!            └── stale or unknown ─► tree ─► file ─ in memory ─► representation ─► answer
+//!                                      │       └─── on disk ──► pool ───────────► answer
+//!                                      ├─► folder ─► listing, on the pool
+//!                                      └─► elsewhere ─► 308
+//! ```
+//! | file | question |
+//! | --- | --- |
+//! | `tree` | what does a path name? |
+//! | `representation`, `version`, `conditions`, `ranges`, `parts` | what is answered about a file? |
+//! | `shelf` | what is known already? |
+//! | `transfer` | how does a large file leave? |
+//! | `media`, `glob` | what is it, and how long may it be kept? |
+//!
+//! Nothing outside the root is ever opened, and nothing is read from a disk on the loop's thread, as far as
+//! the system can tell. Knows no wire.
+
+mod conditions;
+mod glob;
+mod media;
+mod parts;
+mod ranges;
+mod representation;
+mod shelf;
+mod transfer;
+mod tree;
+mod version;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+
+use self::glob::Glob;
+use self::representation::{Content, Representation};
+use self::shelf::{Cache, Look, Shelf};
+use self::transfer::Cold;
+use self::tree::{Found, Open, Stamp, Tree};
+use self::version::Version;
+use super::adapters::blocking;
+use super::handler::{Handler, Outcome};
+use super::request::Request;
+use crate::http::{Known, Method, Reason, Rendered, Response};
+use crate::sys::page_cache;
+
+pub use crate::sys::beneath::Links;
+
+/// Files up to this size are kept in memory, head and body in one piece; in bytes.
+const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// The cache of all workers together, unless it is told otherwise; in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+thread_local! {
+    /// What this thread keeps of each folder that it serves.
+    static SHELVES: RefCell<Vec<Shelf<Kept>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Serves the files of a folder: the parameter `path` of its route, or else the whole path.
+///
+/// A folder is answered with its `index.html`; without its trailing slash, with a redirect. Names that begin
+/// with a dot are hidden, except `.well-known`. Links are followed as long as they stay inside.
+///
+/// Answers have a strong `ETag` and `Last-Modified`; conditional and range requests are understood.
+///
+/// ```no_run
+/// use kolk::{App, StaticDir};
+///
+/// let assets = StaticDir::new("public").cache_control("*.css", "public, max-age=3600");
+/// let app = App::new().get("/assets/{*path}", assets);
+/// ```
+pub struct StaticDir {
+    site: Arc<Site>,
+}
+
+/// What is shared with the threads of the pool.
+struct Site {
+    tree: Arc<Tree>,
+    cache: Cache,
+    /// The first that fits counts.
+    cache_control: Vec<(Glob, HeaderValue)>,
+    /// The file that is sent with a 404.
+    not_found: Option<String>,
+}
+
+/// What a shelf keeps of a file.
+struct Kept {
+    representation: Representation,
+    /// The answer to a request that asks for nothing special.
+    whole: Option<Arc<Rendered>>,
+    /// Its name below the root.
+    name: String,
+}
+
+impl StaticDir {
+    /// The files of the folder `root`.
+    ///
+    /// # Panics
+    /// If there is no such folder; [`StaticDir::open`] does not.
+    #[track_caller]
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        let root = root.as_ref();
+        Self::open(root).unwrap_or_else(|error| panic!("cannot serve {}: {error}", root.display()))
+    }
+
+    /// The files of the folder `root`.
+    ///
+    /// # Errors
+    /// If there is no such folder, or if it is not ours to enter.
+    pub fn open(root: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self {
+            site: Arc::new(Site {
+                tree: Arc::new(Tree::open(root.as_ref())?),
+                cache: Cache::new(CACHE_BYTES),
+                cache_control: Vec::new(),
+                not_found: None,
+            }),
+        })
+    }
+
+    /// Where symbolic links may lead; default: [`Links::Inside`].
+    #[must_use]
+    pub fn links(self, links: Links) -> Self {
+        self.with_tree(|tree| tree.links = links)
+    }
+
+    /// Serves names that begin with a dot, too; default: no.
+    #[must_use]
+    pub fn hidden(self, shows: bool) -> Self {
+        self.with_tree(|tree| tree.shows_hidden = shows)
+    }
+
+    /// What a folder is answered with: the first of these files that is there; default: `index.html`.
+    #[must_use]
+    pub fn index<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.with_tree(|tree| tree.index = names)
+    }
+
+    /// Finds `about.html` at `/about`, and sends whoever asks for `/about.html` there; default: no.
+    #[must_use]
+    pub fn clean_urls(self, clean: bool) -> Self {
+        self.with_tree(|tree| tree.clean = clean)
+    }
+
+    /// Answers with the file `name` wherever there is nothing else, for applications that route in the
+    /// browser; default: no.
+    #[must_use]
+    pub fn fallback(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with_tree(|tree| tree.fallback = Some(name))
+    }
+
+    /// Sends the file `name` with each 404; default: a line of text.
+    #[must_use]
+    pub fn not_found(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with_site(|site| site.not_found = Some(name))
+    }
+
+    /// Adds a `Cache-Control` for the files that `glob` matches. The first that matches counts.
+    ///
+    /// `*` stands for anything but a slash, `**` for anything, `?` for one character. A pattern without a
+    /// slash is held against the last part of a path, any other against all of it.
+    ///
+    /// # Panics
+    /// If `value` cannot stand in a field.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_control(self, glob: &str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value)
+            .unwrap_or_else(|_| panic!("{value:?} cannot stand in Cache-Control"));
+        let glob = Glob::new(glob);
+        self.with_site(|site| site.cache_control.push((glob, value)))
+    }
+
+    /// How many bytes all workers together keep of small files; 0: none. Default: 64 MiB.
+    #[must_use]
+    pub fn cache_bytes(self, bytes_max: usize) -> Self {
+        self.with_site(|site| site.cache = Cache::new(bytes_max))
+    }
+
+    fn with_site(mut self, change: impl FnOnce(&mut Site)) -> Self {
+        // Nobody else has it before the first request.
+        if let Some(site) = Arc::get_mut(&mut self.site) {
+            change(site);
+        }
+        self
+    }
+
+    fn with_tree(self, change: impl FnOnce(&mut Tree)) -> Self {
+        self.with_site(|site| {
+            if let Some(tree) = Arc::get_mut(&mut site.tree) {
+                change(tree);
+            }
+        })
+    }
+
+    /// Answers from memory, if what is asked for is there; else what is to be done.
+    fn serve(&self, path: &str, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+        let (site, now) = (&self.site, request.now());
+        SHELVES.with(|shelves| {
+            site.cache.with(shelves, |shelf| {
+                let before = match shelf.look(path, now) {
+                    Look::Fresh(kept) => return Ok(site.answer(kept, request, response)),
+                    Look::Missing => return Err(io::ErrorKind::NotFound.into()),
+                    Look::Stale(stamp) => Some(stamp),
+                    Look::Unknown => None,
+                };
+                let found = site.tree.find(path);
+                let open = match found {
+                    Ok(Found::File(open)) => open,
+                    Ok(other) => return self.elsewhere(other, request, response),
+                    Err(error) => {
+                        if error.kind() == io::ErrorKind::NotFound {
+                            shelf.note_missing(path, now);
+                        }
+                        return Err(error);
+                    }
+                };
+                let stamp = Stamp::of(&open.metadata);
+                if before == Some(stamp)
+                    && let Some(kept) = shelf.refresh(path, now)
+                {
+                    return Ok(site.answer(kept, request, response));
+                }
+                match site.load(open, Reading::InMemory) {
+                    Ok(kept) => {
+                        let outcome = site.answer(&kept, request, response);
+                        let bytes = kept.bytes();
+                        shelf.keep(path, kept, stamp, bytes, now);
+                        Ok(outcome)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        Ok(self.on_the_pool(request, response, Site::answer_from_disk))
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+        })
+    }
+
+    /// What is no file.
+    fn elsewhere(&self, found: Found, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+        match found {
+            Found::Slash => redirect(request, 0, "/", response)?,
+            Found::Shorter(by) => redirect(request, by, "", response)?,
+            Found::File(_) | Found::Folder(..) => return Err(io::ErrorKind::NotFound.into()),
+        }
+        Ok(Outcome::Ready)
+    }
+
+    /// Has a thread answer that may wait for a disk.
+    fn on_the_pool(
+        &self,
+        request: &Request<'_>,
+        response: &mut Response,
+        answer: fn(&Arc<Site>, &Request<'_>, &mut Response) -> io::Result<()>,
+    ) -> Outcome {
+        let site = Arc::clone(&self.site);
+        let job = move |request: &Request<'_>| {
+            let mut response = Response::default();
+            if let Err(error) = answer(&site, request, &mut response) {
+                site.refuse(&error, request, &mut response);
+            }
+            response
+        };
+        blocking(job).handle(request, response)
+    }
+}
+
+impl Handler for StaticDir {
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        if !matches!(request.head().method(), Method::Get | Method::Head) {
+            response.refuse(Reason::MethodNotAllowed);
+            response.append(&header::ALLOW, &HeaderValue::from_static("GET, HEAD"));
+            return Outcome::Ready;
+        }
+        match self.serve(path_below(request), request, response) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.site.refuse(&error, request, response);
+                Outcome::Ready
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StaticDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticDir").field("root", &self.site.tree.place).finish_non_exhaustive()
+    }
+}
+
+/// How a file may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Only what is in memory already.
+    InMemory,
+    /// Waiting for the disk.
+    Waiting,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.whole.as_ref().map_or(0, |whole| whole.text().len())
+    }
+}
+
+impl Site {
+    /// The answer of a file that is known.
+    fn answer(&self, kept: &Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
+        let head = request.head();
+        if let Some(whole) = &kept.whole
+            && !head.table().has_any([
+                Known::IfMatch,
+                Known::IfModifiedSince,
+                Known::IfNoneMatch,
+                Known::IfRange,
+                Known::IfUnmodifiedSince,
+                Known::Range,
+            ])
+        {
+            return Outcome::Rendered(Arc::clone(whole));
+        }
+        kept.representation.answer(head, response, || Cold {
+            tree: Arc::clone(&self.tree),
+            name: kept.name.clone(),
+            pool: Arc::clone(request.pool()),
+            wakeup: request.wakeup(),
+        });
+        Outcome::Ready
+    }
+
+    /// The same for a file that has to be read first.
+    fn answer_from_disk(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
+        let Found::File(open) = self.tree.find(path_below(request))? else {
+            // It was a file a moment ago.
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let kept = self.load(open, Reading::Waiting)?;
+        if let Outcome::Rendered(whole) = self.answer(&kept, request, response) {
+            whole.fill(response);
+        }
+        Ok(())
+    }
+
+    /// What can be said of an open file.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it would have to be read from a disk and may not.
+    fn load(&self, open: Open, reading: Reading) -> io::Result<Kept> {
+        let Open { file, metadata, name } = open;
+        let content = if metadata.len() <= SMALL_BYTES_MAX {
+            Content::Bytes(read(&file, metadata.len(), reading)?)
+        } else {
+            Content::File(Arc::new(file), metadata.len())
+        };
+        let mut representation = Representation {
+            version: Version::of(&metadata),
+            content_type: HeaderValue::from_static(media::type_of(&name)),
+            fields: Vec::new(),
+            content,
+        };
+        if let Some((_, value)) = self.cache_control.iter().find(|(glob, _)| glob.matches(&name)) {
+            representation.fields.push((header::CACHE_CONTROL, value.clone()));
+        }
+        let whole = representation.rendered().map(Arc::new);
+        if let Some(whole) = &whole {
+            // One copy of the bytes is enough.
+            representation.content = Content::Bytes(whole.shared_body());
+        }
+        Ok(Kept { representation, whole, name })
+    }
+
+    /// Fills `response` with what hindered.
+    fn refuse(&self, error: &io::Error, request: &Request<'_>, response: &mut Response) {
+        response.reset();
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => response.refuse(Reason::Forbidden),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                response.refuse(Reason::NotFound);
+                self.fill_not_found(response);
+            }
+            _ => {
+                let (path, place) = (request.path(), self.tree.place.display());
+                log::error!("cannot read {path:?} below {place}: {error}");
+                response.refuse(Reason::FileUnreadable);
+            }
+        }
+    }
+
+    /// The operator's own page. It is small, and in memory as soon as it was asked for once.
+    fn fill_not_found(&self, response: &mut Response) {
+        let Some(name) = &self.not_found else { return };
+        let read = |open: Open| read(&open.file, open.metadata.len().min(SMALL_BYTES_MAX), Reading::Waiting);
+        match self.tree.file(name).and_then(read) {
+            Ok(page) => {
+                response.append(&header::CONTENT_TYPE, &HeaderValue::from_static(media::type_of(name)));
+                response.set_body(page);
+            }
+            Err(error) => log::warn!("cannot read {name:?}, which is to be sent with a 404: {error}"),
+        }
+    }
+}
+
+/// The path below the folder: without the slash before it.
+fn path_below<'r>(request: &Request<'r>) -> &'r str {
+    request.param("path").unwrap_or_else(|| request.path().trim_start_matches('/'))
+}
+
+/// The first `length` bytes of a file, fewer if it has become shorter.
+fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::FileExt as _;
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    let mut count = 0;
+    while count < bytes.len() {
+        let into = &mut bytes[count..];
+        let more = match reading {
+            Reading::InMemory => page_cache::read_resident(file.as_fd(), into, count as u64),
+            Reading::Waiting => file.read_at(into, count as u64),
+        };
+        match more {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(count);
+    Ok(bytes.into())
+}
+
+/// Sends the client to the same path without its last `by` bytes and with `end` behind it. From the
+/// normalised path, which never begins with `//`: the answer cannot lead to another host.
+fn redirect(request: &Request<'_>, by: usize, end: &str, response: &mut Response) -> io::Result<()> {
+    let path = request.path();
+    let mut location = String::with_capacity(request.target().len() + 1);
+    for byte in path[..path.len().saturating_sub(by)].bytes() {
+        // What may stand in a path (RFC 3986 §3.3), and the escapes that were kept.
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
+            location.push(char::from(byte));
+        } else {
+            location.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                location.extend(char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()));
+            }
+        }
+    }
+    location.push_str(end);
+    if let Some(query) = request.query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    let location = HeaderValue::from_str(&location).map_err(io::Error::other)?;
+    response.set_status(StatusCode::PERMANENT_REDIRECT);
+    response.append(&header::LOCATION, &location);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+    use std::process;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::app::App;
+
+    /// A directory that is removed with the test, and a secret beside it.
+    struct Site {
+        outer: PathBuf,
+    }
+
+    impl Site {
+        fn new(name: &str) -> Self {
+            let outer = std::env::temp_dir().join(format!("kolk-files-{}-{name}", process::id()));
+            let public = outer.join("public");
+            for directory in ["sub", "empty", ".git", ".well-known", "a b"] {
+                fs::create_dir_all(public.join(directory)).unwrap();
+            }
+            for (path, content) in [
+                ("public/index.html", "<p>root"),
+                ("public/a.txt", "a"),
+                ("public/100%.txt", "percent"),
+                ("public/\u{e9}.txt", "accent"),
+                ("public/a b/index.html", "space"),
+                ("public/sub/index.html", "<p>sub"),
+                ("public/sub/code.JS", "1"),
+                ("public/.htpasswd", "SECRET"),
+                ("public/.git/config", "SECRET"),
+                ("public/.well-known/security.txt", "well known"),
+                ("secret.txt", "SECRET"),
+            ] {
+                fs::write(outer.join(path), content).unwrap();
+            }
+            for (target, link) in [
+                ("../secret.txt", "public/out.txt"),
+                ("..", "public/up"),
+                ("/etc", "public/etc"),
+                ("a.txt", "public/in.txt"),
+                ("sub", "public/in"),
+                (".git", "public/git"),
+                ("loop", "public/loop"),
+                ("nowhere", "public/dangling"),
+                ("../../secret.txt", "public/empty/index.html"),
+            ] {
+                symlink(target, outer.join(link)).unwrap();
+            }
+            Self { outer }
+        }
+
+        fn app(&self) -> App {
+            App::new().get("/{*path}", StaticDir::new(self.outer.join("public")))
+        }
+    }
+
+    impl Drop for Site {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.outer).unwrap();
+        }
+    }
+
+    fn get(app: &App, target: &str) -> ::http::Response<Bytes> {
+        app.oneshot(::http::Request::get(target).body("").unwrap())
+    }
+
+    fn location(app: &App, target: &str) -> String {
+        let answer = get(app, target);
+        assert_eq!(answer.status(), 308, "{target}");
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn files_are_served_with_their_types() {
+        let site = Site::new("types");
+        let app = site.app();
+        for (target, body, media_type) in [
+            ("/", "<p>root", "text/html; charset=utf-8"),
+            ("/index.html", "<p>root", "text/html; charset=utf-8"),
+            ("/a.txt", "a", "text/plain; charset=utf-8"),
+            ("/sub/../%61.txt?x=1", "a", "text/plain; charset=utf-8"),
+            ("/in.txt", "a", "text/plain; charset=utf-8"),
+            ("/100%25.txt", "percent", "text/plain; charset=utf-8"),
+            ("/%C3%A9.txt", "accent", "text/plain; charset=utf-8"),
+            ("/sub/", "<p>sub", "text/html; charset=utf-8"),
+            ("/in/", "<p>sub", "text/html; charset=utf-8"),
+            ("/a%20b/", "space", "text/html; charset=utf-8"),
+            ("/sub/code.JS", "1", "text/javascript; charset=utf-8"),
+            ("/.well-known/security.txt", "well known", "text/plain; charset=utf-8"),
+        ] {
+            let answer = get(&app, target);
+            assert_eq!((answer.status().as_u16(), &answer.body()[..]), (200, body.as_bytes()), "{target}");
+            assert_eq!(answer.headers()["content-type"], media_type, "{target}");
+        }
+        let head = app.oneshot(::http::Request::head("/a.txt").body("").unwrap());
+        assert_eq!((&head.headers()["content-length"], head.body().len()), (&"1".parse().unwrap(), 0));
+    }
+
+    #[test]
+    fn nothing_outside_and_nothing_hidden_is_served() {
+        let site = Site::new("outside");
+        let app = site.app();
+        for target in [
+            "/out.txt",
+            "/up/secret.txt",
+            "/etc/hostname",
+            "/etc/passwd",
+            "/empty/",
+            "/.htpasswd",
+            "/.git/config",
+            "/%2egit/config",
+            "/git/config",
+            "/dangling",
+            "/loop",
+            "/..%2fsecret.txt",
+            "/..%2Fsecret.txt",
+            "/sub/..%2f..%2fsecret.txt",
+            "/..%252fsecret.txt",
+            "/%252e%252e/secret.txt",
+            "/sub%2Findex.html",
+            "/a.txt/",
+            "/a.txt/b",
+            "/.../secret.txt",
+            "/nothing",
+        ] {
+            let answer = get(&app, target);
+            assert_eq!(answer.status(), 404, "{target}");
+            assert!(!String::from_utf8_lossy(answer.body()).contains("SECRET"), "{target}");
+        }
+        for target in
+            ["/../secret.txt", "/%2e%2e/secret.txt", "/a.txt%00", "/..%5csecret.txt", "/sub/../../secret.txt"]
+        {
+            assert_eq!(get(&app, target).status(), 400, "{target}");
+        }
+        assert_eq!(get(&app, &format!("/{}", "x".repeat(5_000))).status(), 404);
+    }
+
+    #[test]
+    fn what_the_path_parameter_says_is_checked_again() {
+        let site = Site::new("again");
+        let files = StaticDir::new(site.outer.join("public"));
+        for path in
+            ["../secret.txt", "sub/../../secret.txt", "..", ".", "./a.txt", "/../secret.txt", "a\0b", "a\\b"]
+        {
+            let error = files.site.tree.find(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{path:?}");
+        }
+        assert!(files.site.tree.find("a.txt").is_ok());
+    }
+
+    #[test]
+    fn a_directory_without_its_slash_is_a_redirect_on_this_host() {
+        let site = Site::new("redirect");
+        let app = App::new().get("/m/{*path}", StaticDir::new(site.outer.join("public"))).merge(site.app());
+        assert_eq!(location(&app, "/sub"), "/sub/");
+        assert_eq!(location(&app, "/sub?a=b%20c"), "/sub/?a=b%20c");
+        assert_eq!(location(&app, "//sub"), "/sub/");
+        assert_eq!(location(&app, "/m/sub"), "/m/sub/");
+        assert_eq!(location(&app, "/a%20b"), "/a%20b/");
+        assert_eq!(get(&app, "/m/").body(), "<p>root");
+    }
+
+    #[test]
+    fn rfc_9110_13_1_3_an_unchanged_file_is_not_sent_again() {
+        let site = Site::new("unchanged");
+        let app = site.app();
+        let modified = UNIX_EPOCH + Duration::new(784_111_777, 500_000_000);
+        File::options()
+            .write(true)
+            .open(site.outer.join("public/a.txt"))
+            .unwrap()
+            .set_modified(modified)
+            .unwrap();
+        assert_eq!(get(&app, "/a.txt").headers()["last-modified"], "Sun, 06 Nov 1994 08:49:37 GMT");
+        for (since, etag, status) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None, 304),
+            ("Sun, 06 Nov 1994 08:49:38 GMT", None, 304),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", None, 200),
+            ("yesterday", None, 200),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some("\"x\""), 200),
+        ] {
+            let mut request = ::http::Request::get("/a.txt").header("if-modified-since", since);
+            if let Some(etag) = etag {
+                request = request.header("if-none-match", etag);
+            }
+            let answer = app.oneshot(request.body("").unwrap());
+            assert_eq!(answer.status(), status, "{since} {etag:?}");
+            assert_eq!(answer.body().is_empty(), status == 304);
+            assert!(answer.headers().contains_key("last-modified"));
+        }
+    }
+
+    #[test]
+    fn small_files_are_read_and_large_ones_are_left_to_the_sender() {
+        let site = Site::new("large");
+        let files = StaticDir::new(site.outer.join("public"));
+        for (length, is_file) in [(0, false), (SMALL_BYTES_MAX, false), (SMALL_BYTES_MAX + 1, true)] {
+            let path = site.outer.join("public/x.bin");
+            let content = vec![b'x'; usize::try_from(length).unwrap()];
+            fs::write(&path, &content).unwrap();
+            let open = files.site.tree.file("x.bin").unwrap();
+            let kept = files.site.load(open, Reading::Waiting).unwrap();
+            assert_eq!(matches!(kept.representation.content, Content::File(..)), is_file, "{length}");
+            assert_eq!((kept.representation.content.length(), kept.whole.is_some()), (length, !is_file));
+            assert_eq!(get(&site.app(), "/x.bin").body(), &content);
+        }
+    }
+
+    #[test]
+    fn other_methods_and_other_places() {
+        let site = Site::new("other");
+        let app = App::new().any("/{*path}", StaticDir::new(site.outer.join("public")));
+        let answer = app.oneshot(::http::Request::delete("/a.txt").body("").unwrap());
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["allow"]),
+            (405, &"GET, HEAD".parse().unwrap())
+        );
+        let app = App::new().fallback(StaticDir::new(site.outer.join("public")));
+        assert_eq!(get(&app, "/a.txt").body(), "a");
+        let app = App::new().get("/a.txt", StaticDir::new(site.outer.join("public")));
+        assert_eq!(get(&app, "/a.txt").body(), "a");
+        assert!(StaticDir::open(site.outer.join("secret.txt")).is_err());
+        assert!(StaticDir::open(site.outer.join("nothing")).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! [`Version`]: what a client compares to learn whether its copy of a file is still good. RFC 9110 §8.8.
+//!
+//! ```text
+//!  ETag: "2a41f-1c8-17d3c5e2a9b04f10"     inode, size and modification time in nanoseconds: strong
+//!  Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT     the same time, in seconds: weaker, for old clients
+//! ```
+//! Invariant: a tag is a quoted, strong `entity-tag`. Knows no request.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+use ::http::HeaderValue;
+use bytes::Bytes;
+
+use crate::http::DateLine;
+
+/// The last second that an HTTP-date can name: the end of the year 9999.
+const SECOND_MAX: u64 = 253_402_300_799;
+
+/// One state of a representation, as its validators tell it.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    tag: HeaderValue,
+    modified: Option<Modified>,
+}
+
+#[derive(Clone, Debug)]
+struct Modified {
+    second: u64,
+    value: HeaderValue,
+}
+
+impl Version {
+    /// That of the file that has this metadata: ask the open file for it, not its path.
+    ///
+    /// The tag is strong (RFC 9110 §8.8.1) although nothing of the content is read. A file that is replaced
+    /// (written beside and renamed) has another inode, even if size and time were kept. A file that is
+    /// written in place may change twice within a second, also within the second of this request, so
+    /// `Last-Modified` would not tell; but each write sets the time in nanoseconds. Two states share a tag
+    /// only if the second write was within the same tick of the kernel's clock (some milliseconds; Linux
+    /// since 6.13 gives no time twice that somebody has looked at, as we do here) and kept the size, or if
+    /// somebody has set the time back.
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let (second, nanos) = (metadata.mtime(), metadata.mtime_nsec());
+        let time = i128::from(second) * 1_000_000_000 + i128::from(nanos);
+        let tag = format!("\"{:x}-{:x}-{time:x}\"", metadata.ino(), metadata.len());
+        Self::quoted(tag.into_bytes(), u64::try_from(second).ok())
+    }
+
+    /// With a tag that was made elsewhere (a digest of the content, say), given without its quotes, and the
+    /// second of the last modification, counted from 1970. `None` if such a tag cannot be written.
+    pub(super) fn new(opaque: &str, modified: Option<u64>) -> Option<Self> {
+        let is_writable = opaque.bytes().all(is_tag_byte);
+        is_writable.then(|| Self::quoted(format!("\"{opaque}\"").into_bytes(), modified))
+    }
+
+    /// That of a coded form of the same content (RFC 9110 §8.8.3.3): it was modified when the content was,
+    /// and has a tag of its own.
+    pub(super) fn with_suffix(&self, suffix: &str) -> Self {
+        debug_assert!(suffix.bytes().all(is_tag_byte));
+        let tag = self.tag();
+        let tag = [&tag[..tag.len() - 1], b"-", suffix.as_bytes(), b"\""].concat();
+        Self { modified: self.modified.clone(), ..Self::quoted(tag, None) }
+    }
+
+    fn quoted(tag: Vec<u8>, modified: Option<u64>) -> Self {
+        let value = |text: Vec<u8>| {
+            HeaderValue::from_maybe_shared(Bytes::from(text)).expect("tags and dates are field values")
+        };
+        let modified = modified.filter(|second| *second <= SECOND_MAX);
+        let modified = modified
+            .map(|second| Modified { second, value: value(DateLine::new(second).value().as_bytes().into()) });
+        Self { tag: value(tag), modified }
+    }
+
+    /// The entity tag with its quotes.
+    pub(super) fn tag(&self) -> &[u8] {
+        self.tag.as_bytes()
+    }
+
+    /// The value of `ETag`.
+    pub(super) const fn etag(&self) -> &HeaderValue {
+        &self.tag
+    }
+
+    /// The second of the last modification, counted from 1970. `None`: unknown, or an HTTP-date cannot
+    /// name it.
+    pub(super) fn modified(&self) -> Option<u64> {
+        self.modified.as_ref().map(|modified| modified.second)
+    }
+
+    /// The value of `Last-Modified`.
+    pub(super) fn last_modified(&self) -> Option<&HeaderValue> {
+        self.modified.as_ref().map(|modified| &modified.value)
+    }
+}
+
+/// RFC 9110 §8.8.3: `etagc`, what stands between the quotes of an entity tag.
+pub(super) const fn is_tag_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x7E | 0x80..=0xFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("kolk-version-{}-{name}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn set_modified(path: &Path, since_1970: Duration) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(UNIX_EPOCH + since_1970).unwrap();
+    }
+
+    fn version(path: &Path) -> Version {
+        Version::of(&File::open(path).unwrap().metadata().unwrap())
+    }
+
+    #[test]
+    fn rfc_9110_8_8_3_a_file_has_a_strong_tag_and_a_date() {
+        let scratch = Scratch::new("tag");
+        let path = scratch.0.join("a");
+        fs::write(&path, "0123456789").unwrap();
+        set_modified(&path, Duration::new(784_111_777, 500_000_001));
+        let version = version(&path);
+        let inode = fs::metadata(&path).unwrap().ino();
+        assert_eq!(version.etag(), &format!("\"{inode:x}-a-ae1b981da166f01\""));
+        assert_eq!(version.tag(), version.etag().as_bytes());
+        assert_eq!(version.modified(), Some(784_111_777));
+        assert_eq!(version.last_modified().unwrap(), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn rfc_9110_8_8_1_whatever_changes_changes_the_tag() {
+        let scratch = Scratch::new("changes");
+        let (path, other) = (scratch.0.join("a"), scratch.0.join("b"));
+        let time = Duration::new(784_111_777, 5);
+        for path in [&path, &other] {
+            fs::write(path, "old").unwrap();
+            set_modified(path, time);
+        }
+        let first = version(&path);
+        assert_eq!(version(&path).tag(), first.tag(), "a look changes nothing");
+        set_modified(&path, time + Duration::from_nanos(1));
+        assert_ne!(version(&path).tag(), first.tag(), "a nanosecond within the same second");
+        assert_eq!(version(&path).modified(), first.modified());
+        fs::write(&path, "longer").unwrap();
+        set_modified(&path, time);
+        assert_ne!(version(&path).tag(), first.tag(), "the size, though the time was set back");
+        fs::rename(&other, &path).unwrap();
+        assert_ne!(version(&path).tag(), first.tag(), "another file of the same size and time");
+    }
+
+    #[test]
+    fn tags_may_come_from_elsewhere() {
+        let version = Version::new("sha-1,2;W/\u{e9}", Some(0)).unwrap();
+        assert_eq!(version.tag(), "\"sha-1,2;W/\u{e9}\"".as_bytes());
+        assert_eq!(version.last_modified().unwrap(), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(Version::new("", None).unwrap().tag(), b"\"\"");
+        for bad in ["a b", "a\"", "\"a\"", "a\r\nb", "a\0", "\x7f", "a\t"] {
+            assert!(Version::new(bad, None).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_9110_8_8_3_3_a_coded_form_has_another_tag_and_the_same_date() {
+        let version = Version::new("abc", Some(784_111_777)).unwrap();
+        let coded = version.with_suffix("br");
+        assert_eq!(coded.etag(), "\"abc-br\"");
+        assert_eq!(coded.last_modified(), version.last_modified());
+        assert_eq!(coded.modified(), version.modified());
+    }
+
+    #[test]
+    fn a_date_that_cannot_be_written_is_none() {
+        assert!(Version::new("a", Some(SECOND_MAX)).unwrap().last_modified().is_some());
+        for second in [SECOND_MAX + 1, u64::MAX] {
+            let version = Version::new("a", Some(second)).unwrap();
+            assert!(version.modified().is_none() && version.last_modified().is_none());
+        }
+        let scratch = Scratch::new("early");
+        let path = scratch.0.join("a");
+        fs::write(&path, "").unwrap();
+        let early = UNIX_EPOCH - Duration::from_millis(1_500);
+        File::options().write(true).open(&path).unwrap().set_modified(early).unwrap();
+        let version = version(&path);
+        assert!(version.modified().is_none());
+        assert!(version.tag().iter().all(|byte| byte.is_ascii_graphic()), "{version:?}");
+    }
+}
