@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Collect: head ─ body … complete ─► handle ─► Ready | Deferred
-//!  Stream:  head ─► handle ─► Ready | Deferred | Receive(sink)
+//!  Stream:  head ─► handle ─► Ready | Deferred | Again | Receive(sink)
 //!                                                  └─ chunk, chunk, … ─► end ─► Ready | Deferred
 //! ```
 //! A handler runs on the loop's thread and must not block it. Knows nothing of how requests arrive.
@@ -85,6 +85,9 @@ pub enum Outcome {
     Rendered(Arc<Rendered>),
     /// A [`Reply`](super::Reply) will be sent later, perhaps from another thread.
     Deferred(Ticket),
+    /// The handler is called once more when its [`Recall`](super::Recall) says so. Until then nothing is read
+    /// of a body that it was not given yet, and a client that asks first (RFC 9110 §10.1.1) is not answered.
+    Again(Ticket),
     /// The body goes to this sink, piece by piece, and the sink answers at its end. A handler whose
     /// body was collected ([`BodyRule::Collect`]) may say so too: its sink gets the whole body at once.
     Receive(Box<dyn Sink>),
@@ -125,7 +128,8 @@ pub trait Sink: Send {
     /// The next bytes of the body, never empty.
     fn chunk(&mut self, bytes: &[u8]) -> Take;
 
-    /// The body is complete: answers, as a handler does, but not with [`Outcome::Receive`] again.
+    /// The body is complete: answers, as a handler does, but not with [`Outcome::Receive`] or
+    /// [`Outcome::Again`].
     fn end(self: Box<Self>, request: &Request<'_>, response: &mut Response) -> Outcome;
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  Head, path ──► App::find ──► Route ──► Handler ──► Response                 Outcome::Ready
 //!                  (router)               │      └──► Ticket … Reply ──► Mail  Outcome::Deferred
+//!                                         ├──────────── Recall ──────► Mail  Outcome::Again
 //!                                         └─────────► Sink ◄── body            Outcome::Receive
 //! ```
 //!
@@ -12,17 +13,19 @@
 //! | `handler` | [`Handler`], [`Outcome`], [`Rule`], [`Sink`]: how a handler answers |
 //! | `adapters` | [`deferred`], [`blocking`], [`receiving`], fixed answers, limits: handlers made of closures |
 //! | `request`, `owned` | [`Request`] (borrowed) and [`OwnedRequest`] (for other threads) |
-//! | `reply` | [`Reply`], [`Ticket`], [`Wakeup`], [`Mail`]: answers from other threads |
+//! | `reply` | [`Reply`], [`Recall`], [`Ticket`], [`Wakeup`], [`Mail`]: answers from other threads |
 //! | `channel` | [`channel`]: a response body that is written by another thread |
 //! | `pool` | [`BlockingPool`]: threads that may block |
 //! | `pattern`, `router`, `table` | the path patterns, and how a path finds its endpoint |
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
+//! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `oneshot` | an app without a server, for tests |
 
 mod adapters;
 #[expect(clippy::module_inception, reason = "the room is named after its main type")]
 mod app;
+mod auth;
 mod channel;
 mod endpoint;
 mod files;
@@ -42,6 +45,7 @@ pub use adapters::{
     receiving,
 };
 pub use app::{App, Match, RouteError};
+pub use auth::{BasicAuth, Guarded, HashAlgorithm, HashError, PasswordHash, UserError};
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use endpoint::Methods;
 pub use files::{Links, StaticDir};
@@ -49,7 +53,7 @@ pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
-pub use reply::{Mail, Presence, Reply, Ticket, Wakeup, Watch};
+pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
 pub use router::{Params, Router};

@@ -131,14 +131,24 @@ impl Exchange {
         };
         let collected = if rule.body == BodyRule::Collect { body } else { &[] };
         let request = Request::new(head, path, route, &params, collected, None, &origin);
-        let outcome = match route.call(&request, response) {
-            Outcome::Receive(sink) => self.stream(route, sink, body, &request, response),
-            outcome => outcome,
-        };
-        match outcome {
-            Outcome::Deferred(_ticket) => self.wait_for_answer(response),
-            Outcome::Rendered(rendered) => rendered.fill(response),
-            Outcome::Ready | Outcome::Receive(_) => {}
+        loop {
+            let outcome = match route.call(&request, response) {
+                Outcome::Receive(sink) => self.stream(route, sink, body, &request, response),
+                outcome => outcome,
+            };
+            match outcome {
+                Outcome::Deferred(mut ticket) | Outcome::Again(mut ticket) => {
+                    if self.wait_for_answer(response) {
+                        return ticket
+                            .take_fields()
+                            .iter()
+                            .for_each(|(name, value)| response.append(name, value));
+                    }
+                    response.reset();
+                }
+                Outcome::Rendered(rendered) => return rendered.fill(response),
+                Outcome::Ready | Outcome::Receive(_) => return,
+            }
         }
     }
 
@@ -164,14 +174,20 @@ impl Exchange {
         route.end(sink, request, response)
     }
 
-    fn wait_for_answer(&mut self, response: &mut Response) {
+    /// Whether there is an answer; if not, the handler is to be called again.
+    fn wait_for_answer(&mut self, response: &mut Response) -> bool {
         loop {
             match self.letter(None) {
-                Some(Mail::Answer { response: answer, .. }) => return response.replace(*answer),
+                Some(Mail::Answer { response: answer, .. }) => {
+                    response.replace(*answer);
+                    return true;
+                }
                 Some(Mail::Abandoned { .. }) => {
                     response.reset();
-                    return response.refuse(Reason::HandlerDropped);
+                    response.refuse(Reason::HandlerDropped);
+                    return true;
                 }
+                Some(Mail::Again { .. }) => return false,
                 Some(Mail::Wakeup { .. }) | None => {}
             }
         }

@@ -1,5 +1,5 @@
-//! Answers from other threads: [`Reply`] and [`Wakeup`] post [`Mail`] to the worker of their exchange;
-//! [`Ticket`] is the receipt that the worker keeps.
+//! Answers from other threads: [`Reply`], [`Recall`] and [`Wakeup`] post [`Mail`] to the worker of their
+//! exchange; [`Ticket`] is the receipt that the worker keeps.
 //!
 //! ```text
 //!  Request::defer ──► Outcome::Deferred(Ticket) ──► worker: set(Gone) ──┐
@@ -7,6 +7,8 @@
 //!                              ├─ client() ◄──────────────────────────┘
 //!                              ├─ send(response) ──► Mail::Answer
 //!                              └─ drop ────────────► Mail::Abandoned (500)
+//!  Request::suspend ─► Outcome::Again(Ticket), and a Recall: a Reply that can also
+//!                              └─ call ────────────► Mail::Again: the handler is called once more
 //! ```
 //! Exactly one letter answers a ticket. Mail for an exchange that is over finds nobody and is dropped.
 
@@ -14,6 +16,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
+
+use ::http::{HeaderName, HeaderValue};
 
 use crate::base::{Post, Undelivered};
 use crate::http::{ExchangeId, Response};
@@ -33,6 +37,11 @@ pub enum Mail {
     },
     /// The [`Reply`] was dropped: there will be no answer.
     Abandoned {
+        /// The exchange.
+        to: ExchangeId,
+    },
+    /// The handler is to be called again: what it waited for is there.
+    Again {
         /// The exchange.
         to: ExchangeId,
     },
@@ -74,7 +83,7 @@ impl Reply {
     /// The right to answer `to`, and the receipt of it.
     pub(super) fn new(to: ExchangeId, post: &Post<Mail>) -> (Self, Ticket) {
         let watch = Arc::new(Watch::default());
-        let ticket = Ticket { watch: Arc::clone(&watch) };
+        let ticket = Ticket { watch: Arc::clone(&watch), fields: Vec::new() };
         (Self { to, post: post.clone(), watch, answered: false }, ticket)
     }
 
@@ -107,13 +116,57 @@ impl fmt::Debug for Reply {
     }
 }
 
+/// The right to have the handler of one request called once more, on its loop, from any thread; or to answer
+/// in its place. Dropped unused it is a 500. See [`Request::suspend`](super::Request::suspend).
+#[derive(Debug)]
+#[must_use = "dropping a recall answers with a 500"]
+pub struct Recall {
+    reply: Reply,
+}
+
+impl Recall {
+    pub(super) const fn new(reply: Reply) -> Self {
+        Self { reply }
+    }
+
+    /// Has the handler called again, with the same request.
+    pub fn call(mut self) {
+        self.reply.answered = true;
+        if self.client() != Presence::Gone {
+            deliver(&self.reply.post, Mail::Again { to: self.reply.to });
+        }
+    }
+
+    /// Answers instead: the handler is not called again.
+    pub fn send(self, response: impl Into<Response>) {
+        self.reply.send(response);
+    }
+
+    /// Whether somebody still waits for the answer.
+    #[inline]
+    pub fn client(&self) -> Presence {
+        self.reply.client()
+    }
+}
+
 /// The receipt of a [`Reply`]: the worker keeps it while it waits for the answer.
 #[derive(Debug)]
 pub struct Ticket {
     watch: Arc<Watch>,
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Ticket {
+    /// Adds a field to the answer that will come. For handlers that wrap others.
+    pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        self.fields.push((name, value));
+    }
+
+    /// The fields that the answer gets besides its own.
+    pub fn take_fields(&mut self) -> Vec<(HeaderName, HeaderValue)> {
+        std::mem::take(&mut self.fields)
+    }
+
     /// Where the worker notes that the client has left.
     pub fn presence(&self) -> Arc<Watch> {
         Arc::clone(&self.watch)

@@ -13,7 +13,7 @@ use super::handler::Outcome;
 use super::owned::{OwnedOrigin, OwnedRequest};
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
-use super::reply::{Mail, Reply, Wakeup};
+use super::reply::{Mail, Recall, Reply, Wakeup};
 use super::route::Route;
 use super::router::Params;
 use crate::base::{Post, Tick};
@@ -301,6 +301,41 @@ impl<'a> Request<'a> {
         (reply, Outcome::Deferred(ticket))
     }
 
+    /// Has the handler called again later, with the same request: return the outcome, and use the
+    /// [`Recall`] when there is what the handler needs. For what must be found out elsewhere before this
+    /// thread can decide.
+    ///
+    /// ```
+    /// use std::sync::{Arc, OnceLock};
+    /// use kolk::{App, Handler, Outcome, Request, Response};
+    ///
+    /// #[derive(Default)]
+    /// struct Greeting(Arc<OnceLock<String>>);
+    ///
+    /// impl Handler for Greeting {
+    ///     fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+    ///         if let Some(text) = self.0.get() {
+    ///             response.replace(Response::text(text.clone()));
+    ///             return Outcome::Ready;
+    ///         }
+    ///         let (recall, outcome) = request.suspend();
+    ///         let text = Arc::clone(&self.0);
+    ///         std::thread::spawn(move || {
+    ///             text.get_or_init(|| String::from("hello\n"));
+    ///             recall.call();
+    ///         });
+    ///         outcome
+    ///     }
+    /// }
+    ///
+    /// let app = App::new().get("/", Greeting::default());
+    /// assert_eq!(app.oneshot(http::Request::get("/").body("").unwrap()).body(), "hello\n");
+    /// ```
+    pub fn suspend(&self) -> (Recall, Outcome) {
+        let (reply, ticket) = Reply::new(self.exchange(), self.post());
+        (Recall::new(reply), Outcome::Again(ticket))
+    }
+
     /// Wakes the [`Source`](crate::http::Source) or [`Sink`](super::Sink) of this exchange.
     pub fn wakeup(&self) -> Wakeup {
         Wakeup::new(self.exchange(), self.post().clone())
@@ -309,6 +344,19 @@ impl<'a> Request<'a> {
     /// A copy that other threads can have.
     pub fn to_owned_request(&self) -> OwnedRequest {
         OwnedRequest::new(self)
+    }
+
+    /// The same request with `body` as its body.
+    pub(super) fn with_body<'b>(&'b self, body: &'b [u8]) -> Request<'b> {
+        Request {
+            head: self.head,
+            path: self.path,
+            pattern: self.pattern,
+            params: self.params,
+            body,
+            trailer: self.trailer,
+            origin: self.origin,
+        }
     }
 
     pub(super) fn post(&self) -> &'a Post<Mail> {

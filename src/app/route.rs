@@ -83,10 +83,10 @@ impl Route {
     }
 
     /// Lets `sink`, which this route's handler made, answer. If that panics, the response becomes a 500.
-    /// Never gives [`Outcome::Receive`].
+    /// Never gives [`Outcome::Receive`] or [`Outcome::Again`]: the sink is used up.
     pub fn end(&self, sink: Box<dyn Sink>, request: &Request<'_>, response: &mut Response) -> Outcome {
         match self.contained(response, |response| sink.end(request, response)) {
-            Outcome::Receive(_) => {
+            Outcome::Receive(_) | Outcome::Again(_) => {
                 log::error!("the sink of {} wants the body a second time", self.pattern());
                 response.reset();
                 response.refuse(Reason::HandlerPanic);

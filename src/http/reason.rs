@@ -81,6 +81,7 @@ reasons! {
     Precondition = 412, "handler.precondition", "this is not the version that the request is about";
     Forbidden = 403, "handler.forbidden", "this file may not be read";
     FileUnreadable = 500, "handler.file", "this file cannot be read";
+    Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
     HandlerPanic = 500, "handler.panic", "the handler of this resource failed";
     HandlerDropped = 500, "handler.dropped", "the handler of this resource gave no answer";
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
-use crate::http::{FieldTable, Phase, Reason, Response, StreamId};
+use crate::http::{FieldTable, Phase, Reason, Response};
 use crate::net::{Peer, Progress, SHORT_READ_DRAINS, Transport};
 use crate::proto::Pumped;
 use crate::proto::h1;
@@ -163,14 +163,9 @@ impl<T: Transport> Connection<T> {
 
     /// Takes a letter; `None` if its exchange is over.
     pub(crate) fn deliver(&mut self, key: Key, mail: Mail, desk: &mut Desk<'_>) -> Option<Verdict> {
-        let (stream, response) = match mail {
-            Mail::Answer { to, response } => (to.stream, Some(*response)),
-            Mail::Abandoned { to } => (to.stream, Some(Response::refusal(Reason::HandlerDropped))),
-            Mail::Wakeup { to } => (to.stream, None),
-        };
         let mut taken = false;
         let verdict = self.with_output(key, desk, |connection, key, output, desk| {
-            taken = connection.letter(key, stream, response, output, desk);
+            taken = connection.letter(key, mail, output, desk);
             if taken { connection.work(key, output, desk) } else { Verdict::Rest }
         });
         taken.then_some(verdict)
@@ -401,21 +396,18 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    fn letter(
-        &mut self,
-        key: Key,
-        stream: StreamId,
-        response: Option<Response>,
-        output: &mut Pending,
-        desk: &mut Desk<'_>,
-    ) -> bool {
+    fn letter(&mut self, key: Key, mail: Mail, output: &mut Pending, desk: &mut Desk<'_>) -> bool {
         let peer = || address(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call =
             Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, ring, &peer);
-        match response {
-            Some(response) => self.dialogue.answer(stream, response, &mut call),
-            None => self.dialogue.wake(stream, &mut call),
+        match mail {
+            Mail::Answer { to, response } => self.dialogue.answer(to.stream, *response, &mut call),
+            Mail::Abandoned { to } => {
+                self.dialogue.answer(to.stream, Response::refusal(Reason::HandlerDropped), &mut call)
+            }
+            Mail::Again { to } => self.dialogue.again(to.stream, &mut call),
+            Mail::Wakeup { to } => self.dialogue.wake(to.stream, &mut call),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Event ──► route ──► body rule ──► handler ──► Outcome ──► respond
-//!                          │                        ├ Deferred ─► (mail) ─┐
+//!                          │             ▲          ├ Again ────► (mail) ─► handler
+//!                          │             │          ├ Deferred ─► (mail) ─┐
 //!                          └ collect / sink ─chunks─┘                     └► respond
 //! ```
 //! Knows no socket and no buffer: bytes come as events and leave through the [`Call`]'s output.
@@ -12,11 +13,13 @@ use std::net::SocketAddr;
 use crate::app::{BodyRule, Match, Origin, Outcome, Presence, Request, Route, RouteId, Rule, Sink, Take};
 use crate::base::{Key, Tick};
 use crate::http::{
-    Arrival, Body, Event, ExchangeId, FieldTable, Head, OwnedHead, Path, Phase, Reason, Rendered, Response,
+    Arrival, Event, ExchangeId, FieldTable, Head, OwnedHead, Path, Phase, Reason, Rendered, Response,
     StreamId, Timeline,
 };
 use crate::proto::{Encoding, Gone, Protocol, Pumped, h1};
 use crate::wire::Input;
+
+mod late;
 
 use super::call::{Call, Env, connection_number};
 use super::exchange::{Exchange, Intake, Pace, Sent};
@@ -168,46 +171,6 @@ impl Dialogue {
         pumped
     }
 
-    /// A late answer has come; false if its exchange is over.
-    pub(crate) fn answer(&mut self, stream: StreamId, response: Response, call: &mut Call<'_>) -> bool {
-        let waits =
-            self.exchange.as_ref().is_some_and(|exchange| exchange.stream == stream && !exchange.answered);
-        if waits {
-            call.response.replace(response);
-            if call.env.config.private_descriptors && matches!(call.response.body(), Body::File { .. }) {
-                // The number of its descriptor may mean another file here.
-                log::error!("a late answer with a file was refused: this worker has its own descriptors");
-                call.response.refuse(Reason::HandlerDropped);
-            }
-            self.respond_open(call);
-        }
-        waits
-    }
-
-    /// Somebody has more for a source, or room for a sink; false if the exchange is over.
-    pub(crate) fn wake(&mut self, stream: StreamId, call: &mut Call<'_>) -> bool {
-        let Some(exchange) = self.exchange.as_deref_mut().filter(|exchange| exchange.stream == stream) else {
-            return false;
-        };
-        exchange.wake_at = Tick::NEVER;
-        if std::mem::take(&mut exchange.paused) {
-            exchange.pace.resume(call.now);
-            if exchange.ended {
-                self.body_complete(call);
-            }
-        }
-        true
-    }
-
-    /// The client has closed its sending side, or is gone.
-    pub(crate) fn abandon(&mut self, presence: Presence) {
-        if presence == Presence::Gone {
-            self.exchange = None;
-        } else if let Some(watch) = self.exchange.as_ref().and_then(|exchange| exchange.watch.as_ref()) {
-            watch.set(presence);
-        }
-    }
-
     /// Refuses what came: the last answer of this connection.
     #[cold]
     pub(crate) fn refuse(&mut self, reason: Reason, call: &mut Call<'_>) {
@@ -284,6 +247,9 @@ impl Dialogue {
             outcome => {
                 let path = path.as_str().to_owned();
                 self.freeze(stream, head, id, path, &timeline, call);
+                if let (Outcome::Again(_), Some(exchange)) = (&outcome, self.exchange()) {
+                    exchange.intake = Intake::Collect(bytes.to_vec());
+                }
                 self.conclude(outcome, call);
             }
         }
@@ -319,22 +285,39 @@ impl Dialogue {
         exchange.ended = false;
         exchange.is_chunked = matches!(body, Arrival::Follows { length: None, .. });
         exchange.pace = Pace::new(bytes_max, &call.env.config.timeouts, call.now);
+        let whole = if let Arrival::Whole(bytes) = body { Some(bytes) } else { None };
         match rule.body {
             BodyRule::Collect => {
                 let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
                 exchange.intake = Intake::Collect(Vec::with_capacity(expected.min(64 * 1024)));
+                self.begin_body(stream, whole, call);
             }
-            BodyRule::Stream => {
-                call.response.reset();
-                let outcome = self.ask(&[], None, call);
-                self.conclude(outcome, call);
-            }
+            BodyRule::Stream => self.begin_stream(stream, whole, call),
         }
+    }
+
+    /// The handler decides at the head of the open exchange; `whole`: its body, if that came with the head.
+    fn begin_stream(&mut self, stream: StreamId, whole: Option<&[u8]>, call: &mut Call<'_>) {
+        call.response.reset();
+        let outcome = self.ask(&[], None, call);
+        self.conclude(outcome, call);
+        match self.exchange() {
+            // Nothing is invited and nothing is read until it has decided: TCP holds the client back.
+            Some(exchange) if exchange.suspended => {
+                exchange.intake = Intake::Undecided(whole.map(<[u8]>::to_vec));
+                exchange.paused = true;
+            }
+            _ => self.begin_body(stream, whole, call),
+        }
+    }
+
+    /// The body of the open exchange is wanted, unless it was answered already.
+    fn begin_body(&mut self, stream: StreamId, whole: Option<&[u8]>, call: &mut Call<'_>) {
         if self.exchange.as_ref().is_none_or(|exchange| exchange.answered || exchange.ended) {
             return;
         }
         self.machine.want_body(stream, call.output);
-        if let Arrival::Whole(bytes) = body {
+        if let Some(bytes) = whole {
             self.chunk(stream, bytes, true, call);
             self.end(stream, None, call);
         }
@@ -352,7 +335,7 @@ impl Dialogue {
             return self.respond_open(call);
         }
         let take = match &mut exchange.intake {
-            Intake::Nothing => Take::More,
+            Intake::Nothing | Intake::Undecided(_) => Take::More,
             Intake::Collect(body) => {
                 body.extend_from_slice(bytes);
                 Take::More
@@ -396,9 +379,15 @@ impl Dialogue {
         }
         call.response.reset();
         let outcome = match std::mem::replace(&mut exchange.intake, Intake::Nothing) {
-            Intake::Collect(body) => self.ask(&body, None, call),
+            Intake::Collect(body) => {
+                let outcome = self.ask(&body, None, call);
+                if let (Outcome::Again(_), Some(exchange)) = (&outcome, self.exchange()) {
+                    exchange.intake = Intake::Collect(body);
+                }
+                outcome
+            }
             Intake::Sink(sink) => self.ask(&[], Some(sink), call),
-            Intake::Nothing => return,
+            Intake::Nothing | Intake::Undecided(_) => return,
         };
         self.conclude(outcome, call);
     }
@@ -434,7 +423,11 @@ impl Dialogue {
                 text.fill(call.response);
                 self.respond_open(call);
             }
-            Outcome::Deferred(ticket) => exchange.watch = Some(ticket.presence()),
+            Outcome::Deferred(mut ticket) => exchange.wait_for(&mut ticket),
+            Outcome::Again(mut ticket) => {
+                exchange.wait_for(&mut ticket);
+                exchange.suspended = true;
+            }
             Outcome::Receive(sink) => {
                 exchange.intake = Intake::Sink(sink);
                 if exchange.ended {

@@ -3,13 +3,16 @@
 //! ```text
 //!                    ┌─ collects its body ─┐
 //!   head ─ frozen ───┼─ feeds a sink ──────┼──► asked ──► answered ──► (body pulled) ──► gone
-//!                    └─ waits for a Reply ─┘
+//!                    ├─ waits for a Reply ─┘
+//!                    └─ waits for a Recall ─► (its handler is called again, from the left)
 //! ```
 //! Boxed, and made only when needed: an exchange that is answered in its own turn has none.
 
 use std::sync::Arc;
 
-use crate::app::{Params, Presence, RouteId, Sink, Watch};
+use ::http::{HeaderName, HeaderValue};
+
+use crate::app::{Params, Presence, RouteId, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
 
@@ -34,8 +37,12 @@ pub(crate) struct Exchange {
     pub(crate) paused: bool,
     /// The answer has begun.
     pub(crate) answered: bool,
+    /// The handler asked to be called again.
+    pub(crate) suspended: bool,
     /// What the answer's owner watches.
     pub(crate) watch: Option<Arc<Watch>>,
+    /// What the late answer gets besides its own fields.
+    pub(crate) late_fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeline: Timeline,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
@@ -62,6 +69,9 @@ pub(crate) enum Intake {
     Collect(Vec<u8>),
     /// To a handler's sink.
     Sink(Box<dyn Sink>),
+    /// Nowhere yet: the handler has not decided at the head and is called again. What came with the head, if
+    /// that was the whole body.
+    Undecided(Option<Vec<u8>>),
 }
 
 /// How fast a request's body arrives: a bucket of bytes that fills as they come and pays for time.
@@ -107,12 +117,22 @@ impl Exchange {
             ended: true,
             paused: false,
             answered: false,
+            suspended: false,
             watch: None,
+            late_fields: Vec::new(),
             timeline,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             sent: Sent::default(),
         }
+    }
+}
+
+impl Exchange {
+    /// Somebody else works on the answer.
+    pub(crate) fn wait_for(&mut self, ticket: &mut Ticket) {
+        self.watch = Some(ticket.presence());
+        self.late_fields = ticket.take_fields();
     }
 }
 

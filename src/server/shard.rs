@@ -148,7 +148,8 @@ impl<T: Transport> Shard<T> {
 
     /// A letter came: a late answer, or a wake-up. One whose exchange is over is counted and dropped.
     pub fn deliver(&mut self, mail: Mail, now: Tick) {
-        let (Mail::Answer { to, .. } | Mail::Abandoned { to } | Mail::Wakeup { to }) = &mail;
+        let (Mail::Answer { to, .. } | Mail::Abandoned { to } | Mail::Again { to } | Mail::Wakeup { to }) =
+            &mail;
         let (key, wakes) = (to.connection, matches!(mail, Mail::Wakeup { .. }));
         let mut taken = false;
         self.drive(key, now, |connection, key, desk| match connection.deliver(key, mail, desk) {
