@@ -42,6 +42,10 @@ fn a_server_that_answers_wrongly_or_not_at_all_is_not_well() {
     let (code, _, stderr) = run(&mut command(&["healthcheck", &free_address()]));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("is not well: ") && stderr.lines().count() == 1, "{stderr}");
+    let dir = Dir::new("bare");
+    let bare = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    let (code, stdout, _) = run(&mut command(&["healthcheck", "-l", &bare.address]));
+    assert_eq!(code, Some(0), "it works, whatever it has at /: {stdout}");
     let (code, _, stderr) = run(&mut command(&["healthcheck", "https://localhost"]));
     assert_eq!(code, Some(2), "{stderr}");
 }
