@@ -89,6 +89,9 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
             print(healthcheck::Question::parse(asked)?.ask(status_max)?.as_bytes())?;
         }
         Some(Command::Doctor { pid, json }) => {
+            if let Some(pid) = pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                return Err(Failure::new(Exit::Usage, format!("there is no process {pid} in /proc")));
+            }
             let color = colors(io::stdout().is_terminal());
             let report = doctor::Report::of(Path::new("/"), *pid, args.serving.backlog, color);
             print(if *json { report.json() } else { report.to_string() }.as_bytes())?;
