@@ -95,6 +95,8 @@ fn a_passed_socket_is_meant_by_number_or_by_name() {
         assert_eq!(kolk.address, address, "{name}");
         assert_eq!(kolk.get("/plaintext").status(), 200);
     }
+    let kolk = Kolk::spawn(&mut activated(&socket, 2, "web:other", &["-w", "1"]));
+    assert_eq!(kolk.stdout.recv_timeout(PATIENCE).unwrap(), format!("listening http://{address}"), "both");
     let (code, _, stderr) = run(&mut activated(&socket, 2, "web:other", &["-l", "fd:wbe"]));
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("the passed ones are called web, other"), "{stderr}");

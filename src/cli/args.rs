@@ -68,7 +68,8 @@ pub(crate) enum Command {
     Serve(Box<Directory>),
     /// Ask a server for one page: exit code 0 if it answers with 2xx or 3xx within 2 s, else 1
     Healthcheck {
-        /// What to ask: http://HOST:PORT/PATH or unix:PATH [default: where kolk would listen]
+        /// What to ask: http://HOST:PORT/PATH or unix:PATH [default: where kolk would listen; there any
+        /// answer but 5xx will do]
         url: Option<String>,
     },
     /// Look at this machine with a server's eyes: exit code 1 if something deserves attention

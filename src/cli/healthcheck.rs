@@ -17,6 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A status line is shorter.
 const LINE_BYTES_MAX: usize = 1024;
 
+/// The greatest status of a page that is there.
+pub(crate) const FOUND_MAX: u16 = 399;
+/// The greatest status of a server that works, whatever it has at `/`.
+pub(crate) const WORKING_MAX: u16 = 499;
+
 /// Where to ask, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
@@ -68,13 +73,13 @@ impl Question {
         Ok(Self { host: to.clone(), to: To::Tcp(to), path: path.to_owned() })
     }
 
-    /// Asks. What to say on success: one line.
-    pub(crate) fn ask(&self) -> Result<String, Failure> {
+    /// Asks, and expects a status up to `status_max`. What to say on success: one line.
+    pub(crate) fn ask(&self, status_max: u16) -> Result<String, Failure> {
         let began = clock::now();
         let status = self.status(began + PATIENCE);
         let sick = |why: &dyn fmt::Display| Failure::new(Exit::Runtime, format!("{self} is not well: {why}"));
         match status {
-            Ok(status @ 200..=399) => {
+            Ok(status) if (200..=status_max).contains(&status) => {
                 Ok(format!("{self} is well: {status} in {} ms\n", (clock::now() - began).as_millis()))
             }
             Ok(status) => Err(sick(&format_args!("it answers {status}"))),

@@ -84,10 +84,16 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
         None => serve(&args.serving, None, passed, supervisor)?,
         Some(Command::Serve(files)) => serve(&args.serving, Some(files), passed, supervisor)?,
         Some(Command::Healthcheck { url }) => {
-            let asked = url.as_ref().or_else(|| args.serving.listen.first());
-            print(healthcheck::Question::parse(asked.map_or("", String::as_str))?.ask()?.as_bytes())?;
+            let (asked, status_max) = match (url, args.serving.listen.first()) {
+                (Some(url), _) => (url.as_str(), healthcheck::FOUND_MAX),
+                (None, address) => (address.map_or("fd:", String::as_str), healthcheck::WORKING_MAX),
+            };
+            print(healthcheck::Question::parse(asked)?.ask(status_max)?.as_bytes())?;
         }
         Some(Command::Doctor { pid, json }) => {
+            if let Some(pid) = pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                return Err(Failure::new(Exit::Usage, format!("there is no process {pid} in /proc")));
+            }
             let color = colors(io::stdout().is_terminal());
             let report = doctor::Report::of(Path::new("/"), *pid, args.serving.backlog, color);
             print(if *json { report.json() } else { report.to_string() }.as_bytes())?;

@@ -16,6 +16,16 @@ use super::running::Running;
 use super::{Error, Result, Server};
 
 /// A server whose clients can connect and wait: nobody accepts them yet.
+///
+/// ```
+/// use kolk::{App, Request, Response, Server};
+///
+/// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+/// let bound = Server::new(app).listen("127.0.0.1:0")?.bind()?;
+/// assert_ne!(bound.addrs()[0].socket_addr().unwrap().port(), 0);
+/// bound.start()?.stop();
+/// # Ok::<(), kolk::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Bound {
     pub(super) app: App,

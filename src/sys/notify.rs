@@ -16,6 +16,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::environment;
 
+/// How long a message waits for room in the manager's queue.
+const SEND_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A line to the service manager of this process.
 #[derive(Debug)]
 pub struct Notifier {
@@ -83,8 +86,8 @@ fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     };
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
     socket.connect(&SockAddr::unix(path)?)?;
-    // A manager that does not read must not hold a thread of this process.
-    socket.set_nonblocking(true)?;
+    // Its queue may be full for a moment; one that never reads must not hold a thread for ever.
+    socket.set_write_timeout(Some(SEND_PATIENCE))?;
     Ok(socket.into())
 }
 

@@ -55,8 +55,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Examines what the kernel says below `root` about the machine and one process; `backlog` is what kolk
-    /// asks for.
+    /// Examines what the kernel says below `root` about the machine and one process, which must exist;
+    /// `backlog` is what kolk asks for.
     pub(super) fn of(root: &Path, process: Option<u32>, backlog: u32, color: bool) -> Self {
         let process = process.map_or_else(|| "self".to_owned(), |number| number.to_string());
         Self { findings: checks::all(&Host::new(root, process), backlog), color }
@@ -99,10 +99,16 @@ impl fmt::Display for Report {
                 }
             }
         }
+        let unknown = self.findings.iter().filter(|finding| finding.verdict == Verdict::Unknown).count();
         match self.attentions() {
-            0 => writeln!(f, "\nall is well"),
-            1 => writeln!(f, "\none thing deserves attention"),
-            several => writeln!(f, "\n{several} things deserve attention"),
+            0 if unknown == 0 => write!(f, "\nall is well")?,
+            0 => write!(f, "\nnothing deserves attention")?,
+            1 => write!(f, "\none thing deserves attention")?,
+            several => write!(f, "\n{several} things deserve attention")?,
+        }
+        match unknown {
+            0 => writeln!(f),
+            unknown => writeln!(f, "; {unknown} could not be read"),
         }
     }
 }
@@ -313,6 +319,7 @@ mod tests {
         assert!(report.is_fine());
         let text = report.to_string();
         assert!(text.contains("? cannot be read: /no/such/machine/proc/sys/net/core/somaxconn: "), "{text}");
+        assert!(text.ends_with("\nnothing deserves attention; 8 could not be read\n"), "{text}");
     }
 
     #[test]
