@@ -17,7 +17,7 @@
 //! | `pool` | [`BlockingPool`]: threads that may block |
 //! | `pattern`, `router`, `table` | the path patterns, and how a path finds its endpoint |
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
-//! | `files`, `media` | [`StaticDir`] and the media types of its files |
+//! | `files` | [`StaticDir`] and the media types of its files |
 //! | `oneshot` | an app without a server, for tests |
 
 mod adapters;
@@ -27,7 +27,6 @@ mod channel;
 mod endpoint;
 mod files;
 mod handler;
-mod media;
 mod oneshot;
 mod owned;
 mod pattern;
