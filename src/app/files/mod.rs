@@ -10,7 +10,11 @@
 #[cfg_attr(not(test), expect(dead_code, reason = "wired into the handler by the next commit"))]
 mod coding;
 #[cfg_attr(not(test), expect(dead_code, reason = "wired into the handler by the next commit"))]
+mod compress;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired into the handler by the next commit"))]
 mod media;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired into the handler by the next commit"))]
+mod variants;
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
