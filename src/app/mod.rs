@@ -17,7 +17,7 @@
 //! | `pool` | [`BlockingPool`]: threads that may block |
 //! | `pattern`, `router`, `table` | the path patterns, and how a path finds its endpoint |
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
-//! | `files` | [`StaticDir`] and the media types of its files |
+//! | `files` | [`StaticDir`], the media types of its files, and the codings they are sent in |
 //! | `oneshot` | an app without a server, for tests |
 
 mod adapters;
