@@ -19,6 +19,9 @@
 //! the system can tell. Knows no wire.
 
 mod archive;
+mod coding;
+mod compress;
+mod compressions;
 mod conditions;
 mod glob;
 mod listing;
@@ -30,6 +33,7 @@ mod shelf;
 mod tar;
 mod transfer;
 mod tree;
+mod variants;
 mod version;
 
 use std::cell::RefCell;
