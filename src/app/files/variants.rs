@@ -28,7 +28,7 @@ impl<F> Sibling<F> {
     }
 
     /// Whether it may stand for the original: a regular file that is not older.
-    fn stands_for(&self, original: Option<SystemTime>) -> bool {
+    pub(super) fn stands_for(&self, original: Option<SystemTime>) -> bool {
         self.is_file && self.modified.zip(original).is_some_and(|(own, original)| !is_older(own, original))
     }
 }
