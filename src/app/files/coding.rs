@@ -73,29 +73,6 @@ impl Coding {
     }
 }
 
-/// What a client gets, of what there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    /// The variant in this coding.
-    Coded(Coding),
-    /// The file as it is.
-    Identity,
-    /// Nothing that there is: identity is refused too. A server may answer 406, or disregard the field
-    /// (RFC 9110 §12.4.1). kolk sends the file as it is: a client that asked with care can tell by
-    /// `Content-Encoding`, and one that asked by mistake is served. So this is [`Choice::coding`] `None`.
-    NotAcceptable,
-}
-
-impl Choice {
-    /// The coding to send; `None`: the file as it is.
-    pub(super) const fn coding(self) -> Option<Coding> {
-        match self {
-            Self::Coded(coding) => Some(coding),
-            Self::Identity | Self::NotAcceptable => None,
-        }
-    }
-}
-
 /// The `Accept-Encoding` of a request: how gladly each coding is taken.
 ///
 /// Where the field leaves something open: without the field, identity (all is acceptable by the letter, but
@@ -147,18 +124,6 @@ impl Accepted {
         Self {
             codings: named.codings.map(|weight| or_any(weight, 0)),
             identity: or_any(named.identity, UNNAMED),
-        }
-    }
-
-    /// What to send, if besides identity there are `available`: the highest weight, and among equals the
-    /// first of brotli, zstd, gzip, identity.
-    #[inline]
-    pub(super) fn best(self, available: impl IntoIterator<Item = Coding>) -> Choice {
-        let wanted = available.into_iter().filter(|coding| self.is_wanted(*coding));
-        match wanted.max_by_key(|coding| self.rank(*coding)) {
-            Some(coding) => Choice::Coded(coding),
-            None if self.identity > 0 => Choice::Identity,
-            None => Choice::NotAcceptable,
         }
     }
 
@@ -256,6 +221,26 @@ mod tests {
             table.push(Span::new(0, 15), Span::new(start, end), Some(Known::AcceptEncoding)).unwrap();
         }
         Accepted::of(&Head::new(&bytes, &table))
+    }
+
+    /// What is sent if there is so much besides identity.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Choice {
+        Coded(Coding),
+        Identity,
+        /// Nothing is wanted that there is.
+        NotAcceptable,
+    }
+
+    impl Accepted {
+        fn best(self, available: impl IntoIterator<Item = Coding>) -> Choice {
+            let available: Vec<Coding> = available.into_iter().collect();
+            match self.ranked().find(|coding| available.contains(coding)) {
+                Some(coding) => Coded(coding),
+                None if self.identity > 0 => Identity,
+                None => NotAcceptable,
+            }
+        }
     }
 
     fn best(value: &str, available: &[Coding]) -> Choice {
@@ -400,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn ranked_is_the_order_of_best() {
+    fn those_that_are_wanted_come_in_their_order() {
         let ranked = |value: &str| accepted(&[value.as_bytes()]).ranked().collect::<Vec<_>>();
         assert_eq!(ranked("gzip, deflate, br, zstd"), [Brotli, Zstd, Gzip]);
         assert_eq!(ranked("br;q=0.1, gzip, zstd;q=0.5"), [Gzip, Zstd, Brotli]);
@@ -413,12 +398,10 @@ mod tests {
         for coding in Coding::ALL {
             assert_eq!(coding.value(), coding.name());
             assert_eq!(best(coding.name(), &Coding::ALL), Coded(coding));
-            assert_eq!(Choice::coding(Coded(coding)), Some(coding));
             assert!(
                 coding.suffix().starts_with('.') && coding.etag_suffix() == format!("-{}", coding.name())
             );
         }
-        assert_eq!([Identity, NotAcceptable].map(Choice::coding), [None, None]);
     }
 
     /// An element that is nearly one.
@@ -456,16 +439,6 @@ mod tests {
                 prop_assert_eq!(choice, Identity);
             }
             prop_assert!(choice == Identity || choice == NotAcceptable);
-        }
-
-        #[test]
-        fn best_is_the_first_of_ranked_that_there_is(
-            elements in prop::collection::vec(nearly(), 0..6),
-            available in prop::sample::subsequence(Coding::ALL.to_vec(), 0..=3),
-        ) {
-            let accepted = accepted(&[elements.join(",").as_bytes()]);
-            let first = accepted.ranked().find(|coding| available.contains(coding));
-            prop_assert_eq!(accepted.best(available).coding(), first);
         }
     }
 }

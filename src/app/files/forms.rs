@@ -157,7 +157,7 @@ impl Kept {
             known.checked_at = Some(makers.now);
             return true;
         }
-        let sibling = Sibling::new((), &open.metadata);
+        let sibling = Sibling::new(&open.metadata);
         if !sibling.stands_for(self.metadata.modified().ok()) {
             return false;
         }

@@ -81,12 +81,6 @@ impl fmt::Display for MediaTypeError {
 
 impl Error for MediaTypeError {}
 
-/// The media type of a file with this name, in the table.
-pub(super) fn type_of(file_name: &str) -> &'static str {
-    let mut lower = [0; EXTENSION_BYTES_MAX];
-    extension(file_name, &mut lower).and_then(listed).unwrap_or(UNKNOWN)
-}
-
 /// What follows the last dot of a name, in lower case; written to `lower`.
 fn extension<'l>(file_name: &str, lower: &'l mut [u8; EXTENSION_BYTES_MAX]) -> Option<&'l str> {
     let (_, extension) = file_name.rsplit_once('.')?;
@@ -308,6 +302,10 @@ const TYPES: &[(&str, &str)] = &[
 mod tests {
     use super::*;
 
+    fn type_of(name: &str) -> &'static str {
+        MediaTypes::default().of(name)
+    }
+
     #[test]
     fn the_table_is_sorted_and_well_formed() {
         assert!(TYPES.is_sorted_by(|(a, _), (b, _)| a < b));
@@ -323,16 +321,12 @@ mod tests {
 
     #[test]
     fn the_last_extension_counts_in_any_case() {
-        let types = MediaTypes::default();
-        for of in [&type_of as &dyn Fn(&str) -> &'static str, &|name| types.of(name)] {
-            assert_eq!(of("a.HTML"), "text/html; charset=utf-8");
-            assert_eq!(of("a.tar.gz"), "application/gzip");
-            assert_eq!(of("a.b/c.WebManifest"), "application/manifest+json");
-            for unknown in
-                ["html", "a.", "a.exe", "", "a.\u{e9}", "a.html/b", &format!("a.{}", "x".repeat(300))]
-            {
-                assert_eq!(of(unknown), UNKNOWN, "{unknown}");
-            }
+        assert_eq!(type_of("a.HTML"), "text/html; charset=utf-8");
+        assert_eq!(type_of("a.tar.gz"), "application/gzip");
+        assert_eq!(type_of("a.b/c.WebManifest"), "application/manifest+json");
+        let long = format!("a.{}", "x".repeat(300));
+        for unknown in ["html", "a.", "a.exe", "", "a.\u{e9}", "a.html/b", &long] {
+            assert_eq!(type_of(unknown), UNKNOWN, "{unknown}");
         }
     }
 

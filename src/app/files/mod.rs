@@ -229,6 +229,14 @@ impl StaticDir {
         })
     }
 
+    /// Whether [`StaticDir::media_type`] would take these.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_media_type(extension: &str, media_type: &str) -> Result<(), String> {
+        MediaTypes::default().with(extension, media_type).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Sends `app.js.br`, `app.js.zst` or `app.js.gz` in place of `app.js` to whoever accepts that, if it is
     /// there and not older; default: yes.
     #[must_use]
@@ -385,7 +393,12 @@ impl Handler for StaticDir {
 
 impl fmt::Debug for StaticDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StaticDir").field("root", &self.site.tree.place).finish_non_exhaustive()
+        let (cached_bytes, cached_bytes_max) = self.site.cache.bytes();
+        f.debug_struct("StaticDir")
+            .field("root", &self.site.tree.place)
+            .field("cached_bytes", &cached_bytes)
+            .field("cached_bytes_max", &cached_bytes_max)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,46 +10,30 @@
 use std::fs::Metadata;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::coding::{Accepted, Coding};
+use super::coding::Coding;
 use super::compress::is_compressible;
 
 /// A file beside another, as whoever looked has found it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sibling<F> {
-    file: F,
+pub(super) struct Sibling {
     is_file: bool,
     modified: Option<SystemTime>,
 }
 
-impl<F> Sibling<F> {
-    /// `file` is whatever the caller sends it by: a place, or an open file.
-    pub(super) fn new(file: F, metadata: &Metadata) -> Self {
-        Self { file, is_file: metadata.is_file(), modified: metadata.modified().ok() }
+impl Sibling {
+    /// What the file system says of it.
+    pub(super) fn new(metadata: &Metadata) -> Self {
+        Self { is_file: metadata.is_file(), modified: metadata.modified().ok() }
     }
 
-    /// Whether it may stand for the original: a regular file that is not older.
+    /// Whether it may stand for the original that was `modified` then: a regular file that is not older.
+    ///
+    /// A sibling that is older than the file was made from an earlier one, and is not sent. Times are compared
+    /// as finely as the file system keeps them, but in whole seconds where the sibling's is one: some
+    /// compressors cut the time that they copy. Without both times nothing is known, and nothing is sent.
     pub(super) fn stands_for(&self, original: Option<SystemTime>) -> bool {
         self.is_file && self.modified.zip(original).is_some_and(|(own, original)| !is_older(own, original))
     }
-}
-
-/// The sibling to send instead of a file that was `modified` then, and its coding; `None`: the file itself.
-///
-/// `look` finds the sibling in a coding (see [`sibling_name`]); it is asked for those alone that the client
-/// prefers to the file as it is, the best first, until one will do.
-///
-/// A sibling that is older than the file was made from an earlier one, and is not sent. Times are compared
-/// as finely as the file system keeps them, but in whole seconds where the sibling's is one: some compressors
-/// cut the time that they copy. Without both times nothing is known, and nothing is sent instead.
-pub(super) fn precompressed<F>(
-    accepted: Accepted,
-    modified: Option<SystemTime>,
-    mut look: impl FnMut(Coding) -> Option<Sibling<F>>,
-) -> Option<(Coding, F)> {
-    accepted.ranked().find_map(|coding| {
-        let sibling = look(coding)?;
-        sibling.stands_for(modified).then_some((coding, sibling.file))
-    })
 }
 
 /// The name of the sibling in `coding` of the file `name`, with or without its directories.
@@ -101,6 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::app::files::coding::Accepted;
     use crate::http::{FieldTable, Head, Known, Span};
 
     use Coding::{Brotli, Gzip, Zstd};
@@ -116,18 +101,19 @@ mod tests {
         Some(UNIX_EPOCH + Duration::new(seconds, nanoseconds))
     }
 
-    fn file(modified: Option<SystemTime>) -> Sibling<()> {
-        Sibling { file: (), is_file: true, modified }
+    fn file(modified: Option<SystemTime>) -> Sibling {
+        Sibling { is_file: true, modified }
     }
 
     /// The coding that is sent, and those that were looked for.
-    fn sent(value: &str, siblings: &[(Coding, Sibling<()>)]) -> (Option<Coding>, Vec<Coding>) {
+    fn sent(value: &str, siblings: &[(Coding, Sibling)]) -> (Option<Coding>, Vec<Coding>) {
         let mut looked = Vec::new();
-        let found = precompressed(accepted(value), at(100, 500), |coding| {
-            looked.push(coding);
-            siblings.iter().find(|(known, _)| *known == coding).map(|(_, sibling)| *sibling)
+        let found = accepted(value).ranked().find(|coding| {
+            looked.push(*coding);
+            let sibling = siblings.iter().find(|(known, _)| known == coding);
+            sibling.is_some_and(|(_, sibling)| sibling.stands_for(at(100, 500)))
         });
-        (found.map(|(coding, ())| coding), looked)
+        (found, looked)
     }
 
     #[test]
@@ -164,8 +150,7 @@ mod tests {
             let siblings = [(Brotli, sibling), (Gzip, file(at(100, 500)))];
             assert_eq!(sent("br, gzip", &siblings).0, coding, "{sibling:?}");
         }
-        let nothing_known = precompressed(accepted("br"), None, |_| Some(file(at(100, 0))));
-        assert_eq!(nothing_known, None);
+        assert!(!file(at(100, 0)).stands_for(None), "nothing is known");
     }
 
     #[test]
@@ -173,11 +158,11 @@ mod tests {
         let place = std::env::temp_dir().join(format!("kolk-variants-{}", process::id()));
         fs::write(&place, "x").unwrap();
         let modified = fs::metadata(&place).unwrap().modified().ok();
-        let file = Sibling::new("it", &fs::metadata(&place).unwrap());
-        let directory = Sibling::new("it", &fs::metadata(std::env::temp_dir()).unwrap());
+        let file = Sibling::new(&fs::metadata(&place).unwrap());
+        let directory = Sibling::new(&fs::metadata(std::env::temp_dir()).unwrap());
         fs::remove_file(&place).unwrap();
-        assert_eq!(precompressed(accepted("br"), modified, |_| Some(file)), Some((Brotli, "it")));
-        assert_eq!(precompressed(accepted("br"), at(0, 0), |_| Some(directory)), None);
+        assert!(file.stands_for(modified));
+        assert!(!directory.stands_for(at(0, 0)));
     }
 
     #[test]
