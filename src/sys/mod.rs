@@ -9,6 +9,7 @@
 //! | `vector` | nothing: sixteen bytes judged at once, by the processor |
 //! | `page_cache` | what of a file is in memory |
 //! | `sendfile` | bytes from a file into a socket |
+//! | `names` | names in an open folder: made, moved, removed |
 //! | `beneath` | files below a folder, and nothing outside |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
@@ -25,6 +26,7 @@ pub mod beneath;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod names;
 pub mod page_cache;
 pub mod sendfile;
 pub mod socket;
