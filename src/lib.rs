@@ -97,5 +97,7 @@ pub use crate::app::{
     channel, deferred, receiving,
 };
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
+pub use crate::net::ListenAddr;
 pub use crate::server::access_log;
 pub use crate::server::{Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
+pub use crate::sys::terminal;

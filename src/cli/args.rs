@@ -10,8 +10,10 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::access::Access;
 use super::duration;
 use super::files::Files;
+use super::password::Algorithm;
 
 const ABOUT: &str = "A web server that is one turning point: one event loop per core, \
 every connection a small state machine";
@@ -68,6 +70,14 @@ pub(crate) enum Command {
         dir: PathBuf,
         #[command(flatten)]
         files: Box<Files>,
+        #[command(flatten)]
+        access: Box<Access>,
+    },
+    /// Print the hash of a password, for --auth: asks for it on a terminal, else reads one line
+    HashPassword {
+        /// How it is made
+        #[arg(long, value_name = "NAME", default_value = "argon2")]
+        algorithm: Algorithm,
     },
 }
 

@@ -8,12 +8,15 @@
 //! | --- | --- |
 //! | `args`, `files`, `duration`, `size` | flags, environment, defaults |
 //! | `site` | the built-in site |
+//! | `access` | who may read and who may store |
+//! | `password` | `kolk hash-password` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
 //! | `logger` | diagnostics on standard error |
 //! | `failure` | the one line and the exit code at the end |
 //! | `clock` | where the program reads the clock |
 
+mod access;
 mod args;
 mod banner;
 mod clock;
@@ -21,6 +24,7 @@ mod duration;
 mod failure;
 mod files;
 mod logger;
+mod password;
 mod signals;
 mod site;
 mod size;
@@ -58,9 +62,11 @@ fn run(Args { command, serving }: &Args) -> Result<(), Failure> {
             let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
             (app, "the built-in site".to_owned())
         }
-        Some(Command::Serve { dir, files }) => {
-            (App::new().get("/{*path}", files.of(dir)?), format!("the files of {}", dir.display()))
+        Some(Command::Serve { dir, files, access }) => {
+            let app = access.app(files.of(dir)?, dir, &serving.listen)?;
+            (app, format!("the files of {}", dir.display()))
         }
+        Some(Command::HashPassword { algorithm }) => return password::run(*algorithm),
     };
     let server = server(app, serving)?;
     // Before the first connection: a signal that comes early is kept.

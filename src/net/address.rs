@@ -51,6 +51,17 @@ impl ListenAddr {
     }
 }
 
+impl ListenAddr {
+    /// Whether other machines could reach it.
+    pub const fn is_public(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            Self::Everywhere { .. } => true,
+            Self::Unix(_) => false,
+        }
+    }
+}
+
 impl FromStr for ListenAddr {
     type Err = AddressError;
 

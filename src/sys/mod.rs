@@ -8,6 +8,7 @@
 //! | `stream` | bytes into and out of a connected socket |
 //! | `vector` | nothing: sixteen bytes judged at once, by the processor |
 //! | `page_cache` | what of a file is in memory |
+//! | `terminal` | not to show what is typed |
 //! | `sendfile` | bytes from a file into a socket |
 //! | `names` | names in an open folder: made, moved, removed |
 //! | `beneath` | files below a folder, and nothing outside |
@@ -32,6 +33,7 @@ pub mod sendfile;
 pub mod socket;
 pub mod socket_file;
 pub mod stream;
+pub mod terminal;
 pub mod vector;
 
 use std::io;

@@ -22,7 +22,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use ::http::{HeaderValue, StatusCode, header};
@@ -58,9 +58,17 @@ const FIELD: &str = "file";
 ///     .any("/{*path}", auth.guard(Upload::open("inbox")?.bytes_max(10 << 20)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Clones share the thread that writes.
+#[derive(Clone)]
 pub struct Upload {
-    desk: Desk,
+    office: Arc<Office>,
     bytes_max: u64,
+}
+
+/// The way to the writer, which ends with it.
+struct Office {
+    desk: Desk,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -84,7 +92,8 @@ impl Upload {
     pub fn into_folders(open: impl Fn(&str) -> io::Result<File> + Send + 'static) -> io::Result<Self> {
         let (desk, writer) = Desk::new(Box::new(open));
         let writer = thread::Builder::new().name("kolk-uploads".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { desk, bytes_max: BYTES_MAX, writer: Mutex::new(Some(writer)) })
+        let office = Office { desk, writer: Mutex::new(Some(writer)) };
+        Ok(Self { office: Arc::new(office), bytes_max: BYTES_MAX })
     }
 
     /// The largest request body, in bytes; a larger one is answered with 413. Default: 1 GiB.
@@ -131,7 +140,7 @@ impl Upload {
     }
 
     fn begin(&self, folder: String, request: &Request<'_>) -> Result<Feed, Response> {
-        self.desk.begin(folder, request.wakeup()).ok_or_else(|| {
+        self.office.desk.begin(folder, request.wakeup()).ok_or_else(|| {
             Response::refusal(Reason::PoolFull)
                 .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
         })
@@ -158,7 +167,7 @@ impl Handler for Upload {
     }
 }
 
-impl Drop for Upload {
+impl Drop for Office {
     /// Lets the writer remove what is unfinished.
     fn drop(&mut self) {
         self.desk.stop();

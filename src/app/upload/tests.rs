@@ -249,7 +249,7 @@ fn on_a_full_disk(inbox: &Inbox) -> App {
         File::options().write(true).open("/dev/full")
     });
     let writer = Mutex::new(Some(thread::spawn(move || writer.run())));
-    App::new().any("/{*path}", Upload { desk, bytes_max: BYTES_MAX, writer })
+    App::new().any("/{*path}", Upload { office: Arc::new(Office { desk, writer }), bytes_max: BYTES_MAX })
 }
 
 #[test]
@@ -276,13 +276,13 @@ fn who_leaves_leaves_nothing_behind() {
     let inbox = Inbox::new("leaves");
     let before = inbox.files();
     let upload = inbox.upload();
-    let mailbox = crate::base::Mailbox::new(std::sync::Arc::new(Silent), 8);
+    let mailbox = crate::base::Mailbox::new(Arc::new(Silent), 8);
     let id = crate::http::ExchangeId {
         connection: crate::base::Key::unpack(1 << 32),
         stream: crate::http::StreamId(1),
     };
     let begin = |name: &str| {
-        let feed = upload.desk.begin(String::new(), crate::app::Wakeup::new(id, mailbox.post()))?;
+        let feed = upload.office.desk.begin(String::new(), crate::app::Wakeup::new(id, mailbox.post()))?;
         feed.file(Name::new(name).unwrap());
         feed.write(b"some");
         Some(feed)
