@@ -1,7 +1,7 @@
 //! The limit: a server that does nothing but `recv` and `send`.
 //!
 //! ```text
-//! cargo run --release --example null -- PORT [--close]
+//! cargo run --release --example null -- PORT [--close] [--body BYTES]
 //! ```
 //! It parses nothing: every CR LF CR LF is a request, and every request gets the same bytes, made before the
 //! start. It keeps no time, has no limits, and trusts its peer to read its answers. What it shares with kolk
@@ -10,7 +10,8 @@
 //! without asking the kernel for less, so the difference to kolk, interleaved in one run, is what being a
 //! web server costs. One thread; pin it with `taskset`.
 //!
-//! `--close` ends every connection after its first answer: the price of a connection.
+//! `--close` ends every connection after its first answer: the price of a connection. `--body` answers with
+//! so many bytes in place of 13: the price of a file that is in memory.
 
 use std::io;
 use std::process::ExitCode;
@@ -32,19 +33,22 @@ const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
 /// How much of an end of head may stand at the end of a read.
 const TAIL_BYTES: usize = END_OF_HEAD.len() - 1;
 
-const KEEP_ALIVE: &[u8] = b"HTTP/1.1 200 OK\r\nserver: null\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-    content-type: text/plain; charset=utf-8\r\ncontent-length: 13\r\n\r\nHello, World!";
-const CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nserver: null\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-    connection: close\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 13\r\n\r\nHello, World!";
+const HEAD: &str = "HTTP/1.1 200 OK\r\nserver: null\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+    content-type: text/plain; charset=utf-8\r\n";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let port = arguments.next().and_then(|port| port.parse().ok());
-    let (Some(port), close) = (port, arguments.any(|argument| argument == "--close")) else {
-        eprintln!("usage: null PORT [--close]");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let close = arguments.iter().any(|argument| argument == "--close");
+    let body_at = arguments.iter().position(|argument| argument == "--body").map(|place| place + 1);
+    let body_bytes = body_at.and_then(|place| arguments.get(place)?.parse::<usize>().ok());
+    let Some(port) = arguments.first().and_then(|port| port.parse().ok()) else {
+        eprintln!("usage: null PORT [--close] [--body BYTES]");
         return ExitCode::from(2);
     };
-    match Null::listen(port, close).and_then(Null::run) {
+    let body = body_bytes.map_or_else(|| "Hello, World!".to_owned(), |bytes| "x".repeat(bytes));
+    let connection = if close { "connection: close\r\n" } else { "" };
+    let answer = format!("{HEAD}{connection}content-length: {}\r\n\r\n{body}", body.len());
+    match Null::listen(port, close, answer.as_bytes()).and_then(Null::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("null: {error}");
@@ -90,14 +94,13 @@ enum Verdict {
 }
 
 impl Null {
-    fn listen(port: u16, close: bool) -> io::Result<Self> {
+    fn listen(port: u16, close: bool, answer: &[u8]) -> io::Result<Self> {
         let address = ListenAddr::Tcp(([127, 0, 0, 1], port).into());
         let listener = Listener::open(&address, 1, &Listening::default())?.remove(0);
         eprintln!("listening {}", listener.local_addr());
         let reactor = Reactor::new(EVENTS_MAX)?;
         let mut acceptor = Acceptor::new(listener);
         reactor.register_listener(&mut acceptor, ListenerId(0))?;
-        let answer = if close { CLOSE } else { KEEP_ALIVE };
         let scratch = Scratch {
             input: vec![0; TAIL_BYTES + INPUT_BYTES].into(),
             output: Output::default(),

@@ -3,7 +3,8 @@
 #
 #   scripts/compare.sh [--rounds N] [--seconds N] [--connections N] [SCENARIO...]
 #
-# Scenarios: plaintext, pipelined (16 requests at once), churn (a connection per request); all by default.
+# Scenarios: plaintext, pipelined (16 requests at once), churn (a connection per request), file (1 KiB from disk),
+# files (10,000 different ones of 1 KiB, in random order; null has no files); all by default.
 # Servers stay up on CPU 0, wrk runs on CPU 1, and the loads alternate (A B C A B C), so that a noisy machine
 # disturbs everyone alike. Medians of N rounds (5) of N seconds (4). `CPU µs` is the CPU time of the server's
 # processes per request; `x null` is the median of its ratio to null within the same round: compare that, not the
@@ -21,12 +22,12 @@ while [[ $# -gt 0 ]]; do
         --rounds) ROUNDS=$2 && shift ;;
         --seconds) DURATION=$2 && shift ;;
         --connections) CONNECTIONS=$2 && shift ;;
-        plaintext | pipelined | churn) SCENARIOS+=("$1") ;;
+        plaintext | pipelined | churn | file | files) SCENARIOS+=("$1") ;;
         *) die "unknown argument $1; see --help" ;;
     esac
     shift
 done
-[[ ${#SCENARIOS[@]} -gt 0 ]] || SCENARIOS=(plaintext pipelined churn)
+[[ ${#SCENARIOS[@]} -gt 0 ]] || SCENARIOS=(plaintext pipelined churn file files)
 
 SERVER_CPU=0
 CLIENT_CPU=1
@@ -67,6 +68,12 @@ http {
     server {
         listen 127.0.0.1:$port backlog=4096;
         location = /plaintext { return 200 "Hello, World!"; }
+        location /f/ {
+            root $SCRATCH;
+            sendfile on;
+            open_file_cache max=20000 inactive=60s;
+            open_file_cache_valid 1s;
+        }
     }
 }
 CONF
@@ -78,7 +85,7 @@ CONF
 measure() {
     local before cost
     before=$(cpu_us "${SERVER[$1]}")
-    load "${PORT_OF[$1]}" /plaintext "$CONNECTIONS" "$DURATION"
+    load "${PORT_OF[$1]}" "$TARGET_PATH" "$CONNECTIONS" "$DURATION"
     cost=$(calc "($(cpu_us "${SERVER[$1]}") - $before) / $REQUESTS" %.4f)
     echo "$cost" >>"$RESULTS/$1.cost"
     calc "$REQUESTS / $TOOK" '%.0f\n' >>"$RESULTS/$1.rate"
@@ -103,12 +110,21 @@ if [[ -z ${NULL-} ]]; then
     NULL=$TARGET/release/examples/null
 fi
 
+mkdir "$SCRATCH/f"
+head -c 1024 /dev/urandom >"$SCRATCH/f/0.bin"
+for ((number = 1; number < 10000; number++)); do cp "$SCRATCH/f/0.bin" "$SCRATCH/f/$number.bin"; done
+
 serve kolk "$KOLK" -w 1 -l 127.0.0.1:0
+KOLK_SITE=${PORT_OF[kolk]}:${SERVER[kolk]}
+serve kolk "$KOLK" serve "$SCRATCH" -w 1 -l 127.0.0.1:0
+KOLK_FILES=${PORT_OF[kolk]}:${SERVER[kolk]}
 serve null "$NULL" 0
 start_nginx
 KEEP_ALIVE_NULL=${PORT_OF[null]}:${SERVER[null]}
 serve null "$NULL" 0 --close
 CLOSING_NULL=${PORT_OF[null]}:${SERVER[null]}
+serve null "$NULL" 0 --body 1024
+FILE_NULL=${PORT_OF[null]}:${SERVER[null]}
 sleep 0.5
 
 echo "$ROUNDS rounds of $DURATION s, $CONNECTIONS connections, server on CPU $SERVER_CPU, wrk on CPU $CLIENT_CPU"
@@ -116,14 +132,18 @@ printf '%-10s %-8s %10s %9s %12s %9s %7s\n' scenario server 'CPU µs' 'x null' r
 for SCENARIO in "${SCENARIOS[@]}"; do
     RESULTS=$SCRATCH/$SCENARIO
     mkdir "$RESULTS"
-    unset DEPTH CLOSE
-    null=$KEEP_ALIVE_NULL
+    unset DEPTH CLOSE FILES
+    null=$KEEP_ALIVE_NULL kolk=$KOLK_SITE TARGET_PATH=/plaintext
     case $SCENARIO in
         pipelined) export DEPTH=16 ;;
         churn) export CLOSE=yes && null=$CLOSING_NULL ;;
+        file) null=$FILE_NULL kolk=$KOLK_FILES TARGET_PATH=/f/0.bin ;;
+        files) export FILES=10000 && null=$FILE_NULL kolk=$KOLK_FILES TARGET_PATH=/f/ ;;
     esac
     PORT_OF[null]=${null%:*}
     SERVER[null]=${null#*:}
+    PORT_OF[kolk]=${kolk%:*}
+    SERVER[kolk]=${kolk#*:}
     for ((round = 0; round < ROUNDS; round++)); do
         for name in kolk null nginx; do measure "$name"; done
     done

@@ -126,7 +126,8 @@ rss_kib() {
     awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
 }
 
-# Writes wrk's script: one request at a time, or DEPTH at once; METHOD and BYTES of body as the environment says.
+# Writes wrk's script: one request at a time, or DEPTH at once; METHOD and BYTES of body, and one of FILES below the
+# path, as the environment says.
 # Its last line is `@ requests seconds errors p50 p99`, times in microseconds.
 wrk_script() {
     cat >"$SCRATCH/wrk.lua" <<'LUA'
@@ -138,6 +139,12 @@ if bytes > 0 then
 end
 if os.getenv("CLOSE") then
   wrk.headers["Connection"] = "close"
+end
+local files = tonumber(os.getenv("FILES") or "0")
+if files > 0 then
+  function request()
+    return wrk.format(nil, wrk.path .. math.random(0, files - 1) .. ".bin")
+  end
 end
 if depth > 1 then
   local batch

@@ -81,7 +81,15 @@ wrk_case 'echo, 1 KiB posted' /echo 64 METHOD=POST BYTES=1024
 wrk_case '64 KiB of body' /bytes/65536 64
 wrk_case 'stream of 10 chunks' /stream/10 64
 wrk_case 'a connection per request' /plaintext 64 CLOSE=yes
+site=$PID
+head -c 1024 /dev/urandom >"$SCRATCH/1k.bin"
+head -c 1048576 /dev/urandom >"$SCRATCH/1m.bin"
+start "$KOLK" serve "$SCRATCH" -l 127.0.0.1:0 "$@"
+wrk_case 'a file of 1 KiB' /1k.bin 64
+wrk_case 'a file of 1 MiB' /1m.bin 16
+kill "$site"
 if [[ -n $OHA ]]; then
+    start "$KOLK" -l 127.0.0.1:0 "$@"
     oha_case 'plaintext, 64 connections' /plaintext 64
     oha_case 'echo, 1 KiB posted' /echo 64 -m POST -d "$(printf 'x%.0s' {1..1024})"
     oha_case 'a connection per request' /plaintext 64 --disable-keepalive

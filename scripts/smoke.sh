@@ -63,6 +63,16 @@ expect 'a malformed request' 'GET  / HTTP/1.1\r\nHost: a\r\n\r\n' '^HTTP/1.1 400
 expect 'a smuggled length' 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' \
     '^HTTP/1.1 400 Bad Request\r$'
 
+# The program is its own client, for containers that have no other.
+"$KOLK" healthcheck "http://127.0.0.1:$PORT/json" >/dev/null || die 'healthcheck: it does not find itself well'
+! "$KOLK" healthcheck "http://127.0.0.1:$PORT/nowhere" 2>/dev/null || die 'healthcheck: 404 is not well'
+CHECKS=$((CHECKS + 1))
+
+# What packages ship comes from the program itself.
+"$KOLK" man | grep -q '^\.TH kolk 1' || die 'man: no page'
+"$KOLK" completions bash | bash -n || die 'completions: no script'
+CHECKS=$((CHECKS + 1))
+
 # Keep-alive: two requests on one connection, one after the other.
 exec 4<>"/dev/tcp/127.0.0.1/$PORT"
 for _ in 1 2; do

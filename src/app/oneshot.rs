@@ -612,14 +612,14 @@ mod tests {
         assert!(short.join().is_err(), "four bytes where five were promised");
     }
 
-    /// Ranges of this crate's manifest, each behind a dash.
+    /// Ranges of this crate's license, each behind a dash.
     struct Slices(Vec<(u64, u64)>);
 
     impl Source for Slices {
         fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
             let Some((offset, length)) = self.0.pop() else { return Pulled::End };
             pull.write(b"-");
-            pull.file(Arc::new(File::open("Cargo.toml").unwrap()), offset, length);
+            pull.file(Arc::new(File::open("LICENSE-MIT").unwrap()), offset, length);
             Pulled::More
         }
     }
@@ -630,7 +630,7 @@ mod tests {
             let app = App::new().get("/", |_: &Request<'_>| Response::stream("a/b", Slices(ranges.to_vec())));
             get(&app, "/").into_body()
         };
-        assert_eq!(slices(&[(1, 7), (0, 3), (5, 0)]), "--[pa-package");
+        assert_eq!(slices(&[(4, 7), (0, 3), (5, 0)]), "--MIT-License");
         let beyond = thread::spawn(move || slices(&[(1 << 40, 1)]));
         assert!(beyond.join().is_err(), "a server cuts the connection then");
     }

@@ -49,7 +49,9 @@ impl Access {
     /// For a user that is none, an origin that is none, and for uploads that everybody could make.
     pub(crate) fn app(&self, files: StaticDir, dir: &Path, listen: &[String]) -> Result<App, Failure> {
         let auth = self.users()?;
-        if self.upload && auth.is_none() && listen.iter().any(|address| is_public(address)) {
+        // Without a word about where, the sockets that were passed are listened on.
+        let is_public = listen.is_empty() || listen.iter().any(|address| is_public(address));
+        if self.upload && auth.is_none() && is_public {
             let sentence = "--upload would let everybody who reaches this address store files: \
                             add --auth USER:HASH, or listen on 127.0.0.1";
             return Err(Failure::new(Exit::Usage, sentence));
@@ -118,9 +120,10 @@ impl Doors {
     }
 }
 
-/// Whether other machines could reach what is listened on. What is no address is refused elsewhere.
+/// Whether other machines could reach what is listened on: what was passed may be anything. What is no
+/// address is refused elsewhere.
 fn is_public(address: &str) -> bool {
-    address.parse::<ListenAddr>().is_ok_and(|address| address.is_public())
+    address.starts_with("fd:") || address.parse::<ListenAddr>().is_ok_and(|address| address.is_public())
 }
 
 #[cfg(test)]
@@ -162,7 +165,7 @@ mod tests {
     #[test]
     fn uploads_for_everybody_are_refused() {
         let user = format!("ada:{HASH}");
-        for public in [":8080", "192.0.2.1:80", "[::]:80", "0.0.0.0:1"] {
+        for public in [":8080", "fd:3", "192.0.2.1:80", "[::]:80", "0.0.0.0:1"] {
             let refusal = app(&["--upload"], public).unwrap_err();
             assert!(refusal.contains("--auth USER:HASH"), "{public}: {refusal}");
             assert!(app(&["--upload", "--auth", &user], public).is_ok(), "{public}");

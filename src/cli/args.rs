@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::access::Access;
 use super::duration;
@@ -25,13 +26,15 @@ const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_LICENSE"),
 );
 
-const AFTER_HELP: &str = "\
+pub(crate) const AFTER_HELP: &str = "\
 Examples:
   kolk                              your own request, taken apart: http://127.0.0.1:8080
   kolk -w 2 -l :8080                two workers, all addresses
   kolk serve public                 the files of ./public
   kolk -l unix:/run/kolk.sock       a Unix socket
+  kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
+  kolk doctor                       is this machine ready for many connections?
 
 Environment:
   Every flag has a variable: KOLK_WORKERS, KOLK_LISTEN (a list with commas), ... A flag wins over
@@ -64,14 +67,12 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Serve the files of a directory
-    Serve {
-        /// The directory
-        #[arg(default_value = ".", env = "KOLK_DIR")]
-        dir: PathBuf,
-        #[command(flatten)]
-        files: Box<Files>,
-        #[command(flatten)]
-        access: Box<Access>,
+    Serve(Box<Directory>),
+    /// Ask a server for one page: exit code 0 if it answers with 2xx or 3xx within 2 s, else 1
+    Healthcheck {
+        /// What to ask: http://HOST:PORT/PATH or unix:PATH [default: where kolk would listen; there any
+        /// answer but 5xx will do]
+        url: Option<String>,
     },
     /// Print the hash of a password, for --auth: asks for it on a terminal, else reads one line
     HashPassword {
@@ -79,6 +80,47 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME", default_value = "argon2")]
         algorithm: Algorithm,
     },
+    /// Look at this machine with a server's eyes: exit code 1 if something deserves attention
+    Doctor {
+        /// Look at the limits of this process instead of one's own
+        #[arg(long, value_name = "N")]
+        pid: Option<u32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// A directory to serve, and who is told.
+#[derive(Clone, Debug, PartialEq, Eq, ClapArgs)]
+pub(crate) struct Directory {
+    /// The directory
+    #[arg(default_value = ".", env = "KOLK_DIR")]
+    pub(crate) dir: PathBuf,
+
+    /// Open it in the browser
+    #[arg(long, env = "KOLK_OPEN", value_parser = BoolishValueParser::new())]
+    pub(crate) open: bool,
+
+    /// Print its URL as a QR code: the first that another device can reach, or this one
+    #[arg(long, env = "KOLK_QR", value_name = "URL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "")]
+    pub(crate) qr: Option<String>,
+
+    /// How files are found and sent
+    #[command(flatten)]
+    pub(crate) files: Files,
+
+    /// Who may read and who may store
+    #[command(flatten)]
+    pub(crate) access: Access,
 }
 
 /// The flags of every serving command.
@@ -89,8 +131,9 @@ pub(crate) struct Serving {
           value_parser = count)]
     pub(crate) workers: Count,
 
-    /// Where to listen: 127.0.0.1:8080, :8080 (all addresses), [::1]:8080, unix:PATH; repeatable
-    /// [default: 127.0.0.1:8080]
+    /// Where to listen: 127.0.0.1:8080, :8080 (all addresses), [::1]:8080, unix:PATH, fd:3 or fd:NAME (a
+    /// socket that was passed: systemd.socket(5)); repeatable [default: the sockets that were passed, else
+    /// 127.0.0.1:8080]
     #[arg(short, long, global = true, env = "KOLK_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
@@ -124,6 +167,14 @@ pub(crate) struct Serving {
     #[arg(long, global = true, env = "KOLK_ADMIN", value_name = "ADDR")]
     pub(crate) admin: Option<String>,
 
+    /// Write the process's number to a file, as long as it runs
+    #[arg(long, global = true, env = "KOLK_PID_FILE", value_name = "PATH")]
+    pub(crate) pid_file: Option<PathBuf>,
+
+    /// Become this user once the sockets are open (names or numbers); needs root
+    #[arg(long, global = true, env = "KOLK_USER", value_name = "NAME[:GROUP]")]
+    pub(crate) user: Option<String>,
+
     /// Print nothing but errors, whatever -v says
     #[arg(short, long, global = true, env = "KOLK_QUIET", value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
@@ -156,22 +207,22 @@ pub(crate) enum Log {
 }
 
 impl Args {
-    /// The arguments and the environment of this process.
+    /// The arguments and the environment of this process, which was `activated` if it was given sockets.
     ///
     /// # Errors
     /// clap's, which also carries `--help` and `--version`.
-    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+    pub(crate) fn from_process(activated: bool) -> Result<Self, clap::Error> {
         let mut args = Self::try_parse()?;
-        args.serving.resolve_listen(std::env::var("PORT").ok().as_deref())?;
+        args.serving.resolve_listen(std::env::var("PORT").ok().as_deref(), activated)?;
         Ok(args)
     }
 }
 
 impl Serving {
-    /// Fills in where to listen if neither flag nor variable says so: the platform convention `PORT`, else
-    /// the default. The address stays loopback: a port is no wish to be public.
-    fn resolve_listen(&mut self, port: Option<&str>) -> Result<(), clap::Error> {
-        if !self.listen.is_empty() {
+    /// Fills in where to listen if neither flag nor variable nor a passed socket says so: the platform
+    /// convention `PORT`, else the default. The address stays loopback: a port is no wish to be public.
+    fn resolve_listen(&mut self, port: Option<&str>, activated: bool) -> Result<(), clap::Error> {
+        if !self.listen.is_empty() || activated {
             return Ok(());
         }
         let address = match port.filter(|port| !port.is_empty()) {
@@ -249,13 +300,23 @@ mod tests {
         for line in ["kolk -w 3 --log json serve public -l :1", "kolk serve public -w 3 -l :1 --log json"] {
             let Args { command, serving } = parse(line);
             assert!(
-                matches!(command, Some(Command::Serve { dir, .. }) if dir.as_os_str() == "public"),
+                matches!(command, Some(Command::Serve(directory)) if directory.dir.as_os_str() == "public"),
                 "{line}"
             );
             assert_eq!(serving.workers, Count::Exactly(3), "{line}");
             assert_eq!(serving.listen, [":1"], "{line}");
             assert_eq!(serving.log, Log::Json, "{line}");
         }
+    }
+
+    #[test]
+    fn a_url_for_the_code_is_no_directory() {
+        let qr = |line| match parse(line).command {
+            Some(Command::Serve(directory)) => (directory.dir, directory.qr),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(qr("kolk serve --qr public"), ("public".into(), Some(String::new())));
+        assert_eq!(qr("kolk serve --qr=http://a public"), ("public".into(), Some("http://a".into())));
     }
 
     #[test]
@@ -279,7 +340,7 @@ mod tests {
     fn port_yields_to_an_address() {
         let listen = |line: &str, port| {
             let mut serving = parse(line).serving;
-            serving.resolve_listen(port).map(|()| serving.listen)
+            serving.resolve_listen(port, false).map(|()| serving.listen)
         };
         assert_eq!(listen("kolk", None).unwrap(), ["127.0.0.1:8080"]);
         assert_eq!(listen("kolk", Some("3000")).unwrap(), ["127.0.0.1:3000"]);
@@ -287,6 +348,9 @@ mod tests {
         assert_eq!(listen("kolk -l 127.0.0.1:8080", Some("3000")).unwrap(), ["127.0.0.1:8080"]);
         assert_eq!(listen("kolk", Some("")).unwrap(), [LISTEN]);
         assert_eq!(listen("kolk", Some("http")).unwrap_err().exit_code(), 2);
+        let mut activated = parse("kolk").serving;
+        activated.resolve_listen(Some("3000"), true).unwrap();
+        assert!(activated.listen.is_empty(), "what was passed is meant");
     }
 
     #[test]

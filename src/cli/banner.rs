@@ -61,7 +61,7 @@ impl fmt::Display for Banner<'_> {
 }
 
 /// What to type into a browser for `address`: nobody can open "every address".
-fn to_open(address: &str) -> Option<String> {
+pub(crate) fn to_open(address: &str) -> Option<String> {
     address
         .starts_with("http")
         .then(|| address.replace("//[::]:", "//localhost:").replace("//0.0.0.0:", "//localhost:"))

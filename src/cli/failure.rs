@@ -1,8 +1,10 @@
 //! [`Failure`]: one line that says what is wrong and what to do, and an exit code that a script can tell.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
+
+use super::terminal;
 
 /// The exit codes; 0 is for success, and 3 is kept for configuration files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,20 @@ impl Failure {
         Self::new(Exit::Runtime, format!("cannot {what}: {error}"))
     }
 
+    /// Nobody has the name that `--user` gives.
+    pub(crate) fn user(error: &io::Error) -> Self {
+        Self::new(Exit::Usage, format!("--user: {error}"))
+    }
+
+    /// The process cannot become whom `--user` names.
+    pub(crate) fn assume(user: &str, error: &io::Error) -> Self {
+        let advice = match error.kind() {
+            ErrorKind::PermissionDenied => ": only root can: start as root, or leave --user out",
+            _ => "",
+        };
+        Self::new(Exit::Runtime, format!("cannot become the user {user}: {error}{advice}"))
+    }
+
     /// The directory to serve cannot be used.
     pub(crate) fn directory(dir: &Path, error: &io::Error) -> Self {
         let dir = dir.display();
@@ -52,7 +68,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let line = self.message.replace(['\n', '\r'], " ");
         // Where standard error is gone, the exit code must do.
-        let _ = writeln!(io::stderr(), "kolk: {line}");
+        terminal::say(&format!("kolk: {line}\n"));
         ExitCode::from(self.exit as u8)
     }
 }

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
-use kolk::StaticDir;
-use kolk::app::Links as Library;
+use kolk::{HeaderValue, Links as Library, StaticDir};
 
 use super::failure::Failure;
 use super::size;
@@ -17,6 +16,10 @@ pub(crate) struct Files {
     /// What a folder is answered with: the first that is there; repeatable [default: index.html]
     #[arg(long, env = "KOLK_INDEX", value_name = "NAME", value_delimiter = ',')]
     index: Vec<String>,
+
+    /// Do not show what is in a folder that has no index
+    #[arg(long, env = "KOLK_NO_LISTING", value_parser = BoolishValueParser::new())]
+    no_listing: bool,
 
     /// Answer with this file wherever there is nothing else, for applications that route in the browser
     #[arg(long, env = "KOLK_SPA", value_name = "FILE", num_args = 0..=1, require_equals = true,
@@ -67,6 +70,8 @@ impl Files {
             .map_err(|error| Failure::directory(dir, &error))?
             .clean_urls(self.clean_urls)
             .hidden(self.hidden)
+            .listing(!self.no_listing)
+            .archives(!self.no_listing)
             .links(match self.links {
                 Links::Inside => Library::Inside,
                 Links::Follow => Library::Follow,
@@ -95,8 +100,8 @@ fn rule(text: &str) -> Result<(String, String), String> {
     if glob.is_empty() || value.is_empty() {
         return Err("a pattern, `=` and a value are expected".to_owned());
     }
-    if !kolk::http::is_field_value(value.as_bytes()) {
-        return Err("the value contains a control character".to_owned());
+    if HeaderValue::from_str(value).is_err() {
+        return Err("the value contains what cannot stand in a field".to_owned());
     }
     Ok((glob.to_owned(), value.to_owned()))
 }

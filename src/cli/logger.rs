@@ -6,9 +6,10 @@
 //! Access logs are another thing: the library writes them itself.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use super::terminal;
 
 /// Writes whole lines, so that lines of several threads never mix.
 struct Logger;
@@ -38,8 +39,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            // Where standard error is gone there is nobody to tell.
-            let _ = std::io::stderr().write_all(line(record).as_bytes());
+            terminal::say(&line(record));
         }
     }
 

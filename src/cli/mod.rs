@@ -1,8 +1,8 @@
 //! THE COMMAND LINE, over the public API of the library.
 //!
 //! ```text
-//!  args ──► app (site, or a directory) ──► Server ──► start ──► banner ──► join
-//!                                                      ▲ signals: drain, stop, reopen
+//!  args ──► app (site, or a directory) ──► Server ──► bind ──► become the user ──► start ──► banner ──► join
+//!                                                               signals: drain, stop, reopen ──▲
 //! ```
 //! | file | what it is |
 //! | --- | --- |
@@ -12,36 +12,59 @@
 //! | `password` | `kolk hash-password` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
-//! | `logger` | diagnostics on standard error |
+//! | `passed`, `supervisor` | what systemd gives, and what it is told |
+//! | `logger`, `terminal` | diagnostics, and all that is written to standard error |
+//! | `status` | the line that says how the server does |
+//! | `browser` | `--open`, `--qr` |
+//! | `healthcheck`, `doctor` | whether a server is well, and the machine |
+//! | `manual` | completions and the man page |
 //! | `failure` | the one line and the exit code at the end |
 //! | `clock` | where the program reads the clock |
 
 mod access;
 mod args;
 mod banner;
+mod browser;
 mod clock;
+mod doctor;
 mod duration;
 mod failure;
 mod files;
+mod healthcheck;
 mod logger;
+mod manual;
+mod passed;
 mod password;
 mod signals;
 mod site;
 mod size;
+mod status;
+mod supervisor;
+mod terminal;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Running, Server, Workers};
+use kolk::{App, Running, Server, Workers, service};
 
-use self::args::{Args, Command, Count, Log, Serving};
+use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
-use self::failure::Failure;
+use self::failure::{Exit, Failure};
+use self::passed::Passed;
+use self::status::Status;
+use self::supervisor::Supervisor;
 
 /// The program.
 pub(crate) fn main() -> ExitCode {
-    let args = match Args::from_process() {
+    // First of all, while there is one thread and nothing is open: these are descriptors and variables.
+    let (supervisor, unreachable) = Supervisor::from_environment();
+    let passed = match Passed::to_this_process() {
+        Ok(passed) => passed,
+        Err(failure) => return failure.report(),
+    };
+    let args = match Args::from_process(!passed.is_empty()) {
         Ok(args) => args,
         Err(error) => {
             // Help and version go to standard output, mistakes to standard error.
@@ -49,34 +72,104 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+    logger::install(args.serving.quiet, args.serving.verbose);
+    if let Some(error) = unreachable {
+        log::warn!("the service manager cannot be told how it goes: {error}");
+    }
+    match run(&args, passed, &supervisor) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(Args { command, serving }: &Args) -> Result<(), Failure> {
-    logger::install(serving.quiet, serving.verbose);
-    let (app, says) = match command {
+/// One command.
+fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode, Failure> {
+    match &args.command {
+        None => serve(&args.serving, None, passed, supervisor)?,
+        Some(Command::Serve(files)) => serve(&args.serving, Some(files), passed, supervisor)?,
+        Some(Command::Healthcheck { url }) => {
+            let (asked, status_max) = match (url, args.serving.listen.first()) {
+                (Some(url), _) => (url.as_str(), healthcheck::FOUND_MAX),
+                (None, address) => (address.map_or("fd:", String::as_str), healthcheck::WORKING_MAX),
+            };
+            print(healthcheck::Question::parse(asked)?.ask(status_max)?.as_bytes())?;
+        }
+        Some(Command::Doctor { pid, json }) => {
+            if let Some(pid) = pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                return Err(Failure::new(Exit::Usage, format!("there is no process {pid} in /proc")));
+            }
+            let color = colors(io::stdout().is_terminal());
+            let report = doctor::Report::of(Path::new("/"), *pid, args.serving.backlog, color);
+            print(if *json { report.json() } else { report.to_string() }.as_bytes())?;
+            return Ok(if report.is_fine() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(Exit::Runtime as u8)
+            });
+        }
+        Some(Command::HashPassword { algorithm }) => print(password::hashed(*algorithm)?.as_bytes())?,
+        Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
+        Some(Command::Man) => {
+            print(&manual::page().map_err(|error| Failure::cannot("write the man page", &error))?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a command is for to standard output. A reader that has seen enough is no failure.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::cannot("write", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Serves until it is told to end: a directory, or the built-in site.
+fn serve(
+    serving: &Serving,
+    directory: Option<&Directory>,
+    passed: Passed,
+    supervisor: &Supervisor,
+) -> Result<(), Failure> {
+    let user = serving.user.as_deref().map(|name| service::User::find(name).map(|user| (name, user)));
+    let user = user.transpose().map_err(|error| Failure::user(&error))?;
+    if user.is_some() {
+        // Before there are other threads: it is a promise of each.
+        service::no_new_privileges().map_err(|error| Failure::cannot("give up new privileges", &error))?;
+    }
+    let (app, says) = match directory {
         None => {
             let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
             (app, "the built-in site".to_owned())
         }
-        Some(Command::Serve { dir, files, access }) => {
-            let app = access.app(files.of(dir)?, dir, &serving.listen)?;
-            (app, format!("the files of {}", dir.display()))
+        Some(Directory { dir, files, access, .. }) => {
+            (access.app(files.of(dir)?, dir, &serving.listen)?, format!("the files of {}", dir.display()))
         }
-        Some(Command::HashPassword { algorithm }) => return password::run(*algorithm),
     };
     let server = server(app, serving)?;
     // Before the first connection: a signal that comes early is kept.
     let signals = signals::catch().map_err(|error| Failure::cannot("catch signals", &error))?;
-    let running = server.start()?;
-    signals::listen(signals, running.handle(), serving.quiet)
+    let bound = listen(server, serving, &passed)?.bind()?;
+    // Those that are served were copied; nobody asked for the others.
+    drop(passed);
+    let _pid_file = pid_file(serving)?;
+    if let Some((name, user)) = user {
+        user.assume().map_err(|error| Failure::assume(name, &error))?;
+    }
+    let running = bound.start()?;
+    signals::listen(signals, running.handle(), supervisor.clone(), serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
     if !serving.quiet {
-        announce(&running, &says, command.is_none());
+        announce(&running, &says, directory.is_none());
     }
+    if let Some(directory) = directory {
+        invite(&running, directory);
+    }
+    supervisor
+        .ready(&format!("serving {says} on {}", join(running.addrs())), &running.handle())
+        .map_err(|error| Failure::cannot("start the watchdog's thread", &error))?;
+    let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
     Ok(())
 }
@@ -103,13 +196,49 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
         };
         server = server.access_log(format, destination);
     }
-    for address in &serving.listen {
-        server = server.listen(address)?;
-    }
+    Ok(server)
+}
+
+/// Where the flags say, or else on what was passed.
+fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Server, Failure> {
+    let mut taken = Vec::new();
     if let Some(address) = &serving.admin {
-        server = server.admin(address)?;
+        taken = passed.resolve(address)?;
+        let [one] = &taken[..] else {
+            let message = format!("--admin {address} means {} passed sockets: name one", taken.len());
+            return Err(Failure::new(Exit::Usage, message));
+        };
+        server = server.admin(one)?;
+    }
+    for address in &serving.listen {
+        for address in passed.resolve(address)? {
+            server = server.listen(&address)?;
+        }
+    }
+    if serving.listen.is_empty() {
+        for socket in passed.all_but(&taken)? {
+            server = server.listen_fd(socket);
+        }
     }
     Ok(server)
+}
+
+/// The file that `--pid-file` asks for, for as long as it is held.
+fn pid_file(serving: &Serving) -> Result<Option<service::PidFile>, Failure> {
+    let Some(path) = &serving.pid_file else { return Ok(None) };
+    let written = service::PidFile::write(path);
+    written.map(Some).map_err(|error| Failure::cannot(&format!("write {}", path.display()), &error))
+}
+
+/// The status line, for a person who watches the terminal and nothing else there.
+fn status(wanted: bool, serving: &Serving, running: &Running) -> Result<Option<Status>, Failure> {
+    let logs_there = serving.log != Log::Off && serving.log_file.is_none() && io::stdout().is_terminal();
+    let watched = io::stderr().is_terminal() && !is_dumb();
+    if !wanted || serving.quiet || logs_there || !watched {
+        return Ok(None);
+    }
+    let shown = Status::show(running.handle());
+    shown.map(Some).map_err(|error| Failure::cannot("start the status line's thread", &error))
 }
 
 fn log_format(serving: &Serving) -> Option<Format> {
@@ -137,14 +266,42 @@ fn announce(running: &Running, says: &str, builtin: bool) {
         color: colors(io::stderr().is_terminal()),
     };
     // Nobody reads what cannot be written; the server runs all the same.
-    let _ = io::stderr().write_all(banner.to_string().as_bytes());
+    terminal::say(&banner.to_string());
     let mut stdout = io::stdout();
     let _ = stdout.write_all(banner.script_lines().as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Brings the browser, if that is wanted.
+fn invite(running: &Running, directory: &Directory) {
+    let listening: Vec<String> = running.addrs().iter().map(ToString::to_string).collect();
+    if let Some(url) = &directory.qr {
+        let url = if url.is_empty() { browser::reachable(&listening) } else { Some(url.clone()) };
+        let color = colors(io::stderr().is_terminal());
+        match url.as_deref().map(|url| (url, browser::qr(url, color))) {
+            Some((url, Some(code))) => terminal::say(&format!("{code}  {url}\n\n")),
+            Some((_, None)) => log::warn!("--qr: the URL is too long for a code"),
+            None => log::warn!("--qr: no other device can reach these addresses: add -l :8080"),
+        }
+    }
+    if directory.open {
+        match listening.iter().find_map(|address| banner::to_open(address)) {
+            Some(url) => browser::open(&url),
+            None => log::warn!("--open: a browser opens no socket file: add -l 127.0.0.1:8080"),
+        }
+    }
+}
+
+fn join(addresses: &[impl ToString]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether to write colours to a stream. <https://no-color.org>
 fn colors(terminal: bool) -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    terminal && !refused && !dumb
+    terminal && !refused && !is_dumb()
+}
+
+/// Whether the terminal knows nothing but text.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -26,8 +26,8 @@ pub(crate) enum Algorithm {
     Sha512,
 }
 
-/// Reads a password and prints its hash.
-pub(crate) fn run(algorithm: Algorithm) -> Result<(), Failure> {
+/// Reads a password; the line to print is its hash.
+pub(crate) fn hashed(algorithm: Algorithm) -> Result<String, Failure> {
     let stdin = io::stdin();
     let password = if stdin.is_terminal() { asked(&stdin)? } else { line(&mut stdin.lock())? };
     if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
@@ -49,8 +49,7 @@ pub(crate) fn run(algorithm: Algorithm) -> Result<(), Failure> {
         },
     )
     .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let mut stdout = io::stdout();
-    writeln!(stdout, "{hash}").and_then(|()| stdout.flush()).map_err(|error| Failure::cannot("print", &error))
+    Ok(format!("{hash}\n"))
 }
 
 /// What a person types, twice the same.

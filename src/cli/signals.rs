@@ -6,13 +6,16 @@
 //! ```
 //! A thread of its own reads them; a worker never does.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use kolk::Handle;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+
+use super::supervisor::Supervisor;
+use super::terminal;
 
 /// How long exchanges that are under way may take to finish.
 const GRACE: Duration = Duration::from_secs(30);
@@ -29,11 +32,15 @@ pub(crate) fn catch() -> io::Result<Signals> {
 ///
 /// # Errors
 /// The system has no more threads.
-pub(crate) fn listen(mut signals: Signals, server: Handle, quiet: bool) -> io::Result<()> {
+pub(crate) fn listen(
+    mut signals: Signals,
+    server: Handle,
+    supervisor: Supervisor,
+    quiet: bool,
+) -> io::Result<()> {
     let say = move |line: &str| {
         if !quiet {
-            // Where standard error is gone there is nobody to tell.
-            let _ = writeln!(io::stderr(), "kolk: {line}");
+            terminal::say(&format!("kolk: {line}\n"));
         }
     };
     let act = move || {
@@ -46,6 +53,7 @@ pub(crate) fn listen(mut signals: Signals, server: Handle, quiet: bool) -> io::R
                 }
                 SIGTERM | SIGINT => {
                     draining = true;
+                    supervisor.stopping();
                     say("draining: what is under way has 30 s to finish; again to stop at once");
                     server.drain(GRACE);
                 }

@@ -135,7 +135,7 @@ impl<'p> Pull<'p> {
     ///         match self.0.take() {
     ///             Some(file) => {
     ///                 pull.write(b"-- begin --\n");
-    ///                 pull.file(file, 0, 9);
+    ///                 pull.file(file, 0, 11);
     ///                 Pulled::More
     ///             }
     ///             None => {
@@ -147,11 +147,11 @@ impl<'p> Pull<'p> {
     /// }
     ///
     /// let app = App::new().get("/", |_: &Request<'_>| {
-    ///     let file = File::open("Cargo.toml").unwrap();
+    ///     let file = File::open("LICENSE-MIT").unwrap();
     ///     Response::stream("text/plain", Framed(Some(Arc::new(file))))
     /// });
     /// let answer = app.oneshot(http::Request::get("/").body("").unwrap());
-    /// assert_eq!(answer.body(), "-- begin --\n[package]\n-- end --\n");
+    /// assert_eq!(answer.body(), "-- begin --\nMIT License\n-- end --\n");
     /// ```
     ///
     /// # Panics

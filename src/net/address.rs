@@ -4,10 +4,12 @@
 //!  127.0.0.1:8080   [::1]:8080   localhost:8080   that address
 //!  :8080                                          every address of this machine, IPv4 and IPv6
 //!  unix:PATH                                      a socket file
+//!  fd:3                                           a socket that listens already
 //! ```
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -29,8 +31,11 @@ pub enum ListenAddr {
         /// On this port; 0 lets the system choose.
         port: u16,
     },
-    /// A socket file.
+    /// A socket file; on Linux a name that begins with `@` is one without a file.
     Unix(PathBuf),
+    /// A socket that listens already, by the number of its descriptor: whoever started this process has
+    /// passed it. The server works with a copy.
+    Descriptor(RawFd),
 }
 
 /// Why a text is no [`ListenAddr`], and what to write instead.
@@ -41,22 +46,23 @@ pub struct AddressError {
 }
 
 impl ListenAddr {
-    /// The socket address to bind: for [`ListenAddr::Everywhere`] that of IPv6. `None` for a file.
+    /// The socket address to bind: for [`ListenAddr::Everywhere`] that of IPv6. `None` where a
+    /// socket file or a descriptor is meant.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
             Self::Everywhere { port } => Some((Ipv6Addr::UNSPECIFIED, *port).into()),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Descriptor(_) => None,
         }
     }
 }
 
 impl ListenAddr {
-    /// Whether other machines could reach it.
+    /// Whether other machines could reach it, as far as it tells: a descriptor does not.
     pub const fn is_public(&self) -> bool {
         match self {
             Self::Tcp(address) => !address.ip().is_loopback(),
-            Self::Everywhere { .. } => true,
+            Self::Everywhere { .. } | Self::Descriptor(_) => true,
             Self::Unix(_) => false,
         }
     }
@@ -71,6 +77,12 @@ impl FromStr for ListenAddr {
             return match path {
                 "" => Err(refuse("a path must follow `unix:`, as in unix:/run/kolk.sock".to_owned())),
                 path => Ok(Self::Unix(path.into())),
+            };
+        }
+        if let Some(number) = text.strip_prefix("fd:") {
+            return match number.parse() {
+                Ok(number @ 0..) => Ok(Self::Descriptor(number)),
+                _ => Err(refuse("a descriptor's number must follow `fd:`, as in fd:3".to_owned())),
             };
         }
         let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
@@ -128,6 +140,7 @@ impl fmt::Display for ListenAddr {
             Self::Tcp(address) => write!(f, "http://{address}"),
             Self::Everywhere { port } => write!(f, "http://[::]:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Descriptor(number) => write!(f, "fd:{number}"),
         }
     }
 }
@@ -163,6 +176,7 @@ mod tests {
             ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
             ("unix:/run/kolk.sock", "unix:/run/kolk.sock"),
             ("unix:relative:path", "unix:relative:path"),
+            ("fd:3", "fd:3"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
@@ -185,6 +199,9 @@ mod tests {
             ("[::1:80", "only an IPv6 address stands in brackets"),
             ("no such host:80", "no address for the name `no such host`"),
             ("unix:", "as in unix:/run/kolk.sock"),
+            ("fd:", "as in fd:3"),
+            ("fd:-1", "as in fd:3"),
+            ("fd:web", "as in fd:3"),
         ] {
             let refusal = shown(text);
             assert!(refusal.starts_with(&format!("cannot listen on `{text}`: ")), "{refusal}");

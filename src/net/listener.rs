@@ -4,8 +4,9 @@
 //!  Listener::open(":8080", 2) ──┬── Arc<Listener> ◄── Acceptor of worker 0
 //!                               └── Arc<Listener> ◄── Acceptor of worker 1
 //! ```
-//! Where the system balances, every worker gets a socket of its own; elsewhere, and for a socket file, all
-//! get the same one. Any worker may accept from any listener: an empty queue is no error.
+//! Where the system balances, every worker gets a socket of its own; elsewhere, and for a socket file or a
+//! socket that somebody else has opened, all get the same one. Any worker may accept from any listener: an
+//! empty queue is no error.
 
 use std::fmt;
 use std::io;
@@ -20,6 +21,7 @@ use mio::{Interest, Registry, Token};
 
 use super::{AcceptError, Family, ListenAddr, Listening, SHORT_READ_DRAINS, Stream, TcpOptions};
 use crate::sys::accept::accept;
+use crate::sys::activation::{self, Place, duplicate};
 use crate::sys::socket::{
     REUSEPORT_BALANCES, apply_tcp_options, check_address_is_free, listen_tcp, options_are_inherited,
     stop_listening,
@@ -34,6 +36,8 @@ pub struct Listener {
     socket: OwnedFd,
     family: Family,
     address: ListenAddr,
+    /// Whoever has opened the socket keeps it, and its queue, for whoever comes next.
+    is_borrowed: bool,
     /// Set on every connection, where connections do not inherit them.
     options: Option<TcpOptions>,
 }
@@ -49,8 +53,22 @@ impl Listener {
             ListenAddr::Tcp(at) => Self::open_tcp(*at, workers, options, false),
             ListenAddr::Everywhere { port } => Self::open_everywhere(*port, workers, options),
             ListenAddr::Unix(path) => Self::open_unix(path, workers, options),
+            ListenAddr::Descriptor(number) => {
+                duplicate(*number).and_then(|socket| Self::open_adopted(socket, workers, options))
+            }
         };
         opened.map_err(|error| explain(error, address))
+    }
+
+    /// Takes over a socket that listens already, for this many workers, who share it: it is not shut down by
+    /// [`Listener::stop`]. Of the options its connections get those of TCP.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no listening stream socket, and what the system refuses.
+    pub fn adopt(socket: OwnedFd, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
+        let number = socket.as_raw_fd();
+        Self::open_adopted(socket, workers, options)
+            .map_err(|error| explain(error, &ListenAddr::Descriptor(number)))
     }
 
     /// Takes the next connection from the queue.
@@ -69,8 +87,11 @@ impl Listener {
 
     /// Ends the queue for every copy of the socket, also those in other descriptor tables: whoever comes now
     /// is refused and can go elsewhere. (Where the system does not know this, closing the last copy does it.)
+    /// A socket that somebody else has opened is left to them.
     pub fn stop(&self) {
-        stop_listening(self.socket.as_fd());
+        if !self.is_borrowed {
+            stop_listening(self.socket.as_fd());
+        }
     }
 
     /// Where it listens, with the port that the system chose.
@@ -122,6 +143,7 @@ impl Listener {
             socket: socket.into(),
             family: Family::Ip,
             address,
+            is_borrowed: false,
             options: (!options_are_inherited()).then(|| options.tcp.clone()),
         }
     }
@@ -133,8 +155,26 @@ impl Listener {
             socket: socket.into(),
             family: Family::Unix,
             address: ListenAddr::Unix(path.to_owned()),
+            is_borrowed: false,
             options: None,
         };
+        Ok(for_all(vec![Arc::new(listener)], workers))
+    }
+
+    fn open_adopted(socket: OwnedFd, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
+        let (family, address) = match activation::adopt(socket.as_fd())? {
+            Place::Ip { at, dual_stack } if dual_stack && at.ip().is_unspecified() => {
+                (Family::Ip, ListenAddr::Everywhere { port: at.port() })
+            }
+            Place::Ip { at, .. } => (Family::Ip, ListenAddr::Tcp(at)),
+            Place::Unix(path) => (Family::Unix, ListenAddr::Unix(path)),
+        };
+        let mut own_options = None;
+        if family == Family::Ip {
+            apply_tcp_options(&socket, &options.tcp)?;
+            own_options = (!options_are_inherited()).then(|| options.tcp.clone());
+        }
+        let listener = Self { _file: None, socket, family, address, is_borrowed: true, options: own_options };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
 }

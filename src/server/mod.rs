@@ -9,6 +9,8 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `config` | every number the server works with |
+//! | `bound`, `running` | a server with its sockets; one whose workers run |
+//! | `service` | what service managers and operators ask of a process |
 //! | `worker` | a thread and its loop |
 //! | `ears`, `balance` | who may come in, and to which worker |
 //! | `shard` | all connections of a worker: no poll, no clock |
@@ -23,6 +25,7 @@
 pub mod access_log;
 mod admin;
 mod balance;
+mod bound;
 mod call;
 mod config;
 mod connection;
@@ -34,15 +37,18 @@ pub mod metrics;
 mod patience;
 mod running;
 mod scratch;
+pub mod service;
 mod shard;
 pub mod stats;
 mod worker;
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::app::App;
 use crate::net::ListenAddr;
 
+pub use bound::Bound;
 pub use call::Env;
 pub use config::{
     ACCEPTS_PER_TURN_MAX, Config, EVENTS_PER_TURN_MAX, INPUT_BYTES, Limits, TURN_REQUESTS_MAX, Timeouts,
@@ -53,6 +59,7 @@ pub use running::{Handle, Running};
 pub use shard::{CONNECTION_BYTES, Effect, Shard};
 
 use access_log::{Destination, Format};
+use bound::Place;
 
 /// A server that has not started: an [`App`], addresses, and a [`Config`].
 ///
@@ -71,7 +78,7 @@ use access_log::{Destination, Format};
 pub struct Server {
     app: App,
     config: Config,
-    addresses: Vec<ListenAddr>,
+    places: Vec<Place>,
     admin: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
 }
@@ -79,17 +86,42 @@ pub struct Server {
 impl Server {
     /// A server for `app`, which listens nowhere yet.
     pub fn new(app: App) -> Self {
-        Self { app, config: Config::default(), addresses: Vec::new(), admin: None, access_log: None }
+        Self { app, config: Config::default(), places: Vec::new(), admin: None, access_log: None }
     }
 
     /// Listens on `address`, too: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every address of this machine),
-    /// `localhost:8080`, or `unix:/run/site.sock`. Port 0 lets the system choose; [`Running::addrs`] tells.
+    /// `localhost:8080`, `unix:/run/site.sock`, or `fd:3` (a socket that listens already). Port 0 lets the
+    /// system choose; [`Running::addrs`] tells.
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read. Whether it can be had is found out by [`Server::start`].
     pub fn listen(mut self, address: &str) -> Result<Self> {
-        self.addresses.push(address.parse()?);
+        self.places.push(Place::Address(address.parse()?));
         Ok(self)
+    }
+
+    /// Listens on `socket`, too, which listens already: somebody else has opened it and may keep a copy, a
+    /// service manager for instance ([`service::passed_sockets`]). All workers share it. It is never shut
+    /// down: when the server ends, who still waits in its queue waits for whoever serves it next. Its backlog
+    /// is its opener's.
+    ///
+    /// [`Server::start`] refuses a descriptor that is no listening stream socket.
+    ///
+    /// ```
+    /// use kolk::{App, Request, Response, Server};
+    ///
+    /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = socket.local_addr()?;
+    /// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+    /// let server = Server::new(app).listen_fd(socket.into()).start()?;
+    /// assert_eq!(server.addrs()[0].socket_addr(), Some(address));
+    /// # server.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn listen_fd(mut self, socket: OwnedFd) -> Self {
+        self.places.push(Place::Socket(socket));
+        self
     }
 
     /// Serves `/_kolk/metrics` (Prometheus text) on an address of its own.
@@ -193,7 +225,15 @@ impl Server {
     /// [`Error::Listen`] when an address cannot be had, [`Error::Start`] when the system refuses something
     /// else.
     pub fn start(self) -> Result<Running> {
-        Running::start(self)
+        self.bind()?.start()
+    }
+
+    /// Opens the sockets and nothing else: for a process that is root until it has its ports.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when an address cannot be had.
+    pub fn bind(self) -> Result<Bound> {
+        Bound::bind(self)
     }
 
     /// Starts, and serves until the process ends.

@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use crate::app::{App, BlockingPool};
 use crate::base::Mailbox;
-use crate::net::{ListenAddr, Listener, Listening};
+use crate::net::ListenAddr;
 use crate::reactor::{Doorbell, Reactor};
-use crate::sys::{cpu, descriptors};
+use crate::sys::cpu;
 
 use super::access_log::{AccessLog, Reopener};
 use super::balance::Balance;
+use super::bound::{Bound, Sockets};
 use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::ears::Ears;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
-use super::{Error, Result, Server, admin};
+use super::{Error, Result, admin};
 
 /// Letters that may wait for a worker.
 const LETTERS_MAX: usize = 65_536;
@@ -30,17 +31,17 @@ pub struct Running {
     addresses: Vec<ListenAddr>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     handle: Handle,
-    stats: Vec<Arc<Stats>>,
     admin: Option<Box<Self>>,
     // After the workers: their last lines are written before it ends.
     log: Option<AccessLog>,
 }
 
-/// Ends a server from any thread.
+/// Ends a server from any thread, and sees how it does.
 #[derive(Clone, Debug)]
 pub struct Handle {
     control: Arc<Control>,
     bells: Arc<[Arc<Doorbell>]>,
+    stats: Arc<[Arc<Stats>]>,
     log: Option<Reopener>,
 }
 
@@ -64,6 +65,21 @@ impl Handle {
             log.reopen();
         }
     }
+
+    /// What the workers counted so far.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::sum(self.stats.iter().map(|stats| &**stats))
+    }
+
+    /// Whether the server was told to drain or to stop.
+    pub fn is_ending(&self) -> bool {
+        self.control.is_ending()
+    }
+
+    /// Has every worker turn once, if it can.
+    pub(super) fn wake_workers(&self) {
+        ring_all(&self.bells);
+    }
 }
 
 impl Running {
@@ -78,8 +94,8 @@ impl Running {
     }
 
     /// How many workers there are.
-    pub const fn workers(&self) -> usize {
-        self.stats.len()
+    pub fn workers(&self) -> usize {
+        self.handle.stats.len()
     }
 
     /// What ends it from another thread.
@@ -99,7 +115,7 @@ impl Running {
 
     /// What the workers counted so far.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::sum(self.stats.iter().map(|stats| &**stats))
+        self.handle.snapshot()
     }
 
     /// See [`Handle::reopen_log`].
@@ -133,59 +149,43 @@ impl Running {
         ended
     }
 
-    pub(super) fn start(server: Server) -> Result<Self> {
-        let Server { app, config, addresses, admin, access_log } = server;
-        let descriptors = descriptors::raise_limit().map_err(starting("raise the descriptor limit"))?;
-        let count = match config.workers {
-            Workers::Auto => cpu::available(),
-            Workers::Exactly(count) => count.max(1),
-        };
+    pub(super) fn start(bound: Bound) -> Result<Self> {
+        let Bound { app, config, access_log, sockets, admin, descriptors } = bound;
         let started = now();
-        let listeners = listen(&addresses, count, &config)?;
         let log = access_log
             .map(|(format, to)| AccessLog::start(format, to))
             .transpose()
             .map_err(starting("open the access log"))?;
         let mut running = Self {
-            addresses: listeners
-                .iter()
-                .step_by(count)
-                .map(|listener| listener.local_addr().clone())
-                .collect(),
-            workers: Vec::with_capacity(count),
+            addresses: sockets.addresses(),
+            workers: Vec::with_capacity(sockets.workers),
             handle: Handle {
                 control: Arc::default(),
                 bells: Arc::new([]),
+                stats: Arc::new([]),
                 log: log.as_ref().map(AccessLog::reopener),
             },
-            stats: Vec::with_capacity(count),
             admin: None,
             log,
         };
-        let workers = running.build(app, config, count, &listeners, descriptors)?;
+        let workers = running.build(app, config, sockets, descriptors)?;
         for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
             let handle = thread.spawn(move || worker.run()).map_err(starting("start a worker's thread"))?;
             running.workers.push(handle);
         }
-        if let Some(address) = admin {
-            let mut admin =
-                Server::new(admin::app(running.stats.clone(), started)).workers(Workers::Exactly(1));
-            admin.addresses.push(address);
+        if let Some(sockets) = admin {
+            let app = admin::app(running.handle.stats.to_vec(), started);
+            let config = Config { workers: Workers::Exactly(1), ..Config::default() };
+            let admin = Bound { app, config, access_log: None, sockets, admin: None, descriptors };
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.
-    fn build(
-        &mut self,
-        app: App,
-        config: Config,
-        count: usize,
-        listeners: &Arc<[Arc<Listener>]>,
-        descriptors: u64,
-    ) -> Result<Vec<Worker>> {
+    fn build(&mut self, app: App, config: Config, sockets: Sockets, descriptors: u64) -> Result<Vec<Worker>> {
+        let Sockets { listeners, workers: count } = sockets;
         let app = Arc::new(app);
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
         let balance = Arc::new(Balance::new(count, listeners.len()));
@@ -197,11 +197,11 @@ impl Running {
             .collect::<io::Result<Vec<_>>>()
             .map_err(starting("make a poll"))?;
         self.handle.bells = reactors.iter().map(Reactor::waker).collect();
+        self.handle.stats = (0..count).map(|_| Arc::default()).collect();
         let mut workers = Vec::with_capacity(count);
         for (number, reactor) in reactors.into_iter().enumerate() {
             let mailbox = Mailbox::new(reactor.waker(), LETTERS_MAX);
-            let stats = Arc::new(Stats::default());
-            self.stats.push(Arc::clone(&stats));
+            let stats = Arc::clone(&self.handle.stats[number]);
             let unix_millis = unix_millis();
             let env = Env {
                 app: Arc::clone(&app),
@@ -220,7 +220,7 @@ impl Running {
                 reactor,
                 shard: Shard::new(env, share, ring),
                 mailbox,
-                ears: Ears::new(number, &own, Arc::clone(listeners), balance, bells),
+                ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells),
                 control: Arc::clone(&self.handle.control),
                 private_descriptors: config.private_descriptors,
                 pin_to: cpus.get(number % cpus.len().max(1)).copied(),
@@ -238,16 +238,6 @@ impl Drop for Running {
             let _ = self.join_workers();
         }
     }
-}
-
-/// The listeners of each address for each worker: address by address.
-fn listen(addresses: &[ListenAddr], workers: usize, config: &Config) -> Result<Arc<[Arc<Listener>]>> {
-    let options = Listening { backlog: config.backlog, ..Listening::default() };
-    let mut listeners = Vec::with_capacity(addresses.len() * workers);
-    for address in addresses {
-        listeners.extend(Listener::open(address, workers, &options).map_err(Error::Listen)?);
-    }
-    Ok(listeners.into())
 }
 
 /// How many connections all workers may hold: what the descriptors allow, or less.

@@ -61,6 +61,11 @@ impl Control {
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Relaxed);
     }
+
+    /// Whether one of the two was ordered.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.draining.load(Relaxed) || self.stopping.load(Relaxed)
+    }
 }
 
 /// The clock's present reading.

@@ -12,23 +12,33 @@
 //! | `sendfile` | bytes from a file into a socket |
 //! | `names` | names in an open folder: made, moved, removed |
 //! | `beneath` | files below a folder, and nothing outside |
+//! | `folder` | what is in an open folder and below it, without a path |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
 //! | `clock` | the time |
 //! | `alarm` | a descriptor that rings |
+//! | `activation` | sockets that somebody else has opened |
+//! | `environment` | variables that were meant for this process alone |
+//! | `notify` | words with the service manager |
+//! | `privileges` | to be somebody else from now on |
 //!
 //! Functions are safe, take borrowed descriptors and answer with `io::Result`. Systems differ in small
 //! files beside the concern (`sendfile/linux.rs`, `sendfile/freebsd.rs`, …) that offer the same function.
 //! Imports std, libc and socket2, nothing of ours.
 
 pub mod accept;
+pub mod activation;
 pub mod alarm;
 pub mod beneath;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod environment;
+pub mod folder;
 pub mod names;
+pub mod notify;
 pub mod page_cache;
+pub mod privileges;
 pub mod sendfile;
 pub mod socket;
 pub mod socket_file;

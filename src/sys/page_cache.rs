@@ -1,4 +1,4 @@
-//! What of a file is in memory already, so that a loop can leave the rest to threads that may wait for a disk.
+//! What of a file is in memory already, so that a loop leaves the rest to threads that may wait for a disk.
 
 use std::io;
 use std::os::fd::BorrowedFd;

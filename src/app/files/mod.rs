@@ -18,13 +18,16 @@
 //! Nothing outside the root is ever opened, and nothing is read from a disk on the loop's thread, as far as
 //! the system can tell. Knows no wire.
 
+mod archive;
 mod conditions;
 mod glob;
+mod listing;
 mod media;
 mod parts;
 mod ranges;
 mod representation;
 mod shelf;
+mod tar;
 mod transfer;
 mod tree;
 mod version;
@@ -32,14 +35,19 @@ mod version;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
+use self::archive::Archives;
 use self::glob::Glob;
-use self::representation::{Content, Representation};
+use self::listing::{Listing, Query};
+use self::representation::{Content, Memory, Representation};
 use self::shelf::{Cache, Look, Shelf};
 use self::transfer::Cold;
 use self::tree::{Found, Open, Stamp, Tree};
@@ -47,13 +55,21 @@ use self::version::Version;
 use super::adapters::blocking;
 use super::handler::{Handler, Outcome};
 use super::request::Request;
+use crate::base::Tick;
 use crate::http::{Known, Method, Reason, Rendered, Response};
+use crate::sys::folder;
 use crate::sys::page_cache;
 
 pub use crate::sys::beneath::Links;
 
 /// Files up to this size are kept in memory, head and body in one piece; in bytes.
 const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// A file up to this size is asked for as a whole whether it is in memory, and believed for a while: the
+/// kernel takes 7 µs to tell about a MiB. In bytes.
+const RESIDENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const RESIDENT_FOR: Duration = Duration::from_secs(1);
+/// So many entries of a folder are shown.
+const ENTRIES_MAX: usize = 10_000;
 /// The cache of all workers together, unless it is told otherwise; in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -87,6 +103,11 @@ struct Site {
     cache_control: Vec<(Glob, HeaderValue)>,
     /// The file that is sent with a 404.
     not_found: Option<String>,
+    /// Whether a folder without an index is answered with what is in it.
+    shows_folders: bool,
+    /// Whether a folder can be had as one archive.
+    gives_archives: bool,
+    archives: Archives,
 }
 
 /// What a shelf keeps of a file.
@@ -96,6 +117,8 @@ struct Kept {
     whole: Option<Arc<Rendered>>,
     /// Its name below the root.
     name: String,
+    /// All of it was in memory, and is believed to be until then.
+    resident_until: Tick,
 }
 
 impl StaticDir {
@@ -120,6 +143,9 @@ impl StaticDir {
                 cache: Cache::new(CACHE_BYTES),
                 cache_control: Vec::new(),
                 not_found: None,
+                shows_folders: false,
+                gives_archives: false,
+                archives: Archives::default(),
             }),
         })
     }
@@ -162,6 +188,20 @@ impl StaticDir {
     pub fn not_found(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.with_site(|site| site.not_found = Some(name))
+    }
+
+    /// Answers a folder without an index with what is in it, as a page or as JSON (`Accept`, or
+    /// `?format=json`); default: no.
+    #[must_use]
+    pub fn listing(self, shows: bool) -> Self {
+        self.with_site(|site| site.shows_folders = shows)
+    }
+
+    /// Gives a folder that is listed as one archive, too: `?download=tar.gz`, made while it is sent;
+    /// default: no.
+    #[must_use]
+    pub fn archives(self, gives: bool) -> Self {
+        self.with_site(|site| site.gives_archives = gives)
     }
 
     /// Adds a `Cache-Control` for the files that `glob` matches. The first that matches counts.
@@ -231,8 +271,8 @@ impl StaticDir {
                     return Ok(site.answer(kept, request, response));
                 }
                 match site.load(open, Reading::InMemory) {
-                    Ok(kept) => {
-                        let outcome = site.answer(&kept, request, response);
+                    Ok(mut kept) => {
+                        let outcome = site.answer(&mut kept, request, response);
                         let bytes = kept.bytes();
                         shelf.keep(path, kept, stamp, bytes, now);
                         Ok(outcome)
@@ -251,9 +291,25 @@ impl StaticDir {
         match found {
             Found::Slash => redirect(request, 0, "/", response)?,
             Found::Shorter(by) => redirect(request, by, "", response)?,
-            Found::File(_) | Found::Folder(..) => return Err(io::ErrorKind::NotFound.into()),
+            Found::Folder(name) => return self.folder(name, request, response),
+            Found::File(_) => return Err(io::ErrorKind::NotFound.into()),
         }
         Ok(Outcome::Ready)
+    }
+
+    /// A folder without an index.
+    fn folder(&self, name: String, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+        let site = &self.site;
+        if !site.shows_folders {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if !site.gives_archives || !Query::parse(request.query()).wants_archive() {
+            return Ok(self.on_the_pool(request, response, Site::list));
+        }
+        let tree = Arc::clone(&site.tree);
+        let last = name.rsplit('/').next().unwrap_or_default().to_owned();
+        let open = move || tree.folder(&name).map_err(|_| Response::refusal(Reason::NotFound));
+        Ok(site.archives.answer(request, &last, open, response))
     }
 
     /// Has a thread answer that may wait for a disk.
@@ -308,6 +364,22 @@ enum Reading {
 }
 
 impl Kept {
+    /// Whether all of it is in memory; a file of some size is not asked for as a whole.
+    fn is_resident(&mut self, now: Tick) -> bool {
+        match &self.representation.content {
+            Content::Bytes(_) => true,
+            Content::File(_, length) if *length > RESIDENT_BYTES_MAX => false,
+            Content::File(..) if now < self.resident_until => true,
+            Content::File(file, length) => {
+                let is_resident = page_cache::is_resident(file.as_fd(), 0, *length);
+                if is_resident {
+                    self.resident_until = now.after(RESIDENT_FOR);
+                }
+                is_resident
+            }
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.whole.as_ref().map_or(0, |whole| whole.text().len())
     }
@@ -315,7 +387,7 @@ impl Kept {
 
 impl Site {
     /// The answer of a file that is known.
-    fn answer(&self, kept: &Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
+    fn answer(&self, kept: &mut Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
         let head = request.head();
         if let Some(whole) = &kept.whole
             && !head.table().has_any([
@@ -329,11 +401,15 @@ impl Site {
         {
             return Outcome::Rendered(Arc::clone(whole));
         }
-        kept.representation.answer(head, response, || Cold {
-            tree: Arc::clone(&self.tree),
-            name: kept.name.clone(),
-            pool: Arc::clone(request.pool()),
-            wakeup: request.wakeup(),
+        let is_resident = kept.is_resident(request.now());
+        kept.representation.answer(head, response, || Memory {
+            is_resident,
+            cold: Cold {
+                tree: Arc::clone(&self.tree),
+                name: kept.name.clone(),
+                pool: Arc::clone(request.pool()),
+                wakeup: request.wakeup(),
+            },
         });
         Outcome::Ready
     }
@@ -344,10 +420,31 @@ impl Site {
             // It was a file a moment ago.
             return Err(io::ErrorKind::NotFound.into());
         };
-        let kept = self.load(open, Reading::Waiting)?;
-        if let Outcome::Rendered(whole) = self.answer(&kept, request, response) {
+        let mut kept = self.load(open, Reading::Waiting)?;
+        if let Outcome::Rendered(whole) = self.answer(&mut kept, request, response) {
             whole.fill(response);
         }
+        Ok(())
+    }
+
+    /// What is in a folder.
+    fn list(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
+        let path = path_below(request);
+        let Found::Folder(name) = self.tree.find(path)? else {
+            // It had no index a moment ago.
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let query = Query::parse(request.query());
+        let listing = Listing {
+            root: request.host().unwrap_or("/"),
+            path,
+            contents: &folder::read(&self.tree.folder(&name)?, ENTRIES_MAX)?,
+            query,
+            shows_hidden: self.tree.shows_hidden,
+            can_download: self.gives_archives,
+            can_upload: false,
+        };
+        response.replace(listing.answer(query.format(request.header(header::ACCEPT))));
         Ok(())
     }
 
@@ -376,7 +473,7 @@ impl Site {
             // One copy of the bytes is enough.
             representation.content = Content::Bytes(whole.shared_body());
         }
-        Ok(Kept { representation, whole, name })
+        Ok(Kept { representation, whole, name, resident_until: Tick::ZERO })
     }
 
     /// Fills `response` with what hindered.
@@ -417,8 +514,6 @@ fn path_below<'r>(request: &Request<'r>) -> &'r str {
 
 /// The first `length` bytes of a file, fewer if it has become shorter.
 fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
-    use std::os::fd::AsFd as _;
-    use std::os::unix::fs::FileExt as _;
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
     let mut count = 0;
     while count < bytes.len() {
@@ -471,7 +566,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
     use std::process;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use bytes::Bytes;
 

@@ -43,6 +43,14 @@ pub(super) enum Content {
     File(Arc<File>, u64),
 }
 
+/// How the bytes of a file get to be in memory.
+pub(super) struct Memory {
+    /// They are.
+    pub(super) is_resident: bool,
+    /// Who reads them if they are not.
+    pub(super) cold: Cold,
+}
+
 impl Content {
     pub(super) const fn length(&self) -> u64 {
         match self {
@@ -54,7 +62,7 @@ impl Content {
 
 impl Representation {
     /// Fills `response`, which is empty, with the answer to GET or HEAD.
-    pub(super) fn answer(&self, head: &Head<'_>, response: &mut Response, cold: impl FnOnce() -> Cold) {
+    pub(super) fn answer(&self, head: &Head<'_>, response: &mut Response, memory: impl FnOnce() -> Memory) {
         let ranges = match conditions::judge(head, &self.version) {
             Verdict::Failed => return response.refuse(Reason::Precondition),
             Verdict::NotModified => {
@@ -68,13 +76,13 @@ impl Representation {
             Verdict::Serve { .. } => Ranges::Whole,
         };
         match ranges {
-            Ranges::Whole => self.whole(response, cold),
+            Ranges::Whole => self.whole(response, memory),
             Ranges::One(span) => {
                 response.set_status(StatusCode::PARTIAL_CONTENT);
                 self.describe(response);
                 self.name_type(response);
                 response.append(&header::CONTENT_RANGE, &span.content_range(self.content.length()));
-                response.set_body(self.body(span.offset(), span.length(), cold));
+                response.set_body(self.body(span.offset(), span.length(), memory));
             }
             Ranges::Many(spans) => {
                 response.set_status(StatusCode::PARTIAL_CONTENT);
@@ -99,10 +107,10 @@ impl Representation {
         Rendered::of(&response)
     }
 
-    fn whole(&self, response: &mut Response, cold: impl FnOnce() -> Cold) {
+    fn whole(&self, response: &mut Response, memory: impl FnOnce() -> Memory) {
         self.describe(response);
         self.name_type(response);
-        response.set_body(self.body(0, self.content.length(), cold));
+        response.set_body(self.body(0, self.content.length(), memory));
     }
 
     /// What a 200 and a 304 both say (RFC 9110 §15.4.5).
@@ -121,7 +129,7 @@ impl Representation {
         response.append(&header::ACCEPT_RANGES, &HeaderValue::from_static("bytes"));
     }
 
-    fn body(&self, offset: u64, length: u64, cold: impl FnOnce() -> Cold) -> Body {
+    fn body(&self, offset: u64, length: u64, memory: impl FnOnce() -> Memory) -> Body {
         match &self.content {
             Content::Bytes(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -130,7 +138,8 @@ impl Representation {
             }
             Content::File(..) if length == 0 => Body::Empty,
             Content::File(file, _) => {
-                Body::Source(Box::new(Transfer::new(Arc::clone(file), offset, length, cold())))
+                let Memory { is_resident, cold } = memory();
+                Body::Source(Box::new(Transfer::new(Arc::clone(file), offset, length, cold, is_resident)))
             }
         }
     }

@@ -168,6 +168,9 @@ impl<V> Shelf<V> {
     /// Nothing is at `path`.
     pub(super) fn note_missing(&mut self, path: &str, now: Tick) {
         self.forget(path);
+        if self.budget.bytes_max == 0 {
+            return;
+        }
         if self.missing.len() >= MISSING_MAX {
             self.missing.clear();
         }

@@ -33,6 +33,8 @@ pub(super) struct Transfer {
     cold: Cold,
     /// The piece at hand was read by the pool: what is not in memory now never will be.
     was_warmed: bool,
+    /// Somebody has looked just now, and all of it is in memory.
+    is_resident: bool,
 }
 
 /// Who reads what is not in memory.
@@ -45,16 +47,23 @@ pub(super) struct Cold {
 }
 
 impl Transfer {
-    /// `length` bytes of `file` from `offset`.
-    pub(super) const fn new(file: Arc<File>, offset: u64, length: u64, cold: Cold) -> Self {
-        Self { file, at: offset, end: offset + length, cold, was_warmed: false }
+    /// `length` bytes of `file` from `offset`; `is_resident` if they are known to be in memory.
+    pub(super) const fn new(
+        file: Arc<File>,
+        offset: u64,
+        length: u64,
+        cold: Cold,
+        is_resident: bool,
+    ) -> Self {
+        Self { file, at: offset, end: offset + length, cold, was_warmed: false, is_resident }
     }
 }
 
 impl Source for Transfer {
     fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
         let length = (self.end - self.at).min(PIECE_BYTES);
-        if !self.was_warmed && !page_cache::is_resident(self.file.as_fd(), self.at, length) {
+        let may_send = self.is_resident || self.was_warmed;
+        if !may_send && !page_cache::is_resident(self.file.as_fd(), self.at, length) {
             self.was_warmed = self.cold.read(self.at, length);
             return if self.was_warmed { Pulled::Waiting } else { Pulled::After(PAUSE) };
         }

@@ -40,8 +40,8 @@ pub(super) struct Tree {
 #[derive(Debug)]
 pub(super) enum Found {
     File(Open),
-    /// A folder without an index, and its name below the root.
-    Folder(File, String),
+    /// A folder without an index, by its name below the root.
+    Folder(String),
     /// The same path with a slash behind it.
     Slash,
     /// The same path without its last so many bytes.
@@ -148,7 +148,7 @@ impl Tree {
         let metadata = file.metadata()?;
         let wants_folder = path.is_empty() || path.ends_with('/');
         if metadata.is_dir() {
-            return if wants_folder { self.index_of(file, name) } else { Ok(Found::Slash) };
+            return if wants_folder { self.index_of(name) } else { Ok(Found::Slash) };
         }
         if wants_folder || !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
@@ -162,7 +162,7 @@ impl Tree {
         Ok(Found::File(Open { file, metadata, name }))
     }
 
-    fn index_of(&self, folder: File, name: String) -> io::Result<Found> {
+    fn index_of(&self, name: String) -> io::Result<Found> {
         for index in &self.index {
             let name = if name.is_empty() { index.clone() } else { format!("{name}/{index}") };
             match self.opened(&name).and_then(|file| Ok((file.metadata()?, file))) {
@@ -173,7 +173,7 @@ impl Tree {
                 _ => {}
             }
         }
-        Ok(Found::Folder(folder, name))
+        Ok(Found::Folder(name))
     }
 
     fn opened(&self, name: &str) -> io::Result<File> {

@@ -1,0 +1,100 @@
+//! [`Bound`]: a server that has its sockets and does not serve yet.
+//!
+//! Between [`Server::bind`](super::Server::bind) and [`Bound::start`] the process can give up what only
+//! opening sockets needs: its being root.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::net::{ListenAddr, Listener, Listening};
+use crate::sys::{cpu, descriptors};
+
+use super::access_log::{Destination, Format};
+use super::config::{Config, Workers};
+use super::running::Running;
+use super::{Error, Result, Server};
+
+/// A server whose clients can connect and wait: nobody accepts them yet.
+///
+/// ```
+/// use kolk::{App, Request, Response, Server};
+///
+/// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+/// let bound = Server::new(app).listen("127.0.0.1:0")?.bind()?;
+/// assert_ne!(bound.addrs()[0].socket_addr().unwrap().port(), 0);
+/// bound.start()?.stop();
+/// # Ok::<(), kolk::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) app: App,
+    pub(super) config: Config,
+    pub(super) access_log: Option<(Format, Destination)>,
+    pub(super) sockets: Sockets,
+    pub(super) admin: Option<Sockets>,
+    /// How many descriptors the process may have.
+    pub(super) descriptors: u64,
+}
+
+/// What to listen on.
+#[derive(Debug)]
+pub(super) enum Place {
+    Address(ListenAddr),
+    /// A socket that listens already.
+    Socket(OwnedFd),
+}
+
+/// The listeners of each place for each worker: place by place.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) listeners: Arc<[Arc<Listener>]>,
+    pub(super) workers: usize,
+}
+
+impl Bound {
+    pub(super) fn bind(server: Server) -> Result<Self> {
+        let Server { app, config, places, admin, access_log } = server;
+        let descriptors = descriptors::raise_limit()
+            .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
+        let workers = match config.workers {
+            Workers::Auto => cpu::available(),
+            Workers::Exactly(count) => count.max(1),
+        };
+        let sockets = Sockets::open(places, workers, &config)?;
+        let admin = admin.map(|address| Sockets::open(vec![Place::Address(address)], 1, &config));
+        Ok(Self { app, config, access_log, sockets, admin: admin.transpose()?, descriptors })
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    pub fn addrs(&self) -> Vec<ListenAddr> {
+        self.sockets.addresses()
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// [`Error::Start`] when the system refuses something.
+    pub fn start(self) -> Result<Running> {
+        Running::start(self)
+    }
+}
+
+impl Sockets {
+    fn open(places: Vec<Place>, workers: usize, config: &Config) -> Result<Self> {
+        let options = Listening { backlog: config.backlog, ..Listening::default() };
+        let mut listeners = Vec::with_capacity(places.len() * workers);
+        for place in places {
+            let opened = match place {
+                Place::Address(address) => Listener::open(&address, workers, &options),
+                Place::Socket(socket) => Listener::adopt(socket, workers, &options),
+            };
+            listeners.extend(opened.map_err(Error::Listen)?);
+        }
+        Ok(Self { listeners: listeners.into(), workers })
+    }
+
+    pub(super) fn addresses(&self) -> Vec<ListenAddr> {
+        self.listeners.iter().step_by(self.workers).map(|listener| listener.local_addr().clone()).collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! [`PidFile`]: the process's number in a file, for programs that want to signal it.
+//!
+//! Invariant: the file is removed only if it is still the one that was written.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// A file with this process's number and a line end. Dropping it removes the file.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl PidFile {
+    /// Writes the file, in place of one that an earlier process left.
+    ///
+    /// Nobody reads half a number, and no link is followed: it is written beside `path` and renamed.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    pub fn write(path: &Path) -> io::Result<Self> {
+        // A relative path would mean another file after a change of directory.
+        let path = std::path::absolute(path)?;
+        let mut beside = path.clone().into_os_string();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        let written = fill(&beside).and_then(|identity| {
+            fs::rename(&beside, &path)?;
+            Ok(identity)
+        });
+        match written {
+            Ok(identity) => Ok(Self { path, identity }),
+            Err(error) => {
+                // It may not even be there.
+                let _ = fs::remove_file(&beside);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let found = fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino()));
+        if found.is_ok_and(|found| found == self.identity) {
+            // A user without permission for the folder leaves it; the next process writes over it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the file; its device and its number on it.
+fn fill(path: &Path) -> io::Result<(u64, u64)> {
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    writeln!(file, "{}", std::process::id())?;
+    let made = file.metadata()?;
+    Ok((made.dev(), made.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("kolk-{}-{name}.pid", std::process::id()))
+    }
+
+    #[test]
+    fn it_goes_with_its_owner() {
+        let path = place("owner");
+        fs::write(&path, "1\n").unwrap();
+        let file = PidFile::write(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_successors_file_stays() {
+        let path = place("successor");
+        let file = PidFile::write(&path).unwrap();
+        let beside = place("beside");
+        fs::write(&beside, "4711\n").unwrap();
+        fs::rename(&beside, &path).unwrap();
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "4711\n");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told() {
+        assert_eq!(PidFile::write(Path::new("/no/such/k.pid")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

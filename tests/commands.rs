@@ -1,0 +1,210 @@
+//! The commands that serve nothing, and what `kolk serve` does for the person in front of it.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use program::{Dir, Kolk, command, eventually, free_address, run};
+
+#[test]
+fn a_server_that_answers_is_well() {
+    let kolk = Kolk::start(&[]);
+    let (code, stdout, stderr) =
+        run(&mut command(&["healthcheck", &format!("http://{}/json", kolk.address)]));
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(stdout.starts_with(&format!("http://{}/json is well: 200 in ", kolk.address)), "{stdout}");
+    assert_eq!(stdout.lines().count(), 1);
+    // Without a URL: where this environment would have kolk listen.
+    let (code, stdout, _) = run(command(&["healthcheck"]).env("KOLK_LISTEN", &kolk.address));
+    assert_eq!(code, Some(0), "{stdout}");
+}
+
+#[test]
+fn a_server_behind_a_socket_file_is_asked_too() {
+    let dir = Dir::new("health");
+    let socket = format!("unix:{}", dir.0.join("k.sock").display());
+    let _kolk = Kolk::spawn(&mut command(&["-w", "1", "-l", "127.0.0.1:0", "-l", &socket]));
+    let (code, _, stderr) = run(&mut command(&["healthcheck", &socket]));
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+#[test]
+fn a_server_that_answers_wrongly_or_not_at_all_is_not_well() {
+    let kolk = Kolk::start(&[]);
+    let (code, stdout, stderr) = run(&mut command(&["healthcheck", &format!("{}/nowhere", kolk.address)]));
+    assert_eq!((code, &*stdout), (Some(1), ""));
+    assert!(stderr.contains("is not well: it answers 404"), "{stderr}");
+    let (code, _, stderr) = run(&mut command(&["healthcheck", &free_address()]));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("is not well: ") && stderr.lines().count() == 1, "{stderr}");
+    let dir = Dir::new("bare");
+    let bare = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    let (code, stdout, _) = run(&mut command(&["healthcheck", "-l", &bare.address]));
+    assert_eq!(code, Some(0), "it works, whatever it has at /: {stdout}");
+    let (code, _, stderr) = run(&mut command(&["healthcheck", "https://localhost"]));
+    assert_eq!(code, Some(2), "{stderr}");
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for (shell, part) in [
+        ("bash", "complete -F _kolk"),
+        ("zsh", "#compdef kolk"),
+        ("fish", "complete -c kolk"),
+        ("elvish", "kolk"),
+    ] {
+        let (code, stdout, stderr) = run(&mut command(&["completions", shell]));
+        assert_eq!((code, &*stderr), (Some(0), ""), "{shell}");
+        assert!(stdout.contains(part) && stdout.contains("healthcheck"), "{shell}: {stdout}");
+    }
+    let (code, _, stderr) = run(&mut command(&["completions", "command.com"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("bash"), "{stderr}");
+}
+
+#[test]
+fn the_man_page_is_one() {
+    let (code, stdout, _) = run(&mut command(&["man"]));
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains(".TH kolk 1") && stdout.contains("\n.SH \"KOLK SERVE\"\n"), "{stdout}");
+    assert!(stdout.contains("\\-\\-qr") && stdout.contains("\n.SH EXIT CODES\n.nf\n"), "{stdout}");
+}
+
+#[test]
+fn the_doctor_tells_of_all_four_stages() {
+    let (code, stdout, stderr) = run(&mut command(&["doctor"]));
+    assert_eq!(stderr, "");
+    assert_eq!(code, Some(i32::from(stdout.contains("\n      mend  "))), "{stdout}");
+    for stage in ["accept\n", "\nparse\n", "\nhandle\n"] {
+        assert!(stdout.contains(stage), "{stage:?} is missing in:\n{stdout}");
+    }
+    let (code, _, stderr) = run(&mut command(&["doctor", "--pid", "4294967295"]));
+    assert_eq!(code, Some(2), "{stderr}");
+    let (code, stdout, _) = run(&mut command(&["doctor", "--json", "--backlog", "4294967295"]));
+    assert!(stdout.starts_with("{\"fine\":"), "{stdout}");
+    if cfg!(target_os = "linux") {
+        assert_eq!(code, Some(1), "no queue is that long: {stdout}");
+        assert!(stdout.contains("sysctl -w net.core.somaxconn=4294967295"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_code_for_the_telephone() {
+    let dir = Dir::new("qr");
+    let path = dir.0.to_str().unwrap();
+    let kolk = Kolk::start(&["serve", "--qr=http://192.0.2.7:8080", path]);
+    kolk.says("▄▄▄▄▄");
+    kolk.says("  http://192.0.2.7:8080");
+    let kolk = Kolk::start(&["serve", "--qr", path]);
+    kolk.says("no other device can reach these addresses: add -l :8080");
+}
+
+#[test]
+fn the_browser_is_opened_but_never_as_root() {
+    let dir = Dir::new("open");
+    let opener = dir.0.join(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
+    let opened = dir.0.join("opened");
+    fs::write(&opener, format!("#!/bin/sh\necho \"$1\" >{}\n", opened.display())).unwrap();
+    for (path, mode) in [(&opener, 0o755), (&dir.0, 0o777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let path = format!("{}:{}", dir.0.display(), std::env::var("PATH").unwrap());
+    let serve = ["serve", "--open", dir.0.to_str().unwrap(), "-w", "1", "-l", "127.0.0.1:0"];
+    let is_root = fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nUid:\t0\t"));
+    let mut first = command(&serve);
+    if is_root {
+        let kolk = Kolk::spawn(command(&serve).env("PATH", &path));
+        kolk.says("--open: not as root");
+        assert!(!opened.exists());
+        first.args(["--user", "12345"]);
+    }
+    let kolk = Kolk::spawn(first.env("PATH", &path));
+    let url = format!("http://{}\n", kolk.address);
+    assert!(eventually(|| fs::read_to_string(&opened).is_ok_and(|text| text == url)));
+    let kolk = Kolk::spawn(command(&serve).env("PATH", "/no/such/folder"));
+    kolk.says("--open: ");
+    assert_eq!(kolk.get("/xdg-open").status(), 200, "no browser is no reason not to serve");
+}
+
+/// On a terminal, which script(1) of util-linux makes; without it there is nothing to see.
+#[test]
+fn the_status_line_is_for_terminals_and_leaves_no_trace() {
+    let dir = Dir::new("status");
+    let kolk = command(&["serve", dir.0.to_str().unwrap(), "-w", "1", "-l", "127.0.0.1:0"]);
+    let line: Vec<_> = kolk.get_args().map(|argument| argument.to_str().unwrap()).collect();
+    let line = format!(
+        "{} {} & sleep 0.3; kill -TERM $!; wait $!",
+        kolk.get_program().to_str().unwrap(),
+        line.join(" ")
+    );
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
+    for (name, _) in kolk.get_envs() {
+        script.env_remove(name);
+    }
+    let Ok(output) = script.output() else { return };
+    let seen = String::from_utf8(output.stdout).unwrap();
+    if !seen.contains("listening http://") {
+        return;
+    }
+    assert!(seen.contains("\x1b[?7l0 connections · 0 requests/s"), "{seen:?}");
+    assert!(seen.contains("\r\x1b[Kkolk: draining"), "a line stands above the status line: {seen:?}");
+    assert!(seen.ends_with("\r\x1b[K"), "{seen:?}");
+
+    let mut kolk = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    kolk.signal("TERM");
+    let lines: Vec<String> = std::iter::from_fn(|| kolk.stderr.recv().ok()).collect();
+    assert!(lines.iter().all(|line| !line.contains("requests/s")), "no terminal, no line: {lines:?}");
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+/// The program's answer to what is typed into it: exit code, standard output, standard error.
+fn hashed(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut child = command(&["hash-password"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_password_is_hashed_and_then_let_in() {
+    for (algorithm, prefix) in [("bcrypt", "$2b$"), ("sha512", "$6$"), ("argon2", "$argon2id$")] {
+        let (code, hash, said) = hashed(&["--algorithm", algorithm], b"secret\nmore\n");
+        assert_eq!((code, said.as_str()), (0, ""), "{algorithm}");
+        assert!(hash.starts_with(prefix) && hash.ends_with('\n') && !hash.contains("secret"), "{hash}");
+    }
+    let (code, hash, said) = hashed(&[], b"\n");
+    assert_eq!((code, hash.as_str()), (2, ""));
+    assert!(said.contains("1 to 512 bytes"), "{said}");
+
+    let (_, hash, _) = hashed(&[], b"secret");
+    let kolk = Kolk::start(&["serve", ".", "--auth", &format!("ada:{}", hash.trim())]);
+    let mut client = kolk.connect();
+    client.send("GET /Cargo.toml HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRhOnNlY3JldA==\r\n\r\n");
+    assert_eq!(client.answer().status(), 200);
+    assert_eq!(client.get("/Cargo.toml").status(), 401);
+}
+
+#[test]
+fn uploads_for_everybody_are_refused_at_the_start() {
+    let output = command(&["serve", "--upload", "-l", ":0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.lines().count() == 1 && said.contains("--auth USER:HASH"), "{said}");
+    let output = command(&["serve", "--auth", "ada:secret"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("kolk hash-password") && !said.contains("secret"), "{said}");
+}

@@ -1,0 +1,306 @@
+//! Static files on real sockets: what a client gets while the files under it change, and what it costs.
+//!
+//! What conditions and ranges mean is settled in `src/app/files`, without a socket; here the file system and
+//! the kernel take part: files that grow, shrink and are replaced, links that are swapped, paths that want
+//! out, and readers that do not read.
+
+mod support;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileExt as _, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use kolk::sys::page_cache;
+use kolk::{App, Running, StaticDir};
+
+use support::{Client, Folder, alone, dawdle, get, now, start, until};
+
+const LARGE_WORDS: u32 = 750_000;
+
+/// A folder with a secret beside it, served.
+struct Site {
+    folder: Folder,
+    server: Running,
+}
+
+impl Site {
+    fn new(name: &str) -> io::Result<Self> {
+        let folder = Folder::new(name)?;
+        let root = folder.0.join("root");
+        fs::create_dir_all(root.join("sub"))?;
+        fs::write(folder.0.join("secret"), "SECRET")?;
+        fs::write(root.join("small.txt"), "0123456789")?;
+        fs::write(root.join("sub/index.html"), "<p>sub")?;
+        fs::write(root.join("large.bin"), large())?;
+        let files = StaticDir::new(&root).cache_control("*.txt", "public, max-age=60");
+        let server = start(alone(App::new().get("/{*path}", files)));
+        Ok(Self { folder, server })
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.0.join("root")
+    }
+}
+
+/// Bytes that are different wherever one looks.
+fn large() -> Vec<u8> {
+    (0..LARGE_WORDS).flat_map(|number| number.wrapping_mul(0x9E37_79B9).to_le_bytes()).collect()
+}
+
+fn request(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
+#[test]
+fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
+    let site = Site::new("conditions").unwrap();
+    let mut client = Client::to(&site.server);
+    for (target, content) in [("/small.txt", b"0123456789".to_vec()), ("/large.bin", large())] {
+        // The second time, the answer may come from memory.
+        for _ in 0..2 {
+            let whole = client.get(target);
+            assert_eq!((whole.status, whole.body == content), (200, true), "{target}");
+            assert_eq!(whole.field("accept-ranges"), Some("bytes"));
+            let etag = whole.field("etag").unwrap().to_owned();
+            let modified = whole.field("last-modified").unwrap().to_owned();
+
+            client.send(request(target, &format!("If-None-Match: W/\"x\", {etag}\r\n")));
+            let unchanged = client.answer();
+            assert_eq!((unchanged.status, unchanged.field("etag")), (304, Some(&*etag)));
+            assert_eq!(unchanged.field("cache-control"), whole.field("cache-control"));
+            client.send(request(target, &format!("If-Modified-Since: {modified}\r\n")));
+            assert_eq!(client.answer().status, 304);
+            client.send(request(target, "If-Match: \"other\"\r\n"));
+            assert_eq!(client.answer().status, 412);
+
+            let last = content.len() - 1;
+            client.send(request(target, "Range: bytes=2-5\r\n"));
+            let part = client.answer();
+            assert_eq!((part.status, &part.body[..]), (206, &content[2..6]));
+            let expected = format!("bytes 2-5/{}", content.len());
+            assert_eq!(part.field("content-range"), Some(&*expected));
+            client.send(request(target, "Range: bytes=-3\r\n"));
+            let part = client.answer();
+            assert_eq!((part.status, &part.body[..]), (206, &content[last - 2..]));
+            client.send(request(target, &format!("Range: bytes=4-\r\nIf-Range: {etag}\r\n")));
+            assert_eq!(client.answer().body, content[4..]);
+            client.send(request(target, "Range: bytes=4-\r\nIf-Range: \"other\"\r\n"));
+            assert_eq!(client.answer().status, 200);
+            client.send(request(target, &format!("Range: bytes={}-\r\n", content.len())));
+            let beyond = client.answer();
+            let expected = format!("bytes */{}", content.len());
+            assert_eq!((beyond.status, beyond.field("content-range")), (416, Some(&*expected)));
+
+            client.send(request(target, "Range: bytes=0-1,4-5\r\n"));
+            let several = client.answer();
+            assert_eq!(several.status, 206);
+            let kind = several.field("content-type").unwrap();
+            let boundary = kind.strip_prefix("multipart/byteranges; boundary=").unwrap();
+            let text = &several.body;
+            assert!(text.starts_with(format!("--{boundary}\r\n").as_bytes()));
+            assert!(text.ends_with(format!("\r\n--{boundary}--\r\n").as_bytes()));
+
+            client.send(request(target, "").replace("GET", "HEAD"));
+            let head = client.answer_to_head();
+            assert_eq!(head.status, 200);
+            assert_eq!(head.field("content-length"), Some(&*content.len().to_string()));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_replaced_is_seen_within_a_second() {
+    let site = Site::new("replaced").unwrap();
+    let mut client = Client::to(&site.server);
+    for round in 0..3 {
+        let text = format!("version {round}");
+        fs::write(site.root().join("next"), &text).unwrap();
+        fs::rename(site.root().join("next"), site.root().join("small.txt")).unwrap();
+        let since = now();
+        until("the new file is served", || client.get("/small.txt").text() == text);
+        assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+        fs::remove_file(site.root().join("small.txt")).unwrap();
+        until("it is gone", || client.get("/small.txt").status == 404);
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
+    let site = Site::new("shrinks").unwrap();
+    for _ in 0..50 {
+        let path = site.root().join("shrinking.bin");
+        fs::write(&path, vec![7; 12_000_000]).unwrap();
+        let mut client = Client::to(&site.server);
+        client.send(get("/shrinking.bin"));
+        let head = client.head();
+        assert_eq!(head.field("content-length"), Some("12000000"));
+        File::options().write(true).open(&path).unwrap().set_len(1_000).unwrap();
+        let body = client.is_cut();
+        assert!(body.len() < 12_000_000, "what was promised is not there");
+        // The kernel sends its own pages, and clears the one that the file ends in now.
+        assert!(body.iter().all(|byte| matches!(byte, 0 | 7)), "nothing else is put in its place");
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(Client::to(&site.server).get("/small.txt").text(), "0123456789");
+}
+
+#[test]
+fn a_file_that_grows_is_sent_as_long_as_it_was() {
+    let site = Site::new("grows").unwrap();
+    let path = site.root().join("log.txt");
+    fs::write(&path, vec![b'a'; 2_000_000]).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = File::options().append(true).open(&path).unwrap();
+            while !done.load(Relaxed) {
+                file.write_all(b"bbbbbbbb").unwrap();
+            }
+        });
+        let mut client = Client::to(&site.server);
+        for _ in 0..20 {
+            let answer = client.get("/log.txt");
+            let length: usize = answer.field("content-length").unwrap().parse().unwrap();
+            assert_eq!((answer.status, answer.body.len()), (200, length));
+        }
+        done.store(true, Relaxed);
+    });
+}
+
+#[test]
+fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
+    let site = Site::new("swapped").unwrap();
+    let done = AtomicBool::new(false);
+    let mut seen = HashSet::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let root = site.root();
+            while !done.load(Relaxed) {
+                fs::write(root.join("f"), "fine").unwrap();
+                fs::rename(root.join("f"), root.join("swapped")).unwrap();
+                symlink("../secret", root.join("l")).unwrap();
+                fs::rename(root.join("l"), root.join("swapped")).unwrap();
+            }
+        });
+        // Without a cache every request looks at the file.
+        let files = StaticDir::new(site.root()).cache_bytes(0);
+        let server = start(alone(App::new().get("/{*path}", files)));
+        let mut client = Client::to(&server);
+        let end = now() + Duration::from_secs(2);
+        while now() < end {
+            let answer = client.get("/swapped");
+            seen.insert((answer.status, answer.body));
+        }
+        done.store(true, Relaxed);
+    });
+    assert!(seen.iter().all(|(_, body)| !body.windows(6).any(|part| part == b"SECRET")), "{seen:?}");
+    assert!(seen.iter().any(|(status, body)| (*status, &body[..]) == (200, b"fine")), "{seen:?}");
+}
+
+#[test]
+fn no_spelling_of_a_path_leads_out() {
+    let site = Site::new("spellings").unwrap();
+    symlink("../../secret", site.root().join("sub/link")).unwrap();
+    symlink(&site.folder.0, site.root().join("up")).unwrap();
+    let dots = ["..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..;", "...", "..%00", "%c0%ae%c0%ae", "..%20"];
+    let slashes = ["/", "//", "%2f", "%2F", "\\", "%5c", "%5C", "/./", "%252f", "%c0%af"];
+    let starts = ["/", "/sub/", "/sub/./", "//", "/up/", "/sub/link/", "/nothing/", "/small.txt/"];
+    let mut client = Client::to(&site.server);
+    let mut tried = 0;
+    for start in starts {
+        for dot in dots {
+            for slash in slashes {
+                for depth in 1..8 {
+                    let target = format!("{start}{}secret", format!("{dot}{slash}").repeat(depth));
+                    client.send(get(&target));
+                    let answer = client.answer();
+                    assert!(matches!(answer.status, 400 | 404 | 308), "{target}: {}", answer.status);
+                    assert!(!answer.body.windows(6).any(|part| part == b"SECRET"), "{target}");
+                    tried += 1;
+                    if answer.closes() {
+                        client = Client::to(&site.server);
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 5_000, "{tried}");
+}
+
+#[test]
+fn readers_that_do_not_read_cost_little_memory_each() {
+    const READERS: usize = 200;
+    let site = Site::new("readers").unwrap();
+    let file = File::create(site.root().join("huge.bin")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    file.write_all_at(b"begin", 0).unwrap();
+    let mut readers: Vec<Client> = Vec::with_capacity(READERS);
+    // The first make whatever is made once.
+    for _ in 0..20 {
+        readers.push(reader(&site));
+    }
+    let before = resident_bytes();
+    for _ in 20..READERS {
+        readers.push(reader(&site));
+    }
+    let each = (resident_bytes().saturating_sub(before)) / (READERS - 20);
+    // Without optimisation the stacks and the allocator of the tests take their part.
+    assert!(each < 10_000, "{each} bytes for each reader");
+    for reader in &mut readers {
+        reader.stream.shutdown(Shutdown::Both).unwrap();
+    }
+}
+
+#[test]
+fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
+    let site = Site::new("cold").unwrap();
+    for (target, content) in [("large.bin", large()), ("small.txt", b"0123456789".to_vec())] {
+        let path = site.root().join(target);
+        // Written back and dropped from memory, where the file system has a disk behind it.
+        let of = format!("of={}", path.display());
+        let dropped = Command::new("dd")
+            .args([&*of, "oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"])
+            .status();
+        let file = File::open(&path).unwrap();
+        if dropped.is_ok_and(|status| status.success())
+            && !page_cache::is_resident(file.as_fd(), 0, content.len() as u64)
+        {
+            let mut client = Client::to(&site.server);
+            let answer = client.get(&format!("/{target}"));
+            assert_eq!((answer.status, answer.body == content), (200, true), "{target}");
+            assert!(page_cache::is_resident(file.as_fd(), 0, content.len() as u64), "{target}");
+            assert_eq!(client.get(&format!("/{target}")).body, content, "{target}");
+        } else {
+            println!("left out: the file system keeps {target} in memory");
+        }
+    }
+}
+
+/// A client that takes the beginning and no more; the server has sent what the kernel takes.
+fn reader(site: &Site) -> Client {
+    let mut client = Client::to(&site.server);
+    client.send(get("/huge.bin"));
+    let mut begin = [0; 4096];
+    client.stream.read_exact(&mut begin).expect("the file begins");
+    let mut sent = 0;
+    until("the kernel takes no more", || {
+        dawdle(Duration::from_millis(1));
+        let before = std::mem::replace(&mut sent, site.server.snapshot().bytes_sent);
+        before == sent
+    });
+    client
+}
+
+/// What this process has in memory.
+fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = status.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    pages * 4096
+}

@@ -1,0 +1,251 @@
+//! The program as a service manager meets it: sockets that were opened for it, words that it sends back,
+//! a watchdog, another user, a file with its number.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use kolk::service::Pulse;
+use kolk::{App, Request, Response, Server, Workers};
+
+use program::{Client, Dir, Kolk, PATIENCE, command, eventually, run};
+
+/// `kolk` as a service manager starts it, with descriptor 3 (and 4, the same socket) and such variables.
+fn activated(socket: impl AsFd, count: u32, names: &str, arguments: &[&str]) -> Command {
+    activated_by("exec 3<&0 4<&0 </dev/null; LISTEN_PID=$$", socket, count, names, arguments)
+}
+
+fn activated_by(script: &str, socket: impl AsFd, count: u32, names: &str, arguments: &[&str]) -> Command {
+    let kolk = command(arguments);
+    let script = format!("{script}; export LISTEN_PID; exec \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).arg(kolk.get_program()).args(kolk.get_args());
+    for (name, value) in kolk.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let socket: OwnedFd = socket.as_fd().try_clone_to_owned().unwrap();
+    shell.env("LISTEN_FDS", count.to_string()).env("LISTEN_FDNAMES", names).stdin(Stdio::from(socket));
+    shell
+}
+
+fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// Where systemd would listen for words.
+struct Systemd {
+    socket: UnixDatagram,
+    path: String,
+    _dir: Dir,
+}
+
+impl Systemd {
+    fn new(name: &str) -> Self {
+        let dir = Dir::new(name);
+        let path = dir.0.join("notify").to_str().unwrap().to_owned();
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, path, _dir: dir }
+    }
+
+    fn hears(&self) -> String {
+        let mut buffer = [0; 1024];
+        let length = self.socket.recv(&mut buffer).expect("a word of the program");
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+}
+
+#[test]
+fn a_socket_that_was_passed_is_served_by_all_workers_and_outlives_them() {
+    let (socket, address) = listener();
+    let mut kolk = Kolk::spawn(&mut activated(&socket, 1, "web", &["-w", "2"]));
+    assert_eq!(kolk.address, address);
+    for _ in 0..8 {
+        assert_eq!(kolk.get("/plaintext").status(), 200);
+    }
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+    // The manager's copy still listens: who comes meanwhile waits for the next.
+    let mut early = Client::new(&address);
+    early.send("GET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n");
+    let _next = Kolk::spawn(&mut activated(&socket, 1, "", &["-w", "2"]));
+    assert_eq!(early.answer().status(), 200);
+}
+
+#[test]
+fn a_passed_socket_is_meant_by_number_or_by_name() {
+    let (socket, address) = listener();
+    for name in ["fd:3", "fd:web"] {
+        let kolk = Kolk::spawn(&mut activated(&socket, 2, "web:other", &["-w", "1", "-l", name]));
+        assert_eq!(kolk.address, address, "{name}");
+        assert_eq!(kolk.get("/plaintext").status(), 200);
+    }
+    let kolk = Kolk::spawn(&mut activated(&socket, 2, "web:other", &["-w", "1"]));
+    assert_eq!(kolk.stdout.recv_timeout(PATIENCE).unwrap(), format!("listening http://{address}"), "both");
+    let (code, _, stderr) = run(&mut activated(&socket, 2, "web:other", &["-l", "fd:wbe"]));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("the passed ones are called web, other"), "{stderr}");
+}
+
+#[test]
+fn the_admin_may_have_a_passed_socket() {
+    let (socket, address) = listener();
+    let arguments = ["-w", "1", "-l", "127.0.0.1:0", "--admin", "fd:admin"];
+    let _kolk = Kolk::spawn(&mut activated(&socket, 1, "admin", &arguments));
+    assert_eq!(Client::new(&address).get("/_kolk/metrics").status(), 200);
+}
+
+#[test]
+fn what_was_meant_for_a_parent_is_not_taken() {
+    let (socket, address) = listener();
+    let mut child = activated_by("exec 3<&0 </dev/null; LISTEN_PID=1", &socket, 1, "", &["-w", "1"]);
+    let kolk = Kolk::spawn(child.env("PORT", "0"));
+    assert_ne!(kolk.address, address);
+}
+
+#[test]
+fn a_descriptor_that_cannot_be_listened_on_ends_with_4_and_says_why() {
+    let null = fs::File::open("/dev/null").unwrap();
+    let (code, _, stderr) = run(&mut activated(null, 1, "", &["-w", "1"]));
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(stderr.contains("it is not a socket"), "{stderr}");
+    let (code, _, stderr) = run(&mut command(&["-w", "1", "-l", "fd:77"]));
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(stderr.contains("fd:77: descriptor 77 is not open"), "{stderr}");
+}
+
+#[test]
+fn the_manager_hears_of_start_and_end() {
+    let manager = Systemd::new("notify");
+    let mut command = command(&["-w", "1", "-l", "127.0.0.1:0"]);
+    let mut kolk = Kolk::spawn(command.env("NOTIFY_SOCKET", &manager.path));
+    let ready = manager.hears();
+    assert!(ready.starts_with("READY=1\nSTATUS=") && ready.contains("http://127.0.0.1:"), "{ready}");
+    assert_eq!(kolk.get("/plaintext").status(), 200);
+    kolk.signal("TERM");
+    assert!(manager.hears().starts_with("STOPPING=1\n"));
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+#[test]
+fn the_watchdog_is_fed_while_idle_workers_turn() {
+    let manager = Systemd::new("watchdog");
+    let mut command = command(&["-w", "2", "-l", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &manager.path).env("WATCHDOG_USEC", "100000");
+    let _kolk = Kolk::spawn(&mut command);
+    assert!(manager.hears().starts_with("READY=1"));
+    for _ in 0..3 {
+        assert_eq!(manager.hears(), "WATCHDOG=1");
+    }
+}
+
+#[test]
+fn a_worker_that_is_stuck_has_no_pulse() {
+    let (release, stuck) = mpsc::channel::<()>();
+    let (entered, inside) = mpsc::channel();
+    let (stuck, entered) = (Mutex::new(stuck), Mutex::new(entered));
+    let app = App::new().get("/stuck", move |_: &Request<'_>| {
+        entered.lock().unwrap().send(()).unwrap();
+        let _ = stuck.lock().unwrap().recv_timeout(PATIENCE);
+        Response::text("free\n")
+    });
+    let server = Server::new(app).workers(Workers::Exactly(2)).listen("127.0.0.1:0").unwrap();
+    let server = server.start().unwrap();
+    let mut pulse = Pulse::new(server.handle());
+    assert!(eventually(|| pulse.beat()), "idle workers turn when they are rung");
+
+    let mut client = Client::new(&server.addrs()[0].socket_addr().unwrap().to_string());
+    client.send("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n");
+    inside.recv_timeout(PATIENCE).unwrap();
+    // What the turns before it have counted is known after one beat.
+    pulse.beat();
+    for _ in 0..20 {
+        let (_open, never) = mpsc::channel::<()>();
+        let _ = never.recv_timeout(Duration::from_millis(2));
+        assert!(!pulse.beat(), "one of two is stuck");
+    }
+    release.send(()).unwrap();
+    assert_eq!(client.answer().status(), 200);
+    assert!(eventually(|| pulse.beat()));
+    server.drain(Duration::ZERO);
+    assert!(pulse.beat(), "whoever ends is not dead");
+}
+
+#[test]
+fn a_manager_that_is_not_there_is_no_reason_to_stay_away() {
+    let mut command = command(&["-w", "1", "-l", "127.0.0.1:0"]);
+    let kolk = Kolk::spawn(command.env("NOTIFY_SOCKET", "/nobody/listens/here"));
+    kolk.says("the service manager cannot be told");
+    assert_eq!(kolk.get("/plaintext").status(), 200);
+}
+
+#[test]
+fn the_pid_file_is_there_as_long_as_the_program() {
+    let dir = Dir::new("pid");
+    let path = dir.0.join("kolk.pid");
+    let mut kolk = Kolk::start(&["--pid-file", path.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), kolk.child.id().to_string());
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+    assert!(!path.exists());
+    let (code, _, stderr) = run(&mut command(&["-l", "127.0.0.1:0", "--pid-file", "/no/such/k.pid"]));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("cannot write /no/such/k.pid"), "{stderr}");
+}
+
+#[test]
+fn an_unknown_user_is_a_matter_of_usage() {
+    let (code, _, stderr) = run(&mut command(&["--user", "no-such-user"]));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("there is no user `no-such-user`"), "{stderr}");
+}
+
+/// Only root can become somebody else; others see the refusal.
+#[test]
+fn privileges_are_gone_before_the_first_connection() {
+    let arguments = ["-w", "2", "-l", "127.0.0.1:0", "--user", "12345:23456"];
+    let is_root = status_of("self", "Uid:").is_some_and(|line| line.starts_with('0'));
+    if !is_root {
+        let (code, _, stderr) = run(&mut command(&arguments));
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("only root can"), "{stderr}");
+        return;
+    }
+    let kolk = Kolk::spawn(&mut command(&arguments));
+    assert_eq!(kolk.get("/plaintext").status(), 200);
+    let threads = fs::read_dir(format!("/proc/{}/task", kolk.child.id())).unwrap();
+    let mut seen = 0;
+    for thread in threads {
+        let thread = format!("{}/task/{}", kolk.child.id(), thread.unwrap().file_name().to_str().unwrap());
+        let line = |name| status_of(&thread, name).unwrap();
+        assert_eq!(line("Uid:"), "12345\t12345\t12345\t12345");
+        assert_eq!(line("Gid:"), "23456\t23456\t23456\t23456");
+        assert_eq!(line("Groups:"), "23456");
+        assert_eq!(line("NoNewPrivs:"), "1");
+        assert_eq!(line("CapEff:"), "0000000000000000");
+        assert_eq!(line("CapPrm:"), "0000000000000000");
+        seen += 1;
+    }
+    assert!(seen >= 3, "workers and the first thread: {seen}");
+}
+
+fn status_of(process: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new("/proc").join(process).join("status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().to_owned())
+}
