@@ -162,3 +162,49 @@ fn the_status_line_is_for_terminals_and_leaves_no_trace() {
     assert!(lines.iter().all(|line| !line.contains("requests/s")), "no terminal, no line: {lines:?}");
     assert_eq!(kolk.ended(), Some(0));
 }
+
+/// The program's answer to what is typed into it: exit code, standard output, standard error.
+fn hashed(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut child = command(&["hash-password"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_password_is_hashed_and_then_let_in() {
+    for (algorithm, prefix) in [("bcrypt", "$2b$"), ("sha512", "$6$"), ("argon2", "$argon2id$")] {
+        let (code, hash, said) = hashed(&["--algorithm", algorithm], b"secret\nmore\n");
+        assert_eq!((code, said.as_str()), (0, ""), "{algorithm}");
+        assert!(hash.starts_with(prefix) && hash.ends_with('\n') && !hash.contains("secret"), "{hash}");
+    }
+    let (code, hash, said) = hashed(&[], b"\n");
+    assert_eq!((code, hash.as_str()), (2, ""));
+    assert!(said.contains("1 to 512 bytes"), "{said}");
+
+    let (_, hash, _) = hashed(&[], b"secret");
+    let kolk = Kolk::start(&["serve", ".", "--auth", &format!("ada:{}", hash.trim())]);
+    let mut client = kolk.connect();
+    client.send("GET /Cargo.toml HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRhOnNlY3JldA==\r\n\r\n");
+    assert_eq!(client.answer().status(), 200);
+    assert_eq!(client.get("/Cargo.toml").status(), 401);
+}
+
+#[test]
+fn uploads_for_everybody_are_refused_at_the_start() {
+    let output = command(&["serve", "--upload", "-l", ":0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.lines().count() == 1 && said.contains("--auth USER:HASH"), "{said}");
+    let output = command(&["serve", "--auth", "ada:secret"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("kolk hash-password") && !said.contains("secret"), "{said}");
+}

@@ -20,6 +20,8 @@
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
 //! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
+//! | `cors` | [`Cors`]: which pages of other origins may read answers |
+//! | `upload` | [`Upload`]: files that clients put into a folder |
 //! | `oneshot` | an app without a server, for tests |
 
 mod adapters;
@@ -27,6 +29,7 @@ mod adapters;
 mod app;
 mod auth;
 mod channel;
+mod cors;
 mod endpoint;
 mod files;
 mod handler;
@@ -39,6 +42,7 @@ mod request;
 mod route;
 mod router;
 mod table;
+mod upload;
 
 pub use adapters::{
     Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, blocking, deferred,
@@ -47,6 +51,7 @@ pub use adapters::{
 pub use app::{App, Match, RouteError};
 pub use auth::{BasicAuth, Guarded, HashAlgorithm, HashError, PasswordHash, UserError};
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
+pub use cors::{Cors, OriginError, Shared};
 pub use endpoint::Methods;
 pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
@@ -57,3 +62,4 @@ pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
 pub use router::{Params, Router};
+pub use upload::Upload;

@@ -11,8 +11,10 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::access::Access;
 use super::duration;
 use super::files::Files;
+use super::password::Algorithm;
 
 const ABOUT: &str = "A web server that is one turning point: one event loop per core, \
 every connection a small state machine";
@@ -72,6 +74,12 @@ pub(crate) enum Command {
         /// answer but 5xx will do]
         url: Option<String>,
     },
+    /// Print the hash of a password, for --auth: asks for it on a terminal, else reads one line
+    HashPassword {
+        /// How it is made
+        #[arg(long, value_name = "NAME", default_value = "argon2")]
+        algorithm: Algorithm,
+    },
     /// Look at this machine with a server's eyes: exit code 1 if something deserves attention
     Doctor {
         /// Look at the limits of this process instead of one's own
@@ -109,6 +117,10 @@ pub(crate) struct Directory {
     /// How files are found and sent
     #[command(flatten)]
     pub(crate) files: Files,
+
+    /// Who may read and who may store
+    #[command(flatten)]
+    pub(crate) access: Access,
 }
 
 /// The flags of every serving command.

@@ -8,6 +8,8 @@
 //! | --- | --- |
 //! | `args`, `files`, `duration`, `size` | flags, environment, defaults |
 //! | `site` | the built-in site |
+//! | `access` | who may read and who may store |
+//! | `password` | `kolk hash-password` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
@@ -19,6 +21,7 @@
 //! | `failure` | the one line and the exit code at the end |
 //! | `clock` | where the program reads the clock |
 
+mod access;
 mod args;
 mod banner;
 mod browser;
@@ -31,6 +34,7 @@ mod healthcheck;
 mod logger;
 mod manual;
 mod passed;
+mod password;
 mod signals;
 mod site;
 mod size;
@@ -103,6 +107,7 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
                 ExitCode::from(Exit::Runtime as u8)
             });
         }
+        Some(Command::HashPassword { algorithm }) => print(password::hashed(*algorithm)?.as_bytes())?,
         Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
         Some(Command::Man) => {
             print(&manual::page().map_err(|error| Failure::cannot("write the man page", &error))?)?;
@@ -138,8 +143,8 @@ fn serve(
             let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
             (app, "the built-in site".to_owned())
         }
-        Some(Directory { dir, files, .. }) => {
-            (App::new().get("/{*path}", files.of(dir)?), format!("the files of {}", dir.display()))
+        Some(Directory { dir, files, access, .. }) => {
+            (access.app(files.of(dir)?, dir, &serving.listen)?, format!("the files of {}", dir.display()))
         }
     };
     let server = server(app, serving)?;

@@ -82,6 +82,8 @@ reasons! {
     Forbidden = 403, "handler.forbidden", "this file may not be read";
     FileUnreadable = 500, "handler.file", "this file cannot be read";
     Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
+    StorageFull = 507, "handler.storage_full", "there is no room left for this";
+    Unwritable = 500, "handler.unwritable", "this cannot be stored";
     HandlerPanic = 500, "handler.panic", "the handler of this resource failed";
     HandlerDropped = 500, "handler.dropped", "the handler of this resource gave no answer";
 }

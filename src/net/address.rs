@@ -57,6 +57,17 @@ impl ListenAddr {
     }
 }
 
+impl ListenAddr {
+    /// Whether other machines could reach it, as far as it tells: a descriptor does not.
+    pub const fn is_public(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            Self::Everywhere { .. } | Self::Descriptor(_) => true,
+            Self::Unix(_) => false,
+        }
+    }
+}
+
 impl FromStr for ListenAddr {
     type Err = AddressError;
 

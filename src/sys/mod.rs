@@ -8,7 +8,9 @@
 //! | `stream` | bytes into and out of a connected socket |
 //! | `vector` | nothing: sixteen bytes judged at once, by the processor |
 //! | `page_cache` | what of a file is in memory |
+//! | `terminal` | not to show what is typed |
 //! | `sendfile` | bytes from a file into a socket |
+//! | `names` | names in an open folder: made, moved, removed |
 //! | `beneath` | files below a folder, and nothing outside |
 //! | `folder` | what is in an open folder and below it, without a path |
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
@@ -33,6 +35,7 @@ pub mod cpu;
 pub mod descriptors;
 pub mod environment;
 pub mod folder;
+pub mod names;
 pub mod notify;
 pub mod page_cache;
 pub mod privileges;
@@ -40,6 +43,7 @@ pub mod sendfile;
 pub mod socket;
 pub mod socket_file;
 pub mod stream;
+pub mod terminal;
 pub mod vector;
 
 use std::io;

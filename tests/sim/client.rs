@@ -396,6 +396,8 @@ impl Client {
         let Some(request) = self.script.requests.get(self.answers) else { return Ok(()) };
         match request.expected {
             Expected::Cut { .. } if self.answers + 1 == self.script.requests.len() => Ok(()),
+            // The reset of a body that is cut may overtake the answers before it.
+            _ if self.torn && self.script.ends_in_a_cut() => Ok(()),
             _ => Err(format!(
                 "a good client got {} of {} answers; next is {}; ended: {}",
                 self.answers,

@@ -78,6 +78,11 @@ impl Script {
         script
     }
 
+    /// Whether the body of the last answer cannot be completed.
+    pub(crate) fn ends_in_a_cut(&self) -> bool {
+        self.requests.last().is_some_and(|request| matches!(request.expected, Expected::Cut { .. }))
+    }
+
     /// Adds a request; whether it ends the connection.
     fn request(&mut self, dice: &mut Dice, id: u64, wait: Wait) -> bool {
         match dice.below(20) {
@@ -180,7 +185,9 @@ impl Script {
         let answer = dice.pick(&[10, 20_000]);
         let delay = dice.pick(&[0, 30, 900]);
         let mut unknown = false;
+        let twice = dice.below(2) == 0;
         let (path, status, content) = match dice.below(8) {
+            0 | 1 if twice => (format!("/twice/echo/{id}/{delay}"), 200, Some(body.clone())),
             0 | 1 => (format!("/echo/{id}"), 200, Some(body.clone())),
             2 if n > 100 => (format!("/small/{id}"), 413, None),
             2 => (format!("/small/{id}"), 200, Some(digest(&body).into_bytes())),
@@ -193,6 +200,7 @@ impl Script {
             6 if how == "answer" && n >= 100 => {
                 (format!("/sink/{id}/{how}"), 200, Some(b"enough\n".to_vec()))
             }
+            6 if twice => (format!("/twice/sink/{id}/{how}/{delay}"), 200, Some(digest(&body).into_bytes())),
             6 => (format!("/sink/{id}/{how}"), 200, Some(digest(&body).into_bytes())),
             _ => (format!("/fixed?{id}"), 405, None),
         };

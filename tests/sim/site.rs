@@ -4,6 +4,7 @@
 //! Handlers of a simulation run on its thread, so the jobs and the clock lie in thread locals.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk::app::{
-    App, BodyRule, Handler, HandlerExt, Outcome, Presence, Reply, Request, Rule, Sink, Take, Wakeup,
+    App, BodyRule, Handler, HandlerExt, Outcome, Presence, Recall, Reply, Request, Rule, Sink, Take, Wakeup,
     deferred, receiving,
 };
 use kolk::base::Tick;
@@ -29,12 +30,14 @@ pub(crate) struct Job {
 pub(crate) enum Deed {
     Answer(Reply, Response),
     Abandon(Reply),
+    Call(Recall),
     Wake(Wakeup),
 }
 
 thread_local! {
     static NOW: Cell<Tick> = const { Cell::new(Tick::ZERO) };
     static JOBS: RefCell<Vec<Job>> = const { RefCell::new(Vec::new()) };
+    static SUSPENDED: RefCell<HashSet<(u64, u32)>> = RefCell::default();
     static PULLS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -70,6 +73,7 @@ pub(crate) fn next_job() -> Option<Tick> {
 /// Forgets the jobs of an earlier simulation on this thread.
 pub(crate) fn clear() {
     drop(JOBS.take());
+    SUSPENDED.take();
 }
 
 impl Deed {
@@ -77,6 +81,7 @@ impl Deed {
     pub(crate) fn presence(&self) -> Option<Presence> {
         match self {
             Self::Answer(reply, _) | Self::Abandon(reply) => Some(reply.client()),
+            Self::Call(recall) => Some(recall.client()),
             Self::Wake(_) => None,
         }
     }
@@ -85,6 +90,7 @@ impl Deed {
         match self {
             Self::Answer(reply, response) => reply.send(response),
             Self::Abandon(reply) => drop(reply),
+            Self::Call(recall) => recall.call(),
             Self::Wake(wakeup) => wakeup.wake(),
         }
     }
@@ -163,6 +169,11 @@ pub(crate) fn app() -> App {
         .post("/later/{id}/{n}/{wait}/{how}", deferred(defer))
         .post("/early/{id}/{n}/{wait}/{how}", deferred(defer).streaming())
         .post("/sink/{id}/{how}", receiving(|r| Ok(Box::new(Meter::new(r)))))
+        .post(
+            "/twice/echo/{id}/{wait}",
+            Twice(|r: &Request<'_>| Response::typed("a/b", r.body().to_vec().into())),
+        )
+        .post("/twice/sink/{id}/{how}/{wait}", Twice(receiving(|r| Ok(Box::new(Meter::new(r))))))
         .post("/no/{id}", receiving(|_| Err(StatusCode::FORBIDDEN.into())))
 }
 
@@ -176,6 +187,28 @@ fn defer(request: &Request<'_>, reply: Reply) {
         _ => Deed::Answer(reply, answer),
     };
     if wait == 0 { deed.perform() } else { later(wait, client(request), deed) }
+}
+
+/// Has its handler called when it is asked a second time.
+struct Twice<H>(H);
+
+impl<H: Handler> Handler for Twice<H> {
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        let exchange = (request.connection_number(), request.request_number());
+        if SUSPENDED.with_borrow_mut(|suspended| !suspended.insert(exchange)) {
+            return self.0.handle(request, response);
+        }
+        let (recall, outcome) = request.suspend();
+        match number(request, "wait") {
+            0 => recall.call(),
+            wait => later(wait, client(request), Deed::Call(recall)),
+        }
+        outcome
+    }
+
+    fn rule(&self) -> Rule {
+        self.0.rule()
+    }
 }
 
 /// Writes into the lent response.

@@ -1,0 +1,385 @@
+//! [`Cors`]: which pages of other origins may read answers. The CORS protocol of the Fetch standard,
+//! <https://fetch.spec.whatwg.org/#http-cors-protocol>; RFC 6454 §7.
+//!
+//! ```text
+//!  OPTIONS, Origin, Access-Control-Request-Method ─► preflight: 204, what may be sent
+//!  anything else ─────────────────────────────────► the handler, and who may read its answer
+//! ```
+//! A browser asks before it sends what a plain form could not, and shows a page only what its origin may
+//! read. Nobody else is kept from anything: this is no protection of the server.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ::http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::adapters::IntoHandler;
+use super::handler::{Handler, Outcome, Rule, Sink, Take};
+use super::request::Request;
+use crate::http::{Known, Method, Response};
+
+/// How long a browser may remember the answer to a preflight, in seconds; browsers have limits of their own.
+const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");
+/// Longer lists of fields are not repeated to who asks for them, in bytes.
+const FIELDS_BYTES_MAX: usize = 1024;
+
+/// Which origins may read answers.
+///
+/// Wraps handlers of routes that also get OPTIONS ([`App::any`](crate::App::any)), so that it can answer
+/// preflights; outermost, since browsers send those without a password.
+///
+/// ```
+/// use kolk::{App, Cors, Request};
+///
+/// let cors = Cors::origins(["https://app.example"])?;
+/// let app = App::new().any("/", cors.wrap(|_: &Request<'_>| "readable"));
+///
+/// let request = http::Request::get("/").header("origin", "https://app.example");
+/// let answer = app.oneshot(request.body("").unwrap());
+/// assert_eq!(answer.headers()["access-control-allow-origin"], "https://app.example");
+///
+/// let preflight = http::Request::options("/")
+///     .header("origin", "https://app.example")
+///     .header("access-control-request-method", "PUT");
+/// assert_eq!(app.oneshot(preflight.body("").unwrap()).status(), 204);
+/// # Ok::<(), kolk::app::OriginError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cors {
+    /// None: every one.
+    origins: Option<Arc<HashSet<Box<[u8]>>>>,
+    credentials: bool,
+    methods: HeaderValue,
+}
+
+/// A text that is no origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginError(String);
+
+impl Cors {
+    /// Pages of every origin, without the user's credentials.
+    pub const fn any() -> Self {
+        Self {
+            origins: None,
+            credentials: false,
+            methods: HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
+        }
+    }
+
+    /// Pages of these origins, written as browsers do: `https://app.example`, `http://localhost:3000`.
+    ///
+    /// # Errors
+    /// For what is no origin: one has a scheme, a host, a port if it is not the usual one, and no path.
+    pub fn origins<I>(origins: I) -> Result<Self, OriginError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let origins: Result<HashSet<Box<[u8]>>, OriginError> =
+            origins.into_iter().map(|origin| origin_of(origin.as_ref())).collect();
+        Ok(Self { origins: Some(Arc::new(origins?)), ..Self::any() })
+    }
+
+    /// Also requests with cookies and passwords; default: no. Of no effect with [`Cors::any`], for a browser
+    /// would let every page on the web read what only its user may.
+    #[must_use]
+    pub const fn credentials(mut self) -> Self {
+        self.credentials = true;
+        self
+    }
+
+    /// The methods that pages may use; default: all common ones.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = ::http::Method>) -> Self {
+        let methods: Vec<_> = methods.into_iter().map(|method| method.as_str().to_owned()).collect();
+        if let Ok(list) = HeaderValue::try_from(methods.join(", ")) {
+            self.methods = list;
+        }
+        self
+    }
+
+    /// `handler`, whose answers these origins may read.
+    pub fn wrap<H: IntoHandler>(&self, handler: H) -> Shared<H::Handler> {
+        Shared { inner: handler.into_handler(), cors: self.clone() }
+    }
+
+    /// The fields that say who may read the answer to `request`.
+    fn fields(&self, request: &Request<'_>) -> Fields {
+        let mut fields = Vec::with_capacity(3);
+        let Some(origins) = &self.origins else {
+            fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+            return fields;
+        };
+        // Caches must not give one origin's answer to another, nor one without to who has one.
+        fields.push((header::VARY, HeaderValue::from_static("Origin")));
+        let origin = request.head().known(Known::Origin).filter(|origin| origins.contains(*origin));
+        if let Some(origin) = origin.and_then(|origin| HeaderValue::from_bytes(origin).ok()) {
+            fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin));
+            if self.credentials {
+                let yes = HeaderValue::from_static("true");
+                fields.push((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes));
+            }
+        }
+        fields
+    }
+
+    /// What pages may send. Never stored by caches on the way: OPTIONS is not (RFC 9110 §9.3.7).
+    fn preflight(&self, request: &Request<'_>, response: &mut Response) {
+        response.set_status(StatusCode::NO_CONTENT);
+        let fields = self.fields(request);
+        let is_allowed = fields.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        append(response, &fields);
+        if !is_allowed {
+            return;
+        }
+        response.append(&header::ACCESS_CONTROL_ALLOW_METHODS, &self.methods);
+        response.append(&header::ACCESS_CONTROL_MAX_AGE, &MAX_AGE_SECONDS);
+        // All that are asked for: a list, since `*` would not stand for `Authorization`.
+        let wanted =
+            request.header_bytes(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|list| is_list(list));
+        if let Some(list) = wanted.and_then(|list| HeaderValue::from_bytes(list).ok()) {
+            response.append(&header::ACCESS_CONTROL_ALLOW_HEADERS, &list);
+        }
+    }
+}
+
+type Fields = Vec<(HeaderName, HeaderValue)>;
+
+/// A handler whose answers pages of other origins may read: what [`Cors::wrap`] makes.
+#[derive(Debug)]
+pub struct Shared<H> {
+    inner: H,
+    cors: Cors,
+}
+
+impl<H: Handler> Handler for Shared<H> {
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        if request.head().method() == Method::Options
+            && request.header_bytes(header::ACCESS_CONTROL_REQUEST_METHOD).is_some()
+        {
+            self.cors.preflight(request, response);
+            return Outcome::Ready;
+        }
+        let outcome = self.inner.handle(request, response);
+        with_fields(outcome, response, self.cors.fields(request))
+    }
+
+    fn rule(&self) -> Rule {
+        self.inner.rule()
+    }
+}
+
+/// Whoever answers in the end, the answer has these fields.
+fn with_fields(outcome: Outcome, response: &mut Response, fields: Fields) -> Outcome {
+    match outcome {
+        Outcome::Ready => append(response, &fields),
+        Outcome::Rendered(rendered) => {
+            rendered.fill(response);
+            append(response, &fields);
+            return Outcome::Ready;
+        }
+        Outcome::Receive(inner) => return Outcome::Receive(Box::new(SharedSink { inner, fields })),
+        Outcome::Deferred(mut ticket) => {
+            fields.into_iter().for_each(|(name, value)| ticket.append(name, value));
+            return Outcome::Deferred(ticket);
+        }
+        Outcome::Again(mut ticket) => {
+            fields.into_iter().for_each(|(name, value)| ticket.append(name, value));
+            return Outcome::Again(ticket);
+        }
+    }
+    Outcome::Ready
+}
+
+fn append(response: &mut Response, fields: &Fields) {
+    for (name, value) in fields {
+        response.append(name, value);
+    }
+}
+
+/// A sink whose answer gets fields.
+struct SharedSink {
+    inner: Box<dyn Sink>,
+    fields: Fields,
+}
+
+impl Sink for SharedSink {
+    fn chunk(&mut self, bytes: &[u8]) -> Take {
+        match self.inner.chunk(bytes) {
+            Take::Answer(mut answer) => {
+                append(&mut answer, &self.fields);
+                Take::Answer(answer)
+            }
+            take => take,
+        }
+    }
+
+    fn end(self: Box<Self>, request: &Request<'_>, response: &mut Response) -> Outcome {
+        let outcome = self.inner.end(request, response);
+        with_fields(outcome, response, self.fields)
+    }
+}
+
+/// The origin that `text` is, as browsers write it.
+fn origin_of(text: &str) -> Result<Box<[u8]>, OriginError> {
+    let lower = text.to_ascii_lowercase();
+    let is_host = |host: &str| {
+        !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte))
+    };
+    match lower.split_once("://") {
+        Some((scheme, host))
+            if !scheme.is_empty()
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+                && is_host(host) =>
+        {
+            let usual = [("http", ":80"), ("https", ":443")];
+            let port = usual.iter().find(|(of, port)| *of == scheme && host.ends_with(port));
+            let host = port.map_or(host, |(_, port)| host.strip_suffix(port).unwrap_or(host));
+            Ok(format!("{scheme}://{host}").into_bytes().into())
+        }
+        _ => Err(OriginError(text.to_owned())),
+    }
+}
+
+/// A list of field names, not too long.
+fn is_list(list: &[u8]) -> bool {
+    list.len() <= FIELDS_BYTES_MAX
+        && list.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(byte))
+}
+
+impl std::fmt::Display for OriginError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} is no origin: write scheme, host and port, as in https://app.example:8443", self.0)
+    }
+}
+
+impl std::error::Error for OriginError {}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::app::{App, BasicAuth, BodyRule, HandlerExt, Reply, blocking, deferred, receiving};
+
+    type Answer = ::http::Response<Bytes>;
+
+    fn send(app: &App, method: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = ::http::Request::builder().method(method).uri("/");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        app.oneshot(request.body("").unwrap())
+    }
+
+    fn field<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+        answer.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn allowed(answer: &Answer) -> [Option<&str>; 3] {
+        ["access-control-allow-origin", "vary", "access-control-allow-credentials"]
+            .map(|name| field(answer, name))
+    }
+
+    const PAGE: (&str, &str) = ("origin", "https://app.example");
+
+    #[test]
+    fn every_origin_may_read_what_it_could_read_itself() {
+        let app = App::new().any("/", Cors::any().credentials().wrap(Response::text("text")));
+        assert_eq!(allowed(&send(&app, "GET", &[PAGE])), [Some("*"), None, None]);
+        assert_eq!(allowed(&send(&app, "GET", &[])), [Some("*"), None, None]);
+        assert_eq!(send(&app, "GET", &[]).body(), "text");
+    }
+
+    #[test]
+    fn only_the_named_origins_may_read() {
+        let origins = ["HTTPS://App.Example:443", "http://[::1]:3000"];
+        let app = App::new().any("/", Cors::origins(origins).unwrap().wrap(Response::text("text")));
+        let name = Some("https://app.example");
+        assert_eq!(allowed(&send(&app, "GET", &[PAGE])), [name, Some("Origin"), None]);
+        for fields in [&[][..], &[("origin", "https://evil.example")], &[("origin", "null")]] {
+            let answer = send(&app, "GET", fields);
+            assert_eq!(allowed(&answer), [None, Some("Origin"), None], "{fields:?}");
+            assert_eq!(answer.body(), "text", "the server serves all the same");
+        }
+        let cors = Cors::origins(["https://app.example"]).unwrap().credentials();
+        let app = App::new().any("/", cors.wrap(Response::text("text")));
+        assert_eq!(allowed(&send(&app, "GET", &[PAGE])), [name, Some("Origin"), Some("true")]);
+        let evil = send(&app, "GET", &[("origin", "https://app.example.evil")]);
+        assert_eq!(allowed(&evil), [None, Some("Origin"), None]);
+    }
+
+    #[test]
+    fn a_preflight_is_told_what_may_be_sent_and_needs_no_password() {
+        let guarded = BasicAuth::new("x").guard(|_: &Request<'_>| "secret");
+        let cors = Cors::origins(["https://app.example"]).unwrap();
+        let app = App::new().any("/", cors.methods([::http::Method::PUT]).wrap(guarded));
+        let asks = [
+            PAGE,
+            ("access-control-request-method", "PUT"),
+            ("access-control-request-headers", "authorization,x-one"),
+        ];
+        let answer = send(&app, "OPTIONS", &asks);
+        assert_eq!(answer.status(), 204);
+        assert_eq!(allowed(&answer), [Some("https://app.example"), Some("Origin"), None]);
+        assert_eq!(field(&answer, "access-control-allow-methods"), Some("PUT"));
+        assert_eq!(field(&answer, "access-control-allow-headers"), Some("authorization,x-one"));
+        assert_eq!(field(&answer, "access-control-max-age"), Some("7200"));
+
+        let elsewhere = [("origin", "https://evil.example"), asks[1]];
+        let answer = send(&app, "OPTIONS", &elsewhere);
+        assert_eq!(allowed(&answer), [None, Some("Origin"), None]);
+        assert_eq!(field(&answer, "access-control-allow-methods"), None);
+        // The rest is the handler's: its refusal can be read by the page.
+        let refused = send(&app, "PUT", &[PAGE]);
+        assert_eq!((refused.status().as_u16(), allowed(&refused)[0]), (401, Some("https://app.example")));
+        assert_eq!(send(&app, "OPTIONS", &[PAGE]).status(), 401, "no preflight");
+    }
+
+    #[test]
+    fn answers_of_every_kind_have_the_field() {
+        struct Refuses;
+        impl Sink for Refuses {
+            fn chunk(&mut self, _: &[u8]) -> Take {
+                Take::Answer(Box::new(StatusCode::IM_A_TEAPOT.into()))
+            }
+            fn end(self: Box<Self>, request: &Request<'_>, _: &mut Response) -> Outcome {
+                let (reply, outcome) = request.defer();
+                reply.send("late");
+                outcome
+            }
+        }
+        struct Suspended;
+        impl Handler for Suspended {
+            fn handle(&self, request: &Request<'_>, _: &mut Response) -> Outcome {
+                let (recall, outcome) = request.suspend();
+                recall.send("instead");
+                outcome
+            }
+        }
+        let cors = Cors::any();
+        let app = App::new()
+            .get("/", cors.wrap(blocking(|_: &Request<'_>| "pool")))
+            .put("/", cors.wrap(deferred(|_: &Request<'_>, reply: Reply| drop(reply))))
+            .patch("/", cors.wrap(Suspended))
+            .post("/", cors.wrap(receiving(|_| Ok(Box::new(Refuses))).body_limit(9)));
+        for (method, status) in [("GET", 200), ("PUT", 500), ("PATCH", 200), ("POST", 200)] {
+            let answer = send(&app, method, &[PAGE]);
+            assert_eq!(answer.status(), status, "{method}");
+            assert_eq!(allowed(&answer), [Some("*"), None, None], "{method}");
+        }
+        let answer = app.oneshot(::http::Request::post("/").body("x").unwrap());
+        assert_eq!((answer.status().as_u16(), allowed(&answer)[0]), (418, Some("*")));
+        let rule = Rule { body: BodyRule::Stream, body_bytes_max: Some(9), ..Rule::default() };
+        assert_eq!(app.routes()[3].rule(), &rule);
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_with_an_example() {
+        for text in
+            ["", "*", "null", "app.example", "https://", "https://a/", "https://a/b", "https://a b", "://a"]
+        {
+            let error = Cors::origins([text]).unwrap_err().to_string();
+            assert!(error.contains("https://app.example:8443"), "{text}");
+        }
+    }
+}
