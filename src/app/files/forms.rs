@@ -1,9 +1,9 @@
 //! [`Kept`]: a file in all the forms that it is sent in. RFC 9110 §8.4, §12.5.3, §12.5.5.
 //!
 //! ```text
-//!  Accept-Encoding ─► codings that are wanted, the best first ─► a sibling? ─► compressed already? ─► send it
-//!                                                                              └ not yet: start, and send …
-//!                                                               … the file as it is
+//!  Accept-Encoding ─► wanted codings, the best first ─► a sibling? ─► compressed already? ─► send it
+//!                                                                      └ not yet: start, and send …
+//!                                                       … the file as it is
 //! ```
 //! No request waits for a compressor, and what a form says is made once. Knows no path and no shelf.
 

@@ -107,6 +107,8 @@ struct Site {
     shows_folders: bool,
     /// Whether a folder can be had as one archive.
     gives_archives: bool,
+    /// Whether somebody else stores what is put into a folder.
+    takes_files: bool,
     archives: Archives,
     media_types: MediaTypes,
     /// What is sent besides the files as they are.
@@ -138,6 +140,7 @@ impl StaticDir {
                 not_found: None,
                 shows_folders: false,
                 gives_archives: false,
+                takes_files: false,
                 archives: Archives::default(),
                 media_types: MediaTypes::default(),
                 offers: Offers { precompressed: true, compressed: true },
@@ -198,6 +201,13 @@ impl StaticDir {
     #[must_use]
     pub fn archives(self, gives: bool) -> Self {
         self.with_site(|site| site.gives_archives = gives)
+    }
+
+    /// Shows a form to put files into a folder that is listed; [`Upload`](crate::Upload), routed for POST at
+    /// the same paths, stores them. Default: no.
+    #[must_use]
+    pub fn upload_form(self, shows: bool) -> Self {
+        self.with_site(|site| site.takes_files = shows)
     }
 
     /// Adds a `Cache-Control` for the files that `glob` matches. The first that matches counts.
@@ -467,7 +477,7 @@ impl Site {
             query,
             shows_hidden: self.tree.shows_hidden,
             can_download: self.gives_archives,
-            can_upload: false,
+            can_upload: self.takes_files,
         };
         response.replace(listing.answer(query.format(request.header(header::ACCEPT))));
         Ok(())

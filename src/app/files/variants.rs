@@ -28,9 +28,9 @@ impl Sibling {
 
     /// Whether it may stand for the original that was `modified` then: a regular file that is not older.
     ///
-    /// A sibling that is older than the file was made from an earlier one, and is not sent. Times are compared
-    /// as finely as the file system keeps them, but in whole seconds where the sibling's is one: some
-    /// compressors cut the time that they copy. Without both times nothing is known, and nothing is sent.
+    /// A sibling that is older than the file was made from an earlier one, and is not sent. Times are
+    /// compared as finely as the file system keeps them, but in whole seconds where the sibling's is one:
+    /// some compressors cut the time that they copy. Without both times nothing is known, nothing is sent.
     pub(super) fn stands_for(&self, original: Option<SystemTime>) -> bool {
         self.is_file && self.modified.zip(original).is_some_and(|(own, original)| !is_older(own, original))
     }
