@@ -99,4 +99,18 @@ wait "$PID" || status=$?
 [[ -z $(timeout "$SECONDS_MAX" cat <&4) ]] || die 'unasked bytes on an idle connection'
 CHECKS=$((CHECKS + 1))
 
+# Files: whole, in part, unchanged, as a list; and nothing outside.
+mkdir "$SCRATCH/site"
+printf '0123456789' >"$SCRATCH/site/digits.txt"
+printf 'SECRET' >"$SCRATCH/secret"
+start "$KOLK" serve "$SCRATCH/site" -l 127.0.0.1:0
+expect 'a file' "$(get /digits.txt)" '^HTTP/1.1 200 OK\r$' '^etag: "' '^accept-ranges: bytes\r$' '^0123456789$'
+expect 'a range' "$(get /digits.txt 'Range: bytes=2-4\r\n')" '^HTTP/1.1 206 ' '^content-range: bytes 2-4/10\r$' '^234$'
+expect 'no such range' "$(get /digits.txt 'Range: bytes=10-\r\n')" '^HTTP/1.1 416 ' '^content-range: bytes \*/10\r$'
+etag=$(exchange "$(get /digits.txt)" | tr -d '\r' | sed -n 's/^etag: //Ip')
+expect 'an unchanged file' "$(get /digits.txt "If-None-Match: $etag\\r\\n")" '^HTTP/1.1 304 '
+expect 'a folder' "$(get /)" '^HTTP/1.1 200 OK\r$' 'digits\.txt'
+expect 'a folder as JSON' "$(get '/?format=json')" '^content-type: application/json\r$' '"name":"digits.txt"'
+expect 'a way out' "$(get /%2e%2e/secret)" '^HTTP/1.1 40[04] '
+
 echo "smoke: $CHECKS checks passed"
