@@ -116,6 +116,40 @@ fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
 }
 
 #[test]
+fn text_is_compressed_once_and_sent_so_to_whoever_wants_it() {
+    let site = Site::new("coded").unwrap();
+    let text = "the quick brown fox jumps over the lazy dog\n".repeat(400);
+    fs::write(site.root().join("page.html"), &text).unwrap();
+    fs::write(site.root().join("app.js"), "// as it is\n".repeat(200)).unwrap();
+    fs::write(site.root().join("app.js.gz"), "as if compressed").unwrap();
+    let mut client = Client::to(&site.server);
+    let mut ask = |target: &str, accepted: &str| {
+        client.send(request(target, &format!("Accept-Encoding: {accepted}\r\n")));
+        client.answer()
+    };
+    let first = ask("/page.html", "gzip, br");
+    assert_eq!((first.field("content-encoding"), first.text()), (None, &*text), "nobody waits for it");
+    for (accepted, coding) in [("gzip, deflate, br, zstd", "br"), ("zstd", "zstd"), ("gzip", "gzip")] {
+        until("it is compressed", || ask("/page.html", accepted).field("content-encoding").is_some());
+        let coded = ask("/page.html", accepted);
+        assert_eq!(coded.field("content-encoding"), Some(coding), "{accepted}");
+        assert_eq!(coded.field("vary"), Some("Accept-Encoding"));
+        assert!(coded.body.len() < text.len() / 10);
+        assert_ne!(coded.field("etag"), first.field("etag"), "another form has another tag");
+    }
+    assert_eq!(ask("/page.html", "gzip;q=0, identity").text(), text);
+    assert_eq!(ask("/page.html", "").field("vary"), Some("Accept-Encoding"));
+    // A sibling is sent at once, whatever is in it.
+    let sibling = ask("/app.js", "gzip");
+    assert_eq!((sibling.text(), sibling.field("content-encoding")), ("as if compressed", Some("gzip")));
+    assert_eq!(sibling.field("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(ask("/app.js", "identity").body.len(), 2_400);
+    // What is changed is compressed anew.
+    fs::write(site.root().join("page.html"), "short").unwrap();
+    until("the new one is served", || ask("/page.html", "br").body == b"short");
+}
+
+#[test]
 fn a_file_that_was_replaced_is_seen_within_a_second() {
     let site = Site::new("replaced").unwrap();
     let mut client = Client::to(&site.server);

@@ -65,7 +65,7 @@ impl Access {
             }
         };
         let doors = Doors { auth, cors };
-        let app = doors.lead(App::new(), Method::GET, files);
+        let app = doors.lead(App::new(), Method::GET, files.upload_form(self.upload));
         if !self.upload {
             return Ok(doors.preflights(app, &[Method::GET, Method::HEAD]));
         }

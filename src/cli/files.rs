@@ -47,6 +47,14 @@ pub(crate) struct Files {
     #[arg(long, value_name = "GLOB=VALUE", value_parser = rule)]
     cache_control: Vec<(String, String)>,
 
+    /// The media type of files whose names end so, such as 'gmi=text/gemini; charset=utf-8'; repeatable
+    #[arg(long, value_name = "EXTENSION=TYPE", value_parser = media_type)]
+    media_type: Vec<(String, String)>,
+
+    /// Send files as they are, never compressed by kolk; siblings such as app.js.br are still used
+    #[arg(long, env = "KOLK_NO_COMPRESS", value_parser = BoolishValueParser::new())]
+    no_compress: bool,
+
     /// Memory for small files that are asked for often, all workers together; 0: none
     #[arg(long, env = "KOLK_FILE_CACHE", value_name = "SIZE", default_value = "64MiB", value_parser = size::parse)]
     file_cache: u64,
@@ -72,6 +80,7 @@ impl Files {
             .hidden(self.hidden)
             .listing(!self.no_listing)
             .archives(!self.no_listing)
+            .compressed(!self.no_compress)
             .links(match self.links {
                 Links::Inside => Library::Inside,
                 Links::Follow => Library::Follow,
@@ -90,8 +99,18 @@ impl Files {
         for (glob, value) in &self.cache_control {
             files = files.cache_control(glob, value);
         }
+        for (extension, media_type) in &self.media_type {
+            files = files.media_type(extension, media_type);
+        }
         Ok(files)
     }
+}
+
+/// `EXTENSION=TYPE`, of which files can be.
+fn media_type(text: &str) -> Result<(String, String), String> {
+    let (extension, media_type) = text.split_once('=').ok_or("an extension, `=` and a type are expected")?;
+    StaticDir::check_media_type(extension, media_type)?;
+    Ok((extension.to_owned(), media_type.to_owned()))
 }
 
 /// `GLOB=VALUE`, with a value that may stand in a field.

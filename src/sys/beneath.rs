@@ -83,7 +83,7 @@ impl Folder {
                 }
             }
             Some(libc::ELOOP | libc::EXDEV | libc::ENOSYS | libc::EAGAIN) => {
-                Walk::new(self, path).to_the_end(links, is_allowed)
+                Walk::new(self, path).end(links, is_allowed)
             }
             _ => Err(error),
         }
@@ -124,7 +124,7 @@ impl<'f> Walk<'f> {
         self.entered.last().map_or_else(|| self.root.as_fd(), OwnedFd::as_fd)
     }
 
-    fn to_the_end(mut self, links: Links, is_allowed: fn(&[u8]) -> bool) -> io::Result<File> {
+    fn end(mut self, links: Links, is_allowed: fn(&[u8]) -> bool) -> io::Result<File> {
         while let Some(name) = self.ahead.pop() {
             if name.as_bytes() == b".." {
                 self.entered.pop().ok_or(io::ErrorKind::NotFound)?;
@@ -248,7 +248,7 @@ mod tests {
         };
         let direct = text(root.open_below(path.as_bytes(), links, not_hidden));
         if links != Links::Follow {
-            let walked = text(Walk::new(root, path.as_bytes()).to_the_end(links, not_hidden));
+            let walked = text(Walk::new(root, path.as_bytes()).end(links, not_hidden));
             assert_eq!(direct, walked, "{path} is the same both ways");
         }
         direct
@@ -317,7 +317,7 @@ mod tests {
             let file = root.open_below(path.as_bytes(), Links::Inside, not_hidden).unwrap();
             assert_eq!(file.metadata().unwrap().is_dir(), is_folder, "{path:?}");
             assert!(!file.metadata().unwrap().is_file(), "{path:?}");
-            let walked = Walk::new(&root, path.as_bytes()).to_the_end(Links::Inside, not_hidden).unwrap();
+            let walked = Walk::new(&root, path.as_bytes()).end(Links::Inside, not_hidden).unwrap();
             assert_eq!(walked.metadata().unwrap().is_dir(), is_folder, "{path:?}");
         }
     }

@@ -62,15 +62,6 @@ pub(super) fn judge(head: &Head<'_>, version: &Version) -> Verdict {
     }
 }
 
-/// Judges a request for a representation that does not exist (yet): no tag and no `*` matches it, and it was
-/// never modified.
-pub(super) fn judge_absent(head: &Head<'_>) -> Verdict {
-    match head.known(Known::IfMatch) {
-        Some(_) => Verdict::Failed,
-        None => Verdict::Serve { ranges: false },
-    }
-}
-
 /// Whether there is a `Range`, for this method (RFC 9110 §14.2: GET alone), and `If-Range` has nothing
 /// against it.
 fn may_have_ranges(head: &Head<'_>, version: &Version) -> bool {
@@ -440,25 +431,6 @@ mod tests {
     }
 
     #[test]
-    fn rfc_9110_13_1_2_what_does_not_exist_matches_nothing() {
-        for (fields, expected) in [
-            (&[][..], SERVE),
-            (&[("if-match", &b"*"[..])], Verdict::Failed),
-            (&[("if-match", b"\"v1\"")], Verdict::Failed),
-            (&[("if-match", b"")], Verdict::Failed),
-            (&[("if-none-match", b"*")], SERVE),
-            (&[("if-none-match", b"\"v1\"")], SERVE),
-            (&[("if-none-match", b"broken")], SERVE),
-            (&[("if-unmodified-since", BEFORE.as_bytes())], SERVE),
-            (&[("if-none-match", b"*"), ("if-match", b"*")], Verdict::Failed),
-        ] {
-            for method in [Method::Get, Method::Put] {
-                assert_eq!(with_head(method, fields, judge_absent), expected, "{fields:?}");
-            }
-        }
-    }
-
-    #[test]
     fn a_long_list_is_read_once() {
         let list = "\"v0\",".repeat(9_000);
         assert_eq!(get(&[("if-none-match", &format!("{list}\"v1\""))]), Verdict::NotModified);
@@ -482,7 +454,6 @@ mod tests {
             for method in [Method::Get, Method::Put] {
                 let verdict = with_head(method, &fields, |head| judge(head, &version()));
                 prop_assert!(method == Method::Get || verdict != Verdict::NotModified);
-                with_head(method, &fields, judge_absent);
             }
         }
 

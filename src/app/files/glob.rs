@@ -29,10 +29,13 @@ impl Glob {
     }
 }
 
+/// What stands behind a star: where in the pattern, and from where in the name.
+type Behind = (usize, usize);
+
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut place) = (0, 0);
-    // Behind the last star of each kind: where in the pattern, and from where in the name it takes more.
-    let (mut star, mut stars): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    // The last star of each kind takes more when nothing else fits.
+    let (mut star, mut stars): (Option<Behind>, Option<Behind>) = (None, None);
     // `**/` stands for whole folders, also for none: it ends where a part begins.
     let mut takes_folders = false;
     loop {

@@ -11,15 +11,21 @@
 //! | --- | --- |
 //! | `tree` | what does a path name? |
 //! | `representation`, `version`, `conditions`, `ranges`, `parts` | what is answered about a file? |
+//! | `forms`, `coding`, `variants`, `compress`, `compressions` | in which forms is it sent? |
 //! | `shelf` | what is known already? |
 //! | `transfer` | how does a large file leave? |
 //! | `media`, `glob` | what is it, and how long may it be kept? |
+//! | `listing`, `archive`, `tar` | what is in a folder? |
 //!
 //! Nothing outside the root is ever opened, and nothing is read from a disk on the loop's thread, as far as
 //! the system can tell. Knows no wire.
 
 mod archive;
+mod coding;
+mod compress;
+mod compressions;
 mod conditions;
+mod forms;
 mod glob;
 mod listing;
 mod media;
@@ -30,44 +36,38 @@ mod shelf;
 mod tar;
 mod transfer;
 mod tree;
+mod variants;
 mod version;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::{HeaderValue, StatusCode, header};
-use bytes::Bytes;
 
 use self::archive::Archives;
+use self::coding::Accepted;
+use self::compress::Bounds;
+use self::compressions::Compressions;
+use self::forms::{Kept, Makers, Reading, SMALL_BYTES_MAX, read};
 use self::glob::Glob;
 use self::listing::{Listing, Query};
-use self::representation::{Content, Memory, Representation};
+use self::media::MediaTypes;
+use self::representation::Memory;
 use self::shelf::{Cache, Look, Shelf};
 use self::transfer::Cold;
 use self::tree::{Found, Open, Stamp, Tree};
-use self::version::Version;
+use self::variants::Offers;
 use super::adapters::blocking;
 use super::handler::{Handler, Outcome};
 use super::request::Request;
-use crate::base::Tick;
-use crate::http::{Known, Method, Reason, Rendered, Response};
+use crate::http::{Known, Method, Reason, Response};
 use crate::sys::folder;
-use crate::sys::page_cache;
 
 pub use crate::sys::beneath::Links;
 
-/// Files up to this size are kept in memory, head and body in one piece; in bytes.
-const SMALL_BYTES_MAX: u64 = 64 * 1024;
-/// A file up to this size is asked for as a whole whether it is in memory, and believed for a while: the
-/// kernel takes 7 µs to tell about a MiB. In bytes.
-const RESIDENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
-const RESIDENT_FOR: Duration = Duration::from_secs(1);
 /// So many entries of a folder are shown.
 const ENTRIES_MAX: usize = 10_000;
 /// The cache of all workers together, unless it is told otherwise; in bytes.
@@ -107,18 +107,13 @@ struct Site {
     shows_folders: bool,
     /// Whether a folder can be had as one archive.
     gives_archives: bool,
+    /// Whether somebody else stores what is put into a folder.
+    takes_files: bool,
     archives: Archives,
-}
-
-/// What a shelf keeps of a file.
-struct Kept {
-    representation: Representation,
-    /// The answer to a request that asks for nothing special.
-    whole: Option<Arc<Rendered>>,
-    /// Its name below the root.
-    name: String,
-    /// All of it was in memory, and is believed to be until then.
-    resident_until: Tick,
+    media_types: MediaTypes,
+    /// What is sent besides the files as they are.
+    offers: Offers,
+    compressions: Compressions<Stamp>,
 }
 
 impl StaticDir {
@@ -145,7 +140,11 @@ impl StaticDir {
                 not_found: None,
                 shows_folders: false,
                 gives_archives: false,
+                takes_files: false,
                 archives: Archives::default(),
+                media_types: MediaTypes::default(),
+                offers: Offers { precompressed: true, compressed: true },
+                compressions: Compressions::new(CACHE_BYTES, Bounds::default()),
             }),
         })
     }
@@ -204,6 +203,13 @@ impl StaticDir {
         self.with_site(|site| site.gives_archives = gives)
     }
 
+    /// Shows a form to put files into a folder that is listed; [`Upload`](crate::Upload), routed for POST at
+    /// the same paths, stores them. Default: no.
+    #[must_use]
+    pub fn upload_form(self, shows: bool) -> Self {
+        self.with_site(|site| site.takes_files = shows)
+    }
+
     /// Adds a `Cache-Control` for the files that `glob` matches. The first that matches counts.
     ///
     /// `*` stands for anything but a slash, `**` for anything, `?` for one character. A pattern without a
@@ -220,10 +226,49 @@ impl StaticDir {
         self.with_site(|site| site.cache_control.push((glob, value)))
     }
 
-    /// How many bytes all workers together keep of small files; 0: none. Default: 64 MiB.
+    /// Says that files whose names end with this extension have this media type.
+    ///
+    /// # Panics
+    /// If no name can end so, or if this is no media type.
+    #[must_use]
+    #[track_caller]
+    pub fn media_type(self, extension: &str, media_type: &str) -> Self {
+        self.with_site(|site| {
+            let types = std::mem::take(&mut site.media_types).with(extension, media_type);
+            site.media_types = types.unwrap_or_else(|error| panic!("{error}"));
+        })
+    }
+
+    /// Whether [`StaticDir::media_type`] would take these.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_media_type(extension: &str, media_type: &str) -> Result<(), String> {
+        MediaTypes::default().with(extension, media_type).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Sends `app.js.br`, `app.js.zst` or `app.js.gz` in place of `app.js` to whoever accepts that, if it is
+    /// there and not older; default: yes.
+    #[must_use]
+    pub fn precompressed(self, uses: bool) -> Self {
+        self.with_site(|site| site.offers.precompressed = uses)
+    }
+
+    /// Compresses what gets smaller by it, once for each version of a file and on the blocking pool; until
+    /// then it is sent as it is. Default: yes.
+    #[must_use]
+    pub fn compressed(self, compresses: bool) -> Self {
+        self.with_site(|site| site.offers.compressed = compresses)
+    }
+
+    /// How many bytes all workers together keep of small files, and again as many of what was compressed;
+    /// 0: none. Default: 64 MiB.
     #[must_use]
     pub fn cache_bytes(self, bytes_max: usize) -> Self {
-        self.with_site(|site| site.cache = Cache::new(bytes_max))
+        self.with_site(|site| {
+            site.cache = Cache::new(bytes_max);
+            site.compressions = Compressions::new(bytes_max, Bounds::default());
+        })
     }
 
     fn with_site(mut self, change: impl FnOnce(&mut Site)) -> Self {
@@ -248,7 +293,15 @@ impl StaticDir {
         SHELVES.with(|shelves| {
             site.cache.with(shelves, |shelf| {
                 let before = match shelf.look(path, now) {
-                    Look::Fresh(kept) => return Ok(site.answer(kept, request, response)),
+                    Look::Fresh(kept) => {
+                        let before = kept.bytes();
+                        let outcome = site.answer(kept, request, response);
+                        let more = kept.bytes().saturating_sub(before);
+                        if more > 0 {
+                            shelf.grow(path, more);
+                        }
+                        return Ok(outcome);
+                    }
                     Look::Missing => return Err(io::ErrorKind::NotFound.into()),
                     Look::Stale(stamp) => Some(stamp),
                     Look::Unknown => None,
@@ -350,46 +403,28 @@ impl Handler for StaticDir {
 
 impl fmt::Debug for StaticDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StaticDir").field("root", &self.site.tree.place).finish_non_exhaustive()
-    }
-}
-
-/// How a file may be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// Only what is in memory already.
-    InMemory,
-    /// Waiting for the disk.
-    Waiting,
-}
-
-impl Kept {
-    /// Whether all of it is in memory; a file of some size is not asked for as a whole.
-    fn is_resident(&mut self, now: Tick) -> bool {
-        match &self.representation.content {
-            Content::Bytes(_) => true,
-            Content::File(_, length) if *length > RESIDENT_BYTES_MAX => false,
-            Content::File(..) if now < self.resident_until => true,
-            Content::File(file, length) => {
-                let is_resident = page_cache::is_resident(file.as_fd(), 0, *length);
-                if is_resident {
-                    self.resident_until = now.after(RESIDENT_FOR);
-                }
-                is_resident
-            }
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.whole.as_ref().map_or(0, |whole| whole.text().len())
+        let (cached_bytes, cached_bytes_max) = self.site.cache.bytes();
+        f.debug_struct("StaticDir")
+            .field("root", &self.site.tree.place)
+            .field("cached_bytes", &cached_bytes)
+            .field("cached_bytes_max", &cached_bytes_max)
+            .finish_non_exhaustive()
     }
 }
 
 impl Site {
     /// The answer of a file that is known.
     fn answer(&self, kept: &mut Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
-        let head = request.head();
-        if let Some(whole) = &kept.whole
+        let (head, now) = (request.head(), request.now());
+        let makers = Makers {
+            tree: &self.tree,
+            compressions: self.offers.compressed.then_some(&self.compressions),
+            uses_siblings: self.offers.precompressed,
+            pool: request.pool(),
+            now,
+        };
+        let (form, name) = kept.form(Accepted::of(head), &makers);
+        if let Some(whole) = &form.whole
             && !head.table().has_any([
                 Known::IfMatch,
                 Known::IfModifiedSince,
@@ -401,12 +436,12 @@ impl Site {
         {
             return Outcome::Rendered(Arc::clone(whole));
         }
-        let is_resident = kept.is_resident(request.now());
-        kept.representation.answer(head, response, || Memory {
+        let is_resident = form.is_resident(now);
+        form.representation.answer(head, response, || Memory {
             is_resident,
             cold: Cold {
                 tree: Arc::clone(&self.tree),
-                name: kept.name.clone(),
+                name: name.to_owned(),
                 pool: Arc::clone(request.pool()),
                 wakeup: request.wakeup(),
             },
@@ -442,38 +477,22 @@ impl Site {
             query,
             shows_hidden: self.tree.shows_hidden,
             can_download: self.gives_archives,
-            can_upload: false,
+            can_upload: self.takes_files,
         };
         response.replace(listing.answer(query.format(request.header(header::ACCEPT))));
         Ok(())
     }
 
-    /// What can be said of an open file.
+    /// What is kept of an open file.
     ///
     /// # Errors
     /// `WouldBlock` if it would have to be read from a disk and may not.
     fn load(&self, open: Open, reading: Reading) -> io::Result<Kept> {
-        let Open { file, metadata, name } = open;
-        let content = if metadata.len() <= SMALL_BYTES_MAX {
-            Content::Bytes(read(&file, metadata.len(), reading)?)
-        } else {
-            Content::File(Arc::new(file), metadata.len())
-        };
-        let mut representation = Representation {
-            version: Version::of(&metadata),
-            content_type: HeaderValue::from_static(media::type_of(&name)),
-            fields: Vec::new(),
-            content,
-        };
-        if let Some((_, value)) = self.cache_control.iter().find(|(glob, _)| glob.matches(&name)) {
-            representation.fields.push((header::CACHE_CONTROL, value.clone()));
-        }
-        let whole = representation.rendered().map(Arc::new);
-        if let Some(whole) = &whole {
-            // One copy of the bytes is enough.
-            representation.content = Content::Bytes(whole.shared_body());
-        }
-        Ok(Kept { representation, whole, name, resident_until: Tick::ZERO })
+        let content_type = self.media_types.of(&open.name);
+        let rule = self.cache_control.iter().find(|(glob, _)| glob.matches(&open.name));
+        let fields = rule.map(|(_, value)| (header::CACHE_CONTROL, value.clone())).into_iter().collect();
+        let varies = self.offers.owe_vary(&open.name, content_type);
+        Kept::load(open, content_type, fields, varies, reading)
     }
 
     /// Fills `response` with what hindered.
@@ -499,7 +518,7 @@ impl Site {
         let read = |open: Open| read(&open.file, open.metadata.len().min(SMALL_BYTES_MAX), Reading::Waiting);
         match self.tree.file(name).and_then(read) {
             Ok(page) => {
-                response.append(&header::CONTENT_TYPE, &HeaderValue::from_static(media::type_of(name)));
+                response.append(&header::CONTENT_TYPE, &HeaderValue::from_static(self.media_types.of(name)));
                 response.set_body(page);
             }
             Err(error) => log::warn!("cannot read {name:?}, which is to be sent with a 404: {error}"),
@@ -510,27 +529,6 @@ impl Site {
 /// The path below the folder: without the slash before it.
 fn path_below<'r>(request: &Request<'r>) -> &'r str {
     request.param("path").unwrap_or_else(|| request.path().trim_start_matches('/'))
-}
-
-/// The first `length` bytes of a file, fewer if it has become shorter.
-fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-    let mut count = 0;
-    while count < bytes.len() {
-        let into = &mut bytes[count..];
-        let more = match reading {
-            Reading::InMemory => page_cache::read_resident(file.as_fd(), into, count as u64),
-            Reading::Waiting => file.read_at(into, count as u64),
-        };
-        match more {
-            Ok(0) => break,
-            Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(count);
-    Ok(bytes.into())
 }
 
 /// Sends the client to the same path without its last `by` bytes and with `end` behind it. From the
@@ -566,7 +564,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
     use std::process;
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use bytes::Bytes;
 
@@ -767,8 +765,7 @@ mod tests {
             fs::write(&path, &content).unwrap();
             let open = files.site.tree.file("x.bin").unwrap();
             let kept = files.site.load(open, Reading::Waiting).unwrap();
-            assert_eq!(matches!(kept.representation.content, Content::File(..)), is_file, "{length}");
-            assert_eq!((kept.representation.content.length(), kept.whole.is_some()), (length, !is_file));
+            assert_eq!(kept.bytes() == 0, is_file, "{length}");
             assert_eq!(get(&site.app(), "/x.bin").body(), &content);
         }
     }

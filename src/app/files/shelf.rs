@@ -19,7 +19,7 @@ use super::tree::Stamp;
 use crate::base::Tick;
 
 /// How long an entry is believed.
-const FRESH_FOR: Duration = Duration::from_secs(1);
+pub(super) const FRESH_FOR: Duration = Duration::from_secs(1);
 /// What an entry costs beside its content and its path, in bytes.
 const ENTRY_BYTES: usize = 256;
 /// So many paths with nothing behind them are remembered.

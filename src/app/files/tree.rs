@@ -124,13 +124,15 @@ impl Tree {
     /// # Errors
     /// As [`Tree::find`]; `NotFound` for a folder.
     pub(super) fn file(&self, name: &str) -> io::Result<Open> {
-        let file = self.folder.open_below(name.as_bytes(), self.links, |_| true)?;
-        let metadata = file.metadata()?;
-        if metadata.is_file() {
-            Ok(Open { file, metadata, name: name.to_owned() })
-        } else {
-            Err(io::ErrorKind::NotFound.into())
-        }
+        regular(self.folder.open_below(name.as_bytes(), self.links, |_| true)?, name)
+    }
+
+    /// The regular file of this name, by the rules of paths.
+    ///
+    /// # Errors
+    /// As [`Tree::find`]; `NotFound` for a folder.
+    pub(super) fn visible(&self, name: &str) -> io::Result<Open> {
+        regular(self.opened(name)?, name)
     }
 
     /// The folder of this name, opened for its entries.
@@ -202,6 +204,15 @@ impl Tree {
             }
         }
         Some(name)
+    }
+}
+
+fn regular(file: File, name: &str) -> io::Result<Open> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        Ok(Open { file, metadata, name: name.to_owned() })
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

@@ -47,6 +47,7 @@ impl Version {
         Self::quoted(tag.into_bytes(), u64::try_from(second).ok())
     }
 
+    #[cfg(test)]
     /// With a tag that was made elsewhere (a digest of the content, say), given without its quotes, and the
     /// second of the last modification, counted from 1970. `None` if such a tag cannot be written.
     pub(super) fn new(opaque: &str, modified: Option<u64>) -> Option<Self> {

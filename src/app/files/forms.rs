@@ -1,0 +1,292 @@
+//! [`Kept`]: a file in all the forms that it is sent in. RFC 9110 §8.4, §12.5.3, §12.5.5.
+//!
+//! ```text
+//!  Accept-Encoding ─► wanted codings, the best first ─► a sibling? ─► compressed already? ─► send it
+//!                                                                      └ not yet: start, and send …
+//!                                                       … the file as it is
+//! ```
+//! No request waits for a compressor, and what a form says is made once. Knows no path and no shelf.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue, header};
+use bytes::Bytes;
+
+use super::coding::{Accepted, Coding};
+use super::compressions::{Compressions, Found, Original};
+use super::representation::{Content, Representation};
+use super::shelf::FRESH_FOR;
+use super::tree::{Open, Stamp, Tree};
+use super::variants::{Sibling, sibling_name};
+use super::version::Version;
+use crate::app::pool::BlockingPool;
+use crate::base::Tick;
+use crate::http::Rendered;
+use crate::sys::page_cache;
+
+/// Files up to this size are kept in memory, head and body in one piece; in bytes.
+pub(super) const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// A file up to this size is asked for as a whole whether it is in memory, and believed for a while: the
+/// kernel takes 7 µs to tell about a MiB. In bytes.
+const RESIDENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const RESIDENT_FOR: Duration = Duration::from_secs(1);
+
+/// What is kept of a file.
+pub(super) struct Kept {
+    plain: Form,
+    /// By [`Coding`].
+    coded: [Coded; 3],
+    /// Its name below the root.
+    name: String,
+    metadata: Metadata,
+    /// What an answer says of the file in any form.
+    fields: Vec<(HeaderName, HeaderValue)>,
+    /// Whether there could be other forms.
+    varies: bool,
+}
+
+/// One form, and its answer to a request that asks for nothing special.
+pub(super) struct Form {
+    pub(super) representation: Representation,
+    pub(super) whole: Option<Arc<Rendered>>,
+    /// All of it was in memory, and is believed to be until then.
+    resident_until: Tick,
+}
+
+/// What is known of the file in a coding.
+#[derive(Default)]
+struct Coded {
+    form: Option<Form>,
+    /// Which sibling it is; none for what was compressed here.
+    stamp: Option<Stamp>,
+    /// When it was looked at.
+    checked_at: Option<Tick>,
+}
+
+/// Where other forms come from.
+pub(super) struct Makers<'m> {
+    pub(super) tree: &'m Arc<Tree>,
+    pub(super) compressions: Option<&'m Compressions<Stamp>>,
+    pub(super) uses_siblings: bool,
+    pub(super) pool: &'m BlockingPool,
+    pub(super) now: Tick,
+}
+
+/// How a file may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Only what is in memory already.
+    InMemory,
+    /// Waiting for the disk.
+    Waiting,
+}
+
+impl Kept {
+    /// A file as it is. `fields` are what every answer says of it, and `varies` whether there could be other
+    /// forms, which the answers then say, too.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it would have to be read from a disk and may not; whatever else hinders.
+    pub(super) fn load(
+        open: Open,
+        content_type: &'static str,
+        mut fields: Vec<(HeaderName, HeaderValue)>,
+        varies: bool,
+        reading: Reading,
+    ) -> io::Result<Self> {
+        let Open { file, metadata, name } = open;
+        if varies {
+            fields.push((header::VARY, HeaderValue::from_static("Accept-Encoding")));
+        }
+        let content = if metadata.len() <= SMALL_BYTES_MAX {
+            Content::Bytes(read(&file, metadata.len(), reading)?)
+        } else {
+            Content::File(Arc::new(file), metadata.len())
+        };
+        let plain = Form::new(Representation {
+            version: Version::of(&metadata),
+            content_type: HeaderValue::from_static(content_type),
+            fields: fields.clone(),
+            content,
+        });
+        Ok(Self { plain, coded: Default::default(), name, metadata, fields, varies })
+    }
+
+    /// The bytes of memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let coded = self.coded.iter().filter_map(|coded| coded.form.as_ref()).map(Form::bytes);
+        self.plain.bytes() + coded.sum::<usize>()
+    }
+
+    /// The form for whoever accepts these codings, and the name of the file below the root.
+    #[inline]
+    pub(super) fn form(&mut self, accepted: Accepted, makers: &Makers<'_>) -> (&mut Form, &str) {
+        let mut chosen = None;
+        if self.varies && accepted != Accepted::IDENTITY {
+            let mut may_start = true;
+            chosen = accepted.ranked().find(|coding| self.find_coded(*coding, makers, &mut may_start));
+        }
+        let coded = chosen.and_then(|coding| self.coded[coding as usize].form.as_mut());
+        // RFC 9110 §12.5.3: whoever refuses this, too, gets it all the same.
+        (coded.unwrap_or(&mut self.plain), &self.name)
+    }
+
+    /// Looks for the file in a coding, if nobody has done so just now; whether there is one. `may_start`:
+    /// nobody was told to compress it for this request.
+    fn find_coded(&mut self, coding: Coding, makers: &Makers<'_>, may_start: &mut bool) -> bool {
+        let coded = &self.coded[coding as usize];
+        if coded.checked_at.is_some_and(|then| makers.now.since(then) < FRESH_FOR) {
+            return coded.form.is_some();
+        }
+        if makers.uses_siblings && self.find_sibling(coding, makers) {
+            return true;
+        }
+        self.find_compressed(coding, makers, may_start)
+    }
+
+    fn find_sibling(&mut self, coding: Coding, makers: &Makers<'_>) -> bool {
+        let Ok(open) = makers.tree.visible(&sibling_name(&self.name, coding)) else { return false };
+        let stamp = Stamp::of(&open.metadata);
+        let known = &mut self.coded[coding as usize];
+        if known.stamp == Some(stamp) && known.form.is_some() {
+            known.checked_at = Some(makers.now);
+            return true;
+        }
+        let sibling = Sibling::new(&open.metadata);
+        if !sibling.stands_for(self.metadata.modified().ok()) {
+            return false;
+        }
+        let content = if open.metadata.len() <= SMALL_BYTES_MAX {
+            // What is not in memory yet is sent as it is, and will be there the next time.
+            match read(&open.file, open.metadata.len(), Reading::InMemory) {
+                Ok(bytes) => Content::Bytes(bytes),
+                Err(_) => return false,
+            }
+        } else {
+            Content::File(Arc::new(open.file), open.metadata.len())
+        };
+        let form = self.in_coding(coding, Version::of(&open.metadata), content);
+        self.coded[coding as usize] =
+            Coded { form: Some(form), stamp: Some(stamp), checked_at: Some(makers.now) };
+        true
+    }
+
+    fn find_compressed(&mut self, coding: Coding, makers: &Makers<'_>, may_start: &mut bool) -> bool {
+        let Some(compressions) = makers.compressions else {
+            self.coded[coding as usize] = Coded { checked_at: Some(makers.now), ..Coded::default() };
+            return false;
+        };
+        let stamp = Stamp::of(&self.metadata);
+        let known = &self.coded[coding as usize];
+        match compressions.lookup(&self.name, &stamp, coding) {
+            Found::Done(_) if known.form.is_some() && known.stamp.is_none() => {
+                self.coded[coding as usize].checked_at = Some(makers.now);
+            }
+            Found::Done(bytes) => {
+                let version = self.plain.representation.version.with_suffix(coding.etag_suffix());
+                let form = self.in_coding(coding, version, Content::Bytes(bytes));
+                self.coded[coding as usize] =
+                    Coded { form: Some(form), stamp: None, checked_at: Some(makers.now) };
+            }
+            Found::NotWorthIt => {
+                self.coded[coding as usize] = Coded { checked_at: Some(makers.now), ..Coded::default() };
+            }
+            Found::Running => *may_start = false,
+            Found::Absent if std::mem::take(may_start) => {
+                let original = Reread { tree: Arc::clone(makers.tree), name: self.name.clone() };
+                compressions.start(makers.pool, &self.name, stamp, coding, original);
+            }
+            Found::Absent => {}
+        }
+        self.coded[coding as usize].form.is_some()
+    }
+
+    fn in_coding(&self, coding: Coding, version: Version, content: Content) -> Form {
+        let mut fields = self.fields.clone();
+        fields.push((header::CONTENT_ENCODING, coding.value().clone()));
+        Form::new(Representation {
+            version,
+            content_type: self.plain.representation.content_type.clone(),
+            fields,
+            content,
+        })
+    }
+}
+
+impl Form {
+    fn new(mut representation: Representation) -> Self {
+        let whole = representation.rendered().map(Arc::new);
+        if let Some(whole) = &whole {
+            // One copy of the bytes is enough.
+            representation.content = Content::Bytes(whole.shared_body());
+        }
+        Self { representation, whole, resident_until: Tick::ZERO }
+    }
+
+    fn bytes(&self) -> usize {
+        self.whole.as_ref().map_or(0, |whole| whole.text().len())
+    }
+
+    /// Whether all of it is in memory; a file of some size is not asked for as a whole.
+    pub(super) fn is_resident(&mut self, now: Tick) -> bool {
+        match &self.representation.content {
+            Content::Bytes(_) => true,
+            Content::File(_, length) if *length > RESIDENT_BYTES_MAX => false,
+            Content::File(..) if now < self.resident_until => true,
+            Content::File(file, length) => {
+                let is_resident = page_cache::is_resident(file.as_fd(), 0, *length);
+                if is_resident {
+                    self.resident_until = now.after(RESIDENT_FOR);
+                }
+                is_resident
+            }
+        }
+    }
+}
+
+/// A file that a thread of the pool opens again, to compress it.
+struct Reread {
+    tree: Arc<Tree>,
+    name: String,
+}
+
+impl Original<Stamp> for Reread {
+    fn read(&mut self, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let open = self.tree.file(&self.name)?;
+        let length = open.metadata.len().min(bytes_max.saturating_add(1));
+        Ok(read(&open.file, length, Reading::Waiting)?.into())
+    }
+
+    fn version(&mut self) -> io::Result<Stamp> {
+        Ok(Stamp::of(&self.tree.file(&self.name)?.metadata))
+    }
+}
+
+/// The first `length` bytes of a file, fewer if it has become shorter.
+///
+/// # Errors
+/// `WouldBlock` if they are not in memory and nobody may wait; whatever the file reports.
+pub(super) fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    let mut count = 0;
+    while count < bytes.len() {
+        let into = &mut bytes[count..];
+        let more = match reading {
+            Reading::InMemory => page_cache::read_resident(file.as_fd(), into, count as u64),
+            Reading::Waiting => file.read_at(into, count as u64),
+        };
+        match more {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(count);
+    Ok(bytes.into())
+}
