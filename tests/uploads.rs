@@ -1,6 +1,8 @@
 //! Uploads on real sockets: slow clients, clients that leave, more than memory should hold, and a password
 //! before all that.
 
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
 mod support;
 
 use std::fs;
@@ -39,7 +41,7 @@ fn large_files_arrive_whole_and_many_at_a_time() {
         .map(|number| {
             thread::spawn(move || {
                 let mut client = Client::at(address);
-                let content: Vec<u8> = (0..LENGTH).map(|at| (at >> 8) as u8 ^ number).collect();
+                let content: Vec<u8> = (0..LENGTH).map(|at| (at >> 8).to_le_bytes()[0] ^ number).collect();
                 client.send(put(&format!("n{number}"), "", LENGTH));
                 client.send(&content);
                 assert_eq!(client.answer().status, 201);
