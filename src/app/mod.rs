@@ -16,7 +16,7 @@
 //! | `reply` | [`Reply`], [`Recall`], [`Ticket`], [`Wakeup`], [`Mail`]: answers from other threads |
 //! | `channel` | [`channel`]: a response body that is written by another thread |
 //! | `pool` | [`BlockingPool`]: threads that may block |
-//! | `pattern`, `router`, `table` | the path patterns, and how a path finds its endpoint |
+//! | `pattern`, `router`, `table`, `words` | the path patterns, and how a path finds its endpoint |
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
 //! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
@@ -43,6 +43,7 @@ mod route;
 mod router;
 mod table;
 mod upload;
+mod words;
 
 pub use adapters::{
     Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, blocking, deferred,

@@ -142,6 +142,12 @@ impl<'a> Request<'a> {
         self.path.as_str()
     }
 
+    /// The bytes of the normalised path, which are UTF-8.
+    #[inline]
+    pub const fn path_bytes(&self) -> &'a [u8] {
+        self.path.as_bytes()
+    }
+
     /// The request target as it was sent.
     pub fn target(&self) -> &'a str {
         std::str::from_utf8(self.head.target_bytes()).unwrap_or_default()
@@ -180,10 +186,15 @@ impl<'a> Request<'a> {
     /// The part of the path that `{name}` or `{*name}` in the route's pattern matched.
     #[inline]
     pub fn param(&self, name: &str) -> Option<&'a str> {
+        std::str::from_utf8(self.param_bytes(name)?).ok()
+    }
+
+    /// The same as bytes, for whoever does not need to know that they are UTF-8.
+    #[inline]
+    pub fn param_bytes(&self, name: &str) -> Option<&'a [u8]> {
         let place = self.pattern.names().iter().position(|known| known == name)?;
         let span = self.params.get(place)?;
-        let bytes = self.path.as_bytes().get(span.start()..span.end())?;
-        std::str::from_utf8(bytes).ok()
+        self.path.as_bytes().get(span.start()..span.end())
     }
 
     /// The pattern of the route.

@@ -172,6 +172,11 @@ impl Router {
     /// Looks for the segment that begins at `start`, and those behind it, below `node`.
     fn descend(&self, node: u32, path: &[u8], start: usize, params: &mut Params) -> Option<u32> {
         let at = &self.nodes[node as usize];
+        if !at.has_literals && at.affixed.is_empty() && at.param.is_none() {
+            let number = at.rest?;
+            params.push(start, path.len());
+            return Some(number);
+        }
         let end =
             path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |length| start + length);
         let segment = &path[start..end];

@@ -3,6 +3,8 @@
 //! Holds the literals of an app's patterns: it is filled before serving, and never by clients, so that
 //! nobody can aim collisions at it. Invariant: at most half of the places are taken, so a probe ends.
 
+use super::words::{Key, are_same};
+
 /// A map from (parent, text) to a number.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -42,7 +44,7 @@ impl Table {
             }
             if place.hash == hash {
                 let entry = &self.entries[place.entry as usize];
-                if entry.parent == parent && is_same(entry.text.as_bytes(), text) {
+                if entry.parent == parent && are_same(entry.text.as_bytes(), text) {
                     return Some(entry.value);
                 }
             }
@@ -82,51 +84,9 @@ impl Table {
     }
 }
 
-/// A text as words of eight bytes and a last one, which takes bytes of the one before it again rather than
-/// being short. Texts of one length are the same exactly if their words are.
-#[inline]
-fn words(text: &[u8]) -> (&[[u8; 8]], u64) {
-    if let Some(last) = text.last_chunk::<8>() {
-        return (text[..text.len() - 1].as_chunks().0, u64::from_le_bytes(*last));
-    }
-    let last = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-        }
-        _ => match *text {
-            [] => 0,
-            [first, .., last] => {
-                u64::from(first) << 16 | u64::from(text[text.len() / 2]) << 8 | u64::from(last)
-            }
-            [only] => u64::from(only),
-        },
-    };
-    (&[], last)
-}
-
-#[inline]
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let ((some, last), (others, last_other)) = (words(one), words(other));
-    last == last_other && some.iter().zip(others).all(|(word, other)| word == other)
-}
-
-/// Both halves of a product together know all bits of the word.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the other half is taken, too")]
-const fn fold(word: u64) -> u64 {
-    let product = (word ^ 0xE703_7ED1_A0B4_28DB) as u128 * 0x9E37_79B9_7F4A_7C15;
-    product as u64 ^ (product >> 64) as u64
-}
-
 #[inline]
 fn hash(parent: u32, text: &[u8]) -> u32 {
-    let (words, last) = words(text);
-    let start = u64::from(parent) << 32 | text.len() as u64;
-    let state = words.iter().fold(start, |state, word| fold(state ^ u64::from_le_bytes(*word)));
-    let [a, b, c, d, ..] = fold(state ^ last).to_le_bytes();
+    let [a, b, c, d, ..] = Key::FIXED.hash(u64::from(parent) << 32, text).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 
@@ -147,15 +107,5 @@ mod tests {
             assert_eq!(table.get(8, text.as_bytes()), None);
             assert_eq!(table.get(number % 7, format!("{text}x").as_bytes()), None);
         }
-    }
-
-    #[test]
-    fn hashes_spread() {
-        let mut buckets = [0_u32; 256];
-        for number in 0..25_600 {
-            buckets[hash(0, format!("/api/v1/resource{number}").as_bytes()) as usize % 256] += 1;
-        }
-        let crowded = buckets.iter().max().unwrap();
-        assert!(*crowded < 200, "100 are expected, {crowded} are in one bucket");
     }
 }

@@ -288,7 +288,7 @@ impl StaticDir {
     }
 
     /// Answers from memory, if what is asked for is there; else what is to be done.
-    fn serve(&self, path: &str, request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
+    fn serve(&self, path: &[u8], request: &Request<'_>, response: &mut Response) -> io::Result<Outcome> {
         let (site, now) = (&self.site, request.now());
         SHELVES.with(|shelves| {
             site.cache.with(shelves, |shelf| {
@@ -306,7 +306,7 @@ impl StaticDir {
                     Look::Stale(stamp) => Some(stamp),
                     Look::Unknown => None,
                 };
-                let found = site.tree.find(path);
+                let found = site.tree.find(text(path));
                 let open = match found {
                     Ok(Found::File(open)) => open,
                     Ok(other) => return self.elsewhere(other, request, response),
@@ -451,7 +451,7 @@ impl Site {
 
     /// The same for a file that has to be read first.
     fn answer_from_disk(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
-        let Found::File(open) = self.tree.find(path_below(request))? else {
+        let Found::File(open) = self.tree.find(text(path_below(request)))? else {
             // It was a file a moment ago.
             return Err(io::ErrorKind::NotFound.into());
         };
@@ -464,7 +464,7 @@ impl Site {
 
     /// What is in a folder.
     fn list(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
-        let path = path_below(request);
+        let path = text(path_below(request));
         let Found::Folder(name) = self.tree.find(path)? else {
             // It had no index a moment ago.
             return Err(io::ErrorKind::NotFound.into());
@@ -527,8 +527,17 @@ impl Site {
 }
 
 /// The path below the folder: without the slash before it.
-fn path_below<'r>(request: &Request<'r>) -> &'r str {
-    request.param("path").unwrap_or_else(|| request.path().trim_start_matches('/'))
+#[inline]
+fn path_below<'r>(request: &Request<'r>) -> &'r [u8] {
+    request.param_bytes("path").unwrap_or_else(|| {
+        let path = request.path_bytes();
+        path.strip_prefix(b"/").unwrap_or(path)
+    })
+}
+
+/// Normalised paths are UTF-8.
+fn text(path: &[u8]) -> &str {
+    std::str::from_utf8(path).unwrap_or_default()
 }
 
 /// Sends the client to the same path without its last `by` bytes and with `end` behind it. From the

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::tree::Stamp;
+use crate::app::words::Key;
 use crate::base::Tick;
 
 /// How long an entry is believed.
@@ -44,16 +45,16 @@ struct Budget {
 pub(super) struct Shelf<V> {
     number: u64,
     budget: Arc<Budget>,
-    places: HashMap<Box<str>, usize>,
+    places: HashMap<Box<[u8]>, usize, Key>,
     entries: Vec<Entry<V>>,
     hand: usize,
     /// Paths that found nothing, and when.
-    missing: HashMap<Box<str>, Tick>,
+    missing: HashMap<Box<[u8]>, Tick, Key>,
 }
 
 #[derive(Debug)]
 struct Entry<V> {
-    path: Box<str>,
+    path: Box<[u8]>,
     value: V,
     stamp: Stamp,
     bytes: usize,
@@ -104,10 +105,10 @@ impl Cache {
         shelves.push(Shelf {
             number: self.number,
             budget: Arc::clone(&self.budget),
-            places: HashMap::new(),
+            places: HashMap::with_hasher(Key::random()),
             entries: Vec::new(),
             hand: 0,
-            missing: HashMap::new(),
+            missing: HashMap::with_hasher(Key::random()),
         });
         let last = shelves.len() - 1;
         act(&mut shelves[last])
@@ -117,7 +118,7 @@ impl Cache {
 impl<V> Shelf<V> {
     /// What is known of `path`.
     #[inline]
-    pub(super) fn look(&mut self, path: &str, now: Tick) -> Look<'_, V> {
+    pub(super) fn look(&mut self, path: &[u8], now: Tick) -> Look<'_, V> {
         if let Some(&place) = self.places.get(path) {
             let entry = &mut self.entries[place];
             if now.since(entry.checked_at) >= FRESH_FOR {
@@ -133,7 +134,7 @@ impl<V> Shelf<V> {
     }
 
     /// The file of `path` is still the same: its value, which is fresh again.
-    pub(super) fn refresh(&mut self, path: &str, now: Tick) -> Option<&mut V> {
+    pub(super) fn refresh(&mut self, path: &[u8], now: Tick) -> Option<&mut V> {
         let entry = &mut self.entries[*self.places.get(path)?];
         entry.checked_at = now;
         entry.was_used = true;
@@ -141,7 +142,7 @@ impl<V> Shelf<V> {
     }
 
     /// Keeps `value`, which takes so many bytes, if there is or can be room for it.
-    pub(super) fn keep(&mut self, path: &str, value: V, stamp: Stamp, bytes: usize, now: Tick) {
+    pub(super) fn keep(&mut self, path: &[u8], value: V, stamp: Stamp, bytes: usize, now: Tick) {
         self.forget(path);
         self.missing.remove(path);
         let bytes = bytes + ENTRY_BYTES + path.len();
@@ -156,7 +157,7 @@ impl<V> Shelf<V> {
     }
 
     /// More bytes are kept for `path` than before.
-    pub(super) fn grow(&mut self, path: &str, bytes: usize) {
+    pub(super) fn grow(&mut self, path: &[u8], bytes: usize) {
         if self.make_room(bytes)
             && let Some(&place) = self.places.get(path)
         {
@@ -166,7 +167,7 @@ impl<V> Shelf<V> {
     }
 
     /// Nothing is at `path`.
-    pub(super) fn note_missing(&mut self, path: &str, now: Tick) {
+    pub(super) fn note_missing(&mut self, path: &[u8], now: Tick) {
         self.forget(path);
         if self.budget.bytes_max == 0 {
             return;
@@ -178,7 +179,7 @@ impl<V> Shelf<V> {
     }
 
     /// Forgets what was kept for `path`.
-    pub(super) fn forget(&mut self, path: &str) {
+    pub(super) fn forget(&mut self, path: &[u8]) {
         if let Some(&place) = self.places.get(path) {
             self.remove(place);
         }
@@ -239,15 +240,15 @@ mod tests {
     fn an_entry_is_believed_for_a_second() {
         let (cache, shelves) = (Cache::new(100_000), RefCell::default());
         cache.with(&shelves, |shelf| {
-            assert!(matches!(shelf.look("a", seconds(1)), Look::Unknown));
-            shelf.keep("a", 7, stamp(), 100, seconds(1));
-            assert!(matches!(shelf.look("a", Tick::from_millis(1_999)), Look::Fresh(7)));
-            assert!(matches!(shelf.look("a", seconds(2)), Look::Stale(old) if old == stamp()));
-            assert_eq!(shelf.refresh("a", seconds(2)), Some(&mut 7));
-            assert!(matches!(shelf.look("a", seconds(2)), Look::Fresh(7)));
-            shelf.note_missing("a", seconds(2));
-            assert!(matches!(shelf.look("a", seconds(2)), Look::Missing));
-            assert!(matches!(shelf.look("a", seconds(3)), Look::Unknown));
+            assert!(matches!(shelf.look(b"a", seconds(1)), Look::Unknown));
+            shelf.keep(b"a", 7, stamp(), 100, seconds(1));
+            assert!(matches!(shelf.look(b"a", Tick::from_millis(1_999)), Look::Fresh(7)));
+            assert!(matches!(shelf.look(b"a", seconds(2)), Look::Stale(old) if old == stamp()));
+            assert_eq!(shelf.refresh(b"a", seconds(2)), Some(&mut 7));
+            assert!(matches!(shelf.look(b"a", seconds(2)), Look::Fresh(7)));
+            shelf.note_missing(b"a", seconds(2));
+            assert!(matches!(shelf.look(b"a", seconds(2)), Look::Missing));
+            assert!(matches!(shelf.look(b"a", seconds(3)), Look::Unknown));
         });
     }
 
@@ -256,24 +257,24 @@ mod tests {
         let (cache, shelves) = (Cache::new(20 * 1024), RefCell::default());
         let name = |number: usize| format!("{number:04}");
         cache.with(&shelves, |shelf| {
-            shelf.keep("used", 0, stamp(), 700, seconds(0));
+            shelf.keep(b"used", 0, stamp(), 700, seconds(0));
             for number in 0..1_000 {
-                assert!(matches!(shelf.look("used", seconds(0)), Look::Fresh(0)), "after {number}");
-                shelf.keep(&name(number), number, stamp(), 700, seconds(0));
+                assert!(matches!(shelf.look(b"used", seconds(0)), Look::Fresh(0)), "after {number}");
+                shelf.keep(name(number).as_bytes(), number, stamp(), 700, seconds(0));
                 let (bytes, bytes_max) = cache.bytes();
                 assert!(bytes <= bytes_max && bytes > 0, "{bytes}");
             }
-            assert!(matches!(shelf.look(&name(999), seconds(0)), Look::Fresh(999)));
-            assert!(matches!(shelf.look(&name(0), seconds(0)), Look::Unknown));
-            shelf.keep("large", 0, stamp(), 10_000, seconds(0));
-            assert!(matches!(shelf.look("large", seconds(0)), Look::Unknown));
+            assert!(matches!(shelf.look(name(999).as_bytes(), seconds(0)), Look::Fresh(999)));
+            assert!(matches!(shelf.look(name(0).as_bytes(), seconds(0)), Look::Unknown));
+            shelf.keep(b"large", 0, stamp(), 10_000, seconds(0));
+            assert!(matches!(shelf.look(b"large", seconds(0)), Look::Unknown));
         });
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let shelves = RefCell::default();
                 cache.with(&shelves, |shelf: &mut Shelf<usize>| {
-                    shelf.keep("elsewhere", 0, stamp(), 700, seconds(0));
-                    assert!(matches!(shelf.look("elsewhere", seconds(0)), Look::Unknown), "it is full");
+                    shelf.keep(b"elsewhere", 0, stamp(), 700, seconds(0));
+                    assert!(matches!(shelf.look(b"elsewhere", seconds(0)), Look::Unknown), "it is full");
                 });
             });
         });
@@ -286,7 +287,7 @@ mod tests {
         let (cache, shelves) = (Cache::new(100_000), RefCell::default());
         cache.with(&shelves, |shelf: &mut Shelf<()>| {
             for number in 0..100_000 {
-                shelf.note_missing(&number.to_string(), seconds(0));
+                shelf.note_missing(number.to_string().as_bytes(), seconds(0));
                 assert!(shelf.missing.len() <= MISSING_MAX);
             }
             assert_eq!(shelf.entries.len(), 0);
@@ -298,13 +299,13 @@ mod tests {
         let (cache, shelves) = (Cache::new(1 << 20), RefCell::default());
         cache.with(&shelves, |shelf| {
             for number in 0..100 {
-                shelf.keep(&number.to_string(), number, stamp(), 10, seconds(0));
+                shelf.keep(number.to_string().as_bytes(), number, stamp(), 10, seconds(0));
             }
             for number in (0..100).step_by(3) {
-                shelf.forget(&number.to_string());
+                shelf.forget(number.to_string().as_bytes());
             }
             for number in 0..100 {
-                match shelf.look(&number.to_string(), seconds(0)) {
+                match shelf.look(number.to_string().as_bytes(), seconds(0)) {
                     Look::Fresh(value) => assert!(*value == number && number % 3 != 0),
                     look => assert!(matches!(look, Look::Unknown) && number % 3 == 0),
                 }
