@@ -4,6 +4,7 @@
 #   scripts/profile.sh [NAME] [PATH] [-- arguments for wrk]
 #   scripts/profile.sh plaintext /plaintext -- -c 64 -d 10
 #   DEPTH=16 scripts/profile.sh pipelined        METHOD=POST BYTES=1024 scripts/profile.sh echo /echo
+#   DIR=folder scripts/profile.sh file /name     (the files of a folder)
 #
 # Builds the profile `profiling` (the release build with symbols) with frame pointers. Uses the CPU's cycle counter,
 # or the clock where there is none (most virtual machines). Installs wrk, perf and inferno if missing.
@@ -33,7 +34,11 @@ EVENT=cycles
 perf stat -e cycles true 2>&1 | grep -q 'not supported' && EVENT=cpu-clock
 
 wrk_script
-start "$KOLK" -w 1 -l 127.0.0.1:0
+if [[ -n ${DIR-} ]]; then
+    start "$KOLK" serve "$DIR" -w 1 -l 127.0.0.1:0
+else
+    start "$KOLK" -w 1 -l 127.0.0.1:0
+fi
 wrk -t1 "${WRK_ARGUMENTS[@]}" -s "$SCRATCH/wrk.lua" "http://127.0.0.1:$PORT$URL_PATH" >"$SCRATCH/wrk" &
 CLIENT=$!
 PIDS+=("$CLIENT")
