@@ -129,7 +129,10 @@ fn text_is_compressed_once_and_sent_so_to_whoever_wants_it() {
     };
     let first = ask("/page.html", "gzip, br");
     assert_eq!((first.field("content-encoding"), first.text()), (None, &*text), "nobody waits for it");
-    for (accepted, coding) in [("gzip, deflate, br, zstd", "br"), ("zstd", "zstd"), ("gzip", "gzip")] {
+    let codings = [("gzip, deflate, br, zstd", "br"), ("zstd", "zstd"), ("gzip", "gzip")];
+    for (accepted, coding) in
+        codings.into_iter().filter(|(_, coding)| *coding != "zstd" || cfg!(feature = "zstd"))
+    {
         until("it is compressed", || ask("/page.html", accepted).field("content-encoding").is_some());
         let coded = ask("/page.html", accepted);
         assert_eq!(coded.field("content-encoding"), Some(coding), "{accepted}");

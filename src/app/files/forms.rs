@@ -18,6 +18,7 @@ use ::http::{HeaderName, HeaderValue, header};
 use bytes::Bytes;
 
 use super::coding::{Accepted, Coding};
+use super::compress::can_compress;
 use super::compressions::{Compressions, Found, Original};
 use super::representation::{Content, Representation};
 use super::shelf::FRESH_FOR;
@@ -177,7 +178,7 @@ impl Kept {
     }
 
     fn find_compressed(&mut self, coding: Coding, makers: &Makers<'_>, may_start: &mut bool) -> bool {
-        let Some(compressions) = makers.compressions else {
+        let Some(compressions) = makers.compressions.filter(|_| can_compress(coding)) else {
             self.coded[coding as usize] = Coded { checked_at: Some(makers.now), ..Coded::default() };
             return false;
         };
