@@ -265,6 +265,20 @@ fn a_drain_ends_at_its_deadline() {
 }
 
 #[test]
+fn an_order_to_a_worker_that_only_just_starts_is_obeyed() {
+    for delay in (0..400).map(|step| Duration::from_micros(step % 100)) {
+        let server = start(alone(site()));
+        let begun = now();
+        while begun.elapsed() < delay {
+            std::hint::spin_loop();
+        }
+        server.drain(PATIENCE);
+        server.join().unwrap();
+        assert!(begun.elapsed() < PATIENCE / 2, "ordered after {delay:?}");
+    }
+}
+
+#[test]
 fn a_client_in_the_queue_is_served_before_the_door_closes() {
     let (gate, _keeper) = Gate::new();
     let blocked = gate.clone();

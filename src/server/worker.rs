@@ -133,7 +133,11 @@ impl Worker {
 
     /// When the poll must end: at once if there is work.
     fn next_moment(&self, log_due: Option<Tick>) -> Tick {
-        if self.shard.has_work() || self.ears.have_work() || !self.mailbox.prepare_sleep() {
+        if self.shard.has_work()
+            || self.ears.have_work()
+            || self.has_orders()
+            || !self.mailbox.prepare_sleep()
+        {
             return Tick::ZERO;
         }
         let drain_until = self.control.draining.load(Relaxed).then(|| self.drain_until());
@@ -161,6 +165,13 @@ impl Worker {
                 log::warn!("connection {key} cannot be watched: {error}");
             }
         }
+    }
+
+    /// Whether an order was given that is not followed yet. Its bell may have rung in vain: where mio polls
+    /// with poll(2), a source that is registered at that moment swallows it.
+    fn has_orders(&self) -> bool {
+        self.control.stopping.load(Relaxed)
+            || (self.control.draining.load(Relaxed) && !self.ears.are_closed())
     }
 
     /// Follows the control's orders; whether the worker is done.
