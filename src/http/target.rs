@@ -114,6 +114,30 @@ impl<'p> Path<'p> {
         std::str::from_utf8(self.0).unwrap_or_default()
     }
 
+    /// Appends it as it stands in a `Location`: what may not stand in a path (RFC 3986 §3.3) is escaped, and
+    /// the two escapes that normalisation has kept stay. A reference to the same host, because a normalised
+    /// path never begins with `//`.
+    ///
+    /// ```
+    /// use kolk::http::Path;
+    ///
+    /// let mut location = String::new();
+    /// Path::normalised("/50%25 off/é?").escape_into(&mut location);
+    /// assert_eq!(location, "/50%25%20off/%C3%A9%3F");
+    /// ```
+    pub fn escape_into(self, location: &mut String) {
+        for &byte in self.0 {
+            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
+                location.push(char::from(byte));
+            } else {
+                location.push('%');
+                location.extend(
+                    [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+                );
+            }
+        }
+    }
+
     #[cold]
     fn rewritten(method: Method, target: &'p [u8], scratch: &'p mut String) -> Result<Self, Reason> {
         let target = Target::split(method, target);

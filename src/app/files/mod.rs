@@ -63,7 +63,7 @@ use self::variants::Offers;
 use super::adapters::blocking;
 use super::handler::{Handler, Outcome};
 use super::request::Request;
-use crate::http::{Known, Method, Reason, Response};
+use crate::http::{self, Known, Method, Reason, Response};
 use crate::sys::folder;
 
 pub use crate::sys::beneath::Links;
@@ -540,22 +540,11 @@ fn text(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_default()
 }
 
-/// Sends the client to the same path without its last `by` bytes and with `end` behind it. From the
-/// normalised path, which never begins with `//`: the answer cannot lead to another host.
+/// Sends the client to the same path without its last `by` bytes and with `end` behind it.
 fn redirect(request: &Request<'_>, by: usize, end: &str, response: &mut Response) -> io::Result<()> {
     let path = request.path();
     let mut location = String::with_capacity(request.target().len() + 1);
-    for byte in path[..path.len().saturating_sub(by)].bytes() {
-        // What may stand in a path (RFC 3986 §3.3), and the escapes that were kept.
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
-            location.push(char::from(byte));
-        } else {
-            location.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                location.extend(char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()));
-            }
-        }
-    }
+    http::Path::normalised(&path[..path.len().saturating_sub(by)]).escape_into(&mut location);
     location.push_str(end);
     if let Some(query) = request.query() {
         location.push('?');

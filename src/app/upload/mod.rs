@@ -32,7 +32,7 @@ use self::name::{Name, folder_of};
 use self::writer::{Condition, Desk, Ending, Feed};
 use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
 use super::request::Request;
-use crate::http::{Known, Method, Reason, Response};
+use crate::http::{self, Known, Method, Reason, Response};
 use crate::sys::beneath::{Folder, Links};
 
 /// The largest body, unless it is told otherwise, in bytes.
@@ -298,17 +298,11 @@ fn is_from_elsewhere(request: &Request<'_>) -> bool {
     }
 }
 
-/// A normalised path as a `Location`, with `end` behind it. It never begins with `//`.
+/// A normalised path as a `Location`, with `end` behind it.
 fn location(path: &str, end: &str) -> HeaderValue {
     let mut location = String::with_capacity(path.len() + end.len());
-    for byte in path.bytes().chain(end.bytes()) {
-        // What may stand in a path (RFC 3986 §3.3), and the escapes that were kept.
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
-            location.push(char::from(byte));
-        } else {
-            location.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    http::Path::normalised(path).escape_into(&mut location);
+    location.push_str(end);
     HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from_static("/"))
 }
 

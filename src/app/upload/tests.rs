@@ -277,10 +277,7 @@ fn who_leaves_leaves_nothing_behind() {
     let before = inbox.files();
     let upload = inbox.upload();
     let mailbox = crate::base::Mailbox::new(Arc::new(Silent), 8);
-    let id = crate::http::ExchangeId {
-        connection: crate::base::Key::unpack(1 << 32),
-        stream: crate::http::StreamId(1),
-    };
+    let id = http::ExchangeId { connection: crate::base::Key::unpack(1 << 32), stream: http::StreamId(1) };
     let begin = |name: &str| {
         let feed = upload.office.desk.begin(String::new(), crate::app::Wakeup::new(id, mailbox.post()))?;
         feed.file(Name::new(name).unwrap());
