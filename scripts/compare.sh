@@ -4,7 +4,8 @@
 #   scripts/compare.sh [--rounds N] [--seconds N] [--connections N] [SCENARIO...]
 #
 # Scenarios: plaintext, pipelined (16 requests at once), churn (a connection per request), file (1 KiB from disk),
-# files (10,000 different ones of 1 KiB, in random order; null has no files); all by default.
+# files (10,000 different ones of 1 KiB, in random order; null has no files), coded (a text that is compressed to
+# 1 KiB); all by default.
 # Servers stay up on CPU 0, wrk runs on CPU 1, and the loads alternate (A B C A B C), so that a noisy machine
 # disturbs everyone alike. Medians of N rounds (5) of N seconds (4). `CPU µs` is the CPU time of the server's
 # processes per request; `x null` is the median of its ratio to null within the same round: compare that, not the
@@ -22,12 +23,12 @@ while [[ $# -gt 0 ]]; do
         --rounds) ROUNDS=$2 && shift ;;
         --seconds) DURATION=$2 && shift ;;
         --connections) CONNECTIONS=$2 && shift ;;
-        plaintext | pipelined | churn | file | files) SCENARIOS+=("$1") ;;
+        plaintext | pipelined | churn | file | files | coded) SCENARIOS+=("$1") ;;
         *) die "unknown argument $1; see --help" ;;
     esac
     shift
 done
-[[ ${#SCENARIOS[@]} -gt 0 ]] || SCENARIOS=(plaintext pipelined churn file files)
+[[ ${#SCENARIOS[@]} -gt 0 ]] || SCENARIOS=(plaintext pipelined churn file files coded)
 
 SERVER_CPU=0
 CLIENT_CPU=1
@@ -71,6 +72,8 @@ http {
         location /f/ {
             root $SCRATCH;
             sendfile on;
+            gzip on;
+            gzip_types text/plain;
             open_file_cache max=20000 inactive=60s;
             open_file_cache_valid 1s;
         }
@@ -113,6 +116,8 @@ fi
 mkdir "$SCRATCH/f"
 head -c 1024 /dev/urandom >"$SCRATCH/f/0.bin"
 for ((number = 1; number < 10000; number++)); do cp "$SCRATCH/f/0.bin" "$SCRATCH/f/$number.bin"; done
+# Digits without a pattern: half of each byte is needed.
+od -An -v -tx1 <"$SCRATCH/f/0.bin" | tr -d ' \n' >"$SCRATCH/f/page.txt"
 
 serve kolk "$KOLK" -w 1 -l 127.0.0.1:0
 KOLK_SITE=${PORT_OF[kolk]}:${SERVER[kolk]}
@@ -132,12 +137,16 @@ printf '%-10s %-8s %10s %9s %12s %9s %7s\n' scenario server 'CPU µs' 'x null' r
 for SCENARIO in "${SCENARIOS[@]}"; do
     RESULTS=$SCRATCH/$SCENARIO
     mkdir "$RESULTS"
-    unset DEPTH CLOSE FILES
+    unset DEPTH CLOSE FILES ACCEPT_ENCODING
     null=$KEEP_ALIVE_NULL kolk=$KOLK_SITE TARGET_PATH=/plaintext
     case $SCENARIO in
         pipelined) export DEPTH=16 ;;
         churn) export CLOSE=yes && null=$CLOSING_NULL ;;
         file) null=$FILE_NULL kolk=$KOLK_FILES TARGET_PATH=/f/0.bin ;;
+        coded)
+            export ACCEPT_ENCODING='gzip, br, zstd'
+            null=$FILE_NULL kolk=$KOLK_FILES TARGET_PATH=/f/page.txt
+            ;;
         files) export FILES=10000 && null=$FILE_NULL kolk=$KOLK_FILES TARGET_PATH=/f/ ;;
     esac
     PORT_OF[null]=${null%:*}

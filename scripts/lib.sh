@@ -126,8 +126,8 @@ rss_kib() {
     awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
 }
 
-# Writes wrk's script: one request at a time, or DEPTH at once; METHOD and BYTES of body, and one of FILES below the
-# path, as the environment says.
+# Writes wrk's script: one request at a time, or DEPTH at once; METHOD and BYTES of body, ACCEPT_ENCODING, and one of
+# FILES below the path, as the environment says.
 # Its last line is `@ requests seconds errors p50 p99`, times in microseconds.
 wrk_script() {
     cat >"$SCRATCH/wrk.lua" <<'LUA'
@@ -140,6 +140,7 @@ end
 if os.getenv("CLOSE") then
   wrk.headers["Connection"] = "close"
 end
+wrk.headers["Accept-Encoding"] = os.getenv("ACCEPT_ENCODING")
 local files = tonumber(os.getenv("FILES") or "0")
 if files > 0 then
   function request()
