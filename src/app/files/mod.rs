@@ -294,12 +294,8 @@ impl StaticDir {
             site.cache.with(shelves, |shelf| {
                 let before = match shelf.look(path, now) {
                     Look::Fresh(kept) => {
-                        let before = kept.bytes();
-                        let outcome = site.answer(kept, request, response);
-                        let more = kept.bytes().saturating_sub(before);
-                        if more > 0 {
-                            shelf.grow(path, more);
-                        }
+                        let (outcome, more) = site.answer_again(kept, request, response);
+                        shelf.grow(path, more);
                         return Ok(outcome);
                     }
                     Look::Missing => return Err(io::ErrorKind::NotFound.into()),
@@ -321,7 +317,9 @@ impl StaticDir {
                 if before == Some(stamp)
                     && let Some(kept) = shelf.refresh(path, now)
                 {
-                    return Ok(site.answer(kept, request, response));
+                    let (outcome, more) = site.answer_again(kept, request, response);
+                    shelf.grow(path, more);
+                    return Ok(outcome);
                 }
                 match site.load(open, Reading::InMemory) {
                     Ok(mut kept) => {
@@ -413,6 +411,18 @@ impl fmt::Debug for StaticDir {
 }
 
 impl Site {
+    /// The answer of a file that is kept, and how many more bytes are kept of it now: those of other codings.
+    fn answer_again(
+        &self,
+        kept: &mut Kept,
+        request: &Request<'_>,
+        response: &mut Response,
+    ) -> (Outcome, usize) {
+        let before = kept.bytes();
+        let outcome = self.answer(kept, request, response);
+        (outcome, kept.bytes().saturating_sub(before))
+    }
+
     /// The answer of a file that is known.
     fn answer(&self, kept: &mut Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
         let (head, now) = (request.head(), request.now());
@@ -566,6 +576,7 @@ mod tests {
 
     use bytes::Bytes;
 
+    use super::shelf::FRESH_FOR;
     use super::*;
     use crate::app::App;
 
@@ -783,5 +794,23 @@ mod tests {
         assert_eq!(get(&app, "/a.txt").body(), "a");
         assert!(StaticDir::open(site.outer.join("secret.txt")).is_err());
         assert!(StaticDir::open(site.outer.join("nothing")).is_err());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what is kept is looked at again only after a while")]
+    fn what_joins_a_file_that_is_looked_at_again_is_counted() {
+        let site = Site::new("counted");
+        fs::write(site.outer.join("public/a.js"), "plain").unwrap();
+        let files = StaticDir::new(site.outer.join("public"));
+        let shared = Arc::downgrade(&files.site);
+        let app = App::new().get("/{*path}", files);
+        let kept = || shared.upgrade().unwrap().cache.bytes().0;
+        assert_eq!(get(&app, "/a.js").body(), "plain");
+        let before = kept();
+        fs::write(site.outer.join("public/a.js.br"), vec![b'x'; 3_000]).unwrap();
+        std::thread::sleep(FRESH_FOR);
+        let coded = ::http::Request::get("/a.js").header("accept-encoding", "br").body("").unwrap();
+        assert_eq!(app.oneshot(coded).body().len(), 3_000);
+        assert!(kept() >= before + 3_000, "{} of {before}", kept());
     }
 }

@@ -156,11 +156,15 @@ impl<V> Shelf<V> {
         self.entries.push(Entry { path, value, stamp, bytes, checked_at: now, was_used: false });
     }
 
-    /// More bytes are kept for `path` than before.
+    /// So many more bytes are kept for `path` than before; it is forgotten if there is no room for them.
+    #[inline]
     pub(super) fn grow(&mut self, path: &[u8], bytes: usize) {
-        if self.make_room(bytes)
-            && let Some(&place) = self.places.get(path)
-        {
+        if bytes == 0 {
+            return;
+        }
+        if !self.make_room(bytes) {
+            self.forget(path);
+        } else if let Some(&place) = self.places.get(path) {
             self.entries[place].bytes += bytes;
             self.budget.bytes.fetch_add(bytes, Relaxed);
         }
@@ -280,6 +284,30 @@ mod tests {
         });
         drop(shelves);
         assert_eq!(cache.bytes().0, 0);
+    }
+
+    #[test]
+    fn what_grows_where_there_is_no_room_is_forgotten() {
+        let (cache, shelves) = (Cache::new(20 * 1024), RefCell::default());
+        cache.with(&shelves, |shelf| {
+            shelf.keep(b"a", 0, stamp(), 700, seconds(0));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let others = RefCell::default();
+                    cache.with(&others, |other| {
+                        for number in 0..100_u8 {
+                            other.keep(&[number], 0, stamp(), 700, seconds(0));
+                        }
+                        let before = cache.bytes().0;
+                        shelf.grow(b"a", 10);
+                        assert_eq!(cache.bytes().0, before + 10);
+                        shelf.grow(b"a", 2_000);
+                        assert!(cache.bytes().0 < before, "it is gone");
+                    });
+                });
+            });
+            assert!(matches!(shelf.look(b"a", seconds(0)), Look::Unknown));
+        });
     }
 
     #[test]
