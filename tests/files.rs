@@ -153,6 +153,75 @@ fn text_is_compressed_once_and_sent_so_to_whoever_wants_it() {
 }
 
 #[test]
+fn tags_of_the_content_are_the_same_on_every_server() {
+    let text = "the quick brown fox jumps over the lazy dog\n".repeat(400);
+    let coded = large()[..200_000].to_vec();
+    let tags = ["first", "second"].map(|name| {
+        let folder = Folder::new(&format!("tags-{name}")).unwrap();
+        let contents: [(&str, &[u8]); 4] = [
+            ("a.txt", b"small"),
+            ("large.bin", &large()),
+            ("page.html", text.as_bytes()),
+            ("b.js", b"plain"),
+        ];
+        for (name, content) in contents {
+            fs::write(folder.0.join(name), content).unwrap();
+        }
+        fs::write(folder.0.join("b.js.gz"), &coded).unwrap();
+        let files = StaticDir::new(&folder.0).content_etags(true);
+        let server = start(alone(App::new().get("/{*path}", files)));
+        let mut client = Client::to(&server);
+        let mut tag = |target: &str, coding: Option<&str>| {
+            let fields = coding.map(|coding| format!("Accept-Encoding: {coding}\r\n")).unwrap_or_default();
+            let mut tag = String::new();
+            until("it has a tag", || {
+                client.send(request(target, &fields));
+                let answer = client.answer();
+                tag = answer.field("etag").unwrap_or_default().to_owned();
+                (answer.status, answer.field("content-encoding")) == (200, coding) && !tag.is_empty()
+            });
+            client.send(request(target, &format!("{fields}If-None-Match: {tag}\r\n")));
+            assert_eq!(client.answer().status, 304, "{target} {coding:?}");
+            tag
+        };
+        let wanted = [("/page.html", None), ("/page.html", Some("br")), ("/page.html", Some("gzip"))];
+        let others = [("/a.txt", None), ("/large.bin", None), ("/b.js", None), ("/b.js", Some("gzip"))];
+        wanted.into_iter().chain(others).map(|(target, coding)| tag(target, coding)).collect::<Vec<_>>()
+    });
+    assert_eq!(tags[0], tags[1]);
+    assert_eq!(tags[0].iter().collect::<HashSet<_>>().len(), 7, "{tags:?}");
+}
+
+#[test]
+fn a_large_file_has_no_tag_until_its_content_is_known() {
+    let folder = Folder::new("untagged").unwrap();
+    fs::write(folder.0.join("large.bin"), large()).unwrap();
+    let files = StaticDir::new(&folder.0).content_etags(true);
+    let server = start(alone(App::new().get("/{*path}", files)));
+    let mut client = Client::to(&server);
+    client.send(request("/large.bin", "If-None-Match: \"x\"\r\nRange: bytes=4-7\r\nIf-Range: \"x\"\r\n"));
+    let first = client.answer();
+    assert_eq!((first.status, first.field("etag"), first.body == large()), (200, None, true));
+    let modified = first.field("last-modified").unwrap().to_owned();
+    client.send(request("/large.bin", "If-None-Match: *\r\n"));
+    assert_eq!(client.answer().status, 304);
+    let mut known = String::new();
+    until("it has a tag", || {
+        known = client.get("/large.bin").field("etag").unwrap_or_default().to_owned();
+        !known.is_empty()
+    });
+    client.send(request("/large.bin", &format!("Range: bytes=4-7\r\nIf-Range: {modified}\r\n")));
+    assert_eq!(client.answer().body, large()[4..8]);
+    fs::write(folder.0.join("next"), &large()[4..]).unwrap();
+    fs::rename(folder.0.join("next"), folder.0.join("large.bin")).unwrap();
+    until("the new content has another tag", || {
+        let answer = client.get("/large.bin");
+        answer.field("etag").is_some_and(|tag| Some(tag) != first.field("etag"))
+            && answer.body == large()[4..]
+    });
+}
+
+#[test]
 fn a_file_that_was_replaced_is_seen_within_a_second() {
     let site = Site::new("replaced").unwrap();
     let mut client = Client::to(&site.server);

@@ -51,6 +51,11 @@ pub(crate) struct Files {
     #[arg(long, value_name = "EXTENSION=TYPE", value_parser = media_type)]
     media_type: Vec<(String, String)>,
 
+    /// Make the ETag of a file of its content, so that several servers give the same; else of its inode, size
+    /// and time
+    #[arg(long, env = "KOLK_CONTENT_ETAGS", value_parser = BoolishValueParser::new())]
+    content_etags: bool,
+
     /// Send files as they are, never compressed by kolk; siblings such as app.js.br are still used
     #[arg(long, env = "KOLK_NO_COMPRESS", value_parser = BoolishValueParser::new())]
     no_compress: bool,
@@ -81,6 +86,7 @@ impl Files {
             .listing(!self.no_listing)
             .archives(!self.no_listing)
             .compressed(!self.no_compress)
+            .content_etags(self.content_etags)
             .links(match self.links {
                 Links::Inside => Library::Inside,
                 Links::Follow => Library::Follow,

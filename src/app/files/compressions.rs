@@ -7,6 +7,9 @@
 //!
 //!  start ─► waiting (at most WAITING_MAX) ─► runner on the pool ─► read, compress, still this version? keep
 //!                                            (at most half the CPUs)
+//!
+//!  no room: evict an eighth ─► nothing starts for a minute: files that do not all fit would be compressed
+//!                              over and over, to be thrown away before anybody asks for them again
 //! ```
 //! Invariant: `cost` is the sum over all entries and at most `bytes_max` but for what is running; of a path
 //! and a coding there is one entry, that of the version that was started last. Opens no file: [`Original`]
@@ -17,12 +20,15 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::coding::Coding;
 use super::compress::{Bounds, Effort, compress, is_worth_it};
+use super::digests::Digest;
 use crate::app::{BlockingPool, Job};
+use crate::base::Tick;
 
 /// How many files wait for a runner; more are not started.
 const WAITING_MAX: usize = 64;
@@ -38,6 +44,8 @@ const BYTES_MAX_MIN: usize = 1024 * 1024;
 const RESULT_PART_MAX: usize = 4;
 /// An eviction frees this part of the bound, so that there are few.
 const EVICTED_PART: usize = 8;
+/// Nothing is started for so long after an eviction.
+const REST: Duration = Duration::from_secs(60);
 
 const _: () = assert!(RESULT_PART_MAX > 1 && EVICTED_PART > 1, "an eviction never takes the newest result");
 
@@ -54,14 +62,21 @@ pub(super) trait Original<V>: Send + 'static {
 /// What there is of a file in a coding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The compressed file.
-    Done(Bytes),
+    Done(Compressed),
     /// It is being compressed, or waits for that: send the file as it is.
     Running,
     /// It does not get smaller: send the file as it is.
     NotWorthIt,
     /// Nothing: send the file as it is, and [start](Compressions::start).
     Absent,
+}
+
+/// A compressed file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Compressed {
+    pub(super) bytes: Bytes,
+    /// Of these bytes: another compressor makes others of the same file.
+    pub(super) digest: Digest,
 }
 
 /// The compressed files of one directory, for all workers. `V` is what tells versions of a file apart.
@@ -95,7 +110,7 @@ impl<V: Clone + Eq + Send + 'static> Compressions<V> {
                 match &entry.state {
                     State::Running => Found::Running,
                     State::NotWorthIt => Found::NotWorthIt,
-                    State::Done(bytes) => Found::Done(bytes.clone()),
+                    State::Done(compressed) => Found::Done(compressed.clone()),
                 }
             }
             _ => Found::Absent,
@@ -103,7 +118,7 @@ impl<V: Clone + Eq + Send + 'static> Compressions<V> {
     }
 
     /// Compresses this version of the file on `pool`, unless it is known already, or there is no room for
-    /// more work; whether it was started. An entry of another version gives way.
+    /// more work or for what comes of it; whether it was started. An entry of another version gives way.
     pub(super) fn start(
         &self,
         pool: &BlockingPool,
@@ -111,10 +126,12 @@ impl<V: Clone + Eq + Send + 'static> Compressions<V> {
         version: V,
         coding: Coding,
         original: impl Original<V>,
+        now: Tick,
     ) -> bool {
         let mut shelf = self.shared.lock();
         let before = shelf.entries[coding as usize].get(path);
-        if before.is_some_and(|entry| entry.version == version) || shelf.waiting.len() >= WAITING_MAX {
+        let is_known = before.is_some_and(|entry| entry.version == version);
+        if is_known || shelf.waiting.len() >= WAITING_MAX || shelf.rests(now) {
             return false;
         }
         // Jobs run and are dropped without the pool's lock, so it may be taken under ours.
@@ -178,6 +195,9 @@ struct Shelf<V> {
     cost: usize,
     /// Counts lookups and starts.
     moment: u64,
+    /// Since a start was tried last.
+    has_evicted: bool,
+    rests_until: Tick,
 }
 
 struct Entry<V> {
@@ -191,14 +211,14 @@ struct Entry<V> {
 
 enum State {
     Running,
-    Done(Bytes),
+    Done(Compressed),
     NotWorthIt,
 }
 
 impl State {
     const fn bytes(&self) -> usize {
         match self {
-            Self::Done(bytes) => bytes.len(),
+            Self::Done(compressed) => compressed.bytes.len(),
             Self::Running | Self::NotWorthIt => 0,
         }
     }
@@ -207,12 +227,28 @@ impl State {
 impl<V> Shelf<V> {
     fn new() -> Self {
         let entries = [HashMap::new(), HashMap::new(), HashMap::new()];
-        Self { entries, waiting: VecDeque::new(), runners: 0, cost: 0, moment: 0 }
+        Self {
+            entries,
+            waiting: VecDeque::new(),
+            runners: 0,
+            cost: 0,
+            moment: 0,
+            has_evicted: false,
+            rests_until: Tick::ZERO,
+        }
     }
 
     const fn tick(&mut self) -> u64 {
         self.moment += 1;
         self.moment
+    }
+
+    /// Whether there was no room just now.
+    fn rests(&mut self, now: Tick) -> bool {
+        if std::mem::take(&mut self.has_evicted) {
+            self.rests_until = now.after(REST);
+        }
+        now < self.rests_until
     }
 
     fn count(&self) -> usize {
@@ -252,6 +288,7 @@ impl<V> Shelf<V> {
         if self.cost <= bytes_max && count <= ENTRIES_MAX {
             return Vec::new();
         }
+        self.has_evicted = true;
         let (bytes_kept, entries_kept) = (kept_of(bytes_max), kept_of(ENTRIES_MAX));
         let idle = self.entries.iter().flatten().filter(|(_, entry)| !matches!(entry.state, State::Running));
         let mut ages: Vec<(u64, usize)> =
@@ -349,7 +386,8 @@ impl<V: Eq> Flight<V> {
             let fits = compressed.len() <= self.shared.bytes_max / RESULT_PART_MAX;
             if fits && is_worth_it(bytes.len(), compressed.len()) {
                 // Boxed first: no more memory is kept than is counted.
-                State::Done(Bytes::from(compressed.into_boxed_slice()))
+                let digest = Digest::of(&compressed);
+                State::Done(Compressed { bytes: Bytes::from(compressed.into_boxed_slice()), digest })
             } else {
                 State::NotWorthIt
             }
@@ -449,17 +487,18 @@ mod tests {
         let (pool, compressions) = (BlockingPool::new(1, 8), compressions());
         let (release, file) = held(text(4096));
         assert_eq!(compressions.lookup("a.txt", &1, Gzip), Found::Absent);
-        assert!(compressions.start(&pool, "a.txt", 1, Gzip, file));
+        assert!(compressions.start(&pool, "a.txt", 1, Gzip, file, Tick::ZERO));
         assert_eq!(compressions.lookup("a.txt", &1, Gzip), Found::Running);
-        assert!(!compressions.start(&pool, "a.txt", 1, Gzip, self::file(text(4096))));
+        assert!(!compressions.start(&pool, "a.txt", 1, Gzip, self::file(text(4096)), Tick::ZERO));
         assert_eq!(compressions.lookup("a.txt", &1, Brotli), Found::Absent);
         assert_eq!(compressions.lookup("a.txt", &2, Gzip), Found::Absent);
         drop(release);
         settle(&compressions);
 
-        let Found::Done(bytes) = compressions.lookup("a.txt", &1, Gzip) else { panic!("not done") };
-        assert_eq!(bytes, compress(Gzip, &text(4096), Effort::Highest).unwrap());
-        assert!(!compressions.start(&pool, "a.txt", 1, Gzip, self::file(text(4096))));
+        let Found::Done(done) = compressions.lookup("a.txt", &1, Gzip) else { panic!("not done") };
+        assert_eq!(done.bytes, compress(Gzip, &text(4096), Effort::Highest).unwrap());
+        assert_eq!(done.digest, Digest::of(&done.bytes));
+        assert!(!compressions.start(&pool, "a.txt", 1, Gzip, self::file(text(4096)), Tick::ZERO));
         assert_eq!(compressions.lookup("a.txt", &2, Gzip), Found::Absent);
     }
 
@@ -474,7 +513,8 @@ mod tests {
                     together.wait();
                     for name in 0..20 {
                         let file = File { reads: Arc::clone(&reads), ..file(text(2000)) };
-                        let is_started = compressions.start(&pool, &format!("{name}.txt"), 1, Brotli, file);
+                        let is_started =
+                            compressions.start(&pool, &format!("{name}.txt"), 1, Brotli, file, Tick::ZERO);
                         started.fetch_add(is_started.into(), Ordering::Relaxed);
                     }
                 });
@@ -491,7 +531,7 @@ mod tests {
     fn what_does_not_shrink_is_remembered() {
         let (pool, compressions) = (BlockingPool::new(1, 8), compressions());
         for (path, content) in [("noise", noise(4096, 7)), ("short", text(100)), ("long", text(5 << 20))] {
-            assert!(compressions.start(&pool, path, 1, Gzip, file(content)));
+            assert!(compressions.start(&pool, path, 1, Gzip, file(content), Tick::ZERO));
             settle(&compressions);
             assert_eq!(compressions.lookup(path, &1, Gzip), Found::NotWorthIt, "{path}");
         }
@@ -502,7 +542,7 @@ mod tests {
         let (pool, compressions) = (BlockingPool::new(1, 8), compressions());
         let mut content = noise(BYTES_MAX_MIN / 3, 7);
         content.extend(text(BYTES_MAX_MIN));
-        assert!(compressions.start(&pool, "a", 1, Gzip, file(content)));
+        assert!(compressions.start(&pool, "a", 1, Gzip, file(content), Tick::ZERO));
         settle(&compressions);
         assert_eq!(compressions.lookup("a", &1, Gzip), Found::NotWorthIt);
     }
@@ -513,7 +553,7 @@ mod tests {
         let gone = File { content: Err(io::ErrorKind::NotFound.into()), ..file(text(0)) };
         let changed = File { version: 2, ..file(text(4096)) };
         for file in [gone, changed] {
-            assert!(compressions.start(&pool, "a", 1, Gzip, file));
+            assert!(compressions.start(&pool, "a", 1, Gzip, file, Tick::ZERO));
             settle(&compressions);
             assert_eq!(compressions.lookup("a", &1, Gzip), Found::Absent);
         }
@@ -525,35 +565,35 @@ mod tests {
     fn a_new_version_takes_the_place_of_the_old_one() {
         let (pool, compressions) = (BlockingPool::new(1, 8), compressions());
         let (release, old) = held(text(4096));
-        assert!(compressions.start(&pool, "a", 1, Gzip, old));
+        assert!(compressions.start(&pool, "a", 1, Gzip, old, Tick::ZERO));
         let new = File { version: 2, ..file(text(8192)) };
-        assert!(compressions.start(&pool, "a", 2, Gzip, new));
+        assert!(compressions.start(&pool, "a", 2, Gzip, new, Tick::ZERO));
         drop(release);
         settle(&compressions);
         assert_eq!(compressions.lookup("a", &1, Gzip), Found::Absent);
-        let Found::Done(bytes) = compressions.lookup("a", &2, Gzip) else { panic!("not done") };
-        assert_eq!(compressions.shared.lock().cost, ENTRY_BYTES + 1 + bytes.len());
+        let Found::Done(done) = compressions.lookup("a", &2, Gzip) else { panic!("not done") };
+        assert_eq!(compressions.shared.lock().cost, ENTRY_BYTES + 1 + done.bytes.len());
     }
 
     #[test]
     fn a_full_pool_and_a_full_queue_start_nothing() {
         let (pool, compressions) = (BlockingPool::new(1, 0), compressions());
         let seat = pool.reserve().unwrap();
-        assert!(!compressions.start(&pool, "a", 1, Gzip, file(text(4096))));
+        assert!(!compressions.start(&pool, "a", 1, Gzip, file(text(4096)), Tick::ZERO));
         assert_eq!(compressions.lookup("a", &1, Gzip), Found::Absent);
         drop(seat);
 
         let (release, first) = held(text(4096));
         let reads = Arc::clone(&first.reads);
-        assert!(compressions.start(&pool, "a", 1, Gzip, first));
+        assert!(compressions.start(&pool, "a", 1, Gzip, first, Tick::ZERO));
         while reads.load(Ordering::Relaxed) == 0 {
             thread::yield_now();
         }
         // The pool is full, but there is a runner.
         for number in 0..WAITING_MAX {
-            assert!(compressions.start(&pool, &number.to_string(), 1, Gzip, file(text(2000))));
+            assert!(compressions.start(&pool, &number.to_string(), 1, Gzip, file(text(2000)), Tick::ZERO));
         }
-        assert!(!compressions.start(&pool, "one more", 1, Gzip, file(text(2000))));
+        assert!(!compressions.start(&pool, "one more", 1, Gzip, file(text(2000)), Tick::ZERO));
         drop(release);
         settle(&compressions);
         assert_eq!(compressions.shared.lock().count(), WAITING_MAX + 1);
@@ -570,8 +610,8 @@ mod tests {
         }))
         .unwrap();
         runs.recv().unwrap();
-        assert!(compressions.start(&pool, "a", 1, Gzip, file(text(4096))));
-        assert!(compressions.start(&pool, "b", 1, Gzip, file(text(4096))));
+        assert!(compressions.start(&pool, "a", 1, Gzip, file(text(4096)), Tick::ZERO));
+        assert!(compressions.start(&pool, "b", 1, Gzip, file(text(4096)), Tick::ZERO));
         let end = thread::spawn(move || drop(pool));
         settle(&compressions);
         drop(release);
@@ -579,7 +619,7 @@ mod tests {
         assert_eq!(compressions.shared.lock().count(), 0);
 
         let pool = BlockingPool::new(1, 8);
-        assert!(compressions.start(&pool, "a", 1, Gzip, file(text(4096))));
+        assert!(compressions.start(&pool, "a", 1, Gzip, file(text(4096)), Tick::ZERO));
         settle(&compressions);
         assert!(matches!(compressions.lookup("a", &1, Gzip), Found::Done(_)));
     }
@@ -600,14 +640,14 @@ mod tests {
 
         let (pool, compressions) = (BlockingPool::new(1, 8), compressions());
         let (release, first) = held(text(4096));
-        assert!(compressions.start(&pool, "first", 1, Gzip, first));
-        assert!(compressions.start(&pool, "a", 1, Gzip, Breaks));
-        assert!(compressions.start(&pool, "b", 1, Gzip, file(text(4096))));
+        assert!(compressions.start(&pool, "first", 1, Gzip, first, Tick::ZERO));
+        assert!(compressions.start(&pool, "a", 1, Gzip, Breaks, Tick::ZERO));
+        assert!(compressions.start(&pool, "b", 1, Gzip, file(text(4096)), Tick::ZERO));
         drop(release);
         settle(&compressions);
         assert_eq!(compressions.lookup("a", &1, Gzip), Found::NotWorthIt);
         assert_eq!(compressions.lookup("b", &1, Gzip), Found::Absent, "waited behind it: may be tried again");
-        while !compressions.start(&pool, "b", 1, Gzip, file(text(4096))) {
+        while !compressions.start(&pool, "b", 1, Gzip, file(text(4096)), Tick::ZERO) {
             thread::yield_now();
         }
         settle(&compressions);
@@ -617,19 +657,23 @@ mod tests {
     #[test]
     fn the_least_recently_used_go_first() {
         let (pool, compressions) = (BlockingPool::new(1, 8), compressions());
-        let add = |name: usize| {
+        let add = |name: usize, now: Tick| {
             // Half noise: 100 KiB each, of which there is room for ten.
             let mut content = noise(100 * 1024, name as u64);
             content.extend(text(20 * 1024));
-            assert!(compressions.start(&pool, &name.to_string(), 1, Gzip, file(content)));
+            let is_started = compressions.start(&pool, &name.to_string(), 1, Gzip, file(content), now);
             settle(&compressions);
+            is_started
         };
         let is_there = |name: usize| compressions.lookup(&name.to_string(), &1, Gzip) != Found::Absent;
-        (0..10).for_each(add);
+        assert!((0..10).all(|name| add(name, Tick::ZERO)));
         assert!(is_there(0), "and is used by this");
-        add(10);
+        assert!(add(10, Tick::ZERO));
         let there: Vec<usize> = (0..11).filter(|name| is_there(*name)).collect();
         assert_eq!(there, [0, 4, 5, 6, 7, 8, 9, 10], "an eighth is freed");
+        assert!(!add(1, Tick::ZERO), "it would go round and round");
+        assert!(!add(1, Tick::from_millis(59_999)));
+        assert!(add(1, Tick::from_millis(60_000)));
     }
 
     #[test]
@@ -677,7 +721,10 @@ mod tests {
                     }
                     Step::Land { flight, bytes } if flight < flights.len() => {
                         let (path, number) = flights.remove(flight);
-                        let result = bytes.map(|bytes| State::Done(Bytes::from(vec![0; bytes])));
+                        let result = bytes.map(|bytes| State::Done(Compressed {
+                            bytes: Bytes::from(vec![0; bytes]),
+                            digest: Digest::of(b""),
+                        }));
                         shelf.land(&path.to_string(), Gzip, number, result);
                     }
                     Step::Land { .. } => {}

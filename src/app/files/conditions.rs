@@ -159,7 +159,7 @@ mod tests {
     const RANGES: Verdict = Verdict::Serve { ranges: true };
 
     fn version() -> Version {
-        Version::new("v1", Some(784_111_777)).unwrap()
+        Version::new(Some("v1"), Some(784_111_777))
     }
 
     /// Calls with a head of these fields.
@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(get(&[("if-none-match", value)]), SERVE, "{value}");
             assert_eq!(get(&[("if-match", value)]), Verdict::Failed, "{value}");
         }
-        let comma = Version::new("a,b", None).unwrap();
+        let comma = Version::new(Some("a,b"), None);
         let field = [("if-none-match", "\"x\", \"a,b\"")];
         assert_eq!(judged(Method::Get, &field, &comma), Verdict::NotModified, "a comma may stand in a tag");
     }
@@ -318,7 +318,7 @@ mod tests {
             assert_eq!(get(&field), expected, "{value}");
             assert_eq!(judged(Method::Head, &field, &version()), expected, "{value}");
             assert_eq!(judged(Method::Put, &field, &version()), SERVE, "ignored for other methods");
-            let undated = Version::new("v1", None).unwrap();
+            let undated = Version::new(Some("v1"), None);
             assert_eq!(judged(Method::Get, &field, &undated), SERVE, "ignored without a date of our own");
             let tagged = [("if-none-match", "\"v0\""), ("if-modified-since", value)];
             assert_eq!(get(&tagged), SERVE, "ignored beside If-None-Match");
@@ -344,7 +344,7 @@ mod tests {
             for method in [Method::Get, Method::Head, Method::Put, Method::Delete] {
                 assert_eq!(judged(method, &field, &version()), expected, "{method:?} {value}");
             }
-            let undated = Version::new("v1", None).unwrap();
+            let undated = Version::new(Some("v1"), None);
             assert_eq!(judged(Method::Get, &field, &undated), SERVE, "ignored without a date of our own");
             let tagged = [("if-match", "\"v1\""), ("if-unmodified-since", value)];
             assert_eq!(get(&tagged), SERVE, "ignored beside If-Match");
@@ -376,7 +376,7 @@ mod tests {
         }
         for value in NO_DATES {
             assert_eq!(get(&[range, ("if-range", value)]), SERVE, "{value}");
-            let undated = Version::new("v1", None).unwrap();
+            let undated = Version::new(Some("v1"), None);
             assert_eq!(judged(Method::Get, &[range, ("if-range", value)], &undated), SERVE, "{value}");
         }
         let twice = [range, ("if-range", "\"v1\""), ("if-range", "\"v1\"")];

@@ -19,7 +19,8 @@ use bytes::Bytes;
 
 use super::coding::{Accepted, Coding};
 use super::compress::can_compress;
-use super::compressions::{Compressions, Found, Original};
+use super::compressions::{Compressed, Compressions, Found, Original};
+use super::digests::{Digest, Digests};
 use super::representation::{Content, Representation};
 use super::shelf::FRESH_FOR;
 use super::tree::{Open, Stamp, Tree};
@@ -74,6 +75,8 @@ pub(super) struct Makers<'m> {
     pub(super) tree: &'m Arc<Tree>,
     pub(super) compressions: Option<&'m Compressions<Stamp>>,
     pub(super) uses_siblings: bool,
+    /// Where tags are made of the content.
+    pub(super) digests: Option<&'m Digests>,
     pub(super) pool: &'m BlockingPool,
     pub(super) now: Tick,
 }
@@ -88,8 +91,8 @@ pub(super) enum Reading {
 }
 
 impl Kept {
-    /// A file as it is. `fields` are what every answer says of it, and `varies` whether there could be other
-    /// forms, which the answers then say, too.
+    /// A file as it is. `fields` are what every answer says of it, `varies` whether there could be other
+    /// forms, which the answers then say, too, and `digests` whether tags are made of the content.
     ///
     /// # Errors
     /// `WouldBlock` if it would have to be read from a disk and may not; whatever else hinders.
@@ -98,6 +101,7 @@ impl Kept {
         content_type: &'static str,
         mut fields: Vec<(HeaderName, HeaderValue)>,
         varies: bool,
+        digests: bool,
         reading: Reading,
     ) -> io::Result<Self> {
         let Open { file, metadata, name } = open;
@@ -110,7 +114,7 @@ impl Kept {
             Content::File(Arc::new(file), metadata.len())
         };
         let plain = Form::new(Representation {
-            version: Version::of(&metadata),
+            version: version(&metadata, &content, digests),
             content_type: HeaderValue::from_static(content_type),
             fields: fields.clone(),
             content,
@@ -131,6 +135,9 @@ impl Kept {
         if self.varies && accepted != Accepted::IDENTITY {
             let mut may_start = true;
             chosen = accepted.ranked().find(|coding| self.find_coded(*coding, makers, &mut may_start));
+        }
+        if let Some(digests) = makers.digests {
+            self.find_tag(chosen, digests, makers);
         }
         let coded = chosen.and_then(|coding| self.coded[coding as usize].form.as_mut());
         // RFC 9110 §12.5.3: whoever refuses this, too, gets it all the same.
@@ -171,7 +178,8 @@ impl Kept {
         } else {
             Content::File(Arc::new(open.file), open.metadata.len())
         };
-        let form = self.in_coding(coding, Version::of(&open.metadata), content);
+        let version = version(&open.metadata, &content, makers.digests.is_some());
+        let form = self.in_coding(coding, version, content);
         self.coded[coding as usize] =
             Coded { form: Some(form), stamp: Some(stamp), checked_at: Some(makers.now) };
         true
@@ -188,8 +196,12 @@ impl Kept {
             Found::Done(_) if known.form.is_some() && known.stamp.is_none() => {
                 self.coded[coding as usize].checked_at = Some(makers.now);
             }
-            Found::Done(bytes) => {
-                let version = self.plain.representation.version.with_suffix(coding.etag_suffix());
+            Found::Done(Compressed { bytes, digest }) => {
+                let plain = &self.plain.representation.version;
+                let version = match makers.digests {
+                    Some(_) => plain.with_digest(digest),
+                    None => plain.with_suffix(coding.etag_suffix()),
+                };
                 let form = self.in_coding(coding, version, Content::Bytes(bytes));
                 self.coded[coding as usize] =
                     Coded { form: Some(form), stamp: None, checked_at: Some(makers.now) };
@@ -200,11 +212,30 @@ impl Kept {
             Found::Running => *may_start = false,
             Found::Absent if std::mem::take(may_start) => {
                 let original = Reread { tree: Arc::clone(makers.tree), name: self.name.clone() };
-                compressions.start(makers.pool, &self.name, stamp, coding, original);
+                compressions.start(makers.pool, &self.name, stamp, coding, original, makers.now);
             }
             Found::Absent => {}
         }
         self.coded[coding as usize].form.is_some()
+    }
+
+    /// Gives the chosen form its tag, if it is known only now. A form without one is a large file.
+    fn find_tag(&mut self, chosen: Option<Coding>, digests: &Digests, makers: &Makers<'_>) {
+        let sibling = chosen.map(|coding| (coding, &mut self.coded[coding as usize]));
+        let (form, digest) = match sibling {
+            Some((coding, Coded { form: Some(form), stamp: Some(stamp), .. })) if !form.has_tag() => {
+                let name = sibling_name(&self.name, coding);
+                (form, digests.find(&name, *stamp, makers.tree, makers.pool))
+            }
+            None if !self.plain.has_tag() => {
+                let stamp = Stamp::of(&self.metadata);
+                (&mut self.plain, digests.find(&self.name, stamp, makers.tree, makers.pool))
+            }
+            _ => return,
+        };
+        if let Some(digest) = digest {
+            form.representation.version = form.representation.version.with_digest(digest);
+        }
     }
 
     fn in_coding(&self, coding: Coding, version: Version, content: Content) -> Form {
@@ -229,6 +260,10 @@ impl Form {
         Self { representation, whole, resident_until: Tick::ZERO }
     }
 
+    const fn has_tag(&self) -> bool {
+        self.representation.version.etag().is_some()
+    }
+
     fn bytes(&self) -> usize {
         self.whole.as_ref().map_or(0, |whole| whole.text().len())
     }
@@ -247,6 +282,16 @@ impl Form {
                 is_resident
             }
         }
+    }
+}
+
+/// That of a file that was just opened; `digests`: made of its content, which for a large file is known only
+/// later.
+fn version(metadata: &Metadata, content: &Content, digests: bool) -> Version {
+    match content {
+        _ if !digests => Version::of(metadata),
+        Content::Bytes(bytes) => Version::dated(metadata).with_digest(Digest::of(bytes)),
+        Content::File(..) => Version::dated(metadata),
     }
 }
 

@@ -10,7 +10,8 @@
 //! | file | question |
 //! | --- | --- |
 //! | `tree` | what does a path name? |
-//! | `representation`, `version`, `conditions`, `ranges`, `parts` | what is answered about a file? |
+//! | `representation`, `conditions`, `ranges`, `parts` | what is answered about a file? |
+//! | `version`, `digests` | how does a client know it again? |
 //! | `forms`, `coding`, `variants`, `compress`, `compressions` | in which forms is it sent? |
 //! | `shelf` | what is known already? |
 //! | `transfer` | how does a large file leave? |
@@ -25,6 +26,7 @@ mod coding;
 mod compress;
 mod compressions;
 mod conditions;
+mod digests;
 mod forms;
 mod glob;
 mod listing;
@@ -51,6 +53,7 @@ use self::archive::Archives;
 use self::coding::Accepted;
 use self::compress::Bounds;
 use self::compressions::Compressions;
+use self::digests::Digests;
 use self::forms::{Kept, Makers, Reading, SMALL_BYTES_MAX, read};
 use self::glob::Glob;
 use self::listing::{Listing, Query};
@@ -114,6 +117,8 @@ struct Site {
     /// What is sent besides the files as they are.
     offers: Offers,
     compressions: Compressions<Stamp>,
+    /// Where tags are made of the content.
+    digests: Option<Digests>,
 }
 
 impl StaticDir {
@@ -145,6 +150,7 @@ impl StaticDir {
                 media_types: MediaTypes::default(),
                 offers: Offers { precompressed: true, compressed: true },
                 compressions: Compressions::new(CACHE_BYTES, Bounds::default()),
+                digests: None,
             }),
         })
     }
@@ -259,6 +265,14 @@ impl StaticDir {
     #[must_use]
     pub fn compressed(self, compresses: bool) -> Self {
         self.with_site(|site| site.offers.compressed = compresses)
+    }
+
+    /// Makes each `ETag` of the content (BLAKE2b) instead of the inode, size and time, so that it is the same
+    /// on several servers, and after a copy. A file of more than 64 KiB is read on the blocking pool for it,
+    /// once for each version, and has no tag until then. Default: no.
+    #[must_use]
+    pub fn content_etags(self, digests: bool) -> Self {
+        self.with_site(|site| site.digests = digests.then(Digests::default))
     }
 
     /// How many bytes all workers together keep of small files, and again as many of what was compressed;
@@ -430,6 +444,7 @@ impl Site {
             tree: &self.tree,
             compressions: self.offers.compressed.then_some(&self.compressions),
             uses_siblings: self.offers.precompressed,
+            digests: self.digests.as_ref(),
             pool: request.pool(),
             now,
         };
@@ -502,7 +517,7 @@ impl Site {
         let rule = self.cache_control.iter().find(|(glob, _)| glob.matches(&open.name));
         let fields = rule.map(|(_, value)| (header::CACHE_CONTROL, value.clone())).into_iter().collect();
         let varies = self.offers.owe_vary(&open.name, content_type);
-        Kept::load(open, content_type, fields, varies, reading)
+        Kept::load(open, content_type, fields, varies, self.digests.is_some(), reading)
     }
 
     /// Fills `response` with what hindered.

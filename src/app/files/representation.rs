@@ -115,7 +115,9 @@ impl Representation {
 
     /// What a 200 and a 304 both say (RFC 9110 §15.4.5).
     fn describe(&self, response: &mut Response) {
-        response.append(&header::ETAG, self.version.etag());
+        if let Some(tag) = self.version.etag() {
+            response.append(&header::ETAG, tag);
+        }
         if let Some(modified) = self.version.last_modified() {
             response.append(&header::LAST_MODIFIED, modified);
         }
