@@ -5,8 +5,9 @@
 //!  CRLF --boundary CRLF …                                            bytes
 //!  CRLF --boundary-- CRLF
 //! ```
-//! One part a pull: its head is copied, its bytes are moved. The heads are written beforehand, so that the
-//! length is exact. Knows no request.
+//! At most one part a pull: its head is copied, its bytes are moved, and a file's are read by the pool first
+//! where they are not in memory. The heads are written beforehand, so that the length is exact. Knows no
+//! request.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use ::http::HeaderValue;
 use bytes::Bytes;
 
 use super::ranges::ByteSpan;
+use super::transfer::{Cold, Transfer};
 use crate::http::{Pull, Pulled, Source};
 
 /// What stands between the parts, and must not stand within them. RFC 2046 §5.1.1.
@@ -43,18 +45,19 @@ impl std::fmt::Display for Boundary {
 }
 
 /// Where the bytes are.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Content {
     /// All of the representation, in memory.
     Bytes(Bytes),
     /// All of it, in a file of the worker that sends it.
-    File(Arc<File>),
+    File(Arc<File>, Cold),
 }
 
 /// The body of a 206 with several ranges.
-#[derive(Debug)]
 pub(super) struct Parts {
     content: Content,
+    /// The bytes of the part whose head was sent last.
+    under_way: Option<Transfer>,
     parts: std::vec::IntoIter<Part>,
     /// Behind the last part.
     closing: String,
@@ -62,7 +65,6 @@ pub(super) struct Parts {
     length: Option<u64>,
 }
 
-#[derive(Debug)]
 struct Part {
     head: Vec<u8>,
     span: ByteSpan,
@@ -92,19 +94,30 @@ impl Parts {
         let length = parts.iter().try_fold(closing.len() as u64, |length, part| {
             length.checked_add(part.head.len() as u64)?.checked_add(part.span.length())
         });
-        Self { content, parts: parts.into_iter(), closing, length }
+        Self { content, under_way: None, parts: parts.into_iter(), closing, length }
     }
 }
 
 impl Source for Parts {
     fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+        if let Some(transfer) = &mut self.under_way {
+            let pulled = transfer.pull(pull);
+            if pulled != Pulled::End {
+                return pulled;
+            }
+            self.under_way = None;
+            return Pulled::More;
+        }
         let Some(Part { head, span }) = self.parts.next() else {
             pull.write(self.closing.as_bytes());
             return Pulled::End;
         };
         pull.write(&head);
         match &self.content {
-            Content::File(file) => pull.file(Arc::clone(file), span.offset(), span.length()),
+            Content::File(file, cold) => {
+                let (file, cold) = (Arc::clone(file), cold.clone());
+                self.under_way = Some(Transfer::new(file, span.offset(), span.length(), cold, false));
+            }
             Content::Bytes(bytes) => match slice(bytes, span) {
                 Some(bytes) => pull.share(bytes),
                 None => return Pulled::Failed,
@@ -130,6 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::ranges::{Ranges, resolve};
+    use super::super::tree::Tree;
     use super::*;
     use crate::app::{App, Request};
     use crate::http::{Response, Timeline};
@@ -144,22 +158,29 @@ mod tests {
         }
     }
 
-    fn file_of(content: &[u8], name: &str) -> Content {
-        let path = std::env::temp_dir().join(format!("kolk-parts-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).unwrap();
-        let file = File::open(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        Content::File(Arc::new(file))
-    }
-
-    /// What a client gets.
-    fn sent(content: Content, complete_length: u64, spans: Vec<ByteSpan>) -> ::http::Response<Bytes> {
-        let app = App::new().get("/", move |_: &Request<'_>| {
+    /// What a client gets of this content, in memory or in a file.
+    fn sent(content: &[u8], is_file: bool, spans: Vec<ByteSpan>) -> ::http::Response<Bytes> {
+        let bytes = Bytes::copy_from_slice(content);
+        let content_of = move |request: &Request<'_>| {
+            if !is_file {
+                return Content::Bytes(bytes.clone());
+            }
+            let folder = std::env::temp_dir();
+            let name = format!("kolk-parts-{}-{:?}", std::process::id(), std::thread::current().id());
+            std::fs::write(folder.join(&name), &bytes).unwrap();
+            let file = File::open(folder.join(&name)).unwrap();
+            std::fs::remove_file(folder.join(&name)).unwrap();
+            let (pool, wakeup) = (Arc::clone(request.pool()), request.wakeup());
+            let tree = Arc::new(Tree::open(&folder).unwrap());
+            Content::File(Arc::new(file), Cold { tree, name, pool, wakeup })
+        };
+        let complete_length = content.len() as u64;
+        let app = App::new().get("/", move |request: &Request<'_>| {
             let content_type = HeaderValue::from_static("text/plain");
             Response::new(::http::StatusCode::PARTIAL_CONTENT)
                 .with_header(::http::header::CONTENT_TYPE, BOUNDARY.content_type())
                 .with_body(crate::http::Body::Source(Box::new(Parts::new(
-                    content.clone(),
+                    content_of(request),
                     complete_length,
                     &content_type,
                     &spans,
@@ -199,8 +220,8 @@ mod tests {
                         Content-Type: text/plain\r\nContent-Range: bytes 9-9/10\r\n\r\n\
                         9\r\n\
                         --00ff123456789abcdef0112233445566--\r\n";
-        for source in [Content::Bytes(Bytes::from_static(content)), file_of(content, "example")] {
-            let answer = sent(source, 10, spans("bytes=0-1,-1", 10));
+        for is_file in [false, true] {
+            let answer = sent(content, is_file, spans("bytes=0-1,-1", 10));
             assert_eq!(answer.body(), expected);
             assert_eq!(answer.status(), 206);
             assert_eq!(answer.headers()["content-length"], expected.len().to_string());
@@ -222,11 +243,10 @@ mod tests {
 
     #[test]
     fn a_length_beyond_64_bits_is_unknown() {
-        let Content::File(file) = file_of(b"", "vast") else { panic!("a file") };
         let parts = |length: u64| {
             let spans = spans("bytes=0-0,2-", length);
             let content_type = HeaderValue::from_static("a/b");
-            Parts::new(Content::File(Arc::clone(&file)), length, &content_type, &spans, BOUNDARY).length()
+            Parts::new(Content::Bytes(Bytes::new()), length, &content_type, &spans, BOUNDARY).length()
         };
         assert!(parts(1 << 63).is_some_and(|length| length > 1 << 63));
         assert_eq!(parts(u64::MAX), None);
@@ -256,8 +276,8 @@ mod tests {
             // At least one range is satisfiable.
             let spans = spans(&format!("bytes={},-1", ranges.join(",")), length as u64);
             let expected = rendered(&content, &spans);
-            for source in [Content::Bytes(content.clone().into()), file_of(&content, "any")] {
-                let answer = sent(source, length as u64, spans.clone());
+            for is_file in [false, true] {
+                let answer = sent(&content, is_file, spans.clone());
                 prop_assert_eq!(&answer.body()[..], &expected[..]);
             }
         }

@@ -87,7 +87,7 @@ impl Representation {
             Ranges::Many(spans) => {
                 response.set_status(StatusCode::PARTIAL_CONTENT);
                 self.describe(response);
-                self.several(&spans, response);
+                self.several(&spans, response, memory);
             }
             Ranges::Unsatisfiable => {
                 response.refuse(Reason::RangeUnsatisfiable);
@@ -147,14 +147,14 @@ impl Representation {
     }
 
     /// RFC 9110 §14.6.
-    fn several(&self, spans: &[ByteSpan], response: &mut Response) {
+    fn several(&self, spans: &[ByteSpan], response: &mut Response, memory: impl FnOnce() -> Memory) {
         // The keys of the hash are random: nobody who made the file can have known it.
         let half = |number: u8| u128::from(RandomState::new().hash_one(number));
         let boundary = Boundary::new(half(0) << 64 | half(1));
         response.append(&header::CONTENT_TYPE, &boundary.content_type());
         let content = match &self.content {
             Content::Bytes(bytes) => parts::Content::Bytes(bytes.clone()),
-            Content::File(file, _) => parts::Content::File(Arc::clone(file)),
+            Content::File(file, _) => parts::Content::File(Arc::clone(file), memory().cold),
         };
         let parts = Parts::new(content, self.content.length(), &self.content_type, spans, boundary);
         response.set_body(Body::Source(Box::new(parts)));

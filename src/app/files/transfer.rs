@@ -38,6 +38,7 @@ pub(super) struct Transfer {
 }
 
 /// Who reads what is not in memory.
+#[derive(Clone)]
 pub(super) struct Cold {
     pub(super) tree: Arc<Tree>,
     /// The file's name below the root.
