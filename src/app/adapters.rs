@@ -349,6 +349,7 @@ mod tests {
             connection_number: 1,
             request_number: 1,
             now: Tick::ZERO,
+            unix_seconds: 0,
             timeline: Timeline::default(),
             peer: &|| None,
         };

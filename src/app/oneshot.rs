@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
@@ -126,6 +126,7 @@ impl Exchange {
             connection_number: 1,
             request_number: 1,
             now: later(),
+            unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
             peer: &|| None,
         };
@@ -289,6 +290,11 @@ impl Exchange {
 fn later() -> Tick {
     static HOURS: AtomicU64 = AtomicU64::new(1);
     Tick::from_millis(HOURS.fetch_add(1, Relaxed) * 3_600_000)
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no worker that has looked at the clock")]
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Appends a range of `file` to `body`.

@@ -44,6 +44,7 @@ pub(super) struct OwnedOrigin {
     pub(super) connection_number: u64,
     pub(super) request_number: u32,
     pub(super) now: Tick,
+    pub(super) unix_seconds: u64,
     pub(super) timeline: Timeline,
     pub(super) peer: Option<SocketAddr>,
 }
@@ -65,6 +66,7 @@ impl OwnedRequest {
                 connection_number: request.connection_number(),
                 request_number: request.request_number(),
                 now: request.now(),
+                unix_seconds: request.unix_seconds(),
                 timeline: *request.timeline(),
                 peer: request.peer(),
             },

@@ -64,6 +64,8 @@ pub struct Origin<'a> {
     pub request_number: u32,
     /// When the turn began in which the handler is called.
     pub now: Tick,
+    /// The second that the answer's `Date` names, counted from 1970.
+    pub unix_seconds: u64,
     /// When the request passed through the stages so far.
     pub timeline: Timeline,
     /// The address of the client; asked for only when a handler does.
@@ -275,6 +277,11 @@ impl<'a> Request<'a> {
     /// When the loop last looked at the clock: the present, for whoever remembers things for a while.
     pub const fn now(&self) -> Tick {
         *at!(self.origin, now)
+    }
+
+    /// The second that the answer's `Date` names, counted from 1970.
+    pub const fn unix_seconds(&self) -> u64 {
+        *at!(self.origin, unix_seconds)
     }
 
     /// When the request passed through the stages so far, if its route is

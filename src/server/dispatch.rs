@@ -536,6 +536,7 @@ impl Dialogue {
             connection_number: connection_number(env.worker, key),
             request_number: self.requests,
             now,
+            unix_seconds: env.unix_millis / 1000,
             timeline,
             peer,
         }

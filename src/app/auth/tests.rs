@@ -130,6 +130,7 @@ impl Desk {
             connection_number: 1,
             request_number: 1,
             now,
+            unix_seconds: 0,
             timeline: Timeline::default(),
             peer: &|| None,
         };

@@ -10,7 +10,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub(super) struct Makers<'m> {
     pub(super) digests: Option<&'m Digests>,
     pub(super) pool: &'m BlockingPool,
     pub(super) now: Tick,
+    /// What the answer's `Date` says.
+    pub(super) unix_seconds: u64,
 }
 
 /// How a file may be read.
@@ -91,8 +93,8 @@ pub(super) enum Reading {
 }
 
 impl Kept {
-    /// A file as it is. `fields` are what every answer says of it, `varies` whether there could be other
-    /// forms, which the answers then say, too, and `digests` whether tags are made of the content.
+    /// A file as it is. `fields` are what every answer says of it, and `varies` whether there could be other
+    /// forms, which the answers then say, too.
     ///
     /// # Errors
     /// `WouldBlock` if it would have to be read from a disk and may not; whatever else hinders.
@@ -101,7 +103,7 @@ impl Kept {
         content_type: &'static str,
         mut fields: Vec<(HeaderName, HeaderValue)>,
         varies: bool,
-        digests: bool,
+        makers: &Makers<'_>,
         reading: Reading,
     ) -> io::Result<Self> {
         let Open { file, metadata, name } = open;
@@ -114,12 +116,18 @@ impl Kept {
             Content::File(Arc::new(file), metadata.len())
         };
         let plain = Form::new(Representation {
-            version: version(&metadata, &content, digests),
+            version: makers.version(&metadata, &content),
             content_type: HeaderValue::from_static(content_type),
             fields: fields.clone(),
             content,
         });
         Ok(Self { plain, coded: Default::default(), name, metadata, fields, varies })
+    }
+
+    /// Whether it was dated earlier than it claims, and the time that it claims has come.
+    pub(super) fn is_due(&self, unix_seconds: u64) -> bool {
+        let claimed = u64::try_from(self.metadata.mtime()).ok();
+        self.plain.representation.version.modified() < claimed.filter(|claimed| *claimed <= unix_seconds)
     }
 
     /// The bytes of memory that it takes.
@@ -178,7 +186,7 @@ impl Kept {
         } else {
             Content::File(Arc::new(open.file), open.metadata.len())
         };
-        let version = version(&open.metadata, &content, makers.digests.is_some());
+        let version = makers.version(&open.metadata, &content);
         let form = self.in_coding(coding, version, content);
         self.coded[coding as usize] =
             Coded { form: Some(form), stamp: Some(stamp), checked_at: Some(makers.now) };
@@ -250,6 +258,19 @@ impl Kept {
     }
 }
 
+impl Makers<'_> {
+    /// That of a file that was just opened. Where tags are made of the content, a large file gets its tag
+    /// later.
+    fn version(&self, metadata: &Metadata, content: &Content) -> Version {
+        let version = match content {
+            _ if self.digests.is_none() => Version::of(metadata),
+            Content::Bytes(bytes) => Version::dated(metadata).with_digest(Digest::of(bytes)),
+            Content::File(..) => Version::dated(metadata),
+        };
+        version.no_later_than(self.unix_seconds)
+    }
+}
+
 impl Form {
     fn new(mut representation: Representation) -> Self {
         let whole = representation.rendered().map(Arc::new);
@@ -282,16 +303,6 @@ impl Form {
                 is_resident
             }
         }
-    }
-}
-
-/// That of a file that was just opened; `digests`: made of its content, which for a large file is known only
-/// later.
-fn version(metadata: &Metadata, content: &Content, digests: bool) -> Version {
-    match content {
-        _ if !digests => Version::of(metadata),
-        Content::Bytes(bytes) => Version::dated(metadata).with_digest(Digest::of(bytes)),
-        Content::File(..) => Version::dated(metadata),
     }
 }
 

@@ -330,12 +330,13 @@ impl StaticDir {
                 let stamp = Stamp::of(&open.metadata);
                 if before == Some(stamp)
                     && let Some(kept) = shelf.refresh(path, now)
+                    && !kept.is_due(request.unix_seconds())
                 {
                     let (outcome, more) = site.answer_again(kept, request, response);
                     shelf.grow(path, more);
                     return Ok(outcome);
                 }
-                match site.load(open, Reading::InMemory) {
+                match site.load(open, request, Reading::InMemory) {
                     Ok(mut kept) => {
                         let outcome = site.answer(&mut kept, request, response);
                         let bytes = kept.bytes();
@@ -440,15 +441,7 @@ impl Site {
     /// The answer of a file that is known.
     fn answer(&self, kept: &mut Kept, request: &Request<'_>, response: &mut Response) -> Outcome {
         let (head, now) = (request.head(), request.now());
-        let makers = Makers {
-            tree: &self.tree,
-            compressions: self.offers.compressed.then_some(&self.compressions),
-            uses_siblings: self.offers.precompressed,
-            digests: self.digests.as_ref(),
-            pool: request.pool(),
-            now,
-        };
-        let (form, name) = kept.form(Accepted::of(head), &makers);
+        let (form, name) = kept.form(Accepted::of(head), &self.makers(request));
         if let Some(whole) = &form.whole
             && !head.table().has_any([
                 Known::IfMatch,
@@ -474,13 +467,25 @@ impl Site {
         Outcome::Ready
     }
 
+    fn makers<'m>(&'m self, request: &'m Request<'_>) -> Makers<'m> {
+        Makers {
+            tree: &self.tree,
+            compressions: self.offers.compressed.then_some(&self.compressions),
+            uses_siblings: self.offers.precompressed,
+            digests: self.digests.as_ref(),
+            pool: request.pool(),
+            now: request.now(),
+            unix_seconds: request.unix_seconds(),
+        }
+    }
+
     /// The same for a file that has to be read first.
     fn answer_from_disk(self: &Arc<Self>, request: &Request<'_>, response: &mut Response) -> io::Result<()> {
         let Found::File(open) = self.tree.find(text(path_below(request)))? else {
             // It was a file a moment ago.
             return Err(io::ErrorKind::NotFound.into());
         };
-        let mut kept = self.load(open, Reading::Waiting)?;
+        let mut kept = self.load(open, request, Reading::Waiting)?;
         if let Outcome::Rendered(whole) = self.answer(&mut kept, request, response) {
             whole.fill(response);
         }
@@ -512,12 +517,12 @@ impl Site {
     ///
     /// # Errors
     /// `WouldBlock` if it would have to be read from a disk and may not.
-    fn load(&self, open: Open, reading: Reading) -> io::Result<Kept> {
+    fn load(&self, open: Open, request: &Request<'_>, reading: Reading) -> io::Result<Kept> {
         let content_type = self.media_types.of(&open.name);
         let rule = self.cache_control.iter().find(|(glob, _)| glob.matches(&open.name));
         let fields = rule.map(|(_, value)| (header::CACHE_CONTROL, value.clone())).into_iter().collect();
         let varies = self.offers.owe_vary(&open.name, content_type);
-        Kept::load(open, content_type, fields, varies, self.digests.is_some(), reading)
+        Kept::load(open, content_type, fields, varies, &self.makers(request), reading)
     }
 
     /// Fills `response` with what hindered.
@@ -587,7 +592,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
     use std::process;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use bytes::Bytes;
 
@@ -782,16 +787,41 @@ mod tests {
     #[test]
     fn small_files_are_read_and_large_ones_are_left_to_the_sender() {
         let site = Site::new("large");
-        let files = StaticDir::new(site.outer.join("public"));
         for (length, is_file) in [(0, false), (SMALL_BYTES_MAX, false), (SMALL_BYTES_MAX + 1, true)] {
             let path = site.outer.join("public/x.bin");
             let content = vec![b'x'; usize::try_from(length).unwrap()];
             fs::write(&path, &content).unwrap();
-            let open = files.site.tree.file("x.bin").unwrap();
-            let kept = files.site.load(open, Reading::Waiting).unwrap();
-            assert_eq!(kept.bytes() == 0, is_file, "{length}");
-            assert_eq!(get(&site.app(), "/x.bin").body(), &content);
+            let files = StaticDir::new(site.outer.join("public"));
+            let shared = Arc::downgrade(&files.site);
+            let app = App::new().get("/{*path}", files);
+            assert_eq!(get(&app, "/x.bin").body(), &content);
+            let kept = shared.upgrade().unwrap().cache.bytes().0;
+            assert_eq!(kept < content.len(), is_file, "{length}");
         }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "there is no worker that has looked at the clock")]
+    fn rfc_9110_8_8_2_1_a_file_from_the_future_is_as_old_as_the_answer() {
+        let site = Site::new("future");
+        let file = File::create(site.outer.join("public/x.txt")).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(250_000_000_000)).unwrap();
+        let second = |answer: &::http::Response<Bytes>| {
+            http::parse_date(answer.headers()["last-modified"].as_bytes()).unwrap()
+        };
+        let app = site.app();
+        let first = second(&get(&app, "/x.txt"));
+        assert!(first < 250_000_000_000, "{first}");
+        let since =
+            ::http::Request::get("/x.txt").header("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(app.oneshot(since.body("").unwrap()).status(), 200);
+        // Time catches up with it.
+        let soon = UNIX_EPOCH + Duration::from_secs(first + 1);
+        file.set_modified(soon).unwrap();
+        while SystemTime::now() < soon {
+            assert!(second(&get(&app, "/x.txt")) <= first + 1);
+        }
+        assert_eq!(second(&get(&app, "/x.txt")), first + 1);
     }
 
     #[test]

@@ -54,6 +54,15 @@ impl Version {
         Self::new(None, u64::try_from(metadata.mtime()).ok())
     }
 
+    /// The same, modified at `second` if it claims to have been modified later: RFC 9110 §8.8.2.1 has no
+    /// answer speak of a time after its `Date`.
+    pub(super) fn no_later_than(self, second: u64) -> Self {
+        if self.modified().is_none_or(|modified| modified <= second) {
+            return self;
+        }
+        Self { modified: Some(Modified::at(second)), ..self }
+    }
+
     /// The same with the tag of this content.
     pub(super) fn with_digest(&self, digest: Digest) -> Self {
         Self { tag: Some(quoted(&digest.to_string())), modified: self.modified.clone() }
@@ -63,11 +72,7 @@ impl Version {
     /// 1970.
     pub(super) fn new(opaque: Option<&str>, modified: Option<u64>) -> Self {
         let tag = opaque.map(quoted);
-        let modified = modified.filter(|second| *second <= SECOND_MAX).map(|second| Modified {
-            second,
-            value: value(Bytes::copy_from_slice(DateLine::new(second).value().as_bytes())),
-        });
-        Self { tag, modified }
+        Self { tag, modified: modified.filter(|second| *second <= SECOND_MAX).map(Modified::at) }
     }
 
     /// That of a coded form of the same content (RFC 9110 §8.8.3.3): it was modified when the content was,
@@ -97,6 +102,13 @@ impl Version {
     /// The value of `Last-Modified`.
     pub(super) fn last_modified(&self) -> Option<&HeaderValue> {
         self.modified.as_ref().map(|modified| &modified.value)
+    }
+}
+
+impl Modified {
+    fn at(second: u64) -> Self {
+        let date = DateLine::new(second);
+        Self { second, value: value(Bytes::copy_from_slice(date.value().as_bytes())) }
     }
 }
 
@@ -206,6 +218,16 @@ mod tests {
         assert_eq!(coded.etag().unwrap(), "\"abc-br\"");
         assert_eq!(coded.last_modified(), version.last_modified());
         assert_eq!(coded.modified(), version.modified());
+    }
+
+    #[test]
+    fn rfc_9110_8_8_2_1_a_date_in_the_future_is_replaced() {
+        let version = Version::new(Some("a"), Some(784_111_777));
+        assert_eq!(version.clone().no_later_than(784_111_777).modified(), Some(784_111_777));
+        let version = version.no_later_than(784_111_776);
+        assert_eq!(version.last_modified().unwrap(), "Sun, 06 Nov 1994 08:49:36 GMT");
+        assert_eq!(version.etag().unwrap(), "\"a\"");
+        assert_eq!(Version::new(Some("a"), None).no_later_than(5).modified(), None);
     }
 
     #[test]
