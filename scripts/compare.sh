@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# kolk beside the limit (examples/null.rs) and nginx, interleaved in one run: what does a request cost?
+# kolk beside the limit (examples/null.rs), nginx and h2o, interleaved in one run: what does a request cost?
 #
 #   scripts/compare.sh [--rounds N] [--seconds N] [--connections N] [SCENARIO...]
 #
 # Scenarios: plaintext, pipelined (16 requests at once), churn (a connection per request), file (1 KiB from disk),
 # files (10,000 different ones of 1 KiB, in random order; null has no files), coded (a text that is compressed to
-# 1 KiB); all by default.
+# 1 KiB); all by default. h2o takes part where there are files, and `files` ends with the memory that they took.
 # Servers stay up on CPU 0, wrk runs on CPU 1, and the loads alternate (A B C A B C), so that a noisy machine
 # disturbs everyone alike. Medians of N rounds (5) of N seconds (4). `CPU µs` is the CPU time of the server's
 # processes per request; `x null` is the median of its ratio to null within the same round: compare that, not the
-# rest, from one machine to another. Installs wrk and nginx if missing.
+# rest, from one machine to another. Installs wrk, nginx and h2o if missing; h2o is left out where it cannot be had.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 ROUNDS=5
 DURATION=4
 CONNECTIONS=64
+FILE_CACHE=32MiB # of kolk
 SCENARIOS=()
 while [[ $# -gt 0 ]]; do
     case $1 in
@@ -84,6 +85,23 @@ CONF
     serve nginx bash -c "echo listening 127.0.0.1:$port; exec nginx -c $SCRATCH/nginx.conf -p $SCRATCH"
 }
 
+start_h2o() {
+    local port
+    port=$(free_port)
+    cat >"$SCRATCH/h2o.conf" <<CONF
+num-threads: 1
+user: $(id -un)
+max-connections: 4096
+listen: { host: 127.0.0.1, port: $port }
+hosts:
+  default:
+    compress: [gzip]
+    paths:
+      /f: { file.dir: $SCRATCH/f }
+CONF
+    serve h2o bash -c "echo listening 127.0.0.1:$port; exec h2o -c $SCRATCH/h2o.conf"
+}
+
 # measure NAME: one run, appended to the files of this scenario.
 measure() {
     local before cost
@@ -106,6 +124,7 @@ report() {
 
 tool wrk wrk
 tool nginx nginx-light nginx
+try_tool h2o h2o || echo 'h2o cannot be installed here: left out'
 tool taskset util-linux
 release_build
 if [[ -z ${NULL-} ]]; then
@@ -121,16 +140,25 @@ od -An -v -tx1 <"$SCRATCH/f/0.bin" | tr -d ' \n' >"$SCRATCH/f/page.txt"
 
 serve kolk "$KOLK" -w 1 -l 127.0.0.1:0
 KOLK_SITE=${PORT_OF[kolk]}:${SERVER[kolk]}
-serve kolk "$KOLK" serve "$SCRATCH" -w 1 -l 127.0.0.1:0
+serve kolk "$KOLK" serve "$SCRATCH" --file-cache "$FILE_CACHE" -w 1 -l 127.0.0.1:0
 KOLK_FILES=${PORT_OF[kolk]}:${SERVER[kolk]}
 serve null "$NULL" 0
 start_nginx
+! command -v h2o >/dev/null || start_h2o
 KEEP_ALIVE_NULL=${PORT_OF[null]}:${SERVER[null]}
 serve null "$NULL" 0 --close
 CLOSING_NULL=${PORT_OF[null]}:${SERVER[null]}
 serve null "$NULL" 0 --body 1024
 FILE_NULL=${PORT_OF[null]}:${SERVER[null]}
 sleep 0.5
+
+declare -A memory
+# memory_kib PID: what a process and its children have in memory.
+memory_kib() {
+    local pid sum=0
+    for pid in "$1" $(pgrep -P "$1" || true); do sum=$((sum + $(rss_kib "$pid"))); done
+    echo "$sum"
+}
 
 echo "$ROUNDS rounds of $DURATION s, $CONNECTIONS connections, server on CPU $SERVER_CPU, wrk on CPU $CLIENT_CPU"
 printf '%-10s %-8s %10s %9s %12s %9s %7s\n' scenario server 'CPU µs' 'x null' req/s 'p99 µs' errors
@@ -139,6 +167,7 @@ for SCENARIO in "${SCENARIOS[@]}"; do
     mkdir "$RESULTS"
     unset DEPTH CLOSE FILES ACCEPT_ENCODING
     null=$KEEP_ALIVE_NULL kolk=$KOLK_SITE TARGET_PATH=/plaintext
+    names=(kolk null nginx)
     case $SCENARIO in
         pipelined) export DEPTH=16 ;;
         churn) export CLOSE=yes && null=$CLOSING_NULL ;;
@@ -153,8 +182,17 @@ for SCENARIO in "${SCENARIOS[@]}"; do
     SERVER[null]=${null#*:}
     PORT_OF[kolk]=${kolk%:*}
     SERVER[kolk]=${kolk#*:}
+    [[ $kolk == "$KOLK_SITE" || -z ${SERVER[h2o]-} ]] || names+=(h2o)
+    for name in "${names[@]}"; do memory[$name]=$(memory_kib "${SERVER[$name]}"); done
     for ((round = 0; round < ROUNDS; round++)); do
-        for name in kolk null nginx; do measure "$name"; done
+        for name in "${names[@]}"; do measure "$name"; done
     done
-    for name in kolk null nginx; do report "$name"; done
+    for name in "${names[@]}"; do report "$name"; done
+    if [[ $SCENARIO == files ]]; then
+        for name in kolk nginx h2o; do
+            [[ -z ${memory[$name]-} ]] ||
+                echo "memory: $name took $(($(memory_kib "${SERVER[$name]}") - memory[$name])) KiB more"
+        done
+        echo "memory: kolk may keep $FILE_CACHE of files, and needs some for $CONNECTIONS connections"
+    fi
 done

@@ -1,4 +1,5 @@
-//! ALLOCATIONS: none per request in the steady state, a known number per connection.
+//! ALLOCATIONS: none per request in the steady state, a known number per connection, and as much for what is
+//! kept as was allowed.
 //!
 //! The whole machine from bytes to bytes runs under a counting allocator: `Shard`, a transport in memory,
 //! 10,000 requests. What is warmed up first is what a worker warms up once in its life.
@@ -10,16 +11,33 @@ use std::cell::Cell;
 use kolk::app::{App, Request};
 use kolk::base::Tick;
 use kolk::reactor::Readiness;
-use kolk::{Handler, Outcome, Response};
+use kolk::{Handler, Outcome, Response, StaticDir};
 
 #[path = "memory/lane.rs"]
 mod lane;
+mod support;
 
 use lane::{Lane, shard};
+use support::Folder;
 
 thread_local! {
     /// Tests run side by side: each thread counts for itself.
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    /// The bytes that are held.
+    static HELD: Cell<usize> = const { Cell::new(0) };
+}
+
+fn hold(layout: Layout) {
+    HELD.set(HELD.get().wrapping_add(taken(layout.size())));
+}
+
+fn release(layout: Layout) {
+    HELD.set(HELD.get().wrapping_sub(taken(layout.size())));
+}
+
+/// What an allocator takes for so many bytes: eight before them, and sixteen at a time.
+const fn taken(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16)
 }
 
 struct Counting;
@@ -28,17 +46,20 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        hold(layout);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        release(layout);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(place, layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        HELD.set(HELD.get().wrapping_add(taken(bytes)).wrapping_sub(taken(layout.size())));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(place, layout, bytes) }
     }
@@ -138,4 +159,34 @@ fn a_connection_allocates_nothing() {
     };
     (0..10).for_each(|_| visit());
     assert_eq!(allocations(|| (0..1_000).for_each(|_| visit())), 0);
+}
+
+/// Files of several sizes, alone and with a compressed sibling that is sent: more than there is room for.
+#[test]
+fn files_that_are_kept_take_no_more_than_they_may() {
+    const BYTES_MAX: usize = 1024 * 1024;
+    for bytes in [0, 1_024, 20_000, 100_000] {
+        for is_coded in [false, true] {
+            let folder = Folder::new(&format!("kept-{bytes}-{is_coded}")).unwrap();
+            let files = 3 * BYTES_MAX / 2 / (bytes + 1_000);
+            for number in 0..files {
+                std::fs::write(folder.0.join(format!("{number}.css")), vec![b'x'; bytes]).unwrap();
+                std::fs::write(folder.0.join(format!("{number}.css.br")), vec![b'x'; bytes / 2]).unwrap();
+            }
+            let static_dir = StaticDir::new(&folder.0).compressed(false).cache_bytes(BYTES_MAX);
+            let app = App::new().get("/{*path}", static_dir);
+            let get = |number: usize| {
+                let request = http::Request::get(format!("/{number}.css"));
+                let coding = if is_coded { "br" } else { "identity" };
+                let answer = app.oneshot(request.header("accept-encoding", coding).body("").unwrap());
+                assert_eq!(answer.body().len(), if is_coded { bytes / 2 } else { bytes });
+            };
+            get(0);
+            let before = HELD.get();
+            (1..files).for_each(get);
+            let held = HELD.get().wrapping_sub(before);
+            let (least, most) = if bytes > 64 * 1024 { (0, BYTES_MAX) } else { (BYTES_MAX / 2, BYTES_MAX) };
+            assert!((least..=most).contains(&held), "{files} files of {bytes} bytes: {held} held");
+        }
+    }
 }

@@ -364,6 +364,28 @@ fn readers_that_do_not_read_cost_little_memory_each() {
     }
 }
 
+/// A descriptor counts as much as the largest file that is kept in memory.
+#[test]
+#[cfg(target_os = "linux")]
+fn files_that_are_kept_open_are_few() {
+    let folder = Folder::new("open").unwrap();
+    for number in 0..100 {
+        File::create(folder.0.join(format!("{number}.bin"))).unwrap().set_len(70_000).unwrap();
+    }
+    let files = StaticDir::new(&folder.0).cache_bytes(1024 * 1024);
+    let server = start(alone(App::new().get("/{*path}", files)));
+    let mut client = Client::to(&server);
+    for number in 0..100 {
+        assert_eq!(client.get(&format!("/{number}.bin")).body.len(), 70_000);
+    }
+    let open = fs::read_dir("/proc/self/fd").unwrap().filter(|entry| {
+        let link = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
+        link.is_some_and(|path| path.starts_with(&folder.0) && path != folder.0)
+    });
+    let open = open.count();
+    assert!((1..=16).contains(&open), "{open} files are open");
+}
+
 #[test]
 fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
     let site = Site::new("cold").unwrap();

@@ -10,9 +10,9 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::{HeaderName, HeaderValue, header};
 use bytes::Bytes;
@@ -38,16 +38,19 @@ pub(super) const SMALL_BYTES_MAX: u64 = 64 * 1024;
 const RESIDENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const RESIDENT_FOR: Duration = Duration::from_secs(1);
 
+/// What a form takes beside its own size, its fields and its content, in bytes: tag, date, and what counts
+/// the references.
+const FORM_BYTES: usize = 384;
+
 /// What is kept of a file.
 pub(super) struct Kept {
     plain: Form,
-    /// By [`Coding`].
-    coded: [Coded; 3],
+    /// By [`Coding`], as soon as somebody wants one.
+    coded: Option<Box<[Coded; 3]>>,
     /// Its name below the root.
-    name: String,
-    metadata: Metadata,
-    /// What an answer says of the file in any form.
-    fields: Vec<(HeaderName, HeaderValue)>,
+    name: Box<str>,
+    stamp: Stamp,
+    modified: Option<SystemTime>,
     /// Whether there could be other forms.
     varies: bool,
 }
@@ -63,7 +66,7 @@ pub(super) struct Form {
 /// What is known of the file in a coding.
 #[derive(Default)]
 struct Coded {
-    form: Option<Form>,
+    form: Option<Box<Form>>,
     /// Which sibling it is; none for what was compressed here.
     stamp: Option<Stamp>,
     /// When it was looked at.
@@ -110,6 +113,7 @@ impl Kept {
         if varies {
             fields.push((header::VARY, HeaderValue::from_static("Accept-Encoding")));
         }
+        fields.shrink_to_fit();
         let content = if metadata.len() <= SMALL_BYTES_MAX {
             Content::Bytes(read(&file, metadata.len(), reading)?)
         } else {
@@ -118,22 +122,26 @@ impl Kept {
         let plain = Form::new(Representation {
             version: makers.version(&metadata, &content),
             content_type: HeaderValue::from_static(content_type),
-            fields: fields.clone(),
+            fields,
             content,
         });
-        Ok(Self { plain, coded: Default::default(), name, metadata, fields, varies })
+        let (stamp, modified) = (Stamp::of(&metadata), metadata.modified().ok());
+        Ok(Self { plain, coded: None, name: name.into(), stamp, modified, varies })
     }
 
     /// Whether it was dated earlier than it claims, and the time that it claims has come.
     pub(super) fn is_due(&self, unix_seconds: u64) -> bool {
-        let claimed = u64::try_from(self.metadata.mtime()).ok();
-        self.plain.representation.version.modified() < claimed.filter(|claimed| *claimed <= unix_seconds)
+        let claimed = self.modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let claimed = claimed.map(|since| since.as_secs()).filter(|claimed| *claimed <= unix_seconds);
+        self.plain.representation.version.modified() < claimed
     }
 
-    /// The bytes of memory that it takes.
+    /// The bytes of memory that it takes beside its own size, about.
     pub(super) fn bytes(&self) -> usize {
-        let coded = self.coded.iter().filter_map(|coded| coded.form.as_ref()).map(Form::bytes);
-        self.plain.bytes() + coded.sum::<usize>()
+        let coded = self.coded.iter().flat_map(|all| all.iter()).filter_map(|coded| coded.form.as_deref());
+        let coded = coded.map(|form| size_of::<Form>() + form.bytes());
+        let all_coded = self.coded.as_ref().map_or(0, |all| size_of_val(&**all));
+        self.name.len() + self.plain.bytes() + all_coded + coded.sum::<usize>()
     }
 
     /// The form for whoever accepts these codings, and the name of the file below the root.
@@ -147,7 +155,7 @@ impl Kept {
         if let Some(digests) = makers.digests {
             self.find_tag(chosen, digests, makers);
         }
-        let coded = chosen.and_then(|coding| self.coded[coding as usize].form.as_mut());
+        let coded = chosen.and_then(|coding| self.coded.as_mut()?[coding as usize].form.as_deref_mut());
         // RFC 9110 §12.5.3: whoever refuses this, too, gets it all the same.
         (coded.unwrap_or(&mut self.plain), &self.name)
     }
@@ -155,7 +163,7 @@ impl Kept {
     /// Looks for the file in a coding, if nobody has done so just now; whether there is one. `may_start`:
     /// nobody was told to compress it for this request.
     fn find_coded(&mut self, coding: Coding, makers: &Makers<'_>, may_start: &mut bool) -> bool {
-        let coded = &self.coded[coding as usize];
+        let coded = self.coded(coding);
         if coded.checked_at.is_some_and(|then| makers.now.since(then) < FRESH_FOR) {
             return coded.form.is_some();
         }
@@ -168,13 +176,13 @@ impl Kept {
     fn find_sibling(&mut self, coding: Coding, makers: &Makers<'_>) -> bool {
         let Ok(open) = makers.tree.visible(&sibling_name(&self.name, coding)) else { return false };
         let stamp = Stamp::of(&open.metadata);
-        let known = &mut self.coded[coding as usize];
+        let known = self.coded(coding);
         if known.stamp == Some(stamp) && known.form.is_some() {
             known.checked_at = Some(makers.now);
             return true;
         }
         let sibling = Sibling::new(&open.metadata);
-        if !sibling.stands_for(self.metadata.modified().ok()) {
+        if !sibling.stands_for(self.modified) {
             return false;
         }
         let content = if open.metadata.len() <= SMALL_BYTES_MAX {
@@ -188,21 +196,20 @@ impl Kept {
         };
         let version = makers.version(&open.metadata, &content);
         let form = self.in_coding(coding, version, content);
-        self.coded[coding as usize] =
-            Coded { form: Some(form), stamp: Some(stamp), checked_at: Some(makers.now) };
+        *self.coded(coding) = Coded { form: Some(form), stamp: Some(stamp), checked_at: Some(makers.now) };
         true
     }
 
     fn find_compressed(&mut self, coding: Coding, makers: &Makers<'_>, may_start: &mut bool) -> bool {
         let Some(compressions) = makers.compressions.filter(|_| can_compress(coding)) else {
-            self.coded[coding as usize] = Coded { checked_at: Some(makers.now), ..Coded::default() };
+            *self.coded(coding) = Coded { checked_at: Some(makers.now), ..Coded::default() };
             return false;
         };
-        let stamp = Stamp::of(&self.metadata);
-        let known = &self.coded[coding as usize];
-        match compressions.lookup(&self.name, &stamp, coding) {
+        let found = compressions.lookup(&self.name, &self.stamp, coding);
+        let known = self.coded(coding);
+        match found {
             Found::Done(_) if known.form.is_some() && known.stamp.is_none() => {
-                self.coded[coding as usize].checked_at = Some(makers.now);
+                known.checked_at = Some(makers.now);
             }
             Found::Done(Compressed { bytes, digest }) => {
                 let plain = &self.plain.representation.version;
@@ -211,33 +218,35 @@ impl Kept {
                     None => plain.with_suffix(coding.etag_suffix()),
                 };
                 let form = self.in_coding(coding, version, Content::Bytes(bytes));
-                self.coded[coding as usize] =
-                    Coded { form: Some(form), stamp: None, checked_at: Some(makers.now) };
+                *self.coded(coding) = Coded { form: Some(form), stamp: None, checked_at: Some(makers.now) };
             }
             Found::NotWorthIt => {
-                self.coded[coding as usize] = Coded { checked_at: Some(makers.now), ..Coded::default() };
+                *known = Coded { checked_at: Some(makers.now), ..Coded::default() };
             }
             Found::Running => *may_start = false,
             Found::Absent if std::mem::take(may_start) => {
                 let original = Reread { tree: Arc::clone(makers.tree), name: self.name.clone() };
-                compressions.start(makers.pool, &self.name, stamp, coding, original, makers.now);
+                compressions.start(makers.pool, &self.name, self.stamp, coding, original, makers.now);
             }
             Found::Absent => {}
         }
-        self.coded[coding as usize].form.is_some()
+        self.coded(coding).form.is_some()
+    }
+
+    fn coded(&mut self, coding: Coding) -> &mut Coded {
+        &mut self.coded.get_or_insert_default()[coding as usize]
     }
 
     /// Gives the chosen form its tag, if it is known only now. A form without one is a large file.
     fn find_tag(&mut self, chosen: Option<Coding>, digests: &Digests, makers: &Makers<'_>) {
-        let sibling = chosen.map(|coding| (coding, &mut self.coded[coding as usize]));
+        let sibling = chosen.and_then(|coding| Some((coding, &mut self.coded.as_mut()?[coding as usize])));
         let (form, digest) = match sibling {
             Some((coding, Coded { form: Some(form), stamp: Some(stamp), .. })) if !form.has_tag() => {
                 let name = sibling_name(&self.name, coding);
-                (form, digests.find(&name, *stamp, makers.tree, makers.pool))
+                (&mut **form, digests.find(&name, *stamp, makers.tree, makers.pool))
             }
             None if !self.plain.has_tag() => {
-                let stamp = Stamp::of(&self.metadata);
-                (&mut self.plain, digests.find(&self.name, stamp, makers.tree, makers.pool))
+                (&mut self.plain, digests.find(&self.name, self.stamp, makers.tree, makers.pool))
             }
             _ => return,
         };
@@ -246,15 +255,15 @@ impl Kept {
         }
     }
 
-    fn in_coding(&self, coding: Coding, version: Version, content: Content) -> Form {
-        let mut fields = self.fields.clone();
-        fields.push((header::CONTENT_ENCODING, coding.value().clone()));
-        Form::new(Representation {
+    fn in_coding(&self, coding: Coding, version: Version, content: Content) -> Box<Form> {
+        let encoding = [(header::CONTENT_ENCODING, coding.value().clone())];
+        let fields = [&self.plain.representation.fields[..], &encoding].concat();
+        Box::new(Form::new(Representation {
             version,
             content_type: self.plain.representation.content_type.clone(),
             fields,
             content,
-        })
+        }))
     }
 }
 
@@ -285,8 +294,15 @@ impl Form {
         self.representation.version.etag().is_some()
     }
 
+    /// A file that is kept open counts as the largest that is kept in memory: descriptors are few, too.
     fn bytes(&self) -> usize {
-        self.whole.as_ref().map_or(0, |whole| whole.text().len())
+        let content = match &self.representation.content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::File(..) => usize::try_from(SMALL_BYTES_MAX).unwrap_or(usize::MAX),
+        };
+        let whole = self.whole.as_ref().map_or(content, |whole| whole.text().len());
+        let fields = self.representation.fields.len() * size_of::<(HeaderName, HeaderValue)>();
+        FORM_BYTES + fields + whole
     }
 
     /// Whether all of it is in memory; a file of some size is not asked for as a whole.
@@ -309,7 +325,7 @@ impl Form {
 /// A file that a thread of the pool opens again, to compress it.
 struct Reread {
     tree: Arc<Tree>,
-    name: String,
+    name: Box<str>,
 }
 
 impl Original<Stamp> for Reread {

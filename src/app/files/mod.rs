@@ -787,7 +787,7 @@ mod tests {
     #[test]
     fn small_files_are_read_and_large_ones_are_left_to_the_sender() {
         let site = Site::new("large");
-        for (length, is_file) in [(0, false), (SMALL_BYTES_MAX, false), (SMALL_BYTES_MAX + 1, true)] {
+        for (length, is_file) in [(0, false), (SMALL_BYTES_MAX, false), (4 * SMALL_BYTES_MAX, true)] {
             let path = site.outer.join("public/x.bin");
             let content = vec![b'x'; usize::try_from(length).unwrap()];
             fs::write(&path, &content).unwrap();

@@ -21,10 +21,14 @@ use crate::base::Tick;
 
 /// How long an entry is believed.
 pub(super) const FRESH_FOR: Duration = Duration::from_secs(1);
-/// What an entry costs beside its content and its path, in bytes.
-const ENTRY_BYTES: usize = 256;
-/// So many paths with nothing behind them are remembered.
+/// What an entry costs beside its value and its path, in bytes: two allocations, and its place in a table
+/// that doubles when it is full.
+const PLACE_BYTES: usize = 112;
+/// The list of entries grows by this part of it.
+const GROWN_PART: usize = 4;
+/// So many paths with nothing behind them are remembered, and so many bytes of them.
 const MISSING_MAX: usize = 512;
+const MISSING_BYTES_MAX: usize = 64 * 1024;
 
 /// The shelves of all threads for one folder.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub(super) struct Shelf<V> {
     hand: usize,
     /// Paths that found nothing, and when.
     missing: HashMap<Box<[u8]>, Tick, Key>,
+    missing_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -109,6 +114,7 @@ impl Cache {
             entries: Vec::new(),
             hand: 0,
             missing: HashMap::with_hasher(Key::random()),
+            missing_bytes: 0,
         });
         let last = shelves.len() - 1;
         act(&mut shelves[last])
@@ -141,11 +147,13 @@ impl<V> Shelf<V> {
         Some(&mut entry.value)
     }
 
-    /// Keeps `value`, which takes so many bytes, if there is or can be room for it.
+    /// Keeps `value`, which takes so many bytes beside its own size, if there is or can be room for it.
     pub(super) fn keep(&mut self, path: &[u8], value: V, stamp: Stamp, bytes: usize, now: Tick) {
         self.forget(path);
-        self.missing.remove(path);
-        let bytes = bytes + ENTRY_BYTES + path.len();
+        if self.missing.remove(path).is_some() {
+            self.missing_bytes -= path.len();
+        }
+        let bytes = bytes + Self::entry_bytes(path);
         // A single file that takes an eighth of everything would drive out too many others.
         if bytes > self.budget.bytes_max / 8 || !self.make_room(bytes) {
             return;
@@ -153,6 +161,9 @@ impl<V> Shelf<V> {
         self.budget.bytes.fetch_add(bytes, Relaxed);
         self.places.insert(path.into(), self.entries.len());
         let path = path.into();
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(self.entries.len() / GROWN_PART + 4);
+        }
         self.entries.push(Entry { path, value, stamp, bytes, checked_at: now, was_used: false });
     }
 
@@ -176,10 +187,13 @@ impl<V> Shelf<V> {
         if self.budget.bytes_max == 0 {
             return;
         }
-        if self.missing.len() >= MISSING_MAX {
+        if self.missing.len() >= MISSING_MAX || self.missing_bytes + path.len() > MISSING_BYTES_MAX {
             self.missing.clear();
+            self.missing_bytes = 0;
         }
-        self.missing.insert(path.into(), now);
+        if self.missing.insert(path.into(), now).is_none() {
+            self.missing_bytes += path.len();
+        }
     }
 
     /// Forgets what was kept for `path`.
@@ -187,6 +201,11 @@ impl<V> Shelf<V> {
         if let Some(&place) = self.places.get(path) {
             self.remove(place);
         }
+    }
+
+    /// What an entry costs beside what its value says.
+    const fn entry_bytes(path: &[u8]) -> usize {
+        size_of::<Entry<V>>() + size_of::<Entry<V>>() / GROWN_PART + PLACE_BYTES + 2 * path.len()
     }
 
     /// Lets entries go until there is room; whether there is.
