@@ -8,7 +8,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, symlink};
@@ -20,32 +20,31 @@ use std::time::Duration;
 use kolk::sys::page_cache;
 use kolk::{App, Running, StaticDir};
 
-use support::{Client, Folder, alone, dawdle, get, now, start, until};
+use support::scratch::Scratch;
+use support::{Client, alone, dawdle, get, now, start, until};
 
 const LARGE_WORDS: u32 = 750_000;
 
 /// A folder with a secret beside it, served.
 struct Site {
-    folder: Folder,
+    folder: Scratch,
     server: Running,
 }
 
 impl Site {
-    fn new(name: &str) -> io::Result<Self> {
-        let folder = Folder::new(name)?;
-        let root = folder.0.join("root");
-        fs::create_dir_all(root.join("sub"))?;
-        fs::write(folder.0.join("secret"), "SECRET")?;
-        fs::write(root.join("small.txt"), "0123456789")?;
-        fs::write(root.join("sub/index.html"), "<p>sub")?;
-        fs::write(root.join("large.bin"), large())?;
-        let files = StaticDir::new(&root).cache_control("*.txt", "public, max-age=60");
+    fn new(name: &str) -> Self {
+        let folder = Scratch::new(name);
+        folder.put("secret", "SECRET");
+        folder.put("root/small.txt", "0123456789");
+        folder.put("root/sub/index.html", "<p>sub");
+        folder.put("root/large.bin", large());
+        let files = StaticDir::new(folder.join("root")).cache_control("*.txt", "public, max-age=60");
         let server = start(alone(App::new().get("/{*path}", files)));
-        Ok(Self { folder, server })
+        Self { folder, server }
     }
 
     fn root(&self) -> PathBuf {
-        self.folder.0.join("root")
+        self.folder.join("root")
     }
 }
 
@@ -60,7 +59,7 @@ fn request(target: &str, fields: &str) -> String {
 
 #[test]
 fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
-    let site = Site::new("conditions").unwrap();
+    let site = Site::new("conditions");
     let mut client = Client::to(&site.server);
     for (target, content) in [("/small.txt", b"0123456789".to_vec()), ("/large.bin", large())] {
         // The second time, the answer may come from memory.
@@ -117,7 +116,7 @@ fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
 
 #[test]
 fn text_is_compressed_once_and_sent_so_to_whoever_wants_it() {
-    let site = Site::new("coded").unwrap();
+    let site = Site::new("coded");
     let text = "the quick brown fox jumps over the lazy dog\n".repeat(400);
     fs::write(site.root().join("page.html"), &text).unwrap();
     fs::write(site.root().join("app.js"), "// as it is\n".repeat(200)).unwrap();
@@ -154,7 +153,7 @@ fn text_is_compressed_once_and_sent_so_to_whoever_wants_it() {
 
 #[test]
 fn a_file_that_was_replaced_is_seen_within_a_second() {
-    let site = Site::new("replaced").unwrap();
+    let site = Site::new("replaced");
     let mut client = Client::to(&site.server);
     for round in 0..3 {
         let text = format!("version {round}");
@@ -170,7 +169,7 @@ fn a_file_that_was_replaced_is_seen_within_a_second() {
 
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
-    let site = Site::new("shrinks").unwrap();
+    let site = Site::new("shrinks");
     for _ in 0..50 {
         let path = site.root().join("shrinking.bin");
         fs::write(&path, vec![7; 12_000_000]).unwrap();
@@ -190,7 +189,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
 
 #[test]
 fn a_file_that_grows_is_sent_as_long_as_it_was() {
-    let site = Site::new("grows").unwrap();
+    let site = Site::new("grows");
     let path = site.root().join("log.txt");
     fs::write(&path, vec![b'a'; 2_000_000]).unwrap();
     let done = AtomicBool::new(false);
@@ -213,7 +212,7 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
 
 #[test]
 fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
-    let site = Site::new("swapped").unwrap();
+    let site = Site::new("swapped");
     let done = AtomicBool::new(false);
     let mut seen = HashSet::new();
     std::thread::scope(|scope| {
@@ -243,9 +242,9 @@ fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
 
 #[test]
 fn no_spelling_of_a_path_leads_out() {
-    let site = Site::new("spellings").unwrap();
+    let site = Site::new("spellings");
     symlink("../../secret", site.root().join("sub/link")).unwrap();
-    symlink(&site.folder.0, site.root().join("up")).unwrap();
+    symlink(&*site.folder, site.root().join("up")).unwrap();
     let dots = ["..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..;", "...", "..%00", "%c0%ae%c0%ae", "..%20"];
     let slashes = ["/", "//", "%2f", "%2F", "\\", "%5c", "%5C", "/./", "%252f", "%c0%af"];
     let starts = ["/", "/sub/", "/sub/./", "//", "/up/", "/sub/link/", "/nothing/", "/small.txt/"];
@@ -274,7 +273,7 @@ fn no_spelling_of_a_path_leads_out() {
 #[test]
 fn readers_that_do_not_read_cost_little_memory_each() {
     const READERS: usize = 200;
-    let site = Site::new("readers").unwrap();
+    let site = Site::new("readers");
     let file = File::create(site.root().join("huge.bin")).unwrap();
     file.set_len(1 << 30).unwrap();
     file.write_all_at(b"begin", 0).unwrap();
@@ -297,7 +296,7 @@ fn readers_that_do_not_read_cost_little_memory_each() {
 
 #[test]
 fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
-    let site = Site::new("cold").unwrap();
+    let site = Site::new("cold");
     for (target, content) in [("large.bin", large()), ("small.txt", b"0123456789".to_vec())] {
         let path = site.root().join(target);
         // Written back and dropped from memory, where the file system has a disk behind it.

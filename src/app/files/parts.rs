@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use crate::app::{App, Request};
     use crate::http::{Response, Timeline};
+    use crate::sys::scratch;
 
     const BOUNDARY: Boundary = Boundary::new(0x00FF_1234_5678_9ABC_DEF0_1122_3344_5566);
 
@@ -144,12 +145,8 @@ mod tests {
         }
     }
 
-    fn file_of(content: &[u8], name: &str) -> Content {
-        let path = std::env::temp_dir().join(format!("kolk-parts-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).unwrap();
-        let file = File::open(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        Content::File(Arc::new(file))
+    fn file_of(content: &[u8]) -> Content {
+        Content::File(Arc::new(scratch::file_of(content)))
     }
 
     /// What a client gets.
@@ -199,7 +196,7 @@ mod tests {
                         Content-Type: text/plain\r\nContent-Range: bytes 9-9/10\r\n\r\n\
                         9\r\n\
                         --00ff123456789abcdef0112233445566--\r\n";
-        for source in [Content::Bytes(Bytes::from_static(content)), file_of(content, "example")] {
+        for source in [Content::Bytes(Bytes::from_static(content)), file_of(content)] {
             let answer = sent(source, 10, spans("bytes=0-1,-1", 10));
             assert_eq!(answer.body(), expected);
             assert_eq!(answer.status(), 206);
@@ -222,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_length_beyond_64_bits_is_unknown() {
-        let Content::File(file) = file_of(b"", "vast") else { panic!("a file") };
+        let Content::File(file) = file_of(b"") else { panic!("a file") };
         let parts = |length: u64| {
             let spans = spans("bytes=0-0,2-", length);
             let content_type = HeaderValue::from_static("a/b");
@@ -256,7 +253,7 @@ mod tests {
             // At least one range is satisfiable.
             let spans = spans(&format!("bytes={},-1", ranges.join(",")), length as u64);
             let expected = rendered(&content, &spans);
-            for source in [Content::Bytes(content.clone().into()), file_of(&content, "any")] {
+            for source in [Content::Bytes(content.clone().into()), file_of(&content)] {
                 let answer = sent(source, length as u64, spans.clone());
                 prop_assert_eq!(&answer.body()[..], &expected[..]);
             }
