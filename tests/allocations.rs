@@ -18,7 +18,7 @@ mod lane;
 mod support;
 
 use lane::{Lane, shard};
-use support::Folder;
+use support::scratch::Scratch;
 
 thread_local! {
     /// Tests run side by side: each thread counts for itself.
@@ -167,13 +167,13 @@ fn files_that_are_kept_take_no_more_than_they_may() {
     const BYTES_MAX: usize = 1024 * 1024;
     for bytes in [0, 1_024, 20_000, 100_000] {
         for is_coded in [false, true] {
-            let folder = Folder::new(&format!("kept-{bytes}-{is_coded}")).unwrap();
+            let folder = Scratch::new("kept");
             let files = 3 * BYTES_MAX / 2 / (bytes + 1_000);
             for number in 0..files {
-                std::fs::write(folder.0.join(format!("{number}.css")), vec![b'x'; bytes]).unwrap();
-                std::fs::write(folder.0.join(format!("{number}.css.br")), vec![b'x'; bytes / 2]).unwrap();
+                std::fs::write(folder.join(format!("{number}.css")), vec![b'x'; bytes]).unwrap();
+                std::fs::write(folder.join(format!("{number}.css.br")), vec![b'x'; bytes / 2]).unwrap();
             }
-            let static_dir = StaticDir::new(&folder.0).compressed(false).cache_bytes(BYTES_MAX);
+            let static_dir = StaticDir::new(&*folder).compressed(false).cache_bytes(BYTES_MAX);
             let app = App::new().get("/{*path}", static_dir);
             let get = |number: usize| {
                 let request = http::Request::get(format!("/{number}.css"));

@@ -10,7 +10,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 
-use program::{Client, Dir, Kolk, PATIENCE, command, eventually, free_address, run, signal};
+use program::scratch::Scratch;
+use program::{Client, Kolk, PATIENCE, command, eventually, free_address, run, signal};
 
 #[test]
 fn plaintext_is_what_load_tests_expect() {
@@ -134,9 +135,9 @@ fn shown_line(item: &str) -> String {
 
 #[test]
 fn serve_serves_a_directory_and_nothing_outside() {
-    let dir = Dir::new("serve");
-    std::fs::write(dir.0.join("index.html"), "<h1>here</h1>").unwrap();
-    let kolk = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    let dir = Scratch::new("serve");
+    dir.put("index.html", "<h1>here</h1>");
+    let kolk = Kolk::start(&["serve", dir.to_str().unwrap()]);
     let answer = kolk.get("/");
     assert_eq!((answer.status(), answer.text()), (200, "<h1>here</h1>"));
     assert!(answer.field("content-type").unwrap().starts_with("text/html"));
@@ -201,12 +202,12 @@ fn a_second_int_stops_at_once() {
 
 #[test]
 fn hup_has_nothing_to_reload_and_usr1_reopens_the_log() {
-    let dir = Dir::new("log");
-    let log = dir.0.join("access.log");
+    let dir = Scratch::new("log");
+    let log = dir.join("access.log");
     let mut kolk = Kolk::start(&["--log", "json", "--log-file", log.to_str().unwrap()]);
     kolk.signal("HUP");
     kolk.says("no configuration file");
-    std::fs::rename(&log, dir.0.join("access.log.1")).unwrap();
+    std::fs::rename(&log, dir.join("access.log.1")).unwrap();
     kolk.signal("USR1");
     assert!(eventually(|| log.exists()), "it opens the file that was moved away anew");
     kolk.get("/json");
@@ -229,11 +230,11 @@ fn metrics_have_a_listener_of_their_own() {
 
 #[test]
 fn every_listener_has_its_line() {
-    let dir = Dir::new("unix");
-    let socket = format!("unix:{}", dir.0.join("k.sock").display());
+    let dir = Scratch::new("unix");
+    let socket = format!("unix:{}", dir.join("k.sock").display());
     let kolk = Kolk::spawn(&mut command(&["-w", "2", "-l", "127.0.0.1:0", "-l", &socket]));
     assert_eq!(kolk.stdout.recv_timeout(PATIENCE).unwrap(), format!("listening {socket}"));
-    let mut stream = std::os::unix::net::UnixStream::connect(dir.0.join("k.sock")).unwrap();
+    let mut stream = std::os::unix::net::UnixStream::connect(dir.join("k.sock")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
     let mut page = String::new();
@@ -253,8 +254,8 @@ fn an_address_in_use_ends_with_4_and_advice() {
 
 #[test]
 fn a_file_that_is_no_socket_stays_and_ends_with_4() {
-    let dir = Dir::new("file");
-    let path = dir.0.join("precious");
+    let dir = Scratch::new("file");
+    let path = dir.join("precious");
     std::fs::write(&path, "text").unwrap();
     let (code, _, stderr) = run(&mut command(&["-w", "1", "-l", &format!("unix:{}", path.display())]));
     assert_eq!(code, Some(4), "{stderr}");

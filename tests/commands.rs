@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use program::{Dir, Kolk, command, eventually, free_address, run};
+use program::scratch::Scratch;
+use program::{Kolk, command, eventually, free_address, run};
 
 #[test]
 fn a_server_that_answers_is_well() {
@@ -26,8 +27,8 @@ fn a_server_that_answers_is_well() {
 
 #[test]
 fn a_server_behind_a_socket_file_is_asked_too() {
-    let dir = Dir::new("health");
-    let socket = format!("unix:{}", dir.0.join("k.sock").display());
+    let dir = Scratch::new("health");
+    let socket = format!("unix:{}", dir.join("k.sock").display());
     let _kolk = Kolk::spawn(&mut command(&["-w", "1", "-l", "127.0.0.1:0", "-l", &socket]));
     let (code, _, stderr) = run(&mut command(&["healthcheck", &socket]));
     assert_eq!(code, Some(0), "{stderr}");
@@ -42,8 +43,8 @@ fn a_server_that_answers_wrongly_or_not_at_all_is_not_well() {
     let (code, _, stderr) = run(&mut command(&["healthcheck", &free_address()]));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("is not well: ") && stderr.lines().count() == 1, "{stderr}");
-    let dir = Dir::new("bare");
-    let bare = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    let dir = Scratch::new("bare");
+    let bare = Kolk::start(&["serve", dir.to_str().unwrap()]);
     let (code, stdout, _) = run(&mut command(&["healthcheck", "-l", &bare.address]));
     assert_eq!(code, Some(0), "it works, whatever it has at /: {stdout}");
     let (code, _, stderr) = run(&mut command(&["healthcheck", "https://localhost"]));
@@ -95,8 +96,8 @@ fn the_doctor_tells_of_all_four_stages() {
 
 #[test]
 fn a_code_for_the_telephone() {
-    let dir = Dir::new("qr");
-    let path = dir.0.to_str().unwrap();
+    let dir = Scratch::new("qr");
+    let path = dir.to_str().unwrap();
     let kolk = Kolk::start(&["serve", "--qr=http://192.0.2.7:8080", path]);
     kolk.says("▄▄▄▄▄");
     kolk.says("  http://192.0.2.7:8080");
@@ -106,15 +107,15 @@ fn a_code_for_the_telephone() {
 
 #[test]
 fn the_browser_is_opened_but_never_as_root() {
-    let dir = Dir::new("open");
-    let opener = dir.0.join(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
-    let opened = dir.0.join("opened");
+    let dir = Scratch::new("open");
+    let opener = dir.join(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
+    let opened = dir.join("opened");
     fs::write(&opener, format!("#!/bin/sh\necho \"$1\" >{}\n", opened.display())).unwrap();
-    for (path, mode) in [(&opener, 0o755), (&dir.0, 0o777)] {
+    for (path, mode) in [(&*opener, 0o755), (&*dir, 0o777)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let path = format!("{}:{}", dir.0.display(), std::env::var("PATH").unwrap());
-    let serve = ["serve", "--open", dir.0.to_str().unwrap(), "-w", "1", "-l", "127.0.0.1:0"];
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+    let serve = ["serve", "--open", dir.to_str().unwrap(), "-w", "1", "-l", "127.0.0.1:0"];
     let is_root = fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nUid:\t0\t"));
     let mut first = command(&serve);
     if is_root {
@@ -134,8 +135,8 @@ fn the_browser_is_opened_but_never_as_root() {
 /// On a terminal, which script(1) of util-linux makes; without it there is nothing to see.
 #[test]
 fn the_status_line_is_for_terminals_and_leaves_no_trace() {
-    let dir = Dir::new("status");
-    let kolk = command(&["serve", dir.0.to_str().unwrap(), "-w", "1", "-l", "127.0.0.1:0"]);
+    let dir = Scratch::new("status");
+    let kolk = command(&["serve", dir.to_str().unwrap(), "-w", "1", "-l", "127.0.0.1:0"]);
     let line: Vec<_> = kolk.get_args().map(|argument| argument.to_str().unwrap()).collect();
     let line = format!(
         "{} {} & sleep 0.3; kill -TERM $!; wait $!",
@@ -156,7 +157,7 @@ fn the_status_line_is_for_terminals_and_leaves_no_trace() {
     assert!(seen.contains("\r\x1b[Kkolk: draining"), "a line stands above the status line: {seen:?}");
     assert!(seen.ends_with("\r\x1b[K"), "{seen:?}");
 
-    let mut kolk = Kolk::start(&["serve", dir.0.to_str().unwrap()]);
+    let mut kolk = Kolk::start(&["serve", dir.to_str().unwrap()]);
     kolk.signal("TERM");
     let lines: Vec<String> = std::iter::from_fn(|| kolk.stderr.recv().ok()).collect();
     assert!(lines.iter().all(|line| !line.contains("requests/s")), "no terminal, no line: {lines:?}");

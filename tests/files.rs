@@ -2,16 +2,15 @@
 //!
 //! What conditions and ranges mean is settled in `src/app/files`, without a socket; here the file system and
 //! the kernel take part: files that grow, shrink and are replaced, links that are swapped, paths that want
-//! out, and readers that do not read.
+//! out. Readers that do not read are in `readers`.
 
 mod support;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::io::Write;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,32 +19,31 @@ use std::time::Duration;
 use kolk::sys::page_cache;
 use kolk::{App, Running, StaticDir};
 
-use support::{Client, Folder, alone, dawdle, get, now, start, until};
+use support::scratch::Scratch;
+use support::{Client, alone, get, now, start, until};
 
 const LARGE_WORDS: u32 = 750_000;
 
 /// A folder with a secret beside it, served.
 struct Site {
-    folder: Folder,
+    folder: Scratch,
     server: Running,
 }
 
 impl Site {
-    fn new(name: &str) -> io::Result<Self> {
-        let folder = Folder::new(name)?;
-        let root = folder.0.join("root");
-        fs::create_dir_all(root.join("sub"))?;
-        fs::write(folder.0.join("secret"), "SECRET")?;
-        fs::write(root.join("small.txt"), "0123456789")?;
-        fs::write(root.join("sub/index.html"), "<p>sub")?;
-        fs::write(root.join("large.bin"), large())?;
-        let files = StaticDir::new(&root).cache_control("*.txt", "public, max-age=60");
+    fn new(name: &str) -> Self {
+        let folder = Scratch::new(name);
+        folder.put("secret", "SECRET");
+        folder.put("root/small.txt", "0123456789");
+        folder.put("root/sub/index.html", "<p>sub");
+        folder.put("root/large.bin", large());
+        let files = StaticDir::new(folder.join("root")).cache_control("*.txt", "public, max-age=60");
         let server = start(alone(App::new().get("/{*path}", files)));
-        Ok(Self { folder, server })
+        Self { folder, server }
     }
 
     fn root(&self) -> PathBuf {
-        self.folder.0.join("root")
+        self.folder.join("root")
     }
 }
 
@@ -60,7 +58,7 @@ fn request(target: &str, fields: &str) -> String {
 
 #[test]
 fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
-    let site = Site::new("conditions").unwrap();
+    let site = Site::new("conditions");
     let mut client = Client::to(&site.server);
     for (target, content) in [("/small.txt", b"0123456789".to_vec()), ("/large.bin", large())] {
         // The second time, the answer may come from memory.
@@ -117,7 +115,7 @@ fn conditions_and_ranges_hold_for_small_files_and_large_ones() {
 
 #[test]
 fn text_is_compressed_once_and_sent_so_to_whoever_wants_it() {
-    let site = Site::new("coded").unwrap();
+    let site = Site::new("coded");
     let text = "the quick brown fox jumps over the lazy dog\n".repeat(400);
     fs::write(site.root().join("page.html"), &text).unwrap();
     fs::write(site.root().join("app.js"), "// as it is\n".repeat(200)).unwrap();
@@ -157,7 +155,7 @@ fn tags_of_the_content_are_the_same_on_every_server() {
     let text = "the quick brown fox jumps over the lazy dog\n".repeat(400);
     let coded = large()[..200_000].to_vec();
     let tags = ["first", "second"].map(|name| {
-        let folder = Folder::new(&format!("tags-{name}")).unwrap();
+        let folder = Scratch::new(name);
         let contents: [(&str, &[u8]); 4] = [
             ("a.txt", b"small"),
             ("large.bin", &large()),
@@ -165,10 +163,10 @@ fn tags_of_the_content_are_the_same_on_every_server() {
             ("b.js", b"plain"),
         ];
         for (name, content) in contents {
-            fs::write(folder.0.join(name), content).unwrap();
+            fs::write(folder.join(name), content).unwrap();
         }
-        fs::write(folder.0.join("b.js.gz"), &coded).unwrap();
-        let files = StaticDir::new(&folder.0).content_etags(true);
+        fs::write(folder.join("b.js.gz"), &coded).unwrap();
+        let files = StaticDir::new(&*folder).content_etags(true);
         let server = start(alone(App::new().get("/{*path}", files)));
         let mut client = Client::to(&server);
         let mut tag = |target: &str, coding: Option<&str>| {
@@ -194,9 +192,9 @@ fn tags_of_the_content_are_the_same_on_every_server() {
 
 #[test]
 fn a_large_file_has_no_tag_until_its_content_is_known() {
-    let folder = Folder::new("untagged").unwrap();
-    fs::write(folder.0.join("large.bin"), large()).unwrap();
-    let files = StaticDir::new(&folder.0).content_etags(true);
+    let folder = Scratch::new("untagged");
+    fs::write(folder.join("large.bin"), large()).unwrap();
+    let files = StaticDir::new(&*folder).content_etags(true);
     let server = start(alone(App::new().get("/{*path}", files)));
     let mut client = Client::to(&server);
     client.send(request("/large.bin", "If-None-Match: \"x\"\r\nRange: bytes=4-7\r\nIf-Range: \"x\"\r\n"));
@@ -212,18 +210,17 @@ fn a_large_file_has_no_tag_until_its_content_is_known() {
     });
     client.send(request("/large.bin", &format!("Range: bytes=4-7\r\nIf-Range: {modified}\r\n")));
     assert_eq!(client.answer().body, large()[4..8]);
-    fs::write(folder.0.join("next"), &large()[4..]).unwrap();
-    fs::rename(folder.0.join("next"), folder.0.join("large.bin")).unwrap();
+    fs::write(folder.join("next"), &large()[4..]).unwrap();
+    fs::rename(folder.join("next"), folder.join("large.bin")).unwrap();
     until("the new content has another tag", || {
         let answer = client.get("/large.bin");
-        answer.field("etag").is_some_and(|tag| Some(tag) != first.field("etag"))
-            && answer.body == large()[4..]
+        answer.field("etag").is_some_and(|tag| tag != known) && answer.body == large()[4..]
     });
 }
 
 #[test]
 fn a_file_that_was_replaced_is_seen_within_a_second() {
-    let site = Site::new("replaced").unwrap();
+    let site = Site::new("replaced");
     let mut client = Client::to(&site.server);
     for round in 0..3 {
         let text = format!("version {round}");
@@ -239,7 +236,7 @@ fn a_file_that_was_replaced_is_seen_within_a_second() {
 
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
-    let site = Site::new("shrinks").unwrap();
+    let site = Site::new("shrinks");
     for _ in 0..50 {
         let path = site.root().join("shrinking.bin");
         fs::write(&path, vec![7; 12_000_000]).unwrap();
@@ -259,7 +256,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
 
 #[test]
 fn a_file_that_grows_is_sent_as_long_as_it_was() {
-    let site = Site::new("grows").unwrap();
+    let site = Site::new("grows");
     let path = site.root().join("log.txt");
     fs::write(&path, vec![b'a'; 2_000_000]).unwrap();
     let done = AtomicBool::new(false);
@@ -282,7 +279,7 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
 
 #[test]
 fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
-    let site = Site::new("swapped").unwrap();
+    let site = Site::new("swapped");
     let done = AtomicBool::new(false);
     let mut seen = HashSet::new();
     std::thread::scope(|scope| {
@@ -312,9 +309,9 @@ fn a_link_that_is_swapped_under_load_shows_nothing_outside() {
 
 #[test]
 fn no_spelling_of_a_path_leads_out() {
-    let site = Site::new("spellings").unwrap();
+    let site = Site::new("spellings");
     symlink("../../secret", site.root().join("sub/link")).unwrap();
-    symlink(&site.folder.0, site.root().join("up")).unwrap();
+    symlink(&*site.folder, site.root().join("up")).unwrap();
     let dots = ["..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..;", "...", "..%00", "%c0%ae%c0%ae", "..%20"];
     let slashes = ["/", "//", "%2f", "%2F", "\\", "%5c", "%5C", "/./", "%252f", "%c0%af"];
     let starts = ["/", "/sub/", "/sub/./", "//", "/up/", "/sub/link/", "/nothing/", "/small.txt/"];
@@ -340,39 +337,15 @@ fn no_spelling_of_a_path_leads_out() {
     assert!(tried > 5_000, "{tried}");
 }
 
-#[test]
-fn readers_that_do_not_read_cost_little_memory_each() {
-    const READERS: usize = 200;
-    let site = Site::new("readers").unwrap();
-    let file = File::create(site.root().join("huge.bin")).unwrap();
-    file.set_len(1 << 30).unwrap();
-    file.write_all_at(b"begin", 0).unwrap();
-    let mut readers: Vec<Client> = Vec::with_capacity(READERS);
-    // The first make whatever is made once.
-    for _ in 0..20 {
-        readers.push(reader(&site));
-    }
-    let before = resident_bytes();
-    for _ in 20..READERS {
-        readers.push(reader(&site));
-    }
-    let each = (resident_bytes().saturating_sub(before)) / (READERS - 20);
-    // Without optimisation the stacks and the allocator of the tests take their part.
-    assert!(each < 10_000, "{each} bytes for each reader");
-    for reader in &mut readers {
-        reader.stream.shutdown(Shutdown::Both).unwrap();
-    }
-}
-
 /// A descriptor counts as much as the largest file that is kept in memory.
 #[test]
 #[cfg(target_os = "linux")]
 fn files_that_are_kept_open_are_few() {
-    let folder = Folder::new("open").unwrap();
+    let folder = Scratch::new("open");
     for number in 0..100 {
-        File::create(folder.0.join(format!("{number}.bin"))).unwrap().set_len(70_000).unwrap();
+        File::create(folder.join(format!("{number}.bin"))).unwrap().set_len(70_000).unwrap();
     }
-    let files = StaticDir::new(&folder.0).cache_bytes(1024 * 1024);
+    let files = StaticDir::new(&*folder).cache_bytes(1024 * 1024);
     let server = start(alone(App::new().get("/{*path}", files)));
     let mut client = Client::to(&server);
     for number in 0..100 {
@@ -380,7 +353,7 @@ fn files_that_are_kept_open_are_few() {
     }
     let open = fs::read_dir("/proc/self/fd").unwrap().filter(|entry| {
         let link = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
-        link.is_some_and(|path| path.starts_with(&folder.0) && path != folder.0)
+        link.is_some_and(|path| path.starts_with(&*folder) && path != *folder)
     });
     let open = open.count();
     assert!((1..=16).contains(&open), "{open} files are open");
@@ -388,7 +361,7 @@ fn files_that_are_kept_open_are_few() {
 
 #[test]
 fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
-    let site = Site::new("cold").unwrap();
+    let site = Site::new("cold");
     let (all, some) = ("", "Range: bytes=0-9,2000000-2999999\r\n");
     for (target, fields) in [("large.bin", all), ("large.bin", some), ("small.txt", all)] {
         let path = site.root().join(target);
@@ -418,26 +391,4 @@ fn what_is_not_in_memory_is_read_by_the_pool_and_sent_whole() {
             println!("left out: the file system keeps {target} in memory");
         }
     }
-}
-
-/// A client that takes the beginning and no more; the server has sent what the kernel takes.
-fn reader(site: &Site) -> Client {
-    let mut client = Client::to(&site.server);
-    client.send(get("/huge.bin"));
-    let mut begin = [0; 4096];
-    client.stream.read_exact(&mut begin).expect("the file begins");
-    let mut sent = 0;
-    until("the kernel takes no more", || {
-        dawdle(Duration::from_millis(1));
-        let before = std::mem::replace(&mut sent, site.server.snapshot().bytes_sent);
-        before == sent
-    });
-    client
-}
-
-/// What this process has in memory.
-fn resident_bytes() -> usize {
-    let status = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = status.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    pages * 4096
 }

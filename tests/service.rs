@@ -18,7 +18,8 @@ use std::time::Duration;
 use kolk::service::Pulse;
 use kolk::{App, Request, Response, Server, Workers};
 
-use program::{Client, Dir, Kolk, PATIENCE, command, eventually, run};
+use program::scratch::Scratch;
+use program::{Client, Kolk, PATIENCE, command, eventually, run};
 
 /// `kolk` as a service manager starts it, with descriptor 3 (and 4, the same socket) and such variables.
 fn activated(socket: impl AsFd, count: u32, names: &str, arguments: &[&str]) -> Command {
@@ -51,13 +52,13 @@ fn listener() -> (TcpListener, String) {
 struct Systemd {
     socket: UnixDatagram,
     path: String,
-    _dir: Dir,
+    _dir: Scratch,
 }
 
 impl Systemd {
     fn new(name: &str) -> Self {
-        let dir = Dir::new(name);
-        let path = dir.0.join("notify").to_str().unwrap().to_owned();
+        let dir = Scratch::new(name);
+        let path = dir.join("notify").to_str().unwrap().to_owned();
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, path, _dir: dir }
@@ -196,8 +197,8 @@ fn a_manager_that_is_not_there_is_no_reason_to_stay_away() {
 
 #[test]
 fn the_pid_file_is_there_as_long_as_the_program() {
-    let dir = Dir::new("pid");
-    let path = dir.0.join("kolk.pid");
+    let dir = Scratch::new("pid");
+    let path = dir.join("kolk.pid");
     let mut kolk = Kolk::start(&["--pid-file", path.to_str().unwrap()]);
     assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), kolk.child.id().to_string());
     kolk.signal("TERM");

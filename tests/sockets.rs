@@ -23,7 +23,8 @@ use kolk::{
     Wakeup, Workers, blocking, channel, deferred, receiving,
 };
 
-use support::{Client, Folder, Gate, PATIENCE, address, alone, dawdle, get, now, post, quick, start, until};
+use support::scratch::Scratch;
+use support::{Client, Gate, PATIENCE, address, alone, dawdle, get, now, post, quick, start, until};
 
 /// `connection request worker`, each a number.
 fn whereabouts(request: &Request<'_>) -> String {
@@ -155,8 +156,8 @@ fn an_idle_connection_is_closed_in_silence() {
 
 #[test]
 fn a_socket_file_is_served_and_goes_away() {
-    let folder = Folder::new("socket-file").unwrap();
-    let path = folder.0.join("site.sock");
+    let folder = Scratch::new("socket-file");
+    let path = folder.join("site.sock");
     let server = alone(site()).listen(&format!("unix:{}", path.display())).unwrap().start().unwrap();
     let stream = UnixStream::connect(&path).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -172,8 +173,8 @@ fn a_socket_file_is_served_and_goes_away() {
 
 #[test]
 fn one_server_listens_at_several_places() {
-    let folder = Folder::new("several").unwrap();
-    let path = folder.0.join("site.sock");
+    let folder = Scratch::new("several");
+    let path = folder.join("site.sock");
     let mut server = alone(site()).listen("127.0.0.1:0").unwrap().listen("localhost:0").unwrap();
     server = server.listen(&format!("unix:{}", path.display())).unwrap();
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
@@ -885,8 +886,8 @@ fn the_admin_site_counts_along() {
 
 #[test]
 fn each_request_has_its_line_in_the_log() {
-    let folder = Folder::new("log").unwrap();
-    let path = folder.0.join("access.log");
+    let folder = Scratch::new("log");
+    let path = folder.join("access.log");
     let server = start(alone(site()).access_log(Format::Json, Destination::File(path.clone())));
     let mut client = Client::to(&server);
     client.get("/number/7");

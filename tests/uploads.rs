@@ -6,19 +6,21 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use kolk::{App, BasicAuth, Upload};
 
-use support::{Client, Folder, alone, dawdle, start, until};
+use support::scratch::Scratch;
+use support::{Client, alone, dawdle, start, until};
 
 /// Of `password`, and cheap.
 const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 const RIGHT: &str = "Authorization: Basic YWRhOnBhc3N3b3Jk\r\n";
 
-fn names(folder: &Folder) -> Vec<String> {
-    let entries = fs::read_dir(&folder.0).unwrap();
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -31,8 +33,8 @@ fn put(name: &str, fields: &str, length: usize) -> String {
 
 #[test]
 fn large_files_arrive_whole_and_many_at_a_time() {
-    let folder = Folder::new("uploads-large").unwrap();
-    let app = App::new().put("/{*path}", Upload::open(&folder.0).unwrap());
+    let folder = Scratch::new("uploads-large");
+    let app = App::new().put("/{*path}", Upload::open(&*folder).unwrap());
     // Workers have descriptor tables of their own: no file may pass between threads.
     let server = start(alone(app).private_descriptors(true));
     let address = support::address(&server);
@@ -51,15 +53,15 @@ fn large_files_arrive_whole_and_many_at_a_time() {
         .collect();
     for (number, client) in clients.into_iter().enumerate() {
         let content = client.join().unwrap();
-        assert!(fs::read(folder.0.join(format!("n{number}"))).unwrap() == content, "n{number}");
+        assert!(fs::read(folder.join(format!("n{number}"))).unwrap() == content, "n{number}");
     }
     assert_eq!(names(&folder).len(), 4);
 }
 
 #[test]
 fn who_leaves_in_between_leaves_nothing_behind() {
-    let folder = Folder::new("uploads-leave").unwrap();
-    let app = App::new().put("/{*path}", Upload::open(&folder.0).unwrap());
+    let folder = Scratch::new("uploads-leave");
+    let app = App::new().put("/{*path}", Upload::open(&*folder).unwrap());
     let server = start(alone(app));
     let mut client = Client::to(&server);
     client.send(put("x", "", 100) + "some of it");
@@ -78,9 +80,9 @@ fn who_leaves_in_between_leaves_nothing_behind() {
 
 #[test]
 fn a_guarded_upload_is_not_begun_for_strangers() {
-    let folder = Folder::new("uploads-guarded").unwrap();
+    let folder = Scratch::new("uploads-guarded");
     let auth = BasicAuth::new("x").user("ada", HASH).unwrap();
-    let upload = auth.guard(Upload::open(&folder.0).unwrap().bytes_max(1 << 20));
+    let upload = auth.guard(Upload::open(&*folder).unwrap().bytes_max(1 << 20));
     let server = start(alone(App::new().put("/{*path}", upload)));
     let mut client = Client::to(&server);
     client.send(put("x", "Expect: 100-continue\r\n", 10));
@@ -93,7 +95,7 @@ fn a_guarded_upload_is_not_begun_for_strangers() {
         client.send([*byte]);
     }
     assert_eq!(client.answer().status, 201);
-    assert_eq!(fs::read_to_string(folder.0.join("x")).unwrap(), "0123456789");
+    assert_eq!(fs::read_to_string(folder.join("x")).unwrap(), "0123456789");
     client.send(put("x", RIGHT, 2 << 20));
     assert_eq!(client.answer().status, 413);
     assert_eq!(names(&folder), ["x"]);

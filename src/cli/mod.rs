@@ -35,6 +35,9 @@ mod logger;
 mod manual;
 mod passed;
 mod password;
+#[cfg(test)]
+#[path = "../../tests/support/scratch.rs"]
+mod scratch;
 mod signals;
 mod site;
 mod size;

@@ -281,10 +281,10 @@ mod tests {
     use std::io::Write;
     use std::net::TcpStream as Client;
     use std::os::unix::net::UnixStream as UnixClient;
-    use std::path::PathBuf;
 
     use super::*;
     use crate::net::{Peer, Transport};
+    use crate::sys::scratch::Scratch;
 
     fn open(text: &str, workers: usize) -> io::Result<Vec<Arc<Listener>>> {
         Listener::open(&text.parse().unwrap(), workers, &Listening::default())
@@ -381,7 +381,8 @@ mod tests {
 
     #[test]
     fn a_socket_file_is_shared_and_goes_with_the_last_worker() {
-        let path: PathBuf = std::env::temp_dir().join(format!("kolk-listener-{}.sock", std::process::id()));
+        let scratch = Scratch::new("listener");
+        let path = scratch.join("socket");
         let listeners = open(&format!("unix:{}", path.display()), 2).unwrap();
         assert!(Arc::ptr_eq(&listeners[0], &listeners[1]));
         let _client = UnixClient::connect(&path).unwrap();

@@ -220,7 +220,6 @@ impl Source for Stream {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream as Client};
     use std::os::unix::net::UnixStream as UnixClient;
@@ -229,6 +228,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::sys::scratch::file_of;
 
     fn tcp_pair() -> (Stream, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -242,14 +242,6 @@ mod tests {
         let (socket, client) = UnixClient::pair().unwrap();
         socket.set_nonblocking(true).unwrap();
         (Stream::from_fd(socket.into(), Family::Unix), client)
-    }
-
-    fn file_of(content: &[u8], name: &str) -> Arc<File> {
-        let path = std::env::temp_dir().join(format!("kolk-net-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).unwrap();
-        let file = File::open(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        Arc::new(file)
     }
 
     fn read_soon(stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
@@ -288,7 +280,7 @@ mod tests {
 
     #[test]
     fn mixed_output_arrives_in_order() {
-        let file = file_of(b"0123456789", "order");
+        let file = Arc::new(file_of(b"0123456789"));
         let (mut tcp, mut tcp_client) = tcp_pair();
         let (mut unix, mut unix_client) = unix_pair();
         for (stream, client) in
@@ -331,7 +323,7 @@ mod tests {
     #[test]
     fn a_large_file_is_sent_a_budget_at_a_time() {
         let content: Vec<u8> = (0..5_u32 << 20).map(|n| n.to_le_bytes()[2]).collect();
-        let file = file_of(&content, "large");
+        let file = Arc::new(file_of(&content));
         let (mut stream, mut client) = tcp_pair();
         let reader = std::thread::spawn(move || {
             let mut received = Vec::new();
@@ -350,7 +342,7 @@ mod tests {
     fn a_file_that_became_shorter_ends_the_connection() {
         let (mut stream, _client) = tcp_pair();
         let mut output = Output::default();
-        output.file(file_of(b"short", "short"), 0, 100);
+        output.file(Arc::new(file_of(b"short")), 0, 100);
         let error = stream.write(&mut output).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }

@@ -200,6 +200,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::sys::scratch::Scratch;
 
     fn names(pid: &str, count: &str, names: Option<&str>) -> Result<Vec<String>, String> {
         announced(Some(pid.as_ref()), Some(count.as_ref()), names.map(Into::into), 7)
@@ -230,9 +231,9 @@ mod tests {
 
     #[test]
     fn a_socket_file_is_named() {
-        let path = std::env::temp_dir().join(format!("kolk-activation-{}.sock", std::process::id()));
+        let scratch = Scratch::new("activation");
+        let path = scratch.join("socket");
         let listener = UnixListener::bind(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(adopt(listener.as_fd()).unwrap(), Place::Unix(path));
     }
 

@@ -185,26 +185,23 @@ mod tests {
     use std::fs;
     use std::io::Read as _;
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
 
     use super::*;
+    use crate::sys::scratch::Scratch;
 
-    /// A tree that is removed with the test, and a secret beside it.
-    struct Tree(PathBuf);
+    /// A tree, and a secret beside it.
+    struct Tree(Scratch);
 
     impl Tree {
         fn new(name: &str) -> Self {
-            let outer = std::env::temp_dir().join(format!("kolk-beneath-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&outer);
-            fs::create_dir_all(outer.join("top/a/b")).unwrap();
-            fs::create_dir_all(outer.join("top/.hidden")).unwrap();
+            let outer = Scratch::new(name);
             for (path, text) in [
                 ("secret", "SECRET"),
                 ("top/file", "file"),
                 ("top/a/b/deep", "deep"),
                 ("top/.hidden/x", "hidden"),
             ] {
-                fs::write(outer.join(path), text).unwrap();
+                outer.put(path, text);
             }
             for (target, link) in [
                 ("../secret", "top/out"),
@@ -225,12 +222,6 @@ mod tests {
 
         fn root(&self) -> Folder {
             Folder::open(&self.0.join("top")).unwrap()
-        }
-    }
-
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

@@ -234,29 +234,14 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
-    use std::path::PathBuf;
+    use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::sys::scratch::Scratch;
 
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("kolk-folder-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn open(&self) -> File {
-            File::open(&self.0).unwrap()
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
+    fn open(path: &Path) -> File {
+        File::open(path).unwrap()
     }
 
     fn kinds(folder: &File) -> BTreeMap<OsString, (Kind, u64)> {
@@ -285,15 +270,15 @@ mod tests {
             names.push(b"not \xFF\xFE UTF-8");
         }
         for name in &names {
-            fs::write(scratch.0.join(OsStr::from_bytes(name)), b"12345").unwrap();
+            scratch.put(OsStr::from_bytes(name), b"12345");
         }
-        let found = kinds(&scratch.open());
+        let found = kinds(&open(&scratch));
         assert_eq!(found.len(), names.len());
         for name in names {
             let name = OsStr::from_bytes(name);
             assert_eq!(found[name], (Kind::File, 5), "{name:?}");
             let mut content = String::new();
-            open_below(&scratch.open(), name).unwrap().read_to_string(&mut content).unwrap();
+            open_below(&open(&scratch), name).unwrap().read_to_string(&mut content).unwrap();
             assert_eq!(content, "12345", "{name:?}");
         }
     }
@@ -301,15 +286,15 @@ mod tests {
     #[test]
     fn each_kind_is_told_and_no_link_is_opened() {
         let scratch = Scratch::new("kinds");
-        fs::create_dir(scratch.0.join("folder")).unwrap();
-        fs::write(scratch.0.join("file"), b"123").unwrap();
+        fs::create_dir(scratch.join("folder")).unwrap();
+        scratch.put("file", b"123");
         for (target, link) in
             [("file", "to-file"), ("folder", "to-folder"), ("nowhere", "dangling"), ("loop", "loop")]
         {
-            symlink(target, scratch.0.join(link)).unwrap();
+            symlink(target, scratch.join(link)).unwrap();
         }
-        let _socket = UnixListener::bind(scratch.0.join("socket")).unwrap();
-        let folder = scratch.open();
+        let _socket = UnixListener::bind(scratch.join("socket")).unwrap();
+        let folder = open(&scratch);
         let expected = [
             ("dangling", Kind::Other, 0),
             ("file", Kind::File, 3),
@@ -335,11 +320,11 @@ mod tests {
     #[test]
     fn the_time_is_that_of_the_last_change() {
         let scratch = Scratch::new("time");
-        let mut file = File::create(scratch.0.join("file")).unwrap();
+        let mut file = File::create(scratch.join("file")).unwrap();
         file.write_all(b"x").unwrap();
         file.set_modified(UNIX_EPOCH + Duration::from_millis(784_111_777_900)).unwrap();
-        symlink("file", scratch.0.join("link")).unwrap();
-        let entries = read(&scratch.open(), 9).unwrap().entries;
+        symlink("file", scratch.join("link")).unwrap();
+        let entries = read(&open(&scratch), 9).unwrap().entries;
         assert!(entries.iter().all(|entry| entry.modified == 784_111_777), "{entries:?}");
     }
 
@@ -347,14 +332,14 @@ mod tests {
     fn a_folder_is_read_twice_and_only_so_far() {
         let scratch = Scratch::new("cut");
         for number in 0..20 {
-            fs::write(scratch.0.join(number.to_string()), b"").unwrap();
+            scratch.put(number.to_string(), b"");
         }
-        let folder = scratch.open();
+        let folder = open(&scratch);
         for (most, found, is_cut) in [(0, 0, true), (19, 19, true), (20, 20, false), (21, 20, false)] {
             let contents = read(&folder, most).unwrap();
             assert_eq!((contents.entries.len(), contents.is_cut), (found, is_cut), "at most {most}");
         }
-        fs::remove_file(scratch.0.join("7")).unwrap();
+        fs::remove_file(scratch.join("7")).unwrap();
         assert_eq!(kinds(&folder).len(), 19);
     }
 

@@ -58,6 +58,10 @@ fn count<T: TryInto<u64>>(number: T) -> u64 {
     number.try_into().unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+#[path = "../../tests/support/scratch.rs"]
+pub(crate) mod scratch;
+
 /// Repeats what fails until it succeeds, for ten seconds at most. For tests that need something closed:
 /// another test's private descriptor table may hold a copy for a while.
 #[cfg(test)]

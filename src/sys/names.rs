@@ -91,13 +91,13 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::sys::scratch::Scratch;
 
     #[test]
     fn names_are_made_moved_and_removed_in_their_folder_alone() {
-        let place = std::env::temp_dir().join(format!("kolk-names-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&place);
+        let place = Scratch::new("names");
         fs::create_dir_all(place.join("in/sub")).unwrap();
-        fs::write(place.join("outside"), "precious").unwrap();
+        place.put("outside", "precious");
         symlink("../outside", place.join("in/link")).unwrap();
         let folder = File::open(place.join("in")).unwrap();
         let folder = folder.as_fd();
@@ -120,6 +120,5 @@ mod tests {
             assert_eq!(create_below(folder, name).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
             assert_eq!(remove_below(folder, name).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
         }
-        fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -102,15 +102,15 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::scratch::Scratch;
 
     #[test]
     fn a_manager_hears_each_message_as_one_datagram() {
-        let path = std::env::temp_dir().join(format!("kolk-notify-{}.sock", std::process::id()));
-        let _ = std::fs::remove_file(&path);
+        let scratch = Scratch::new("notify");
+        let path = scratch.join("socket");
         let heard = UnixDatagram::bind(&path).unwrap();
         heard.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let notifier = Notifier { socket: connect(path.as_os_str()).unwrap(), watchdog: None };
-        std::fs::remove_file(&path).unwrap();
         notifier.ready("two\nlines").unwrap();
         notifier.alive().unwrap();
         notifier.stopping("draining").unwrap();

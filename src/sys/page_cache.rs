@@ -24,17 +24,14 @@ pub fn is_resident(file: BorrowedFd<'_>, offset: u64, length: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::os::fd::AsFd as _;
 
     use super::*;
+    use crate::sys::scratch::file_of;
 
     #[test]
     fn what_was_just_written_is_in_memory() {
-        let path = std::env::temp_dir().join(format!("kolk-page-cache-{}", std::process::id()));
-        std::fs::write(&path, vec![7; 300_000]).unwrap();
-        let file = File::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let file = file_of(&[7; 300_000]);
         assert!(is_resident(file.as_fd(), 0, 300_000));
         assert!(is_resident(file.as_fd(), 299_999, 1));
         let mut into = [0; 10];

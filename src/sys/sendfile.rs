@@ -47,12 +47,12 @@ fn system_offset<T: TryFrom<u64>>(offset: u64) -> io::Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io::{Read, Write};
+    use std::io::Read;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::sys::scratch::file_of;
 
     type SendFile = fn(BorrowedFd<'_>, BorrowedFd<'_>, u64, usize) -> io::Result<usize>;
 
@@ -62,18 +62,6 @@ mod tests {
             #[cfg(target_os = "linux")]
             fallback::send_file,
         ]
-    }
-
-    fn file_of(content: &[u8]) -> File {
-        let path = std::env::temp_dir().join(format!(
-            "kolk-sendfile-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
-        File::create(&path).unwrap().write_all(content).unwrap();
-        let file = File::open(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        file
     }
 
     #[test]

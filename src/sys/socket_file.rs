@@ -103,74 +103,64 @@ mod tests {
 
     use super::*;
     use crate::sys::eventually;
-
-    /// A path of the test's own, removed at its end.
-    struct Place(PathBuf);
-
-    impl Place {
-        fn new(name: &str) -> Self {
-            Self(std::env::temp_dir().join(format!("kolk-{}-{name}.sock", std::process::id())))
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
-    }
+    use crate::sys::scratch::Scratch;
 
     #[test]
     fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
-        let place = Place::new("stale");
-        drop(listen_unix(&place.0, 8, None).unwrap());
-        assert!(place.0.exists(), "as a crash leaves it");
-        let living = eventually(|| listen_unix(&place.0, 8, None));
-        UnixStream::connect(&place.0).unwrap();
-        let refusal = listen_unix(&place.0, 8, None).unwrap_err();
+        let scratch = Scratch::new("stale");
+        let place = scratch.join("socket");
+        drop(listen_unix(&place, 8, None).unwrap());
+        assert!(place.exists(), "as a crash leaves it");
+        let living = eventually(|| listen_unix(&place, 8, None));
+        UnixStream::connect(&place).unwrap();
+        let refusal = listen_unix(&place, 8, None).unwrap_err();
         assert_eq!(refusal.kind(), io::ErrorKind::AddrInUse);
         drop(living);
     }
 
     #[test]
     fn a_full_queue_is_no_sign_of_death() {
-        let place = Place::new("full");
-        let _busy = listen_unix(&place.0, 0, None).unwrap();
-        let _waiting = UnixStream::connect(&place.0).unwrap();
-        assert!(is_answered(&place.0).unwrap());
-        assert!(is_answered(&place.0).unwrap());
+        let scratch = Scratch::new("full");
+        let place = scratch.join("socket");
+        let _busy = listen_unix(&place, 0, None).unwrap();
+        let _waiting = UnixStream::connect(&place).unwrap();
+        assert!(is_answered(&place).unwrap());
+        assert!(is_answered(&place).unwrap());
     }
 
     #[test]
     fn a_file_is_never_removed() {
-        let place = Place::new("file");
-        fs::write(&place.0, "precious").unwrap();
-        let refusal = listen_unix(&place.0, 8, None).unwrap_err();
+        let scratch = Scratch::new("file");
+        let place = scratch.join("socket");
+        fs::write(&place, "precious").unwrap();
+        let refusal = listen_unix(&place, 8, None).unwrap_err();
         assert_eq!(refusal.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(&place.0).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&place).unwrap(), "precious");
     }
 
     #[test]
     fn the_mode_is_as_asked() {
-        let place = Place::new("mode");
-        let _listener = listen_unix(&place.0, 8, Some(0o660)).unwrap();
-        assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, 0o660);
+        let scratch = Scratch::new("mode");
+        let place = scratch.join("socket");
+        let _listener = listen_unix(&place, 8, Some(0o660)).unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o660);
     }
 
     #[test]
     fn a_socket_file_goes_with_its_owner_unless_it_was_replaced() {
-        let place = Place::new("owner");
-        let first = listen_unix(&place.0, 8, None).unwrap();
-        drop(SocketFile::new(&place.0).unwrap());
-        assert!(!place.0.exists());
+        let scratch = Scratch::new("owner");
+        let place = scratch.join("socket");
+        let first = listen_unix(&place, 8, None).unwrap();
+        drop(SocketFile::new(&place).unwrap());
+        assert!(!place.exists());
 
-        let second = listen_unix(&place.0, 8, None).unwrap();
-        let file = SocketFile::new(&place.0).unwrap();
-        fs::remove_file(&place.0).unwrap();
+        let second = listen_unix(&place, 8, None).unwrap();
+        let file = SocketFile::new(&place).unwrap();
+        fs::remove_file(&place).unwrap();
         // Something of another kind, so that the number on the device cannot be the same by chance.
-        fs::create_dir(&place.0).unwrap();
+        fs::create_dir(&place).unwrap();
         drop(file);
-        assert!(place.0.exists(), "not ours any more");
-        fs::remove_dir(&place.0).unwrap();
+        assert!(place.exists(), "not ours any more");
         drop((first, second));
     }
 }

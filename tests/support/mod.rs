@@ -4,7 +4,9 @@
 //! too many fails its test. Every read has a deadline, so that no test can hang.
 #![allow(dead_code, reason = "each file of tests uses its part of this")]
 
-use std::io::{self, ErrorKind, Read, Write};
+pub(crate) mod scratch;
+
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -332,24 +334,6 @@ pub(crate) fn get(target: &str) -> String {
 /// A POST with `body`.
 pub(crate) fn post(target: &str, body: &str) -> String {
     format!("POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// A place for a test's files that is empty and goes away.
-pub(crate) struct Folder(pub(crate) std::path::PathBuf);
-
-impl Folder {
-    pub(crate) fn new(name: &str) -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("kolk-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Left behind, it harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {

@@ -34,23 +34,23 @@ pub(super) type Digest = [u8; 32];
 /// A user: a hash, and the credentials that were found right.
 pub(super) struct Account {
     hash: PasswordHash,
-    /// A digest, and until when it is believed. One: a user has one password.
-    verified: Mutex<Option<(Digest, Tick)>>,
+    /// A digest, and until when it is believed. One: a user has one password. At first it is never.
+    verified: Mutex<(Digest, Tick)>,
 }
 
 impl Account {
     pub(super) const fn new(hash: PasswordHash) -> Self {
-        Self { hash, verified: Mutex::new(None) }
+        Self { hash, verified: Mutex::new(([0; 32], Tick::ZERO)) }
     }
 
-    /// Whether credentials with this digest were found right not long ago.
+    /// Whether credentials with this digest were found right not long ago. Those of another user never are.
     pub(super) fn knows(&self, digest: &Digest, now: Tick) -> bool {
-        let verified = *self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.is_some_and(|(known, until)| bool::from(known.ct_eq(digest)) && now < until)
+        let (known, until) = *self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        bool::from(known.ct_eq(digest)) && now < until
     }
 
     fn keep(&self, digest: Digest, until: Tick) {
-        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some((digest, until));
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = (digest, until);
     }
 }
 
@@ -121,7 +121,7 @@ impl Checks {
             return;
         }
         // Several requests of one page come together: the first is checked for all of them.
-        if check.is_known && check.account.knows(&check.digest, check.now) {
+        if check.account.knows(&check.digest, check.now) {
             return check.recall.call();
         }
         let is_right = check.account.hash.verify(&check.password);

@@ -14,6 +14,7 @@
 //! What a clock could tell a stranger: a user that is not known costs what a known one costs, for the hash of
 //! another user is computed. What was wrong is not remembered: a second try costs what the first did, and
 //! there is no list that strangers could fill. Only who knew the password already gets an answer early.
+//! `tests/timing.rs` holds a clock to it.
 //!
 //! | file | what it is |
 //! | --- | --- |
@@ -25,9 +26,9 @@ mod checks;
 mod credentials;
 mod hash;
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,9 +73,11 @@ const VERIFIED_FOR: Duration = Duration::from_secs(300);
 pub struct BasicAuth {
     /// Known to this process alone: its digests are worth nothing elsewhere.
     key: [u8; 32],
+    /// And so are the numbers of names.
+    numbers: RandomState,
     challenge: HeaderValue,
-    users: HashMap<Box<str>, usize>,
-    accounts: Vec<Arc<Account>>,
+    /// In the order of their names' numbers.
+    accounts: Vec<(u64, Arc<Account>)>,
     checks: Arc<Checks>,
 }
 
@@ -107,8 +110,8 @@ impl BasicAuth {
         let challenge = HeaderValue::from_str(&format!(r#"Basic realm="{realm}", charset="UTF-8""#));
         Self {
             key,
+            numbers: RandomState::new(),
             challenge: challenge.expect("a realm has no control characters"),
-            users: HashMap::new(),
             accounts: Vec::new(),
             checks: Arc::default(),
         }
@@ -123,10 +126,11 @@ impl BasicAuth {
             return Err(UserError::Name(name.to_owned()));
         }
         let hash = hash.parse().map_err(|error| UserError::Hash { user: name.to_owned(), error })?;
-        if self.users.insert(name.into(), self.accounts.len()).is_some() {
-            return Err(UserError::Twice(name.to_owned()));
+        let number = self.numbers.hash_one(name);
+        match self.accounts.binary_search_by_key(&number, |(number, _)| *number) {
+            Ok(_) => return Err(UserError::Twice(name.to_owned())),
+            Err(place) => self.accounts.insert(place, (number, Arc::new(Account::new(hash)))),
         }
-        self.accounts.push(Arc::new(Account::new(hash)));
         Ok(self)
     }
 
@@ -143,21 +147,18 @@ impl BasicAuth {
         let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let (Some((_, value)), None) = (fields.next(), fields.next()) else { return self.refuse(response) };
         let Some(credentials) = Credentials::decode(value, &mut buffer) else { return self.refuse(response) };
-        let digest = self.digest(&credentials);
-        let number = self.users.get(credentials.user).copied();
-        let Some(account) = self.accounts.get(number.unwrap_or_else(|| self.stand_in(credentials.user)))
-        else {
+        let Some((account, is_known)) = self.account_of(credentials.user) else {
             return self.refuse(response);
         };
-        let now = request.now();
-        if account.knows(&digest, now) && number.is_some() {
+        let (digest, now) = (self.digest(&credentials), request.now());
+        if account.knows(&digest, now) {
             return Judgement::Known;
         }
         let suspended = self.checks.submit(request.pool(), || {
             let (recall, outcome) = request.suspend();
             let check = Check {
                 account: Arc::clone(account),
-                is_known: number.is_some(),
+                is_known,
                 password: credentials.password.into(),
                 digest,
                 now,
@@ -174,11 +175,14 @@ impl BasicAuth {
         }))
     }
 
-    /// Whose hash is computed for a user who is not known: always the same for one name, so that time does
-    /// not tell it from a user's, and another in each process.
-    fn stand_in(&self, user: &str) -> usize {
-        let [first, second, ..] = self.digest(&Credentials { user, password: b"" });
-        usize::from(u16::from_le_bytes([first, second])) % self.accounts.len().max(1)
+    /// Whose hash is computed, and whether that is this user. For a name that is not known it is another's:
+    /// always the same one, so that time does not tell it from a user's, and another in each process. Both
+    /// are found by the same steps, without a look at a name.
+    fn account_of(&self, user: &str) -> Option<(&Arc<Account>, bool)> {
+        let wanted = self.numbers.hash_one(user);
+        let next = self.accounts.partition_point(|(number, _)| *number < wanted);
+        let (number, account) = self.accounts.get(next).or_else(|| self.accounts.first())?;
+        Some((account, *number == wanted))
     }
 
     fn refuse(&self, response: &mut Response) -> Judgement {

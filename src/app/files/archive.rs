@@ -284,13 +284,14 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::time::{Duration, UNIX_EPOCH};
 
     use flate2::read::GzDecoder;
 
     use super::*;
     use crate::app::{App, Handler};
+    use crate::sys::scratch::Scratch;
 
     /// A handler that has nothing but archives of one folder.
     struct Folder {
@@ -306,36 +307,14 @@ mod tests {
         }
     }
 
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("kolk-archive-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn write(&self, name: impl AsRef<OsStr>, content: &[u8]) {
-            let path = self.0.join(name.as_ref());
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, content).unwrap();
-        }
-
-        fn app(&self) -> App {
-            App::new().get("/", Folder { path: self.0.clone(), archives: Archives::default() })
-        }
-
-        fn archive(&self) -> io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            write_folder(&File::open(&self.0)?, b"top", &mut bytes)?;
-            Ok(bytes)
-        }
+    fn app(path: &Path) -> App {
+        App::new().get("/", Folder { path: path.into(), archives: Archives::default() })
     }
 
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
+    fn archive(path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        write_folder(&File::open(path)?, b"top", &mut bytes)?;
+        Ok(bytes)
     }
 
     /// The names and contents of an archive, read with the rules of the format.
@@ -383,13 +362,13 @@ mod tests {
             (".git/config", b"SECRET"),
             (".well-known/security.txt", b"well known"),
         ] {
-            scratch.write(name, content);
+            scratch.put(name, content);
         }
-        symlink("é.txt", scratch.0.join("link")).unwrap();
-        symlink("/etc", scratch.0.join("outside")).unwrap();
-        let _socket = UnixListener::bind(scratch.0.join("socket")).unwrap();
+        symlink("é.txt", scratch.join("link")).unwrap();
+        symlink("/etc", scratch.join("outside")).unwrap();
+        let _socket = UnixListener::bind(scratch.join("socket")).unwrap();
 
-        let answer = scratch.app().oneshot(::http::Request::get("/").body("").unwrap());
+        let answer = app(&scratch).oneshot(::http::Request::get("/").body("").unwrap());
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "application/gzip");
         assert_eq!(
@@ -410,7 +389,7 @@ mod tests {
         let expected = expected.map(|(name, content)| (name.as_bytes().to_vec(), content.to_vec()));
         assert!(members(&tar) == expected, "{:?}", names(&tar));
 
-        let head = scratch.app().oneshot(::http::Request::head("/").body("").unwrap());
+        let head = app(&scratch).oneshot(::http::Request::head("/").body("").unwrap());
         assert_eq!((head.status().as_u16(), head.body().len()), (200, 0));
     }
 
@@ -418,14 +397,14 @@ mod tests {
     fn odd_names_and_their_times_are_kept() {
         let scratch = Scratch::new("odd");
         let long = format!("{0}/{0}/{0}", "x".repeat(200));
-        scratch.write(&long, b"1");
-        scratch.write("two\nlines", b"2");
+        scratch.put(&long, b"1");
+        scratch.put("two\nlines", b"2");
         if cfg!(unix) {
-            scratch.write(OsStr::from_bytes(b"\xFF"), b"3");
+            scratch.put(OsStr::from_bytes(b"\xFF"), b"3");
         }
         let moment = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        File::options().write(true).open(scratch.0.join("two\nlines")).unwrap().set_modified(moment).unwrap();
-        let tar = scratch.archive().unwrap();
+        File::options().write(true).open(scratch.join("two\nlines")).unwrap().set_modified(moment).unwrap();
+        let tar = archive(&scratch).unwrap();
         let members = members(&tar);
         for (name, content) in
             [(format!("top/{long}").as_bytes(), b"1"), (b"top/two\nlines", b"2"), (b"top/\xFF", b"3")]
@@ -440,12 +419,12 @@ mod tests {
     #[test]
     fn what_may_not_be_read_is_left_out() {
         let scratch = Scratch::new("closed");
-        scratch.write("closed", b"x");
-        scratch.write("open", b"x");
-        let closed = scratch.0.join("closed");
+        scratch.put("closed", b"x");
+        scratch.put("open", b"x");
+        let closed = scratch.join("closed");
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         let is_privileged = File::open(&closed).is_ok();
-        let found = names(&scratch.archive().unwrap());
+        let found = names(&archive(&scratch).unwrap());
         assert_eq!(found.contains(&"top/closed".to_owned()), is_privileged);
         assert!(found.contains(&"top/open".to_owned()));
     }
@@ -453,13 +432,13 @@ mod tests {
     #[test]
     fn too_deep_is_an_error() {
         let scratch = Scratch::new("deep");
-        scratch.write(format!("{}x", "d/".repeat(DEPTH_MAX - 1)), b"x");
-        assert!(scratch.archive().is_ok());
-        scratch.write(format!("{}x", "d/".repeat(DEPTH_MAX)), b"x");
-        let error = scratch.archive().unwrap_err().to_string();
+        scratch.put(format!("{}x", "d/".repeat(DEPTH_MAX - 1)), b"x");
+        assert!(archive(&scratch).is_ok());
+        scratch.put(format!("{}x", "d/".repeat(DEPTH_MAX)), b"x");
+        let error = archive(&scratch).unwrap_err().to_string();
         assert!(error.starts_with("\"top/d/d/") && error.ends_with("more than 64 folders deep"), "{error}");
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            scratch.app().oneshot(::http::Request::get("/").body("").unwrap())
+            app(&scratch).oneshot(::http::Request::get("/").body("").unwrap())
         }));
         let panic = answer.expect_err("half an archive looks whole");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"the source of the body failed"));
@@ -472,7 +451,7 @@ mod tests {
         let mut places: Vec<_> = (0..ARCHIVES_MAX).map(|_| Place::take(&archives.running).unwrap()).collect();
         assert!(Place::take(&archives.running).is_none());
         let running = Arc::clone(&archives.running);
-        let app = App::new().get("/", Folder { path: scratch.0.clone(), archives });
+        let app = App::new().get("/", Folder { path: scratch.to_path_buf(), archives });
         let get = || app.oneshot(::http::Request::get("/").body("").unwrap());
         let answer = get();
         assert_eq!(

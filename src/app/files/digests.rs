@@ -179,20 +179,19 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::*;
+    use crate::sys::scratch::Scratch;
 
     struct Site {
-        root: PathBuf,
+        root: Scratch,
         tree: Arc<Tree>,
         pool: BlockingPool,
     }
 
     impl Site {
-        fn new(name: &str) -> Self {
-            let root = std::env::temp_dir().join(format!("kolk-digests-{}-{name}", std::process::id()));
-            fs::create_dir(&root).unwrap();
+        fn new() -> Self {
+            let root = Scratch::new("digests");
             let tree = Arc::new(Tree::open(&root).unwrap());
             Self { root, tree, pool: BlockingPool::new(1, 8) }
         }
@@ -211,12 +210,6 @@ mod tests {
         }
     }
 
-    impl Drop for Site {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.root).unwrap();
-        }
-    }
-
     #[test]
     fn the_digest_is_that_of_rfc_7693() {
         // The first 128 bits of a longer digest are another one: the length is part of what is hashed.
@@ -227,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_once_for_each_version() {
-        let (site, digests) = (Site::new("once"), Digests::default());
+        let (site, digests) = (Site::new(), Digests::default());
         let content = vec![b'x'; 3 * PIECE_BYTES + 1];
         fs::write(site.root.join("a"), &content).unwrap();
         let first = site.stamp("a");
@@ -243,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_tried_again() {
-        let (site, digests) = (Site::new("again"), Digests::default());
+        let (site, digests) = (Site::new(), Digests::default());
         fs::write(site.root.join("a"), "content").unwrap();
         let stamp = site.stamp("a");
         fs::rename(site.root.join("a"), site.root.join("b")).unwrap();
@@ -258,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_for_is_forgotten() {
-        let (site, mut known) = (Site::new("forgotten"), Known::default());
+        let (site, mut known) = (Site::new(), Known::default());
         fs::write(site.root.join("a"), "content").unwrap();
         let entry = Entry { stamp: site.stamp("a"), digest: Some(Digest::of(b"content")) };
         known.put("wanted", entry);

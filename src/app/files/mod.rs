@@ -590,8 +590,6 @@ fn redirect(request: &Request<'_>, by: usize, end: &str, response: &mut Response
 mod tests {
     use std::fs::{self, File};
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
-    use std::process;
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use bytes::Bytes;
@@ -599,19 +597,17 @@ mod tests {
     use super::shelf::FRESH_FOR;
     use super::*;
     use crate::app::App;
+    use crate::sys::scratch::Scratch;
 
-    /// A directory that is removed with the test, and a secret beside it.
+    /// A directory, and a secret beside it.
     struct Site {
-        outer: PathBuf,
+        outer: Scratch,
     }
 
     impl Site {
         fn new(name: &str) -> Self {
-            let outer = std::env::temp_dir().join(format!("kolk-files-{}-{name}", process::id()));
-            let public = outer.join("public");
-            for directory in ["sub", "empty", ".git", ".well-known", "a b"] {
-                fs::create_dir_all(public.join(directory)).unwrap();
-            }
+            let outer = Scratch::new(name);
+            fs::create_dir_all(outer.join("public/empty")).unwrap();
             for (path, content) in [
                 ("public/index.html", "<p>root"),
                 ("public/a.txt", "a"),
@@ -625,7 +621,7 @@ mod tests {
                 ("public/.well-known/security.txt", "well known"),
                 ("secret.txt", "SECRET"),
             ] {
-                fs::write(outer.join(path), content).unwrap();
+                outer.put(path, content);
             }
             for (target, link) in [
                 ("../secret.txt", "public/out.txt"),
@@ -645,12 +641,6 @@ mod tests {
 
         fn app(&self) -> App {
             App::new().get("/{*path}", StaticDir::new(self.outer.join("public")))
-        }
-    }
-
-    impl Drop for Site {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.outer).unwrap();
         }
     }
 

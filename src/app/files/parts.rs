@@ -147,6 +147,7 @@ mod tests {
     use super::*;
     use crate::app::{App, Request};
     use crate::http::{Response, Timeline};
+    use crate::sys::scratch::Scratch;
 
     const BOUNDARY: Boundary = Boundary::new(0x00FF_1234_5678_9ABC_DEF0_1122_3344_5566);
 
@@ -160,21 +161,22 @@ mod tests {
 
     /// What a client gets of this content, in memory or in a file.
     fn sent(content: &[u8], is_file: bool, spans: Vec<ByteSpan>) -> ::http::Response<Bytes> {
-        let bytes = Bytes::copy_from_slice(content);
+        let scratch = Scratch::new("parts");
+        scratch.put("x", content);
+        let tree = Arc::new(Tree::open(&scratch).unwrap());
+        let (bytes, complete_length) = (Bytes::copy_from_slice(content), content.len() as u64);
         let content_of = move |request: &Request<'_>| {
             if !is_file {
                 return Content::Bytes(bytes.clone());
             }
-            let folder = std::env::temp_dir();
-            let name = format!("kolk-parts-{}-{:?}", std::process::id(), std::thread::current().id());
-            std::fs::write(folder.join(&name), &bytes).unwrap();
-            let file = File::open(folder.join(&name)).unwrap();
-            std::fs::remove_file(folder.join(&name)).unwrap();
-            let (pool, wakeup) = (Arc::clone(request.pool()), request.wakeup());
-            let tree = Arc::new(Tree::open(&folder).unwrap());
-            Content::File(Arc::new(file), Cold { tree, name, pool, wakeup })
+            let cold = Cold {
+                tree: Arc::clone(&tree),
+                name: "x".to_owned(),
+                pool: Arc::clone(request.pool()),
+                wakeup: request.wakeup(),
+            };
+            Content::File(Arc::new(tree.file("x").unwrap().file), cold)
         };
-        let complete_length = content.len() as u64;
         let app = App::new().get("/", move |request: &Request<'_>| {
             let content_type = HeaderValue::from_static("text/plain");
             Response::new(::http::StatusCode::PARTIAL_CONTENT)

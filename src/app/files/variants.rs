@@ -81,12 +81,12 @@ fn is_older(sibling: SystemTime, original: SystemTime) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::process;
     use std::time::Duration;
 
     use super::*;
     use crate::app::files::coding::Accepted;
     use crate::http::{FieldTable, Head, Known, Span};
+    use crate::sys::scratch::Scratch;
 
     use Coding::{Brotli, Gzip, Zstd};
 
@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn a_sibling_is_what_the_file_system_says() {
-        let place = std::env::temp_dir().join(format!("kolk-variants-{}", process::id()));
-        fs::write(&place, "x").unwrap();
+        let scratch = Scratch::new("variants");
+        scratch.put("x", "x");
+        let place = scratch.join("x");
         let modified = fs::metadata(&place).unwrap().modified().ok();
         let file = Sibling::new(&fs::metadata(&place).unwrap());
-        let directory = Sibling::new(&fs::metadata(std::env::temp_dir()).unwrap());
-        fs::remove_file(&place).unwrap();
+        let directory = Sibling::new(&fs::metadata(&*scratch).unwrap());
         assert!(file.stands_for(modified));
         assert!(!directory.stands_for(at(0, 0)));
     }

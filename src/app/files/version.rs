@@ -129,26 +129,11 @@ pub(super) const fn is_tag_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("kolk-version-{}-{name}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
+    use crate::sys::scratch::Scratch;
 
     fn set_modified(path: &Path, since_1970: Duration) {
         let file = File::options().write(true).open(path).unwrap();
@@ -162,7 +147,7 @@ mod tests {
     #[test]
     fn rfc_9110_8_8_3_a_file_has_a_strong_tag_and_a_date() {
         let scratch = Scratch::new("tag");
-        let path = scratch.0.join("a");
+        let path = scratch.join("a");
         fs::write(&path, "0123456789").unwrap();
         set_modified(&path, Duration::new(784_111_777, 500_000_001));
         let version = version(&path);
@@ -176,7 +161,7 @@ mod tests {
     #[test]
     fn rfc_9110_8_8_1_whatever_changes_changes_the_tag() {
         let scratch = Scratch::new("changes");
-        let (path, other) = (scratch.0.join("a"), scratch.0.join("b"));
+        let (path, other) = (scratch.join("a"), scratch.join("b"));
         let time = Duration::new(784_111_777, 5);
         for path in [&path, &other] {
             fs::write(path, "old").unwrap();
@@ -197,7 +182,7 @@ mod tests {
     #[test]
     fn what_has_the_same_content_has_the_same_tag() {
         let scratch = Scratch::new("content");
-        let path = scratch.0.join("a");
+        let path = scratch.join("a");
         fs::write(&path, "").unwrap();
         set_modified(&path, Duration::new(0, 5));
         let metadata = fs::metadata(&path).unwrap();
@@ -238,7 +223,7 @@ mod tests {
             assert!(version.modified().is_none() && version.last_modified().is_none());
         }
         let scratch = Scratch::new("early");
-        let path = scratch.0.join("a");
+        let path = scratch.join("a");
         fs::write(&path, "").unwrap();
         let early = UNIX_EPOCH - Duration::from_millis(1_500);
         File::options().write(true).open(&path).unwrap().set_modified(early).unwrap();

@@ -2,21 +2,20 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process;
 
 use bytes::Bytes;
 
 use super::*;
 use crate::app::App;
 use crate::sys::names::create_below;
+use crate::sys::scratch::Scratch;
 
-/// A folder that is removed with the test, and a place beside it where nothing may appear.
-struct Inbox(PathBuf);
+/// A folder, and a place beside it where nothing may appear.
+struct Inbox(Scratch);
 
 impl Inbox {
     fn new(name: &str) -> Self {
-        let outer = std::env::temp_dir().join(format!("kolk-upload-{}-{name}", process::id()));
-        let _ = fs::remove_dir_all(&outer);
+        let outer = Scratch::new(name);
         for folder in ["in/sub/deep", "in/.hidden", "outside"] {
             fs::create_dir_all(outer.join(folder)).unwrap();
         }
@@ -44,25 +43,19 @@ impl Inbox {
 
     /// Every file below, by name.
     fn files(&self) -> Vec<String> {
-        let (mut found, mut folders) = (Vec::new(), vec![self.0.clone()]);
+        let (mut found, mut folders) = (Vec::new(), vec![self.0.to_path_buf()]);
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
                 if entry.file_type().unwrap().is_dir() {
                     folders.push(entry.path());
                 } else if entry.file_type().unwrap().is_file() {
-                    let name = entry.path().strip_prefix(&self.0).unwrap().to_string_lossy().into_owned();
+                    let name = entry.path().strip_prefix(&*self.0).unwrap().to_string_lossy().into_owned();
                     found.push(name);
                 }
             }
         }
         found.sort();
         found
-    }
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
     }
 }
 

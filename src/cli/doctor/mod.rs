@@ -170,18 +170,15 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::PathBuf;
-
     use super::*;
+    use crate::cli::scratch::Scratch;
 
     /// A made-up machine.
-    struct Tree(PathBuf);
+    struct Tree(Scratch);
 
     impl Tree {
         fn new(name: &str) -> Self {
-            let root = std::env::temp_dir().join(format!("kolk-doctor-{}-{name}", std::process::id()));
-            let tree = Self(root);
+            let tree = Self(Scratch::new(name));
             for (path, text) in [
                 (
                     "proc/self/limits",
@@ -204,9 +201,7 @@ mod tests {
         }
 
         fn put(&self, path: &str, text: &str) {
-            let path = self.0.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            self.0.put(path, text);
         }
 
         fn report(&self) -> Report {
@@ -219,12 +214,6 @@ mod tests {
             let attention =
                 findings.iter().filter(|found| matches!(found.verdict, Verdict::Attention { .. }));
             attention.map(|found| format!("{}: {}", found.stage.name(), found.what)).collect()
-        }
-    }
-
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

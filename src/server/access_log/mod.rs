@@ -212,6 +212,7 @@ mod tests {
     use super::ring::{BATCH_BYTES, RING_BATCHES};
     use super::*;
     use crate::base::Tick;
+    use crate::sys::scratch::Scratch;
 
     static TIMELINE: Timeline = Timeline {
         accepted: Tick::ZERO,
@@ -455,8 +456,7 @@ mod tests {
 
     #[test]
     fn a_renamed_file_is_opened_anew() {
-        let directory = std::env::temp_dir().join(format!("kolk-access-log-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = Scratch::new("access-log");
         let (path, old) = (directory.join("log"), directory.join("log.1"));
         let log = AccessLog::start(Format::Combined, Destination::File(path.clone())).unwrap();
         let mut ring = log.ring();
@@ -475,8 +475,7 @@ mod tests {
         drop(log);
         assert_eq!(numbers(&std::fs::read(&old).unwrap()), [1]);
         assert_eq!(numbers(&std::fs::read(&path).unwrap()), [2]);
-        std::fs::remove_dir_all(&directory).unwrap();
-        let missing = Destination::File(directory.join("log"));
+        let missing = Destination::File(directory.join("missing/log"));
         assert!(AccessLog::start(Format::Combined, missing).is_err(), "no such directory");
     }
 

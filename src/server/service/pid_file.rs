@@ -63,14 +63,12 @@ fn fill(path: &Path) -> io::Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn place(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("kolk-{}-{name}.pid", std::process::id()))
-    }
+    use crate::sys::scratch::Scratch;
 
     #[test]
     fn it_goes_with_its_owner() {
-        let path = place("owner");
+        let scratch = Scratch::new("owner");
+        let path = scratch.join("pid");
         fs::write(&path, "1\n").unwrap();
         let file = PidFile::write(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
@@ -80,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_successors_file_stays() {
-        let path = place("successor");
+        let scratch = Scratch::new("successor");
+        let path = scratch.join("pid");
         let file = PidFile::write(&path).unwrap();
-        let beside = place("beside");
+        let beside = scratch.join("beside");
         fs::write(&beside, "4711\n").unwrap();
         fs::rename(&beside, &path).unwrap();
         drop(file);
         assert_eq!(fs::read_to_string(&path).unwrap(), "4711\n");
-        fs::remove_file(&path).unwrap();
     }
 
     #[test]

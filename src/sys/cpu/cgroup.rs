@@ -51,34 +51,21 @@ fn cpus(quota: &str, period: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
+    use crate::sys::scratch::Scratch;
 
-    /// A scratch folder that stands for `/sys/fs/cgroup`.
-    struct Mount(PathBuf);
-
-    impl Mount {
-        fn with(name: &str, files: &[(&str, &str)]) -> Self {
-            let root = std::env::temp_dir().join(format!("kolk-cgroup-{}-{name}", std::process::id()));
-            for (path, content) in files {
-                let path = root.join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, content).unwrap();
-            }
-            Self(root)
+    /// A folder that stands for `/sys/fs/cgroup`.
+    fn mount(name: &str, files: &[(&str, &str)]) -> Scratch {
+        let root = Scratch::new(name);
+        for (path, content) in files {
+            root.put(path, content);
         }
-    }
-
-    impl Drop for Mount {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+        root
     }
 
     #[test]
     fn version_2_counts_every_level_and_rounds_up() {
-        let mount = Mount::with(
+        let mount = mount(
             "v2",
             &[
                 ("cpu.max", "max 100000\n"),
@@ -86,19 +73,19 @@ mod tests {
                 ("web/kolk/cpu.max", "max 100000\n"),
             ],
         );
-        assert_eq!(quota_cpus(&mount.0, "0::/web/kolk\n"), Some(3));
-        assert_eq!(quota_cpus(&mount.0, "0::/\n"), None);
+        assert_eq!(quota_cpus(&mount, "0::/web/kolk\n"), Some(3));
+        assert_eq!(quota_cpus(&mount, "0::/\n"), None);
     }
 
     #[test]
     fn a_container_that_sees_an_outside_path_finds_its_own_root() {
-        let mount = Mount::with("container", &[("cpu.max", "50000 100000\n")]);
-        assert_eq!(quota_cpus(&mount.0, "0::/docker/0123456789abcdef\n"), Some(1));
+        let mount = mount("container", &[("cpu.max", "50000 100000\n")]);
+        assert_eq!(quota_cpus(&mount, "0::/docker/0123456789abcdef\n"), Some(1));
     }
 
     #[test]
     fn version_1_is_found_under_its_mount() {
-        let mount = Mount::with(
+        let mount = mount(
             "v1",
             &[
                 ("cpu,cpuacct/app/cpu.cfs_quota_us", "400000\n"),
@@ -107,14 +94,14 @@ mod tests {
                 ("cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
             ],
         );
-        assert_eq!(quota_cpus(&mount.0, "4:memory:/app\n2:cpu,cpuacct:/app\n0::/\n"), Some(4));
+        assert_eq!(quota_cpus(&mount, "4:memory:/app\n2:cpu,cpuacct:/app\n0::/\n"), Some(4));
     }
 
     #[test]
     fn nonsense_is_no_quota() {
-        let mount = Mount::with("nonsense", &[("cpu.max", "many 0\n")]);
+        let mount = mount("nonsense", &[("cpu.max", "many 0\n")]);
         for groups in ["", "0", "0::", "0::/\n", "3:cpu:/\n", "::\n"] {
-            assert_eq!(quota_cpus(&mount.0, groups), None, "{groups:?}");
+            assert_eq!(quota_cpus(&mount, groups), None, "{groups:?}");
         }
     }
 }
