@@ -18,9 +18,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use kolk::base::{Key, Slots, Tick};
-use kolk::net::{
-    AcceptError, Acceptor, ListenAddr, Listener, Listening, Progress, SHORT_READ_DRAINS, Stream, Transport,
-};
+use kolk::net::{AcceptError, Acceptor, Arrived, Link, ListenAddr, Listener, Listening, Progress, Transport};
 use kolk::reactor::{Interest, ListenerId, Reactor, Readiness, Wake};
 use kolk::wire::Output;
 
@@ -76,7 +74,7 @@ struct Scratch {
 }
 
 struct Connection {
-    stream: Stream,
+    stream: Link,
     /// The last bytes of the last read: they may begin an end of head.
     tail: [u8; TAIL_BYTES],
     /// Whether it waits for room to write too.
@@ -161,13 +159,13 @@ impl Connection {
     fn turn(&mut self, readiness: Readiness, scratch: &mut Scratch) -> io::Result<Verdict> {
         loop {
             scratch.input[..TAIL_BYTES].copy_from_slice(&self.tail);
-            let count = match self.stream.read(&mut scratch.input[TAIL_BYTES..]) {
-                Ok(0) => return Ok(Verdict::Close),
-                Ok(count) => count,
+            let arrived = match self.stream.read(&mut scratch.input[TAIL_BYTES..], &mut scratch.output) {
+                Ok(Arrived { bytes: 0, .. }) => return Ok(Verdict::Close),
+                Ok(arrived) => arrived,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.send(scratch),
                 Err(error) => return Err(error),
             };
-            let read = &scratch.input[..TAIL_BYTES + count];
+            let read = &scratch.input[..TAIL_BYTES + arrived.bytes];
             self.owed_bytes += memchr::memmem::find_iter(read, END_OF_HEAD).count() * scratch.answer_bytes;
             self.tail = match read {
                 // It was counted: what follows begins anew.
@@ -175,7 +173,7 @@ impl Connection {
                 [.., a, b, c] => [*a, *b, *c],
                 _ => unreachable!("there is always room for a tail"),
             };
-            let drained = SHORT_READ_DRAINS && count < INPUT_BYTES && !readiness.is_read_closed();
+            let drained = arrived.is_all && !readiness.is_read_closed();
             let verdict = self.send(scratch)?;
             if drained || verdict == Verdict::Close {
                 return Ok(verdict);

@@ -59,7 +59,7 @@ fn every_case_in_every_split() {
 }
 
 fn is_from_the_parser(reason: Reason) -> bool {
-    let elsewhere = [Reason::Path, Reason::BodyBytes, Reason::PoolFull];
+    let elsewhere = [Reason::Path, Reason::PlainHttp, Reason::BodyBytes, Reason::PoolFull];
     (reason.code().starts_with("parse.") || reason.code().starts_with("limit."))
         && !elsewhere.contains(&reason)
 }

@@ -12,6 +12,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::access::Access;
+use super::certificates::Pair;
 use super::duration;
 use super::files::Files;
 use super::password::Algorithm;
@@ -21,7 +22,7 @@ every connection a small state machine";
 
 const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    "\nHTTP/1.0 and HTTP/1.1, edge-triggered event loops on mio",
+    "\nHTTP/1.0 and HTTP/1.1, TLS 1.2 and 1.3, edge-triggered event loops on mio",
     "\nlicense ",
     env!("CARGO_PKG_LICENSE"),
 );
@@ -31,6 +32,7 @@ Examples:
   kolk                              your own request, taken apart: http://127.0.0.1:8080
   kolk -w 2 -l :8080                two workers, all addresses
   kolk serve public                 the files of ./public
+  kolk serve --tls chain.pem,key.pem -l :8443
   kolk -l unix:/run/kolk.sock       a Unix socket
   kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
@@ -43,7 +45,7 @@ Environment:
 Signals:
   TERM, INT   drain: finish what is under way (30 s at most); a second one stops at once
   USR1        reopen the access log
-  HUP         nothing to reload: this version has no configuration file
+  HUP         read the certificates again
 
 Exit codes:
   0 fine   1 failed while running   2 usage   3 bad configuration   4 cannot bind";
@@ -136,6 +138,13 @@ pub(crate) struct Serving {
     /// 127.0.0.1:8080]
     #[arg(short, long, global = true, env = "KOLK_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
+
+    /// Encrypt all connections but those of --admin: a certificate with the chain behind it, and its key,
+    /// both PEM. They are watched, and replaced while kolk runs. Repeatable (in the variable: with
+    /// semicolons): each client gets the one with the name that it asks for, else the first
+    #[arg(long, global = true, env = "KOLK_TLS", value_name = "CERT,KEY", value_delimiter = ';',
+          value_parser = Pair::parse)]
+    pub(crate) tls: Vec<Pair>,
 
     /// Connections that may wait to be accepted, per worker and listener
     #[arg(long, global = true, env = "KOLK_BACKLOG", value_name = "N", default_value_t = 4096,

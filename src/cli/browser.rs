@@ -38,9 +38,10 @@ pub(crate) fn open(url: &str) {
 /// The first of `addresses` that another device can reach, as a URL.
 pub(crate) fn reachable(addresses: &[String]) -> Option<String> {
     addresses.iter().find_map(|address| {
-        let at: SocketAddr = address.strip_prefix("http://")?.parse().ok()?;
+        let (scheme, at) = address.split_once("://")?;
+        let at: SocketAddr = at.parse().ok()?;
         let ip = if at.ip().is_unspecified() { outward()? } else { at.ip() };
-        (!ip.is_loopback()).then(|| format!("http://{}", SocketAddr::new(ip, at.port())))
+        (!ip.is_loopback()).then(|| format!("{scheme}://{}", SocketAddr::new(ip, at.port())))
     })
 }
 

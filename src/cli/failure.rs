@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::terminal;
 
-/// The exit codes; 0 is for success, and 3 is kept for configuration files.
+/// The exit codes; 0 is for success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Runtime = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// A file that the server needs says something impossible.
+    Configuration = 3,
     /// An address cannot be listened on.
     Bind = 4,
 }

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `args`, `files`, `duration`, `size` | flags, environment, defaults |
 //! | `site` | the built-in site |
-//! | `access` | who may read and who may store |
+//! | `access`, `certificates` | who may read and who may store; who the server is |
 //! | `password` | `kolk hash-password` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
@@ -25,6 +25,7 @@ mod access;
 mod args;
 mod banner;
 mod browser;
+mod certificates;
 mod clock;
 mod doctor;
 mod duration;
@@ -50,7 +51,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Running, Server, Workers, service};
+use kolk::{App, ListenAddr, Running, Server, Workers, service};
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
@@ -150,7 +151,11 @@ fn serve(
             (access.app(files.of(dir)?, dir, &serving.listen)?, format!("the files of {}", dir.display()))
         }
     };
-    let server = server(app, serving)?;
+    let mut server = server(app, serving)?;
+    let tls = certificates::read(&serving.tls)?;
+    if let Some(tls) = &tls {
+        server = server.tls(tls);
+    }
     // Before the first connection: a signal that comes early is kept.
     let signals = signals::catch().map_err(|error| Failure::cannot("catch signals", &error))?;
     let bound = listen(server, serving, &passed)?.bind()?;
@@ -161,16 +166,20 @@ fn serve(
         user.assume().map_err(|error| Failure::assume(name, &error))?;
     }
     let running = bound.start()?;
-    signals::listen(signals, running.handle(), supervisor.clone(), serving.quiet)
+    signals::listen(signals, running.handle(), supervisor.clone(), tls.clone(), serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
+    if let Some(tls) = tls {
+        certificates::watch(tls, serving.tls.clone())
+            .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
+    }
     if !serving.quiet {
-        announce(&running, &says, directory.is_none());
+        announce(&running, serving, &says, directory.is_none());
     }
     if let Some(directory) = directory {
-        invite(&running, directory);
+        invite(&urls(&running, serving), directory);
     }
     supervisor
-        .ready(&format!("serving {says} on {}", join(running.addrs())), &running.handle())
+        .ready(&format!("serving {says} on {}", urls(&running, serving).join(", ")), &running.handle())
         .map_err(|error| Failure::cannot("start the watchdog's thread", &error))?;
     let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
@@ -257,8 +266,8 @@ fn log_format(serving: &Serving) -> Option<Format> {
 }
 
 /// The listeners for scripts on standard output, the banner for people on standard error.
-fn announce(running: &Running, says: &str, builtin: bool) {
-    let listening: Vec<String> = running.addrs().iter().map(ToString::to_string).collect();
+fn announce(running: &Running, serving: &Serving, says: &str, builtin: bool) {
+    let listening = urls(running, serving);
     let admin = running.admin_addr().map(ToString::to_string);
     let banner = Banner {
         listening: &listening,
@@ -275,10 +284,9 @@ fn announce(running: &Running, says: &str, builtin: bool) {
 }
 
 /// Brings the browser, if that is wanted.
-fn invite(running: &Running, directory: &Directory) {
-    let listening: Vec<String> = running.addrs().iter().map(ToString::to_string).collect();
+fn invite(listening: &[String], directory: &Directory) {
     if let Some(url) = &directory.qr {
-        let url = if url.is_empty() { browser::reachable(&listening) } else { Some(url.clone()) };
+        let url = if url.is_empty() { browser::reachable(listening) } else { Some(url.clone()) };
         let color = colors(io::stderr().is_terminal());
         match url.as_deref().map(|url| (url, browser::qr(url, color))) {
             Some((url, Some(code))) => terminal::say(&format!("{code}  {url}\n\n")),
@@ -294,8 +302,14 @@ fn invite(running: &Running, directory: &Directory) {
     }
 }
 
-fn join(addresses: &[impl ToString]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+/// Where the server is found.
+fn urls(running: &Running, serving: &Serving) -> Vec<String> {
+    let is_encrypted = !serving.tls.is_empty();
+    let url = |address: &ListenAddr| match address.to_string() {
+        text if is_encrypted => text.replacen("http://", "https://", 1),
+        text => text,
+    };
+    running.addrs().iter().map(url).collect()
 }
 
 /// Whether to write colours to a stream. <https://no-color.org>

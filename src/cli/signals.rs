@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  TERM, INT ──► drain ──► (a second one) ──► stop at once
-//!  USR1 ──► reopen the access log      HUP ──► nothing to reload      PIPE ──► ignored, by Rust itself
+//!  USR1 ──► reopen the access log      HUP ──► read certificates again      PIPE ──► ignored, by Rust itself
 //! ```
 //! A thread of its own reads them; a worker never does.
 
@@ -10,10 +10,11 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use kolk::Handle;
+use kolk::{Handle, Tls};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+use super::certificates;
 use super::supervisor::Supervisor;
 use super::terminal;
 
@@ -36,6 +37,7 @@ pub(crate) fn listen(
     mut signals: Signals,
     server: Handle,
     supervisor: Supervisor,
+    tls: Option<Tls>,
     quiet: bool,
 ) -> io::Result<()> {
     let say = move |line: &str| {
@@ -58,7 +60,10 @@ pub(crate) fn listen(
                     server.drain(GRACE);
                 }
                 SIGUSR1 => server.reopen_log(),
-                _ => say("nothing to reload: this version has no configuration file"),
+                _ => match &tls {
+                    Some(tls) => certificates::reload(tls),
+                    None => say("nothing to reload: there are no certificates"),
+                },
             }
         }
     };

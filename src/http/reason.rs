@@ -34,6 +34,7 @@ macro_rules! reasons {
 
 reasons! {
     FirstByte = 400, "parse.first_byte", "this is not an HTTP request";
+    PlainHttp = 400, "parse.plain_http", "this port speaks TLS: ask it with https, not http";
     EmptyLine = 400, "parse.empty_line", "more than one empty line stands before the request";
     RequestLine = 400, "parse.request_line", "the request line is not: method, one space, target, one space, version";
     MethodToken = 400, "parse.method", "the method is not a token of at most 24 characters";

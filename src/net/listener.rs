@@ -13,13 +13,14 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::{AcceptError, Family, ListenAddr, Listening, SHORT_READ_DRAINS, Stream, TcpOptions};
+use super::tls::{Tls, TlsStream};
+use super::{AcceptError, Family, Link, ListenAddr, Listening, SHORT_READ_DRAINS, Stream, TcpOptions};
 use crate::sys::accept::accept;
 use crate::sys::activation::{self, Place, duplicate};
 use crate::sys::socket::{
@@ -40,6 +41,8 @@ pub struct Listener {
     is_borrowed: bool,
     /// Set on every connection, where connections do not inherit them.
     options: Option<TcpOptions>,
+    /// What connections are encrypted with.
+    tls: OnceLock<Tls>,
 }
 
 impl Listener {
@@ -71,18 +74,37 @@ impl Listener {
             .map_err(|error| explain(error, &ListenAddr::Descriptor(number)))
     }
 
+    /// Encrypts all connections that are accepted from now on. Only the first call counts.
+    pub fn encrypt(&self, tls: &Tls) {
+        // Whoever shares this listener has the same.
+        let _ = self.tls.set(tls.clone());
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.get().is_some()
+    }
+
     /// Takes the next connection from the queue.
     ///
     /// # Errors
     /// See [`AcceptError`].
     #[inline]
-    pub fn accept(&self) -> Result<Stream, AcceptError> {
+    pub fn accept(&self) -> Result<Link, AcceptError> {
         let socket = accept(self.socket.as_fd())?;
         if let Some(options) = &self.options {
             // A connection that was reset meanwhile refuses them; its first read will tell.
             let _ = apply_tcp_options(&socket, options);
         }
-        Ok(Stream::from_fd(socket, self.family))
+        let stream = Stream::from_fd(socket, self.family);
+        let Some(tls) = self.tls.get() else { return Ok(Link::Plain(stream)) };
+        match TlsStream::new(stream, tls) {
+            Ok(stream) => Ok(Link::Tls(Box::new(stream))),
+            Err(error) => {
+                log::error!("a connection cannot be encrypted: {error}");
+                Err(AcceptError::Aborted)
+            }
+        }
     }
 
     /// Ends the queue for every copy of the socket, also those in other descriptor tables: whoever comes now
@@ -145,6 +167,7 @@ impl Listener {
             address,
             is_borrowed: false,
             options: (!options_are_inherited()).then(|| options.tcp.clone()),
+            tls: OnceLock::new(),
         }
     }
 
@@ -157,6 +180,7 @@ impl Listener {
             address: ListenAddr::Unix(path.to_owned()),
             is_borrowed: false,
             options: None,
+            tls: OnceLock::new(),
         };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
@@ -174,7 +198,8 @@ impl Listener {
             apply_tcp_options(&socket, &options.tcp)?;
             own_options = (!options_are_inherited()).then(|| options.tcp.clone());
         }
-        let listener = Self { _file: None, socket, family, address, is_borrowed: true, options: own_options };
+        let (options, tls) = (own_options, OnceLock::new());
+        let listener = Self { _file: None, socket, family, address, is_borrowed: true, options, tls };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
 }
@@ -234,7 +259,7 @@ impl Acceptor {
     /// # Errors
     /// See [`AcceptError`].
     #[inline]
-    pub fn accept(&self) -> Result<Stream, AcceptError> {
+    pub fn accept(&self) -> Result<Link, AcceptError> {
         let result = self.listener.accept();
         if let (Some((registry, token)), Err(AcceptError::Empty)) = (&self.again, &result) {
             self.source(|mut source| source.reregister(registry, *token, Interest::READABLE))
@@ -285,6 +310,7 @@ mod tests {
     use super::*;
     use crate::net::{Peer, Transport};
     use crate::sys::scratch::Scratch;
+    use crate::wire::Output;
 
     fn open(text: &str, workers: usize) -> io::Result<Vec<Arc<Listener>>> {
         Listener::open(&text.parse().unwrap(), workers, &Listening::default())
@@ -295,7 +321,7 @@ mod tests {
     }
 
     /// Accepts from whichever listener the system chose.
-    fn accept_soon(listeners: &[Arc<Listener>]) -> Stream {
+    fn accept_soon(listeners: &[Arc<Listener>]) -> Link {
         loop {
             for listener in listeners {
                 match listener.accept() {
@@ -319,7 +345,7 @@ mod tests {
             let mut stream = accept_soon(&listeners);
             assert_eq!(stream.peer(), Peer::Ip(client.local_addr().unwrap()));
             let mut buffer = [0; 8];
-            while stream.read(&mut buffer).is_err() {}
+            while stream.read(&mut buffer, &mut Output::default()).is_err() {}
             assert_eq!(&buffer[..5], b"hello");
         }
     }

@@ -1,14 +1,16 @@
 //! TRANSPORTS: they move bytes between a socket and an `Input` or `Output`; they know no HTTP.
 //!
 //! ```text
-//!  ListenAddr ──► Listener ◄── Acceptor (one per worker) ──► Stream: Transport
+//!  ListenAddr ──► Listener ◄── Acceptor (one per worker) ──► Link: Transport
 //! ```
 //!
 //! | file | what lives there |
 //! | --- | --- |
 //! | `address` | [`ListenAddr`]: where to listen, as a person writes it |
 //! | `listener` | [`Listener`], [`Acceptor`]: connections come in |
+//! | `link` | [`Link`]: what workers hold: a stream, plain or encrypted |
 //! | `tcp` | [`Stream`]: a TCP or Unix connection |
+//! | `tls` | [`Tls`](tls::Tls), [`TlsStream`](tls::TlsStream): the same, encrypted |
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,10 +18,13 @@ use std::net::SocketAddr;
 use crate::wire::Output;
 
 mod address;
+mod link;
 mod listener;
 mod tcp;
+pub mod tls;
 
 pub use address::{AddressError, ListenAddr};
+pub use link::Link;
 pub use listener::{Acceptor, Listener};
 pub use tcp::{Family, SHORT_READ_DRAINS, Stream};
 
@@ -28,11 +33,13 @@ pub use crate::sys::socket::{Listening, TcpOptions};
 
 /// One connection's way to its peer. Never blocks.
 pub trait Transport {
-    /// Reads what is there, once; `Ok(0)` when the peer has closed its sending side.
+    /// Reads what is there, once. What the transport itself has to tell the peer goes to the end of what is
+    /// [sealed](Output::sealed) in `output`.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing is there yet; anything else ends the connection.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    /// `WouldBlock` when nothing is there yet, `Interrupted` when others should have their turn first;
+    /// anything else ends the connection.
+    fn read(&mut self, into: &mut [u8], output: &mut Output) -> io::Result<Arrived>;
 
     /// Sends from the front of `output` and consumes what was sent, until one of [`Progress`] is reached.
     ///
@@ -51,6 +58,23 @@ pub trait Transport {
 
     /// Who is at the other end. Asks the system each time.
     fn peer(&self) -> Peer;
+}
+
+/// What a [`Transport::read`] brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// So many bytes; none when the peer has closed its sending side.
+    pub bytes: usize,
+    /// Nothing more is there, as far as is known: the next event tells.
+    pub is_all: bool,
+}
+
+impl Arrived {
+    /// What one system call has read into a buffer of this size.
+    #[inline]
+    pub const fn in_one_call(bytes: usize, buffer_bytes: usize) -> Self {
+        Self { bytes, is_all: SHORT_READ_DRAINS && bytes < buffer_bytes }
+    }
 }
 
 /// How far a [`Transport::write`] came.

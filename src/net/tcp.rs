@@ -11,7 +11,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
-use super::{Peer, Progress, Transport};
+use super::{Arrived, Peer, Progress, Transport};
 use crate::sys::sendfile::send_file;
 use crate::sys::socket::{EDGES_ARE_THE_KERNELS, reset_on_close};
 use crate::sys::stream::{receive, send};
@@ -60,11 +60,33 @@ impl Stream {
         }
     }
 
+    /// Reads what is there, once.
+    #[inline]
+    pub(super) fn read_socket(&mut self, into: &mut [u8]) -> io::Result<Arrived> {
+        loop {
+            match self.receive(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Ok(Arrived::in_one_call(result?, into.len())),
+            }
+        }
+    }
+
     #[inline]
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_io(|| receive(stream.as_fd(), into)),
             Self::Unix(stream) => stream.try_io(|| receive(stream.as_fd(), into)),
+        }
+    }
+
+    /// Sends what the kernel takes now, which may be nothing.
+    pub(super) fn send_some(&mut self, run: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.send(run) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent,
+            }
         }
     }
 
@@ -138,13 +160,8 @@ impl Stream {
 
 impl Transport for Stream {
     #[inline]
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.receive(into) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
+    fn read(&mut self, into: &mut [u8], _: &mut Output) -> io::Result<Arrived> {
+        self.read_socket(into)
     }
 
     #[inline]
@@ -246,9 +263,9 @@ mod tests {
 
     fn read_soon(stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            match stream.read(into) {
+            match stream.read_socket(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
-                result => return result,
+                result => return result.map(|arrived| arrived.bytes),
             }
         }
     }
@@ -270,7 +287,7 @@ mod tests {
     fn reads_what_is_there_then_blocks_then_sees_the_end() {
         let (mut stream, mut client) = tcp_pair();
         let mut buffer = [0; 64];
-        assert_eq!(stream.read(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(stream.read_socket(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         client.write_all(b"GET /").unwrap();
         assert_eq!(read_soon(&mut stream, &mut buffer).unwrap(), 5);
         assert_eq!(&buffer[..5], b"GET /");

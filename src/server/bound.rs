@@ -54,7 +54,7 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        let Server { app, config, places, admin, access_log } = server;
+        let Server { app, config, places, admin, access_log, tls } = server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -62,6 +62,9 @@ impl Bound {
             Workers::Exactly(count) => count.max(1),
         };
         let sockets = Sockets::open(places, workers, &config)?;
+        if let Some(tls) = &tls {
+            sockets.listeners.iter().for_each(|listener| listener.encrypt(tls));
+        }
         let admin = admin.map(|address| Sockets::open(vec![Place::Address(address)], 1, &config));
         Ok(Self { app, config, access_log, sockets, admin: admin.transpose()?, descriptors })
     }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
 use crate::http::{FieldTable, Phase, Reason, Response};
-use crate::net::{Peer, Progress, SHORT_READ_DRAINS, Transport};
+use crate::net::{Arrived, Peer, Progress, Transport};
 use crate::proto::Pumped;
 use crate::proto::h1;
 use crate::reactor::Readiness;
@@ -283,8 +283,8 @@ impl<T: Transport> Connection<T> {
         }
         match self.dialogue.phase() {
             _ if self.dialogue.wants_bytes() => {}
-            Phase::Lingering => return self.discard(desk),
-            Phase::Closed if self.shut => return self.discard(desk),
+            Phase::Lingering => return self.discard(output, desk),
+            Phase::Closed if self.shut => return self.discard(output, desk),
             // An answer is owed: TCP holds the client back. Its leaving is still noticed.
             _ => return Verdict::Rest,
         }
@@ -296,20 +296,19 @@ impl<T: Transport> Connection<T> {
             self.carry = carry;
             return Verdict::Rest;
         }
-        match self.transport.read(&mut desk.scratch.input) {
-            Ok(0) => {
+        match self.transport.read(&mut desk.scratch.input, output) {
+            Ok(Arrived { bytes: 0, .. }) => {
                 self.fin = true;
                 self.readable = false;
                 self.dialogue.abandon(Presence::HalfClosed);
                 self.converse(key, carry, 0, output, desk)
             }
-            Ok(count) => {
-                desk.env.stats.bytes_received.add(count as u64);
+            Ok(Arrived { bytes, is_all }) => {
+                desk.env.stats.bytes_received.add(bytes as u64);
                 // Data and FIN can arrive as one event with none after it, so a short read drains
                 // only while no event has said that the peer closed.
-                let full = count == desk.scratch.input.len();
-                self.readable = full || !SHORT_READ_DRAINS || self.read_closed;
-                self.converse(key, carry, count, output, desk)
+                self.readable = !is_all || self.read_closed;
+                self.converse(key, carry, bytes, output, desk)
             }
             Err(error) => {
                 self.carry = carry;
@@ -319,6 +318,13 @@ impl<T: Transport> Connection<T> {
                         Verdict::Rest
                     }
                     io::ErrorKind::Interrupted => Verdict::Again,
+                    // The alert that says so is on its way.
+                    io::ErrorKind::InvalidData => {
+                        log::debug!("connection {key}: {error}");
+                        self.dialogue.abandon(Presence::Gone);
+                        Verdict::Close(CloseReason::TlsFailed)
+                    }
+                    io::ErrorKind::Unsupported => self.refuse_plain_http(key, output, desk),
                     _ => {
                         self.dialogue.abandon(Presence::Gone);
                         Verdict::Close(CloseReason::PeerReset)
@@ -425,17 +431,27 @@ impl<T: Transport> Connection<T> {
         })
     }
 
+    /// Answers a request in the clear on a port that is not.
+    #[cold]
+    fn refuse_plain_http(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
+        let peer = || address(&self.transport);
+        let ring = desk.ring.as_deref_mut();
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        self.dialogue.refuse(Reason::PlainHttp, &mut call);
+        Verdict::Rest
+    }
+
     /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed
     /// socket. RFC 9112 §9.6.
-    fn discard(&mut self, desk: &mut Desk<'_>) -> Verdict {
+    fn discard(&mut self, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
         if let Some(carry) = self.carry.take() {
             desk.scratch.carries.give(carry);
         }
         if !self.readable {
             return Verdict::Rest;
         }
-        match self.transport.read(&mut desk.scratch.input) {
-            Ok(0) => {
+        match self.transport.read(&mut desk.scratch.input, output) {
+            Ok(Arrived { bytes: 0, .. }) => {
                 self.fin = true;
                 Verdict::Close(if self.dialogue.refused() {
                     CloseReason::Refused
@@ -443,9 +459,9 @@ impl<T: Transport> Connection<T> {
                     CloseReason::Answered
                 })
             }
-            Ok(count) => {
-                desk.env.stats.bytes_received.add(count as u64);
-                self.readable = count == desk.scratch.input.len() || !SHORT_READ_DRAINS || self.read_closed;
+            Ok(Arrived { bytes, is_all }) => {
+                desk.env.stats.bytes_received.add(bytes as u64);
+                self.readable = !is_all || self.read_closed;
                 if self.readable { Verdict::Again } else { Verdict::Rest }
             }
             Err(error) => match error.kind() {

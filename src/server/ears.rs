@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Tick, Wake as _};
-use crate::net::{AcceptError, Acceptor, Listener, Stream};
+use crate::net::{AcceptError, Acceptor, Link, Listener};
 use crate::reactor::{Doorbell, ListenerId, Reactor};
 use crate::sys::descriptors::Reserve;
 
@@ -169,7 +169,7 @@ impl Ears {
 
     /// Lets in whoever may come: a bounded number a turn.
     #[inline]
-    pub(crate) fn accept(&mut self, shard: &mut Shard<Stream>, reactor: &Reactor, now: Tick) {
+    pub(crate) fn accept(&mut self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
         if !self.closed && self.bells.len() > 1 {
             self.take_tickets(shard, reactor, now);
         }
@@ -200,7 +200,7 @@ impl Ears {
 
     /// Takes what waits for a worker that is stuck in its turn.
     #[cold]
-    fn patrol(&mut self, shard: &mut Shard<Stream>, reactor: &Reactor, now: Tick) {
+    fn patrol(&mut self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
         let (own, workers, listeners) = (self.worker, self.turns_seen.len(), Arc::clone(&self.listeners));
         let mut suspects = false;
         for worker in (0..workers).filter(|worker| *worker != own) {
@@ -221,14 +221,14 @@ impl Ears {
     }
 
     /// Lets in everybody that waits, as far as there is room: the last call before closing.
-    pub(crate) fn accept_all(&mut self, shard: &mut Shard<Stream>, reactor: &Reactor, now: Tick) {
+    pub(crate) fn accept_all(&mut self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
         for index in 0..self.own.len() {
             let listener = Arc::clone(self.own[index].acceptor.listener());
             while self.accept_some(Some(index), &listener, false, shard, reactor, now) == Stopped::Budget {}
         }
     }
 
-    fn take_tickets(&self, shard: &mut Shard<Stream>, reactor: &Reactor, now: Tick) {
+    fn take_tickets(&self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
         let listeners = Arc::clone(&self.listeners);
         for (index, listener) in listeners.iter().enumerate() {
             for _ in 0..self.balance.take(self.worker, index) {
@@ -247,7 +247,7 @@ impl Ears {
         ear: Option<usize>,
         listener: &Listener,
         patient: bool,
-        shard: &mut Shard<Stream>,
+        shard: &mut Shard<Link>,
         reactor: &Reactor,
         now: Tick,
     ) -> Stopped {
@@ -337,7 +337,7 @@ impl Ears {
     }
 }
 
-fn admit(stream: Stream, shard: &mut Shard<Stream>, reactor: &Reactor, now: Tick) {
+fn admit(stream: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
     if let Some(key) = shard.accept(stream, now) {
         watch(shard, reactor, key);
     }

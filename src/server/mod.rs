@@ -46,7 +46,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::net::ListenAddr;
+use crate::net::{ListenAddr, tls::Tls};
 
 pub use bound::Bound;
 pub use call::Env;
@@ -81,12 +81,13 @@ pub struct Server {
     places: Vec<Place>,
     admin: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
+    tls: Option<Tls>,
 }
 
 impl Server {
     /// A server for `app`, which listens nowhere yet.
     pub fn new(app: App) -> Self {
-        Self { app, config: Config::default(), places: Vec::new(), admin: None, access_log: None }
+        Self { app, config: Config::default(), places: Vec::new(), admin: None, access_log: None, tls: None }
     }
 
     /// Listens on `address`, too: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every address of this machine),
@@ -121,6 +122,22 @@ impl Server {
     #[must_use]
     pub fn listen_fd(mut self, socket: OwnedFd) -> Self {
         self.places.push(Place::Socket(socket));
+        self
+    }
+
+    /// Encrypts every connection but those to the [admin](Server::admin) address.
+    ///
+    /// ```no_run
+    /// use kolk::{App, Request, Response, Server, Tls};
+    ///
+    /// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+    /// let tls = Tls::from_files("chain.pem", "key.pem")?;
+    /// Server::new(app).tls(&tls).listen(":8443")?.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn tls(mut self, tls: &Tls) -> Self {
+        self.tls = Some(tls.clone());
         self
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::app::Mail;
 use crate::base::{Key, Slots, Tick, Wheel};
 use crate::http::Phase;
-use crate::net::{Stream, Transport};
+use crate::net::{Link, Transport};
 use crate::proto::{Preset, h1};
 use crate::reactor::Readiness;
 
@@ -29,7 +29,7 @@ use super::stats::{CloseReason, Stats};
 
 /// What a waiting connection costs in its slot, in bytes: all of its own memory, and no buffer. Its timer is
 /// another 12.
-pub const CONNECTION_BYTES: usize = size_of::<(std::num::NonZeroU32, Connection<Stream>)>();
+pub const CONNECTION_BYTES: usize = size_of::<(std::num::NonZeroU32, Connection<Link>)>();
 /// How many slots one search for an idle connection looks at.
 const SHED_LOOKS_MAX: usize = 64;
 

@@ -175,6 +175,7 @@ labels! {
         "body_cut" BodyCut = "The body of an answer could not be completed: its source failed or its file was short.";
         "abandoned" Abandoned = "The client left within an exchange.";
         "drained" Drained = "The server is shutting down and the connection was idle or finished.";
+        "tls_failed" TlsFailed = "The client broke a rule of TLS, or shares no version, cipher or trust with the server.";
         "write_failed" WriteFailed = "The kernel refused to send.";
         "shed" Shed = "It was idle and gave way to a new connection.";
         "failed" Failed = "A source, a sink or the server's own code panicked.";

@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::app::Mail;
 use crate::base::{Key, Mailbox, Tick, Wake as _};
-use crate::net::Stream;
+use crate::net::{Link, tls};
 use crate::reactor::{Doorbell, Interest, Reactor, Wake};
 use crate::sys::{clock, cpu, descriptors};
 
@@ -31,7 +31,7 @@ const LAG_SAMPLE: u64 = 16;
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) reactor: Reactor,
-    pub(crate) shard: Shard<Stream>,
+    pub(crate) shard: Shard<Link>,
     pub(crate) mailbox: Mailbox<Mail>,
     pub(crate) ears: Ears,
     pub(crate) control: Arc<Control>,
@@ -87,6 +87,7 @@ impl Worker {
             let until = self.next_moment(log_due);
             self.reactor.turn(now, until, &mut wakes)?;
             self.ears.turn_over();
+            tls::begin_turn();
             self.mailbox.awake();
             now = self::now();
             if now.since(calendar_at) >= CALENDAR_AGE_MAX {
@@ -114,6 +115,7 @@ impl Worker {
                 return Ok(());
             }
             self.ears.turn_over();
+            tls::begin_turn();
         }
     }
 
@@ -205,7 +207,7 @@ impl Worker {
 }
 
 /// Has the poll watch a connection that is open after its first turn.
-pub(crate) fn watch(shard: &mut Shard<Stream>, reactor: &Reactor, key: Key) {
+pub(crate) fn watch(shard: &mut Shard<Link>, reactor: &Reactor, key: Key) {
     let Some(stream) = shard.transport(key) else { return };
     if let Err(error) = reactor.register(stream, key, Interest::Read) {
         log::warn!("connection {key} cannot be watched: {error}");

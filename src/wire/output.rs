@@ -1,11 +1,14 @@
 //! [`Output`]: what is to be sent, in order: inline bytes, shared pieces and file ranges.
 //!
 //! ```text
+//!  sealed  ┌────────sent───────┬──── as it goes out ────┐       before all else
+//!
 //!  inline  ┌────────sent───────┬──── head ────┬─ head ─┐
 //!          └───────────────────┴──────┬───────┴────┬───┘
 //!  pieces                       Shared(Bytes)   File(range)     each knows the inline offset before it
 //! ```
 //! Invariant: `sent <= pieces[0].before <= pieces[1].before <= … <= inline.len()`.
+//! A transport that encrypts seals what stands at the front, and what the kernel refuses of it stays here.
 //! One `Output` serves a whole shard, turn after turn; only what a kernel refuses stays with its connection.
 //! Knows no HTTP and no socket.
 
@@ -27,6 +30,8 @@ const INLINE_BYTES_KEPT: usize = 128 * 1024;
 /// A queue of bytes to send.
 #[derive(Debug, Default)]
 pub struct Output {
+    sealed: Vec<u8>,
+    sealed_sent: usize,
     inline: Vec<u8>,
     sent: usize,
     pieces: VecDeque<Piece>,
@@ -72,19 +77,19 @@ impl Output {
     /// Whether nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.sent == self.inline.len() && self.pieces.is_empty()
+        self.sent == self.inline.len() && self.pieces.is_empty() && self.sealed.is_empty()
     }
 
     /// Bytes of memory that wait (file ranges wait on disk and do not count).
     #[inline]
-    pub fn queued_bytes(&self) -> usize {
-        self.inline.len() - self.sent + self.shared_bytes
+    pub const fn queued_bytes(&self) -> usize {
+        self.sealed.len() - self.sealed_sent + self.inline.len() - self.sent + self.shared_bytes
     }
 
     /// All bytes that wait, those of files too.
     #[inline]
     pub const fn unsent_bytes(&self) -> u64 {
-        (self.inline.len() - self.sent + self.shared_bytes) as u64 + self.file_bytes
+        self.queued_bytes() as u64 + self.file_bytes
     }
 
     /// How many more bytes a body may queue before it should wait for the kernel.
@@ -122,7 +127,33 @@ impl Output {
         }
     }
 
-    /// The next thing to send; `None` when empty.
+    /// What goes out as it is, before all else.
+    #[inline]
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed[self.sealed_sent..]
+    }
+
+    /// The same, for who seals. Only append.
+    #[inline]
+    pub const fn seal(&mut self) -> &mut Vec<u8> {
+        &mut self.sealed
+    }
+
+    /// Forgets the next `count` sealed bytes: they were sent.
+    ///
+    /// # Panics
+    /// If fewer wait (debug builds).
+    #[inline]
+    pub fn consume_sealed(&mut self, count: usize) {
+        self.sealed_sent += count;
+        debug_assert!(self.sealed_sent <= self.sealed.len(), "more was sent than was sealed");
+        if self.sealed_sent == self.sealed.len() {
+            self.sealed.clear();
+            self.sealed_sent = 0;
+        }
+    }
+
+    /// The next thing to send, or to seal; `None` when there is none.
     #[inline]
     pub fn front(&self) -> Option<Front<'_>> {
         let Some(piece) = self.pieces.front() else {
@@ -141,6 +172,7 @@ impl Output {
     /// Everything that waits, if that is one run of bytes.
     #[inline]
     pub fn single_run(&self) -> Option<&[u8]> {
+        debug_assert!(self.sealed.is_empty(), "who seals does not send as it is");
         if self.pieces.is_empty() { self.inline.get(self.sent..).filter(|run| !run.is_empty()) } else { None }
     }
 
@@ -184,6 +216,11 @@ impl Output {
 
     /// Gives back memory that nothing waits in, if that is nearly all: what follows is a long wait.
     pub fn shrink(&mut self) {
+        if self.sealed.capacity() >= SHRINK_BYTES_MIN {
+            self.sealed.drain(..self.sealed_sent);
+            self.sealed.shrink_to_fit();
+            self.sealed_sent = 0;
+        }
         let live = self.inline.len() - self.sent;
         if self.inline.capacity() < SHRINK_BYTES_MIN || live * 4 > self.inline.capacity() {
             return;
@@ -244,9 +281,12 @@ impl Reusable for Output {
         self.shared_bytes = 0;
         self.file_bytes = 0;
         self.sent = 0;
-        self.inline.clear();
-        if self.inline.capacity() > INLINE_BYTES_KEPT {
-            self.inline = Vec::new();
+        self.sealed_sent = 0;
+        for buffer in [&mut self.inline, &mut self.sealed] {
+            buffer.clear();
+            if buffer.capacity() > INLINE_BYTES_KEPT {
+                *buffer = Vec::new();
+            }
         }
     }
 }
@@ -313,6 +353,20 @@ mod tests {
         output.copy(&[7; 5_000]);
         output.shrink();
         assert_eq!(output.queued_bytes(), 5_000, "all of it waits");
+    }
+
+    #[test]
+    fn what_is_sealed_waits_until_it_was_sent() {
+        let mut output = Output::default();
+        output.copy(b"plain");
+        output.seal().extend_from_slice(b"sealed");
+        output.consume(5);
+        assert_eq!((output.is_empty(), output.queued_bytes(), output.front().is_none()), (false, 6, true));
+        output.consume_sealed(2);
+        output.shrink();
+        assert_eq!((output.sealed(), output.unsent_bytes()), (&b"aled"[..], 4));
+        output.consume_sealed(4);
+        assert!(output.is_empty());
     }
 
     #[test]

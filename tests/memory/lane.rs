@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use kolk::app::{App, BlockingPool};
 use kolk::base::{Mailbox, Tick, Wake};
-use kolk::net::{Peer, Progress, Transport};
+use kolk::net::{Arrived, Peer, Progress, Transport};
 use kolk::server::{Config, Env, Shard, stats::Stats};
 use kolk::wire::{Front, Output};
 
@@ -89,16 +89,20 @@ pub(crate) struct Near(Rc<State>);
 
 impl Transport for Near {
     #[inline]
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, into: &mut [u8], _: &mut Output) -> io::Result<Arrived> {
         let at = self.0.at.get();
         let rest = &self.0.input[at..];
         if rest.is_empty() {
-            return if self.0.closed.get() { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+            return if self.0.closed.get() {
+                Ok(Arrived { bytes: 0, is_all: true })
+            } else {
+                Err(ErrorKind::WouldBlock.into())
+            };
         }
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
         self.0.at.set(at + count);
-        Ok(count)
+        Ok(Arrived::in_one_call(count, into.len()))
     }
 
     #[inline]

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-use kolk::net::{Peer, Progress, Transport};
+use kolk::net::{Arrived, Peer, Progress, Transport};
 use kolk::reactor::Readiness;
 use kolk::wire::{Front, Output, QUEUED_BYTES_HIGH};
 
@@ -163,7 +163,7 @@ pub(crate) struct SimTransport {
 }
 
 impl Transport for SimTransport {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, into: &mut [u8], _: &mut Output) -> io::Result<Arrived> {
         let pipe = &mut *self.pipe.borrow_mut();
         let dice = &mut *self.dice.borrow_mut();
         assert!(!pipe.closed);
@@ -181,14 +181,14 @@ impl Transport for SimTransport {
                 *place = byte;
             }
             pipe.progress += count as u64;
-            return Ok(count);
+            return Ok(Arrived::in_one_call(count, into.len()));
         }
         pipe.progress += 1;
         if pipe.reset && !std::mem::replace(&mut pipe.reset_told, true) {
             return Err(ErrorKind::ConnectionReset.into());
         }
         if pipe.reset || pipe.fin {
-            return Ok(0);
+            return Ok(Arrived { bytes: 0, is_all: true });
         }
         Err(ErrorKind::WouldBlock.into())
     }

@@ -1,0 +1,85 @@
+//! [`Link`]: a connection as workers hold it, plain or encrypted.
+
+use std::io;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+use super::tls::TlsStream;
+use super::{Arrived, Peer, Progress, Stream, Transport};
+use crate::wire::Output;
+
+/// A connection.
+#[derive(Debug)]
+pub enum Link {
+    /// In the clear.
+    Plain(Stream),
+    /// Over TLS.
+    Tls(Box<TlsStream>),
+}
+
+impl Link {
+    #[inline]
+    fn socket(&mut self) -> &mut Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+}
+
+impl Transport for Link {
+    #[inline]
+    fn read(&mut self, into: &mut [u8], output: &mut Output) -> io::Result<Arrived> {
+        match self {
+            Self::Plain(stream) => stream.read(into, output),
+            Self::Tls(stream) => stream.read(into, output),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, output: &mut Output) -> io::Result<Progress> {
+        match self {
+            Self::Plain(stream) => stream.write(output),
+            Self::Tls(stream) => stream.write(output),
+        }
+    }
+
+    fn shutdown_write(&mut self) {
+        match self {
+            Self::Plain(stream) => stream.shutdown_write(),
+            Self::Tls(stream) => stream.shutdown_write(),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Plain(stream) => stream.reset(),
+            Self::Tls(stream) => stream.reset(),
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        match self {
+            Self::Plain(stream) => stream.peer(),
+            Self::Tls(stream) => stream.peer(),
+        }
+    }
+}
+
+impl Source for Link {
+    #[inline]
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.socket().register(registry, token, interests)
+    }
+
+    #[inline]
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.socket().reregister(registry, token, interests)
+    }
+
+    #[inline]
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.socket().deregister(registry)
+    }
+}

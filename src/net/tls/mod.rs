@@ -1,0 +1,250 @@
+//! TLS: a [`Stream`] whose bytes are encrypted. The only room behind which rustls is known.
+//!
+//! ```text
+//!  socket ─► the thread's buffer ─► Records ─► plaintext     a record that is not whole stays in Records
+//!  socket ◄─ the thread's buffer ◄─ Records ◄─ Output        what the kernel refuses is sealed in Output
+//! ```
+//! A connection that rests owns no buffer of ours. A handshake costs as much as a hundred requests, so that
+//! only some are begun in a turn. RFC 8446, RFC 5246.
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `identity` | [`Tls`]: certificates and keys, and who gets which |
+//! | `records` | the TLS of one connection, without its socket |
+
+mod identity;
+mod records;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
+use super::{Arrived, Peer, Progress, Stream, Transport};
+use crate::wire::Output;
+
+pub use identity::{Tls, TlsError};
+
+/// So many handshakes are worked on in one turn of a worker; the others wait for the next.
+const HANDSHAKES_PER_TURN: u32 = 4;
+/// What is read or encrypted at a time, in bytes.
+const CIPHERTEXT_BYTES: usize = 64 * 1024 + RECORD_BYTES_MORE * 64;
+/// How much one [`Transport::write`] may send before others have their turn.
+const BYTES_PER_WRITE: usize = 1024 * 1024;
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::NONE) };
+    /// Of this turn.
+    static HANDSHAKES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What all TLS connections of a thread use in turn.
+struct Buffers {
+    ciphertext: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Buffers {
+    const NONE: Self = Self { ciphertext: Vec::new(), plain: Vec::new() };
+}
+
+/// Handshakes may go on: the thread begins another turn.
+#[inline]
+pub fn begin_turn() {
+    HANDSHAKES.set(0);
+}
+
+/// A connection over TLS.
+pub struct TlsStream {
+    socket: Stream,
+    records: Records,
+    speech: Speech,
+    /// The client has said that nothing follows.
+    is_closed: bool,
+    /// What was sent is not whole: an end now is no regular one, and is not announced.
+    is_cut: bool,
+}
+
+/// What the client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    /// It said nothing yet.
+    Unheard,
+    Tls,
+    /// Letters: a request, in the clear.
+    Plain,
+}
+
+impl TlsStream {
+    /// The connection over `socket` to somebody who has said nothing yet.
+    ///
+    /// # Errors
+    /// If rustls refuses the configuration.
+    pub fn new(socket: Stream, tls: &Tls) -> io::Result<Self> {
+        let records = Records::new(tls.config()).map_err(io::Error::other)?;
+        let speech = Speech::Unheard;
+        Ok(Self { socket, records, speech, is_closed: false, is_cut: false })
+    }
+
+    pub(super) const fn socket(&mut self) -> &mut Stream {
+        &mut self.socket
+    }
+
+    /// Reads once, and again as long as nothing but the handshake came of it.
+    fn read_records(
+        &mut self,
+        buffers: &mut Buffers,
+        into: &mut [u8],
+        output: &mut Output,
+    ) -> io::Result<Arrived> {
+        let ciphertext = &mut buffers.ciphertext[..into.len().min(CIPHERTEXT_BYTES)];
+        loop {
+            let Some(kept) = self.records.resume(ciphertext) else {
+                return Err(invalid("a message of the handshake is too long"));
+            };
+            let arrived = self.socket.read_socket(&mut ciphertext[kept..])?;
+            if arrived.bytes == 0 {
+                return Ok(arrived);
+            }
+            let filled = kept + arrived.bytes;
+            if self.speech == Speech::Unheard {
+                self.speech = if ciphertext[0].is_ascii_uppercase() { Speech::Plain } else { Speech::Tls };
+                if self.speech == Speech::Plain {
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, "the client speaks no TLS"));
+                }
+            }
+            let opened = self.records.open(&mut ciphertext[..filled], into, output.seal());
+            let opened = opened.map_err(invalid)?;
+            self.is_closed |= opened.is_closed;
+            if opened.plain > 0 {
+                return Ok(Arrived { bytes: opened.plain, is_all: arrived.is_all && !self.is_closed });
+            }
+            if self.is_closed {
+                return Ok(Arrived { bytes: 0, is_all: true });
+            }
+            if arrived.is_all {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    /// Encrypts and sends, until nothing is left or the kernel takes no more.
+    fn write_records(&mut self, buffers: &mut Buffers, output: &mut Output) -> io::Result<Progress> {
+        let Buffers { ciphertext, plain } = buffers;
+        let mut budget = BYTES_PER_WRITE;
+        loop {
+            // What is sealed leaves with what follows, if it is little.
+            let mut length = 0;
+            if !output.sealed().is_empty() && output.sealed().len() < RECORD_BYTES_MAX {
+                length = output.sealed().len();
+                ciphertext[..length].copy_from_slice(output.sealed());
+                output.consume_sealed(length);
+            }
+            if output.sealed().is_empty() && output.front().is_some() {
+                length += self.records.seal(output, &mut ciphertext[length..], plain)?;
+            }
+            let run = if length > 0 { &ciphertext[..length] } else { output.sealed() };
+            if run.is_empty() {
+                return Ok(Progress::Done);
+            }
+            let (sent, wanted) = (self.socket.send_some(run)?, run.len());
+            if length > 0 {
+                output.seal().extend_from_slice(&ciphertext[sent..length]);
+            } else {
+                output.consume_sealed(sent);
+            }
+            if sent < wanted {
+                return Ok(Progress::Blocked);
+            }
+            budget = budget.saturating_sub(sent);
+            if budget == 0 && !output.is_empty() {
+                return Ok(Progress::Budget);
+            }
+        }
+    }
+
+    /// Tells the client that nothing follows, if it can be told at once.
+    fn say_goodbye(&mut self) {
+        let mut bytes = [0; 2 * RECORD_BYTES_MORE];
+        if self.speech == Speech::Tls && !self.records.is_handshaking() {
+            let length = self.records.close(&mut bytes);
+            // The connection ends anyway.
+            let _ = self.socket.send_some(&bytes[..length]);
+        }
+    }
+}
+
+impl Transport for TlsStream {
+    fn read(&mut self, into: &mut [u8], output: &mut Output) -> io::Result<Arrived> {
+        match self.speech {
+            Speech::Plain => return self.socket.read(into, output),
+            _ if self.is_closed => return Ok(Arrived { bytes: 0, is_all: true }),
+            _ if self.records.is_failed() => return Err(invalid("the client broke a rule before")),
+            _ if self.records.is_handshaking() => {
+                if HANDSHAKES.get() >= HANDSHAKES_PER_TURN {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                HANDSHAKES.set(HANDSHAKES.get() + 1);
+            }
+            _ => {}
+        }
+        with_buffers(|buffers| self.read_records(buffers, into, output))
+    }
+
+    fn write(&mut self, output: &mut Output) -> io::Result<Progress> {
+        match self.speech {
+            Speech::Plain => self.socket.write(output),
+            _ => {
+                let progress = with_buffers(|buffers| self.write_records(buffers, output));
+                self.is_cut = !matches!(progress, Ok(Progress::Done));
+                progress
+            }
+        }
+    }
+
+    fn shutdown_write(&mut self) {
+        self.say_goodbye();
+        self.socket.shutdown_write();
+    }
+
+    fn reset(&mut self) {
+        self.is_cut = true;
+        self.socket.reset();
+    }
+
+    fn peer(&self) -> Peer {
+        self.socket.peer()
+    }
+}
+
+impl Drop for TlsStream {
+    /// RFC 8446 §6.1: whoever closes says so, else what was cut would look complete.
+    fn drop(&mut self) {
+        if !self.is_cut {
+            self.say_goodbye();
+        }
+    }
+}
+
+impl std::fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("socket", &self.socket)
+            .field("speech", &self.speech)
+            .field("is_handshaking", &self.records.is_handshaking())
+            .finish_non_exhaustive()
+    }
+}
+
+fn with_buffers<T>(act: impl FnOnce(&mut Buffers) -> T) -> T {
+    BUFFERS.with_borrow_mut(|buffers| {
+        if buffers.ciphertext.is_empty() {
+            buffers.ciphertext = vec![0; CIPHERTEXT_BYTES];
+            buffers.plain = vec![0; RECORD_BYTES_MAX];
+        }
+        act(buffers)
+    })
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

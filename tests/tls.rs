@@ -1,0 +1,306 @@
+//! TLS on real sockets: the same answers as in the clear, whatever the records look like.
+//!
+//! The client is rustls, over a socket that writes and reads as little at a time as a test wants.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+mod support;
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use kolk::{App, Body, Request, Response, Running, StaticDir, Tls};
+use rcgen::CertifiedKey;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+
+use support::scratch::Scratch;
+use support::{Client, PATIENCE, address, alone, get, start};
+
+type Encrypted = Client<StreamOwned<ClientConnection, Wire>>;
+
+/// A certificate of its own authority.
+struct Identity {
+    chain: String,
+    key: String,
+    der: CertificateDer<'static>,
+}
+
+impl Identity {
+    fn new(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
+        Self { chain: cert.pem(), key: signing_key.serialize_pem(), der: cert.der().clone() }
+    }
+
+    fn tls(&self) -> Tls {
+        Tls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap()
+    }
+
+    fn trusted_by(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_protocol_versions(versions)
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+}
+
+/// A socket that takes and gives at most so many bytes at a time.
+struct Wire {
+    socket: TcpStream,
+    bytes_max: usize,
+}
+
+impl Read for Wire {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = into.len().min(self.bytes_max);
+        self.socket.read(&mut into[..count])
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(&bytes[..bytes.len().min(self.bytes_max)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn connect(server: &Running, config: &Arc<ClientConfig>, name: &'static str, bytes_max: usize) -> Encrypted {
+    let socket = TcpStream::connect_timeout(&address(server), PATIENCE).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let name = ServerName::try_from(name).unwrap();
+    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    Client::over(StreamOwned::new(session, Wire { socket, bytes_max }))
+}
+
+fn large() -> Vec<u8> {
+    (0..500_000_u32).flat_map(|number| number.wrapping_mul(0x9E37_79B9).to_le_bytes()).collect()
+}
+
+fn site(name: &str) -> (Scratch, App) {
+    let scratch = Scratch::new(name);
+    scratch.put("small.txt", "0123456789");
+    scratch.put("large.bin", large());
+    let files = StaticDir::new(&*scratch);
+    let app = App::new()
+        .post("/echo", |request: &Request<'_>| {
+            Response::default().with_body(Body::Shared(request.body().to_vec().into()))
+        })
+        .get("/{*path}", files);
+    (scratch, app)
+}
+
+#[test]
+fn every_version_and_every_split_gives_the_same_answers() {
+    let (_scratch, app) = site("tls");
+    let identity = Identity::new(&["localhost"]);
+    let server = start(alone(app).tls(&identity.tls()));
+    for version in [&TLS12, &TLS13] {
+        let config = identity.trusted_by(&[version]);
+        for bytes_max in [1, 7, 1_000, usize::MAX] {
+            let mut client = connect(&server, &config, "localhost", bytes_max);
+            for _ in 0..3 {
+                assert_eq!(client.get("/small.txt").text(), "0123456789");
+            }
+            assert_eq!(client.stream.conn.protocol_version(), Some(version.version));
+            assert_eq!(client.stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+            let body = vec![b'x'; if bytes_max == 1 { 100 } else { 100_000 }];
+            client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
+            client.send(&body);
+            assert!(client.answer().body == body);
+            if bytes_max > 7 {
+                assert!(client.get("/large.bin").body == large());
+            }
+            client.send(get("/small.txt").repeat(20));
+            for _ in 0..20 {
+                assert_eq!(client.answer().text(), "0123456789");
+            }
+        }
+    }
+}
+
+#[test]
+fn rfc_8446_6_1_the_end_is_announced_both_ways() {
+    let (_scratch, app) = site("tls-end");
+    let identity = Identity::new(&["localhost"]);
+    let server = start(alone(app).tls(&identity.tls()));
+    let config = identity.trusted_by(&[&TLS13]);
+    let mut client = connect(&server, &config, "localhost", usize::MAX);
+    client.send("GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().text(), "0123456789");
+    // Without the alert, rustls would call this an unexpected end.
+    assert_eq!(client.stream.read(&mut [0; 8]).unwrap(), 0);
+
+    let mut client = connect(&server, &config, "localhost", usize::MAX);
+    client.send(get("/small.txt"));
+    client.stream.conn.send_close_notify();
+    client.stream.flush().unwrap();
+    assert_eq!(client.answer().text(), "0123456789", "what was asked before is answered");
+    assert_eq!(client.stream.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn rfc_6066_3_each_name_has_its_certificate() {
+    let (_scratch, app) = site("tls-names");
+    let folder = Scratch::new("tls-identities");
+    let [first, second, third] =
+        [&["localhost"][..], &["example.org", "www.example.org"], &["*.example.net"]].map(Identity::new);
+    for (name, identity) in [("1", &first), ("2", &second), ("3", &third)] {
+        folder.put(format!("{name}.pem"), &identity.chain);
+        folder.put(format!("{name}.key"), &identity.key);
+    }
+    let pair = |name: &str| (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let tls = Tls::from_files(pair("1").0, pair("1").1).unwrap();
+    let tls = tls.and_files(pair("2").0, pair("2").1).unwrap().and_files(pair("3").0, pair("3").1).unwrap();
+    let server = start(alone(app).tls(&tls));
+    for (name, identity) in [
+        ("localhost", &first),
+        ("elsewhere.test", &first),
+        ("example.org", &second),
+        ("WWW.example.org", &second),
+        ("any.example.net", &third),
+        ("deep.any.example.net", &first),
+    ] {
+        let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), name, usize::MAX);
+        let _ = client.stream.conn.complete_io(&mut client.stream.sock);
+        let shown = client.stream.conn.peer_certificates().map(|chain| chain[0].clone());
+        if let Some(shown) = shown {
+            assert_eq!(shown, identity.der, "{name}");
+        } else {
+            // Refused by this client, since the name is not in it: then it was the first.
+            assert!(
+                !name.contains("example.org") && name != "localhost" && !name.starts_with("any."),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn http_in_the_clear_is_told_what_this_port_is() {
+    let (_scratch, app) = site("tls-plain");
+    let server = start(alone(app).tls(&Identity::new(&["localhost"]).tls()));
+    let mut client = Client::to(&server);
+    client.send(get("/small.txt"));
+    let answer = client.answer();
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("https"), "{}", answer.text());
+    assert_eq!(client.stream.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn who_speaks_neither_is_answered_with_an_alert() {
+    let (_scratch, app) = site("tls-garbage");
+    let server = start(alone(app).tls(&Identity::new(&["localhost"]).tls()));
+    for garbage in [
+        &b"\x16\x03\x01\x00\x04\x01\x00\x00\x00"[..],
+        b"\x00\x01\x02\x03\x04\x05\x06\x07",
+        b"\x17\x03\x03\x00\x01x",
+    ] {
+        let mut client = Client::to(&server);
+        client.send(garbage);
+        let mut heard = Vec::new();
+        // The end may be a reset: bytes were left unread.
+        let _ = client.stream.read_to_end(&mut heard);
+        assert_eq!(heard.first(), Some(&21), "{garbage:?}: {heard:?}");
+    }
+    let closes = server.snapshot().closes;
+    assert_eq!(closes[kolk::server::stats::CloseReason::TlsFailed as usize], 3);
+}
+
+#[test]
+fn a_session_is_resumed_by_any_worker() {
+    let (_scratch, app) = site("tls-tickets");
+    let identity = Identity::new(&["localhost"]);
+    let server = kolk::Server::new(app).workers(kolk::Workers::Exactly(2)).tls(&identity.tls());
+    let server = start(server);
+    for version in [&TLS12, &TLS13] {
+        let config = identity.trusted_by(&[version]);
+        for round in 0..8 {
+            let mut client = connect(&server, &config, "localhost", usize::MAX);
+            assert_eq!(client.get("/small.txt").text(), "0123456789");
+            let kind = client.stream.conn.handshake_kind();
+            assert_eq!(kind == Some(HandshakeKind::Resumed), round > 0, "{version:?} {round}: {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn certificates_are_replaced_while_it_runs() {
+    let (_scratch, app) = site("tls-reload");
+    let folder = Scratch::new("tls-reloaded");
+    let (old, new) = (Identity::new(&["localhost"]), Identity::new(&["localhost"]));
+    let put = |chain: &str, key: &str| {
+        folder.put("chain.pem", chain);
+        folder.put("key.pem", key);
+    };
+    put(&old.chain, &old.key);
+    let tls = Tls::from_files(folder.join("chain.pem"), folder.join("key.pem")).unwrap();
+    let server = start(alone(app).tls(&tls));
+    let is_served = |identity: &Identity| {
+        let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+        client.try_send(get("/small.txt")) && client.stream.conn.peer_certificates().is_some()
+    };
+    let mut kept = connect(&server, &old.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+    assert_eq!(kept.get("/small.txt").status, 200);
+    assert!(is_served(&old) && !is_served(&new));
+    for (chain, key, said) in [
+        (&new.chain, &old.key, "is not that of the certificate"),
+        (&"nothing".to_owned(), &new.key, "no certificate"),
+        (&new.chain, &"nothing".to_owned(), "no private key"),
+    ] {
+        put(chain, key);
+        let error = tls.reload().unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        assert!(is_served(&old), "a bad pair changes nothing");
+    }
+    put(&new.chain, &new.key);
+    tls.reload().unwrap();
+    assert!(is_served(&new) && !is_served(&old));
+    assert_eq!(kept.get("/small.txt").status, 200, "who is connected stays");
+    fs::remove_file(folder.join("key.pem")).unwrap();
+    assert!(tls.reload().unwrap_err().to_string().contains("key.pem: "));
+}
+
+#[test]
+fn a_slow_reader_gets_all_of_it_in_the_end() {
+    let (scratch, app) = site("tls-slow");
+    scratch.put("huge.bin", large().repeat(8));
+    let identity = Identity::new(&["localhost"]);
+    let server = start(alone(app).tls(&identity.tls()));
+    let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+    client.send(get("/huge.bin"));
+    support::dawdle(std::time::Duration::from_millis(300));
+    assert!(client.answer().body == large().repeat(8));
+    assert_eq!(client.get("/small.txt").text(), "0123456789");
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_is_no_regular_end() {
+    let (scratch, app) = site("tls-shrinks");
+    let file = fs::File::create(scratch.join("shrinks.bin")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let identity = Identity::new(&["localhost"]);
+    let server = start(alone(app).tls(&identity.tls()));
+    let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+    client.send(get("/shrinks.bin"));
+    client.stream.read_exact(&mut [0; 4096]).unwrap();
+    file.set_len(1 << 20).unwrap();
+    let mut rest = Vec::new();
+    let error = client.stream.read_to_end(&mut rest).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{error}");
+    assert!(rest.len() < 64 << 20);
+    let _ = client.stream.sock.socket.shutdown(Shutdown::Both);
+}
