@@ -206,7 +206,7 @@ fn hup_has_nothing_to_reload_and_usr1_reopens_the_log() {
     let log = dir.join("access.log");
     let mut kolk = Kolk::start(&["--log", "json", "--log-file", log.to_str().unwrap()]);
     kolk.signal("HUP");
-    kolk.says("no configuration file");
+    kolk.says("nothing to reload: there are no certificates");
     std::fs::rename(&log, dir.join("access.log.1")).unwrap();
     kolk.signal("USR1");
     assert!(eventually(|| log.exists()), "it opens the file that was moved away anew");

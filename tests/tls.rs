@@ -1,88 +1,37 @@
 //! TLS on real sockets: the same answers as in the clear, whatever the records look like.
 //!
-//! The client is rustls, over a socket that writes and reads as little at a time as a test wants.
+//! The client is rustls.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
 
+#[path = "tls/identity.rs"]
+mod identity;
 mod support;
 
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
 
 use kolk::{App, Body, Request, Response, Running, StaticDir, Tls};
-use rcgen::CertifiedKey;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, HandshakeKind};
 
+use identity::{Encrypted, Identity};
 use support::scratch::Scratch;
-use support::{Client, PATIENCE, address, alone, get, start};
+use support::{Client, address, alone, get, start};
 
-type Encrypted = Client<StreamOwned<ClientConnection, Wire>>;
-
-/// A certificate of its own authority.
-struct Identity {
-    chain: String,
-    key: String,
-    der: CertificateDer<'static>,
+fn tls(identity: &Identity) -> Tls {
+    Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap()
 }
 
-impl Identity {
-    fn new(names: &[&str]) -> Self {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
-        Self { chain: cert.pem(), key: signing_key.serialize_pem(), der: cert.der().clone() }
-    }
-
-    fn tls(&self) -> Tls {
-        Tls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap()
-    }
-
-    fn trusted_by(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        let mut config = ClientConfig::builder_with_protocol_versions(versions)
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(config)
-    }
-}
-
-/// A socket that takes and gives at most so many bytes at a time.
-struct Wire {
-    socket: TcpStream,
+fn connect(
+    server: &Running,
+    config: &Arc<ClientConfig>,
+    name: &'static str,
     bytes_max: usize,
-}
-
-impl Read for Wire {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = into.len().min(self.bytes_max);
-        self.socket.read(&mut into[..count])
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(&bytes[..bytes.len().min(self.bytes_max)])
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn connect(server: &Running, config: &Arc<ClientConfig>, name: &'static str, bytes_max: usize) -> Encrypted {
-    let socket = TcpStream::connect_timeout(&address(server), PATIENCE).unwrap();
-    socket.set_nodelay(true).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let name = ServerName::try_from(name).unwrap();
-    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
-    Client::over(StreamOwned::new(session, Wire { socket, bytes_max }))
+) -> Client<Encrypted> {
+    Client::over(identity::connect(address(server), config, name, bytes_max))
 }
 
 fn large() -> Vec<u8> {
@@ -106,7 +55,7 @@ fn site(name: &str) -> (Scratch, App) {
 fn every_version_and_every_split_gives_the_same_answers() {
     let (_scratch, app) = site("tls");
     let identity = Identity::new(&["localhost"]);
-    let server = start(alone(app).tls(&identity.tls()));
+    let server = start(alone(app).tls(&tls(&identity)));
     for version in [&TLS12, &TLS13] {
         let config = identity.trusted_by(&[version]);
         for bytes_max in [1, 7, 1_000, usize::MAX] {
@@ -135,7 +84,7 @@ fn every_version_and_every_split_gives_the_same_answers() {
 fn rfc_8446_6_1_the_end_is_announced_both_ways() {
     let (_scratch, app) = site("tls-end");
     let identity = Identity::new(&["localhost"]);
-    let server = start(alone(app).tls(&identity.tls()));
+    let server = start(alone(app).tls(&tls(&identity)));
     let config = identity.trusted_by(&[&TLS13]);
     let mut client = connect(&server, &config, "localhost", usize::MAX);
     client.send("GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -191,7 +140,7 @@ fn rfc_6066_3_each_name_has_its_certificate() {
 #[test]
 fn http_in_the_clear_is_told_what_this_port_is() {
     let (_scratch, app) = site("tls-plain");
-    let server = start(alone(app).tls(&Identity::new(&["localhost"]).tls()));
+    let server = start(alone(app).tls(&tls(&Identity::new(&["localhost"]))));
     let mut client = Client::to(&server);
     client.send(get("/small.txt"));
     let answer = client.answer();
@@ -203,7 +152,7 @@ fn http_in_the_clear_is_told_what_this_port_is() {
 #[test]
 fn who_speaks_neither_is_answered_with_an_alert() {
     let (_scratch, app) = site("tls-garbage");
-    let server = start(alone(app).tls(&Identity::new(&["localhost"]).tls()));
+    let server = start(alone(app).tls(&tls(&Identity::new(&["localhost"]))));
     for garbage in [
         &b"\x16\x03\x01\x00\x04\x01\x00\x00\x00"[..],
         b"\x00\x01\x02\x03\x04\x05\x06\x07",
@@ -224,7 +173,7 @@ fn who_speaks_neither_is_answered_with_an_alert() {
 fn a_session_is_resumed_by_any_worker() {
     let (_scratch, app) = site("tls-tickets");
     let identity = Identity::new(&["localhost"]);
-    let server = kolk::Server::new(app).workers(kolk::Workers::Exactly(2)).tls(&identity.tls());
+    let server = kolk::Server::new(app).workers(kolk::Workers::Exactly(2)).tls(&tls(&identity));
     let server = start(server);
     for version in [&TLS12, &TLS13] {
         let config = identity.trusted_by(&[version]);
@@ -279,7 +228,7 @@ fn a_slow_reader_gets_all_of_it_in_the_end() {
     let (scratch, app) = site("tls-slow");
     scratch.put("huge.bin", large().repeat(8));
     let identity = Identity::new(&["localhost"]);
-    let server = start(alone(app).tls(&identity.tls()));
+    let server = start(alone(app).tls(&tls(&identity)));
     let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
     client.send(get("/huge.bin"));
     support::dawdle(std::time::Duration::from_millis(300));
@@ -293,7 +242,7 @@ fn a_file_that_shrinks_while_it_is_sent_is_no_regular_end() {
     let file = fs::File::create(scratch.join("shrinks.bin")).unwrap();
     file.set_len(64 << 20).unwrap();
     let identity = Identity::new(&["localhost"]);
-    let server = start(alone(app).tls(&identity.tls()));
+    let server = start(alone(app).tls(&tls(&identity)));
     let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
     client.send(get("/shrinks.bin"));
     client.stream.read_exact(&mut [0; 4096]).unwrap();

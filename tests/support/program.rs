@@ -35,7 +35,7 @@ impl Kolk {
         let stdout = lines(child.stdout.take().unwrap());
         let stderr = lines(child.stderr.take().unwrap());
         let line = stdout.recv_timeout(PATIENCE).expect("a line that says where it listens");
-        let address = line.strip_prefix("listening http://").expect(&line).to_owned();
+        let address = line.rsplit("//").next().expect(&line).to_owned();
         Self { child, stdout, stderr, address }
     }
 
