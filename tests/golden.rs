@@ -3,6 +3,7 @@
 //! | folder | question | answer |
 //! | --- | --- | --- |
 //! | `h1` | bytes of a connection | what the HTTP/1 machine makes of them |
+//! | `files` | a request for a file | what a client gets, in full |
 //!
 //! `UPDATE=1 cargo test --test golden` writes the answers down anew: read what has changed before you
 //! believe it.
@@ -18,6 +19,10 @@ use cases::{Kinds, unescape};
 
 #[path = "golden/cases.rs"]
 mod cases;
+#[path = "golden/files.rs"]
+mod files;
+#[path = "support/scratch.rs"]
+mod scratch;
 mod trace;
 
 static STRICT: Limits = Limits { refuse_bare_lf: true, ..Limits::DEFAULT };
