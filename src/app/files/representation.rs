@@ -113,8 +113,10 @@ impl Representation {
         response.set_body(self.body(0, self.content.length(), memory));
     }
 
-    /// What a 200 and a 304 both say (RFC 9110 §15.4.5).
+    /// What a 200 and a 304 both say. RFC 9110 §15.4.5: a 304 has what a cache learns from, and its coding is
+    /// the one that the cache has.
     fn describe(&self, response: &mut Response) {
+        let is_coding_known = response.status() == StatusCode::NOT_MODIFIED;
         if let Some(tag) = self.version.etag() {
             response.append(&header::ETAG, tag);
         }
@@ -122,7 +124,9 @@ impl Representation {
             response.append(&header::LAST_MODIFIED, modified);
         }
         for (name, value) in &self.fields {
-            response.append(name, value);
+            if !(is_coding_known && name == header::CONTENT_ENCODING) {
+                response.append(name, value);
+            }
         }
     }
 
