@@ -97,10 +97,9 @@ pub use crate::app::{
     Wakeup, blocking, channel, deferred, receiving,
 };
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
-pub use crate::net::{
-    ListenAddr,
-    tls::{Tls, TlsError},
-};
+pub use crate::net::ListenAddr;
+#[cfg(feature = "tls")]
+pub use crate::net::tls::{Tls, TlsError};
 pub use crate::server::{Bound, Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
 pub use crate::server::{access_log, service};
 pub use crate::sys::terminal;

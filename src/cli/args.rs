@@ -12,6 +12,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::access::Access;
+#[cfg(feature = "tls")]
 use super::certificates::Pair;
 use super::duration;
 use super::files::Files;
@@ -142,6 +143,7 @@ pub(crate) struct Serving {
     /// Encrypt all connections but those of --admin: a certificate with the chain behind it, and its key,
     /// both PEM. They are watched, and replaced while kolk runs. Repeatable (in the variable: with
     /// semicolons): each client gets the one with the name that it asks for, else the first
+    #[cfg(feature = "tls")]
     #[arg(long, global = true, env = "KOLK_TLS", value_name = "CERT,KEY", value_delimiter = ';',
           value_parser = Pair::parse)]
     pub(crate) tls: Vec<Pair>,
@@ -191,6 +193,16 @@ pub(crate) struct Serving {
     /// Say more; -vv and -vvv say still more
     #[arg(short, long, global = true, env = "KOLK_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+impl Serving {
+    /// Whether clients must speak TLS.
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return !self.tls.is_empty();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
 }
 
 /// How many workers.

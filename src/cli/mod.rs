@@ -25,6 +25,7 @@ mod access;
 mod args;
 mod banner;
 mod browser;
+#[cfg(feature = "tls")]
 mod certificates;
 mod clock;
 mod doctor;
@@ -151,11 +152,14 @@ fn serve(
             (access.app(files.of(dir)?, dir, &serving.listen)?, format!("the files of {}", dir.display()))
         }
     };
-    let mut server = server(app, serving)?;
+    let server = server(app, serving)?;
+    #[cfg(feature = "tls")]
     let tls = certificates::read(&serving.tls)?;
-    if let Some(tls) = &tls {
-        server = server.tls(tls);
-    }
+    #[cfg(feature = "tls")]
+    let server = match &tls {
+        Some(tls) => server.tls(tls),
+        None => server,
+    };
     // Before the first connection: a signal that comes early is kept.
     let signals = signals::catch().map_err(|error| Failure::cannot("catch signals", &error))?;
     let bound = listen(server, serving, &passed)?.bind()?;
@@ -166,8 +170,13 @@ fn serve(
         user.assume().map_err(|error| Failure::assume(name, &error))?;
     }
     let running = bound.start()?;
-    signals::listen(signals, running.handle(), supervisor.clone(), tls.clone(), serving.quiet)
+    #[cfg(feature = "tls")]
+    let reload = tls.clone().map(|tls| Box::new(move || certificates::reload(&tls)) as signals::Reload);
+    #[cfg(not(feature = "tls"))]
+    let reload = None;
+    signals::listen(signals, running.handle(), supervisor.clone(), reload, serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
+    #[cfg(feature = "tls")]
     if let Some(tls) = tls {
         certificates::watch(tls, serving.tls.clone())
             .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
@@ -304,7 +313,7 @@ fn invite(listening: &[String], directory: &Directory) {
 
 /// Where the server is found.
 fn urls(running: &Running, serving: &Serving) -> Vec<String> {
-    let is_encrypted = !serving.tls.is_empty();
+    let is_encrypted = serving.is_encrypted();
     let url = |address: &ListenAddr| match address.to_string() {
         text if is_encrypted => text.replacen("http://", "https://", 1),
         text => text,

@@ -10,16 +10,18 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use kolk::{Handle, Tls};
+use kolk::Handle;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::certificates;
 use super::supervisor::Supervisor;
 use super::terminal;
 
 /// How long exchanges that are under way may take to finish.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// What is read again when the process is told to.
+pub(crate) type Reload = Box<dyn Fn() + Send>;
 
 /// From now on these signals are noted instead of ending the process.
 ///
@@ -37,7 +39,7 @@ pub(crate) fn listen(
     mut signals: Signals,
     server: Handle,
     supervisor: Supervisor,
-    tls: Option<Tls>,
+    reload: Option<Reload>,
     quiet: bool,
 ) -> io::Result<()> {
     let say = move |line: &str| {
@@ -60,8 +62,8 @@ pub(crate) fn listen(
                     server.drain(GRACE);
                 }
                 SIGUSR1 => server.reopen_log(),
-                _ => match &tls {
-                    Some(tls) => certificates::reload(tls),
+                _ => match &reload {
+                    Some(reload) => reload(),
                     None => say("nothing to reload: there are no certificates"),
                 },
             }

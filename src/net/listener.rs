@@ -75,6 +75,7 @@ impl Listener {
     }
 
     /// Encrypts all connections that are accepted from now on. Only the first call counts.
+    #[cfg(feature = "tls")]
     pub fn encrypt(&self, tls: &Tls) {
         // Whoever shares this listener has the same.
         let _ = self.tls.set(tls.clone());

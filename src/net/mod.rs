@@ -21,6 +21,7 @@ mod address;
 mod link;
 mod listener;
 mod tcp;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
 
 pub use address::{AddressError, ListenAddr};

@@ -80,6 +80,7 @@ impl Stream {
     }
 
     /// Sends what the kernel takes now, which may be nothing.
+    #[cfg(feature = "tls")]
     pub(super) fn send_some(&mut self, run: &[u8]) -> io::Result<usize> {
         loop {
             match self.send(run) {

@@ -54,7 +54,9 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        let Server { app, config, places, admin, access_log, tls } = server;
+        #[cfg(feature = "tls")]
+        let tls = server.tls;
+        let Server { app, config, places, admin, access_log, .. } = server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -62,6 +64,7 @@ impl Bound {
             Workers::Exactly(count) => count.max(1),
         };
         let sockets = Sockets::open(places, workers, &config)?;
+        #[cfg(feature = "tls")]
         if let Some(tls) = &tls {
             sockets.listeners.iter().for_each(|listener| listener.encrypt(tls));
         }

@@ -46,7 +46,9 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::net::{ListenAddr, tls::Tls};
+use crate::net::ListenAddr;
+#[cfg(feature = "tls")]
+use crate::net::tls::Tls;
 
 pub use bound::Bound;
 pub use call::Env;
@@ -81,13 +83,22 @@ pub struct Server {
     places: Vec<Place>,
     admin: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
+    #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
 
 impl Server {
     /// A server for `app`, which listens nowhere yet.
     pub fn new(app: App) -> Self {
-        Self { app, config: Config::default(), places: Vec::new(), admin: None, access_log: None, tls: None }
+        Self {
+            app,
+            config: Config::default(),
+            places: Vec::new(),
+            admin: None,
+            access_log: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Listens on `address`, too: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every address of this machine),
@@ -135,6 +146,7 @@ impl Server {
     /// Server::new(app).tls(&tls).listen(":8443")?.run()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: &Tls) -> Self {
         self.tls = Some(tls.clone());
