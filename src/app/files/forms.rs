@@ -340,10 +340,11 @@ impl Original<Stamp> for Reread {
     }
 }
 
-/// The first `length` bytes of a file, fewer if it has become shorter.
+/// The first `length` bytes of a file.
 ///
 /// # Errors
-/// `WouldBlock` if they are not in memory and nobody may wait; whatever the file reports.
+/// `WouldBlock` if they are not in memory and nobody may wait; `UnexpectedEof` if it has become shorter:
+/// what is said of it belongs to other bytes then; whatever the file reports.
 pub(super) fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::Result<Bytes> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
     let mut count = 0;
@@ -354,12 +355,27 @@ pub(super) fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::R
             Reading::Waiting => file.read_at(into, count as u64),
         };
         match more {
-            Ok(0) => break,
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(more) => count += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(count);
     Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::file_of;
+
+    #[test]
+    fn a_file_that_became_shorter_is_not_what_was_said_of_it() {
+        let file = file_of(b"0123456789");
+        for reading in [Reading::InMemory, Reading::Waiting] {
+            assert_eq!(read(&file, 10, reading).unwrap(), "0123456789");
+            assert_eq!(read(&file, 4, reading).unwrap(), "0123");
+            assert_eq!(read(&file, 11, reading).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
 }
