@@ -32,7 +32,7 @@
 //!               ▲ Request, Response, Outcome
 //!    http/  ────┤        the words of a message: Head, Fields, Body, Event
 //!               │
-//!              proto/    h1                         bytes in, events out; response in, bytes out
+//!              proto/    h1 · hpack                 bytes in, events out; response in, bytes out
 //!               │
 //!    wire/  ────┤        the words of bytes: Lane, Input, Output
 //!               ▼

@@ -10,6 +10,7 @@ use std::cell::Cell;
 
 use kolk::app::{App, Request};
 use kolk::base::Tick;
+use kolk::proto::hpack::{self, Decoder, Encoder, FieldList, Fit, TABLE_BYTES};
 use kolk::reactor::Readiness;
 use kolk::{Handler, Outcome, Response, StaticDir};
 
@@ -159,6 +160,30 @@ fn a_connection_allocates_nothing() {
     };
     (0..10).for_each(|_| visit());
     assert_eq!(allocations(|| (0..1_000).for_each(|_| visit())), 0);
+}
+
+/// Tables, lists and blocks keep what the first requests made them take, also while entries come and go.
+#[test]
+fn fields_of_http_2_allocate_nothing() {
+    let (mut encoder, mut decoder) = (Encoder::new(TABLE_BYTES), Decoder::new());
+    let (mut block, mut list) = (Vec::new(), FieldList::new());
+    let mut exchange = |number: u32| {
+        let number = number.to_le_bytes();
+        block.clear();
+        let mut writer = encoder.block(&mut block);
+        writer.status(kolk::StatusCode::OK);
+        writer.content_length(1_234);
+        writer.field(b"Server", b"kolk");
+        writer.field(b"Content-Type", b"text/html; charset=utf-8");
+        writer.field(b"Vary", &number[..2]);
+        writer.field(b"x-request-id", &number);
+        writer.field(b"set-cookie", &number);
+        assert_eq!(decoder.decode(&block, &hpack::Limits::DEFAULT, |_, _| 0, &mut list), Ok(Fit::Whole));
+        assert_eq!(list.fields().len(), 7);
+    };
+    (0..1_000).for_each(&mut exchange);
+    assert_eq!(allocations(|| (0..100_000).for_each(&mut exchange)), 0);
+    assert!(size_of::<Decoder>() <= 96 && size_of::<Encoder>() <= 112, "{}", size_of::<Encoder>());
 }
 
 /// Files of several sizes, alone and with a compressed sibling that is sent: more than there is room for.

@@ -10,17 +10,27 @@ use std::path::Path;
 
 #[path = "fuzz/h1.rs"]
 mod h1;
+#[path = "fuzz/hpack.rs"]
+mod hpack;
 mod trace;
 
-const TARGETS: [fn(&[u8]); 4] = [h1::connection, h1::head, h1::chunked, h1::split];
 const ROUNDS: u64 = 6_000;
 
 #[test]
 fn corpus_and_mutations() {
-    let corpus = corpus();
+    corpus_and_mutations_of("h1", &[h1::connection, h1::head, h1::chunked, h1::split]);
+}
+
+#[test]
+fn blocks_of_fields() {
+    corpus_and_mutations_of("hpack", &[hpack::blocks]);
+}
+
+fn corpus_and_mutations_of(room: &str, targets: &[fn(&[u8])]) {
+    let corpus = corpus(room);
     assert!(corpus.len() >= 12, "{} seeds", corpus.len());
     for seed in &corpus {
-        for target in TARGETS {
+        for target in targets {
             target(seed);
         }
     }
@@ -28,12 +38,12 @@ fn corpus_and_mutations() {
     let mut dice = Dice(number("FUZZ_SEED").unwrap_or(0x6B6F_6C6B));
     for round in 0..number("FUZZ_ROUNDS").unwrap_or(ROUNDS) {
         let bytes = mutate(&corpus, &mut dice);
-        TARGETS[usize::try_from(round % 4).unwrap()](&bytes);
+        targets[usize::try_from(round).unwrap() % targets.len()](&bytes);
     }
 }
 
-fn corpus() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/h1");
+fn corpus(room: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(room);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -41,7 +51,7 @@ fn corpus() -> Vec<Vec<u8>> {
 
 /// A seed, changed in one to six places.
 fn mutate(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    const BYTES: &[u8] = b"\r\n\0\t :;,=\"0159afAF/*?#[]%-+\x7f\x80\xff";
+    const BYTES: &[u8] = b"\r\n\0\t :;,=\"0159afAF/*?#[]%-+\x7f\x80\x82\xbe\xbf\xff";
     let mut bytes = corpus[dice.below(corpus.len())].clone();
     for _ in 0..=dice.below(6) {
         let at = dice.below(bytes.len() + 1);

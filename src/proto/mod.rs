@@ -6,8 +6,14 @@
 //! ```
 //! A machine decides and returns; it never calls back. It holds the state of one connection and no
 //! buffer: bytes live in the shard's scratch, or in the connection's carry and pending queue.
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | `h1` | HTTP/1.0 and 1.1: a machine |
+//! | `hpack` | how HTTP/2 writes fields: what its machine will use |
 
 pub mod h1;
+pub mod hpack;
 
 use std::time::Duration;
 
