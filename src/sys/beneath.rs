@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use super::check;
+use super::{check, uninterrupted};
 
 #[cfg_attr(target_os = "linux", path = "beneath/linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "beneath/fallback.rs")]
@@ -65,7 +65,7 @@ impl Folder {
     /// `NotFound`, also for what lies outside; `PermissionDenied`; whatever else open(2) reports.
     pub fn open_below(&self, path: &[u8], links: Links, is_allowed: fn(&[u8]) -> bool) -> io::Result<File> {
         let whole = if path.is_empty() { c".".to_owned() } else { CString::new(path)? };
-        let opened = system::open_without_links(self.as_fd(), &whole);
+        let opened = uninterrupted(|| system::open_without_links(self.as_fd(), &whole));
         let error = match opened {
             Ok(file) => return Ok(file.into()),
             Err(error) => error,
@@ -151,6 +151,9 @@ impl<'f> Walk<'f> {
     }
 
     /// Takes the way of a link; if `name` is none, `error` was meant.
+    ///
+    /// # Errors
+    /// `error`, or why nobody can tell whether it is a link.
     fn follow(&mut self, name: &CString, links: Links, error: io::Error) -> io::Result<()> {
         let mut target = [0_u8; libc::PATH_MAX as usize];
         // SAFETY: a name with its zero, and room for as many bytes as are said.
@@ -158,7 +161,8 @@ impl<'f> Walk<'f> {
             libc::readlinkat(self.here().as_raw_fd(), name.as_ptr(), target.as_mut_ptr().cast(), target.len())
         };
         let Ok(length) = usize::try_from(length) else {
-            return Err(error);
+            let reason = io::Error::last_os_error();
+            return Err(if reason.raw_os_error() == Some(libc::EINVAL) { error } else { reason });
         };
         self.links += 1;
         let target = &target[..length];
@@ -171,8 +175,10 @@ impl<'f> Walk<'f> {
 }
 
 fn open_at(folder: BorrowedFd<'_>, name: &CStr, how: libc::c_int) -> io::Result<OwnedFd> {
-    // SAFETY: the folder is open while it is borrowed, and the name has its zero.
-    owned(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), how | libc::O_CLOEXEC) })
+    uninterrupted(|| {
+        // SAFETY: the folder is open while it is borrowed, and the name has its zero.
+        owned(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), how | libc::O_CLOEXEC) })
+    })
 }
 
 fn owned(number: libc::c_int) -> io::Result<OwnedFd> {

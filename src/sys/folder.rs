@@ -27,7 +27,7 @@ use libc::__errno_location as errno;
 #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
 use libc::__error as errno;
 
-use super::{check, count};
+use super::{check, count, uninterrupted};
 
 /// What a folder contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,8 +144,10 @@ pub fn open_below(folder: &File, name: &OsStr) -> io::Result<File> {
 
 fn open_at(folder: &File, name: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-    // SAFETY: `folder` is open, `name` ends with a NUL; without O_CREAT there is no fourth argument.
-    let number = check(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags) })?;
+    let number = uninterrupted(|| {
+        // SAFETY: `folder` is open, `name` ends with a NUL; without O_CREAT there is no fourth argument.
+        check(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags) })
+    })?;
     // SAFETY: the kernel has just opened it, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

@@ -53,6 +53,16 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// Makes a call again as long as a signal interrupts it: opening what lies on the network may wait.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// A count from the kernel, whatever integer this system writes it in; what does not fit is "unlimited".
 fn count<T: TryInto<u64>>(number: T) -> u64 {
     number.try_into().unwrap_or(u64::MAX)
@@ -73,5 +83,18 @@ fn eventually<T>(mut attempt: impl FnMut() -> io::Result<T>) -> T {
             Err(error) if clock::now_nanos() > deadline => panic!("{error}"),
             Err(_) => std::thread::yield_now(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_signal_interrupts_is_done_again_and_nothing_else_is() {
+        let mut answers =
+            [libc::EINTR, libc::EINTR, libc::EIO, 0].map(io::Error::from_raw_os_error).into_iter();
+        let error = uninterrupted(|| answers.next().map_or(Ok(()), Err)).unwrap_err();
+        assert_eq!((error.raw_os_error(), answers.len()), (Some(libc::EIO), 1));
     }
 }

@@ -162,7 +162,8 @@ impl Reader {
                 return Ok(None);
             }
             if count == 0 {
-                return Ok(Some(Digest(hasher.finalize().into())));
+                let is_whole = offset == self.stamp.length();
+                return Ok(is_whole.then(|| Digest(hasher.finalize().into())));
             }
             hasher.update(&piece[..count]);
             offset += count as u64;

@@ -372,9 +372,15 @@ impl StaticDir {
         if !site.gives_archives || !Query::parse(request.query()).wants_archive() {
             return Ok(self.on_the_pool(request, response, Site::list));
         }
-        let tree = Arc::clone(&site.tree);
         let last = name.rsplit('/').next().unwrap_or_default().to_owned();
-        let open = move || tree.folder(&name).map_err(|_| Response::refusal(Reason::NotFound));
+        let (owned, path) = (Arc::clone(site), request.path().to_owned());
+        let open = move || {
+            owned.tree.folder(&name).map_err(|error| {
+                let mut refusal = Response::default();
+                owned.refuse(&error, &path, &mut refusal);
+                refusal
+            })
+        };
         Ok(site.archives.answer(request, &last, open, response))
     }
 
@@ -389,7 +395,7 @@ impl StaticDir {
         let job = move |request: &Request<'_>| {
             let mut response = Response::default();
             if let Err(error) = answer(&site, request, &mut response) {
-                site.refuse(&error, request, &mut response);
+                site.refuse(&error, request.path(), &mut response);
             }
             response
         };
@@ -407,7 +413,7 @@ impl Handler for StaticDir {
         match self.serve(path_below(request), request, response) {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.site.refuse(&error, request, response);
+                self.site.refuse(&error, request.path(), response);
                 Outcome::Ready
             }
         }
@@ -525,8 +531,8 @@ impl Site {
         Kept::load(open, content_type, fields, varies, &self.makers(request), reading)
     }
 
-    /// Fills `response` with what hindered.
-    fn refuse(&self, error: &io::Error, request: &Request<'_>, response: &mut Response) {
+    /// Fills `response` with what hindered at `path`.
+    fn refuse(&self, error: &io::Error, path: &str, response: &mut Response) {
         response.reset();
         match error.kind() {
             io::ErrorKind::PermissionDenied => response.refuse(Reason::Forbidden),
@@ -535,7 +541,7 @@ impl Site {
                 self.fill_not_found(response);
             }
             _ => {
-                let (path, place) = (request.path(), self.tree.place.display());
+                let place = self.tree.place.display();
                 log::error!("cannot read {path:?} below {place}: {error}");
                 response.refuse(Reason::FileUnreadable);
             }

@@ -77,6 +77,11 @@ impl Stamp {
             nanos: metadata.mtime_nsec(),
         }
     }
+
+    /// How many bytes the file has.
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
 }
 
 impl Tree {
