@@ -653,6 +653,8 @@ fn every_refusal_can_be_read() {
             || reason.code().starts_with("handler.")
             // `a_body_that_drips_is_refused_and_a_slow_honest_one_is_not`.
             || *reason == BodyRate
+            // Where TLS is spoken: `tls`.
+            || *reason == PlainHttp
     };
     let missing: Vec<_> =
         Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !elsewhere(reason)).collect();

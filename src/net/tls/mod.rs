@@ -105,6 +105,7 @@ impl TlsStream {
             if arrived.bytes == 0 {
                 return Ok(arrived);
             }
+            HANDSHAKES.set(HANDSHAKES.get() + u32::from(self.records.is_handshaking()));
             let filled = kept + arrived.bytes;
             if self.speech == Speech::Unheard {
                 self.speech = if ciphertext[0].is_ascii_uppercase() { Speech::Plain } else { Speech::Tls };
@@ -179,11 +180,8 @@ impl Transport for TlsStream {
             Speech::Plain => return self.socket.read(into, output),
             _ if self.is_closed => return Ok(Arrived { bytes: 0, is_all: true }),
             _ if self.records.is_failed() => return Err(invalid("the client broke a rule before")),
-            _ if self.records.is_handshaking() => {
-                if HANDSHAKES.get() >= HANDSHAKES_PER_TURN {
-                    return Err(io::ErrorKind::Interrupted.into());
-                }
-                HANDSHAKES.set(HANDSHAKES.get() + 1);
+            _ if self.records.is_handshaking() && HANDSHAKES.get() >= HANDSHAKES_PER_TURN => {
+                return Err(io::ErrorKind::Interrupted.into());
             }
             _ => {}
         }
