@@ -19,7 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
-use super::{Arrived, Peer, Progress, Stream, Transport};
+use super::{Arrived, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
 use crate::wire::Output;
 
 pub use identity::{Tls, TlsError};
@@ -153,7 +153,8 @@ impl TlsStream {
             } else {
                 output.consume_sealed(sent);
             }
-            if sent < wanted {
+            // Where events are asked for anew, only a refusal does that.
+            if sent < wanted && (SHORT_READ_DRAINS || sent == 0) {
                 return Ok(Progress::Blocked);
             }
             budget = budget.saturating_sub(sent);
