@@ -11,6 +11,9 @@
 
 #[path = "hpack/bounds.rs"]
 mod bounds;
+#[path = "golden/cases.rs"]
+#[allow(dead_code, reason = "blocks are written in digits, not in escapes")]
+mod cases;
 #[path = "hpack/golden.rs"]
 mod golden;
 #[path = "hpack/oracle.rs"]

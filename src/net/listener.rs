@@ -81,11 +81,6 @@ impl Listener {
         let _ = self.tls.set(tls.clone());
     }
 
-    /// Whether connections are encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.tls.get().is_some()
-    }
-
     /// Takes the next connection from the queue.
     ///
     /// # Errors

@@ -5,10 +5,10 @@
 //! a heading with "tight" have tight limits. `UPDATE=1 cargo test --test hpack` writes the fields down anew.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use kolk::proto::hpack::{Decoder, Error, FieldList, Fit, Limits};
+
+use super::cases::{self, Kinds};
 
 const TIGHT: Limits = Limits { list_bytes_max: 200, fields_max: 4, expansion_bytes_max: 1_000 };
 
@@ -17,33 +17,13 @@ const BYTES_SHOWN_MAX: usize = 80;
 
 #[test]
 fn every_case() {
-    let update = std::env::var_os("UPDATE").is_some();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hpack");
-    let (mut cases, mut failures, mut seen) = (0, Vec::new(), String::new());
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let mut updated = String::new();
-        for case in text.split_inclusive("\n## ") {
-            let (title, _) = case.split_once('\n').unwrap();
-            let Some(blocks) = part(case, "blocks") else {
-                updated.push_str(case);
-                continue;
-            };
-            cases += 1;
-            let fields = replay(title, blocks);
-            let expected = part(case, "fields").unwrap_or_default();
-            if expected != fields {
-                failures.push(format!("{}: {title}\nexpected:\n{expected}got:\n{fields}", path.display()));
-            }
-            updated.push_str(&with_fields(case, blocks, &fields));
-            seen.push_str(&fields);
-        }
-        if update {
-            fs::write(&path, updated).unwrap();
-        }
-    }
-    assert!(update || failures.is_empty(), "{}", failures.join("\n"));
+    let kinds = Kinds { question: "blocks", answer: "fields" };
+    let mut seen = String::new();
+    let cases = cases::check("hpack", &kinds, |title, blocks| {
+        let fields = replay(title, blocks);
+        seen.push_str(&fields);
+        fields
+    });
     assert!(cases >= 40, "{cases} cases");
     for error in Error::ALL {
         assert!(seen.contains(&error.to_string()), "no case shows: {error}");
@@ -88,19 +68,6 @@ fn shown(value: &[u8]) -> String {
         Some(beginning) => format!("{}... ({} bytes)", beginning.escape_ascii(), value.len()),
         None => value.escape_ascii().to_string(),
     }
-}
-
-/// The content of the block of this kind.
-fn part<'c>(case: &'c str, kind: &str) -> Option<&'c str> {
-    let (_, rest) = case.split_once(&format!("```{kind}\n"))?;
-    rest.split_once("```").map(|(content, _)| content)
-}
-
-/// The case with another fields block.
-fn with_fields(case: &str, blocks: &str, fields: &str) -> String {
-    let (before, _) = case.split_once("```blocks\n").unwrap();
-    let tail = if case.ends_with("\n## ") { "\n## " } else { "" };
-    format!("{before}```blocks\n{blocks}```\n\n```fields\n{fields}```\n{tail}")
 }
 
 fn bytes(line: &str) -> Vec<u8> {
