@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kolk::{App, Body, Request, Response, Running, StaticDir, Tls};
 use rustls::version::{TLS12, TLS13};
@@ -19,7 +20,7 @@ use rustls::{ClientConfig, HandshakeKind};
 
 use identity::{Encrypted, Identity};
 use support::scratch::Scratch;
-use support::{Client, address, alone, get, start};
+use support::{Client, Gate, address, alone, get, start, until};
 
 fn tls(identity: &Identity) -> Tls {
     Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap()
@@ -169,6 +170,33 @@ fn who_speaks_neither_is_answered_with_an_alert() {
     assert_eq!(closes[kolk::server::stats::CloseReason::TlsFailed as usize], 3);
 }
 
+/// Bytes and the end that come while the worker is busy are one event, and none comes after it.
+#[test]
+fn who_leaves_within_a_record_is_seen_to_leave() {
+    let (gate, _keeper) = Gate::new();
+    let identity = Identity::new(&["localhost"]);
+    let passing = gate.clone();
+    let app = App::new().get("/gate", move |_: &Request<'_>| {
+        passing.pass();
+        Response::text("passed")
+    });
+    let server = start(alone(app).tls(&tls(&identity)));
+    let mut busy = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+    assert_eq!(busy.get("/none").status, 404);
+    let mut leaving = Client::to(&server);
+    until("both are watched", || server.snapshot().accepts == 2);
+    support::dawdle(Duration::from_millis(50));
+    busy.send(get("/gate"));
+    support::dawdle(Duration::from_millis(50));
+    leaving.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc");
+    leaving.finish();
+    gate.open();
+    assert_eq!(busy.answer().text(), "passed");
+    let since = support::now();
+    assert_eq!(leaving.stream.read(&mut [0; 8]).unwrap(), 0);
+    assert!(since.elapsed() < Duration::from_secs(2), "not only when its patience ended");
+}
+
 #[test]
 fn a_session_is_resumed_by_any_worker() {
     let (_scratch, app) = site("tls-tickets");
@@ -231,7 +259,7 @@ fn a_slow_reader_gets_all_of_it_in_the_end() {
     let server = start(alone(app).tls(&tls(&identity)));
     let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
     client.send(get("/huge.bin"));
-    support::dawdle(std::time::Duration::from_millis(300));
+    support::dawdle(Duration::from_millis(300));
     assert!(client.answer().body == large().repeat(8));
     assert_eq!(client.get("/small.txt").text(), "0123456789");
 }

@@ -26,6 +26,8 @@ pub use identity::{Tls, TlsError};
 
 /// So many handshakes are worked on in one turn of a worker; the others wait for the next.
 const HANDSHAKES_PER_TURN: u32 = 4;
+/// So often is read in one call without any plaintext: then others have their turn.
+const READS_PER_CALL: u32 = 8;
 /// What is read or encrypted at a time, in bytes.
 const CIPHERTEXT_BYTES: usize = 64 * 1024 + RECORD_BYTES_MORE * 64;
 /// How much one [`Transport::write`] may send before others have their turn.
@@ -89,7 +91,8 @@ impl TlsStream {
         &mut self.socket
     }
 
-    /// Reads once, and again as long as nothing but the handshake came of it.
+    /// Reads once, and again as long as no plaintext came of it and there is more: bytes and the end may be
+    /// one event, and none comes after it.
     fn read_records(
         &mut self,
         buffers: &mut Buffers,
@@ -97,7 +100,7 @@ impl TlsStream {
         output: &mut Output,
     ) -> io::Result<Arrived> {
         let ciphertext = &mut buffers.ciphertext[..into.len().min(CIPHERTEXT_BYTES)];
-        loop {
+        for _ in 0..READS_PER_CALL {
             let Some(kept) = self.records.resume(ciphertext) else {
                 return Err(invalid("a message of the handshake is too long"));
             };
@@ -122,10 +125,8 @@ impl TlsStream {
             if self.is_closed {
                 return Ok(Arrived { bytes: 0, is_all: true });
             }
-            if arrived.is_all {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
         }
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Encrypts and sends, until nothing is left or the kernel takes no more.
