@@ -14,18 +14,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the message of a test")]
 
+#[path = "h2/abuse.rs"]
+mod abuse;
 #[path = "h2/client.rs"]
 mod client;
 #[path = "h2/connection.rs"]
 mod connection;
 #[path = "h2/expect.rs"]
 mod expect;
+#[path = "h2/extensions.rs"]
+mod extensions;
+#[path = "h2/fields.rs"]
+mod fields;
 #[path = "h2/flow.rs"]
 mod flow;
 #[path = "h2/frame.rs"]
 mod frame;
 #[path = "h2/frames.rs"]
 mod frames;
+#[path = "h2/hpack.rs"]
+mod hpack;
+#[path = "h2/messages.rs"]
+mod messages;
 #[path = "h2/settings.rs"]
 mod settings;
 #[path = "h2/streams.rs"]

@@ -56,6 +56,8 @@ pub(crate) struct Peer {
     decoder: loona_hpack::Decoder<'static>,
     /// A header section whose end did not come yet, and its stream.
     open_block: Option<(u32, u8, Vec<u8>)>,
+    /// The header blocks as they came.
+    pub(crate) blocks: Vec<Vec<u8>>,
     pub(crate) answers: BTreeMap<u32, Answer>,
     /// `(last stream, code)`.
     pub(crate) goaways: Vec<(u32, u32)>,
@@ -85,6 +87,7 @@ impl Peer {
             unread: Vec::new(),
             decoder: loona_hpack::Decoder::new(),
             open_block: None,
+            blocks: Vec::new(),
             answers: BTreeMap::new(),
             goaways: Vec::new(),
             settings: BTreeMap::new(),
@@ -305,6 +308,7 @@ impl Peer {
         }
         answer.sections.push(section);
         answer.ended = flags & END_STREAM != 0;
+        self.blocks.push(block);
     }
 }
 

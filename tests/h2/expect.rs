@@ -1,6 +1,6 @@
 //! What a client expects: the preferred outcome of kolk, any that the RFCs allow of others.
 
-use crate::client::{Answer, PATIENCE, Peer, SILENCE};
+use crate::client::{Answer, Peer, SILENCE};
 use crate::frame::*;
 use crate::target::strict;
 
@@ -92,6 +92,16 @@ impl Peer {
         self
     }
 
+    /// An answer of any status or a refusal of any kind: stream 1 does not hang.
+    #[track_caller]
+    pub(crate) fn expect_answers_or_refuses(&mut self) -> &mut Self {
+        self.until("an answer or a refusal", |peer| {
+            let ended =
+                peer.answers.get(&1).is_some_and(|one| one.ended || one.reset == Some(PROTOCOL_ERROR));
+            ended || peer.is_sent_away(&[PROTOCOL_ERROR])
+        })
+    }
+
     /// A stream error or a connection error, one as good as the other.
     #[track_caller]
     pub(crate) fn expect_either_error(&mut self, stream: u32, codes: &[u32]) -> &mut Self {
@@ -129,10 +139,5 @@ impl Peer {
     /// A GOAWAY of one of these codes, or, where any outcome will do, the connection's end.
     pub(crate) fn is_sent_away(&self, codes: &[u32]) -> bool {
         self.goaways.iter().any(|(_, code)| codes.contains(code)) || (self.closed && self.goaways.is_empty())
-    }
-
-    /// Reads for as long as what must happen may take; whether the connection ended.
-    pub(crate) fn ends(&mut self) -> bool {
-        self.comes_true(PATIENCE, |peer| peer.closed)
     }
 }

@@ -46,7 +46,6 @@ pub(crate) const FRAME_SIZE_ERROR: u32 = 0x6;
 pub(crate) const REFUSED_STREAM: u32 = 0x7;
 pub(crate) const CANCEL: u32 = 0x8;
 pub(crate) const COMPRESSION_ERROR: u32 = 0x9;
-pub(crate) const CONNECT_ERROR: u32 = 0xA;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 0xB;
 
 pub(crate) type Fields<'a> = [(&'a str, &'a str)];

@@ -269,7 +269,9 @@ fn rfc_9113_5_1_2_streams_at_once_are_all_answered() {
 #[test]
 fn rfc_9113_5_1_2_idle_streams_with_a_priority_do_not_count() {
     let mut peer = Peer::new();
-    let frames: Vec<Frame> = (1..400).step_by(2).map(|stream| priority(stream, 0)).collect();
+    // Others build the tree of RFC 7540, and keep it small.
+    let count = if strict() { 150 } else { 10 };
+    let frames: Vec<Frame> = (0..count).map(|at| priority(2 * at + 1, 0)).collect();
     peer.send_all(&frames).send(headers(1, GET).end()).expect_status(1, 200);
 }
 

@@ -10,7 +10,7 @@ use kolk::{App, Request, Response, Running, Server, Workers};
 
 /// Whether kolk is held to the preferred outcome where the RFCs leave a choice: a stream error is an
 /// RST_STREAM of exactly that code on a connection that lives on, a connection error a GOAWAY of exactly
-/// that code and an orderly end.
+/// that code and an orderly end. Of another server this is asked if `KOLK_H2_STRICT` is set.
 const STRICT: bool = true;
 
 pub(crate) const LARGE_BYTES: usize = 1024 * 1024;
@@ -37,7 +37,8 @@ fn target() -> &'static Target {
     TARGET.get_or_init(|| match std::env::var("KOLK_H2_TARGET") {
         Ok(name) => {
             let address = name.to_socket_addrs().ok().and_then(|mut found| found.next());
-            Target { address: address.expect("KOLK_H2_TARGET is host:port"), strict: false, _server: None }
+            let strict = std::env::var_os("KOLK_H2_STRICT").is_some();
+            Target { address: address.expect("KOLK_H2_TARGET is host:port"), strict, _server: None }
         }
         Err(_) => {
             let server = start(Server::new(site()).workers(Workers::Exactly(2)));
