@@ -7,12 +7,14 @@
 //! the kernel nothing is read; at rest there is neither a carry nor a queue. Knows no poll and no slot
 //! but its own key.
 
+mod parting;
+
 use std::io;
 use std::net::SocketAddr;
 
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
-use crate::http::{FieldTable, Phase, Reason, Response, StreamId};
+use crate::http::{FieldTable, Phase, Reason, Response};
 use crate::net::{Arrived, Peer, Progress, Transport};
 use crate::proto::hpack::FieldList;
 use crate::proto::{Pumped, Slate, h1};
@@ -441,91 +443,6 @@ impl<T: Transport> Connection<T> {
             }
             Mail::Again { to } => self.dialogue.again(to.stream, &mut call),
             Mail::Wakeup { to } => self.dialogue.wake(to.stream, &mut call),
-        }
-    }
-
-    /// Answers a peer that broke a rule or was too slow, and lets it read that.
-    pub(super) fn refuse(&mut self, key: Key, reason: Reason, desk: &mut Desk<'_>) -> Verdict {
-        if let Some(carry) = self.carry.take() {
-            desk.scratch.carries.give(carry);
-        }
-        self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = || address(&connection.transport);
-            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
-            connection.dialogue.refuse(reason, &mut call);
-            connection.work(key, output, desk)
-        })
-    }
-
-    /// Answers one request of many whose body comes too slowly.
-    #[cold]
-    pub(super) fn refuse_stream(
-        &mut self,
-        key: Key,
-        stream: StreamId,
-        reason: Reason,
-        desk: &mut Desk<'_>,
-    ) -> Verdict {
-        self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = || address(&connection.transport);
-            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
-            connection.dialogue.refuse_open(stream, reason, &mut call);
-            connection.work(key, output, desk)
-        })
-    }
-
-    /// Says good-bye to a client that has nothing to ask.
-    #[cold]
-    pub(super) fn part(&mut self, key: Key, desk: &mut Desk<'_>) {
-        self.with_output(key, desk, |connection, _, output, desk| {
-            connection.dialogue.part(&mut output.output);
-            connection.flush(output, desk)
-        });
-    }
-
-    /// Answers a request in the clear on a port that is not.
-    #[cold]
-    fn refuse_plain_http(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
-        let peer = || address(&self.transport);
-        let ring = desk.ring.as_deref_mut();
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
-        self.dialogue.refuse(Reason::PlainHttp, &mut call);
-        Verdict::Rest
-    }
-
-    /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed
-    /// socket. RFC 9112 §9.6.
-    fn discard(&mut self, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
-        if let Some(carry) = self.carry.take() {
-            desk.scratch.carries.give(carry);
-        }
-        if !self.readable {
-            return Verdict::Rest;
-        }
-        match self.transport.read(&mut desk.scratch.input, output) {
-            Ok(Arrived { bytes: 0, .. }) => {
-                self.fin = true;
-                Verdict::Close(if self.dialogue.refused() {
-                    CloseReason::Refused
-                } else {
-                    CloseReason::Answered
-                })
-            }
-            Ok(Arrived { bytes, is_all }) => {
-                desk.env.stats.bytes_received.add(bytes as u64);
-                self.readable = !is_all || self.read_closed;
-                if self.readable { Verdict::Again } else { Verdict::Rest }
-            }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    Verdict::Rest
-                }
-                io::ErrorKind::Interrupted => Verdict::Again,
-                _ => Verdict::Close(CloseReason::PeerReset),
-            },
         }
     }
 

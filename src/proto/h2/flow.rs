@@ -1,7 +1,7 @@
 //! FLOW CONTROL: how much either side may send. RFC 9113 §5.2, §6.9.
 //!
 //! ```text
-//!  SendWindow      peer: WINDOW_UPDATE ──► grows      our DATA ──► shrinks      SETTINGS ──► moves, below 0 too
+//!  SendWindow      WINDOW_UPDATE ──► grows      our DATA ──► shrinks      SETTINGS ──► moves, below 0 too
 //!
 //!  ReceiveWindow   ┌──── left ────┬─ taken, not used ─┬─ credit ─┐
 //!                  └──────────────┴───────────────────┴──────────┘ size
@@ -86,6 +86,13 @@ impl ReceiveWindow {
         let increment = std::mem::take(&mut self.credit) + more;
         self.left += increment;
         Some(increment)
+    }
+
+    /// The same where the peer sends nothing more.
+    #[inline]
+    pub(super) fn keep(&mut self, bytes: u32) {
+        self.credit += bytes;
+        debug_assert!(self.left + self.credit <= self.size, "more was used than was sent");
     }
 
     /// What the peer has sent and nobody has used.

@@ -15,7 +15,7 @@
 //! | `frame`, `settings` | how does a frame look, and what may it say? |
 //! | `streams`, `flow`, `priority` | which exchanges are open, how much may be sent, and whose turn is it? |
 //! | `request` | which request do these fields make? |
-//! | `receive` | what does each frame do? |
+//! | `receive`, `headers`, `control` | what does each frame do? |
 //! | `encode`, `outgoing` | how does an answer leave? |
 //! | `error`, `calm`, `limits` | what is refused, and how far does that reach? |
 //!
@@ -24,10 +24,12 @@
 //! socket and no route.
 
 mod calm;
+mod control;
 mod encode;
 mod error;
 mod flow;
 mod frame;
+mod headers;
 mod limits;
 mod outgoing;
 mod priority;
@@ -45,9 +47,10 @@ use encode::{Place, Plan};
 use error::{ErrorCode, code};
 use flow::{ReceiveWindow, SendWindow};
 use frame::{END_STREAM, Kind, PAYLOAD_BYTES, PREFACE};
+use headers::Block;
 use limits::WINDOW_BYTES;
 use outgoing::{Allowance, Outgoing, Sent};
-use receive::{Block, Content, Step};
+use receive::{Content, Step};
 use settings::PeerSettings;
 use streams::Streams;
 
@@ -201,8 +204,8 @@ impl Server {
     /// Whether the answer of `stream` has begun, and there is more of it.
     #[inline]
     pub fn is_sending(&mut self, stream: StreamId) -> bool {
-        !self.streams.is_empty()
-            && self.streams.get(number(stream)).is_some_and(|stream| stream.outgoing.is_some())
+        let open = if self.streams.is_empty() { None } else { self.streams.get(number(stream)) };
+        open.is_some_and(|stream| stream.outgoing.is_some())
     }
 
     /// Whether an answer could go on if the output had room.
@@ -371,7 +374,7 @@ impl Protocol for Server {
         let out = encoding.output.inline();
         let mut place = Place { out, encoder: &mut self.encoder, stream: id, payload_bytes_max };
         place.head(response, encoding.preset, plan);
-        // RFC 9113 §8.2.2: there is no such field here; what a handler means by it is that the client should go.
+        // RFC 9113 §8.2.2: there is no such field here, but what it means can be said.
         if response.closes() && response.reason().is_none() {
             self.drain();
         }

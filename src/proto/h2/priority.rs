@@ -1,7 +1,7 @@
 //! PRIORITIES: which stream is served first. RFC 9218 §4, §10.
 //!
 //! ```text
-//!  priority: u=0..7, i      u, urgency: less is earlier; i, incremental: the others of its urgency take turns
+//!  priority: u=0..7, i      urgency: less is earlier; incremental: the others of its urgency take turns
 //! ```
 //! Only a hint: whatever does not parse counts as absent.
 

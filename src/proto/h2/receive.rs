@@ -8,21 +8,15 @@
 //! | WINDOW_UPDATE | grows | conn PROTOCOL | grows | grows | – | – |
 //! | PRIORITY | conn PROTOCOL | – | – | – | – | – |
 //!
-//! An even number is idle for ever; one that was passed over is no stream (conn PROTOCOL). A header block is
-//! decoded wherever it stands, since both tables of HPACK must stay the same.
+//! An even number is idle for ever; one that was passed over is no stream (conn PROTOCOL). What HEADERS and
+//! the frames without content do is said in `headers` and `control`.
 
 use super::error::{Broken, code};
-use super::flow::{ReceiveWindow, SendWindow};
-use super::frame::{
-    self, ACK, END_HEADERS, END_STREAM, FrameHead, HEAD_BYTES, Kind, PADDED, PAYLOAD_BYTES, PREFACE, PRIORITY,
-};
-use super::priority::Priority;
-use super::request::{self, Meaning, Unfit};
-use super::settings;
-use super::streams::{Absent, Stream};
-use super::{Drain, FAREWELL, Reading, Server};
+use super::frame::{self, ACK, END_STREAM, FrameHead, HEAD_BYTES, Kind, PADDED, PAYLOAD_BYTES, PREFACE};
+use super::streams::Absent;
+use super::{Drain, Reading, Server, settings};
 use crate::http::{Arrival, FieldTable, Reason};
-use crate::proto::hpack::{self, FieldList, Fit};
+use crate::proto::hpack::FieldList;
 use crate::wire::{Input, Output};
 
 /// What came out of the input.
@@ -68,24 +62,8 @@ impl Content {
     }
 }
 
-/// A header block that goes on in the next frame.
-#[derive(Debug)]
-pub(super) struct Block {
-    opening: Opening,
-    bytes: Vec<u8>,
-    frames: u8,
-}
-
-/// What the frame says that a header block begins with.
-#[derive(Clone, Copy, Debug)]
-struct Opening {
-    id: u32,
-    end_stream: bool,
-    depends_on_itself: bool,
-}
-
 /// What came of looking at the input.
-enum Found<'i> {
+pub(super) enum Found<'i> {
     Step(Step<'i>),
     /// Something that only the machine wants to know.
     Nothing,
@@ -94,13 +72,13 @@ enum Found<'i> {
 }
 
 /// An error and the stream that it is about.
-type Fault = (u32, Broken);
+pub(super) type Fault = (u32, Broken);
 
-const fn connection(reason: Reason) -> Fault {
+pub(super) const fn connection(reason: Reason) -> Fault {
     (0, Broken::Connection(reason))
 }
 
-const fn stream(id: u32, reason: Reason) -> Fault {
+pub(super) const fn stream(id: u32, reason: Reason) -> Fault {
     (id, Broken::Stream(reason))
 }
 
@@ -198,7 +176,7 @@ impl Server {
             Kind::Ping => self.ping(&head, payload, output)?,
             Kind::Priority => self.priority(&head, payload)?,
             Kind::PriorityUpdate => self.priority_update(&head, payload)?,
-            Kind::GoAway => self.go_away(&head)?,
+            Kind::GoAway => self.go_away(&head, output)?,
             Kind::PushPromise => return Err(connection(Reason::H2Push)),
             Kind::Unknown => self.glitch()?,
             Kind::Data => {}
@@ -208,7 +186,7 @@ impl Server {
 
     /// What holds for every frame.
     #[inline]
-    fn may_come(&mut self, head: &FrameHead) -> Result<(), Fault> {
+    fn may_come(&self, head: &FrameHead) -> Result<(), Fault> {
         // RFC 9113 §4.2.
         if head.length > PAYLOAD_BYTES {
             return Err(connection(Reason::H2FrameSize));
@@ -218,7 +196,7 @@ impl Server {
             return Err(connection(Reason::H2FirstFrame));
         }
         // RFC 9113 §4.3, §6.10: nothing stands within a header block.
-        let block = self.block.as_ref().map(|block| block.opening.id);
+        let block = self.block.as_ref().map(|block| block.stream());
         if block != (head.kind == Kind::Continuation).then_some(head.stream) {
             return Err(connection(Reason::H2Continuation));
         }
@@ -240,6 +218,7 @@ impl Server {
             match first {
                 Some(&padding) if u32::from(padding) < head.length => 1 + u32::from(padding),
                 None if head.length > 0 => return Ok(Found::Partial),
+                None => return Err(connection(Reason::H2FrameSize)),
                 _ => return Err(connection(Reason::H2Padding)),
             }
         } else {
@@ -278,14 +257,14 @@ impl Server {
         if open.is_received {
             return Err(stream(id, Reason::H2StreamClosed));
         }
-        open.receive_window.take(head.length).map_err(|broken| (id, broken))?;
         // RFC 9113 §8.1.1: content is as long as was said.
         if let Some(missing) = &mut open.missing {
-            *missing = missing.checked_sub(u64::from(content)).ok_or(stream(id, Reason::H2Length))?;
+            *missing = missing.checked_sub(u64::from(content)).ok_or_else(|| stream(id, Reason::H2Length))?;
             if head.has(END_STREAM) && *missing > 0 {
                 return Err(stream(id, Reason::H2Length));
             }
         }
+        open.receive_window.take(head.length).map_err(|broken| (id, broken))?;
         open.awaits_continue = false;
         Ok(true)
     }
@@ -320,317 +299,6 @@ impl Server {
         Found::Nothing
     }
 
-    /// RFC 9113 §6.2.
-    fn headers<'i>(
-        &mut self,
-        head: &FrameHead,
-        payload: &[u8],
-        table: &mut FieldTable,
-        list: &mut FieldList,
-    ) -> Result<Found<'i>, Fault> {
-        if head.stream == 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        if head.stream.is_multiple_of(2) {
-            return Err(connection(Reason::H2StreamId));
-        }
-        let mut block = unpadded(head, payload)?;
-        let mut depends_on_itself = false;
-        if head.has(PRIORITY) {
-            let (dependency, rest) = block.split_at_checked(5).ok_or(connection(Reason::H2FrameSize))?;
-            depends_on_itself = depends_on(dependency) == head.stream;
-            block = rest;
-        }
-        let end_stream = head.has(END_STREAM);
-        let opening = Opening { id: head.stream, end_stream, depends_on_itself };
-        if head.has(END_HEADERS) {
-            return self.fields(opening, block, table, list);
-        }
-        self.block = Some(Box::new(Block { opening, bytes: block.to_vec(), frames: 0 }));
-        Ok(Found::Nothing)
-    }
-
-    /// RFC 9113 §6.10.
-    fn continuation<'i>(
-        &mut self,
-        head: &FrameHead,
-        payload: &[u8],
-        table: &mut FieldTable,
-        list: &mut FieldList,
-    ) -> Result<Found<'i>, Fault> {
-        let mut block = self.block.take().ok_or(connection(Reason::H2Continuation))?;
-        block.bytes.extend_from_slice(payload);
-        block.frames += 1;
-        if block.bytes.len() > self.limits.block_bytes_max as usize
-            || block.frames > self.limits.continuations_max
-        {
-            return Err(connection(Reason::H2BlockBytes));
-        }
-        if head.has(END_HEADERS) {
-            return self.fields(block.opening, &block.bytes, table, list);
-        }
-        self.block = Some(block);
-        Ok(Found::Nothing)
-    }
-
-    /// A whole header block.
-    fn fields<'i>(
-        &mut self,
-        opening: Opening,
-        block: &[u8],
-        table: &mut FieldTable,
-        list: &mut FieldList,
-    ) -> Result<Found<'i>, Fault> {
-        let id = opening.id;
-        let fit = match self.decoder.decode(block, &self.limits.fields, request::judge, list) {
-            Ok(fit) => fit,
-            Err(hpack::Error::Expansion) => return Err(connection(Reason::H2Calm)),
-            Err(_) => return Err(connection(Reason::H2Compression)),
-        };
-        if let Some(open) = self.streams.get(id) {
-            if open.is_received {
-                return Err(stream(id, Reason::H2StreamClosed));
-            }
-            return self.trailer(opening, fit, table, list);
-        }
-        match self.streams.absent(id) {
-            Absent::Idle => self.request(opening, fit, table, list),
-            Absent::Reset => Ok(Found::Nothing),
-            Absent::Closed => Err(connection(Reason::H2StreamClosed)),
-            Absent::Skipped => Err(connection(Reason::H2StreamId)),
-        }
-    }
-
-    /// The fields behind the content: RFC 9113 §8.1.
-    fn trailer<'i>(
-        &mut self,
-        opening: Opening,
-        fit: Fit,
-        table: &mut FieldTable,
-        list: &FieldList,
-    ) -> Result<Found<'i>, Fault> {
-        let id = opening.id;
-        if !opening.end_stream {
-            return Err(stream(id, Reason::H2TrailerEnd));
-        }
-        if fit != Fit::Whole {
-            return Err(stream(id, Reason::TrailerBytes));
-        }
-        match request::trailer(list, table, &self.limits) {
-            Ok(()) => {}
-            Err(Unfit::Malformed(reason) | Unfit::Refused(reason)) => return Err(stream(id, reason)),
-        }
-        let Some(open) = self.streams.get(id) else { return Ok(Found::Nothing) };
-        if open.missing.is_some_and(|missing| missing > 0) {
-            return Err(stream(id, Reason::H2Length));
-        }
-        open.is_received = true;
-        if open.outgoing.is_some() {
-            return Ok(Found::Nothing);
-        }
-        let has_trailer = !table.is_empty();
-        Ok(Found::Step(Step::Chunk { id, bytes: &[], end: true, has_trailer }))
-    }
-
-    /// The head of a request: RFC 9113 §8.3.
-    fn request<'i>(
-        &mut self,
-        opening: Opening,
-        fit: Fit,
-        table: &mut FieldTable,
-        list: &mut FieldList,
-    ) -> Result<Found<'i>, Fault> {
-        let id = opening.id;
-        if self.drain == Drain::Final {
-            // RFC 9113 §6.8: the client knows, or will know, that it was not looked at.
-            return Ok(Found::Nothing);
-        }
-        self.streams.note(id);
-        if self.streams.len() + usize::from(self.ghosts) >= usize::from(self.limits.streams_max) {
-            return Err(stream(id, Reason::H2Streams));
-        }
-        if opening.depends_on_itself {
-            return Err(stream(id, Reason::H2Priority));
-        }
-        let meaning = match fit {
-            Fit::Whole => request::head(list, table, &self.limits),
-            Fit::TooLarge => Err(Unfit::Refused(Reason::HeadBytes)),
-            Fit::TooMany => Err(Unfit::Refused(Reason::FieldCount)),
-        };
-        let (meaning, refused) = match meaning {
-            Ok(meaning) => (meaning, None),
-            Err(Unfit::Malformed(reason)) => return Err(stream(id, reason)),
-            Err(Unfit::Refused(reason)) => (Meaning::UNKNOWN, Some(reason)),
-        };
-        if opening.end_stream && meaning.length.is_some_and(|length| length > 0) {
-            return Err(stream(id, Reason::H2Length));
-        }
-        self.streams.open(Stream {
-            id,
-            is_received: opening.end_stream,
-            outgoing: None,
-            send_window: SendWindow::new(self.peer.window_bytes),
-            receive_window: ReceiveWindow::new(self.limits.stream_window_bytes),
-            missing: meaning.length,
-            priority: meaning.priority,
-            is_head: meaning.is_head,
-            takes_trailers: meaning.takes_trailers,
-            awaits_continue: meaning.expects_continue && !opening.end_stream,
-        });
-        if let Some(reason) = refused {
-            return Ok(Found::Step(Step::Refused { id, reason }));
-        }
-        let body = if opening.end_stream {
-            Arrival::Empty
-        } else {
-            Arrival::Follows { length: meaning.length, expects_continue: meaning.expects_continue }
-        };
-        Ok(Found::Step(Step::Head { id, body }))
-    }
-
-    /// RFC 9113 §6.9.
-    fn window_update(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Fault> {
-        let increment = frame::number(payload).ok_or(connection(Reason::H2FrameSize))? & 0x7FFF_FFFF;
-        let id = head.stream;
-        self.calm.update().map_err(|_| connection(Reason::H2Calm))?;
-        if id == 0 {
-            return match increment {
-                0 => Err(connection(Reason::H2WindowZero)),
-                _ => self.send_window.grow(i64::from(increment)).map_err(connection),
-            };
-        }
-        match self.streams.get(id) {
-            Some(_) if increment == 0 => Err(stream(id, Reason::H2WindowZero)),
-            Some(open) => open.send_window.grow(i64::from(increment)).map_err(|reason| stream(id, reason)),
-            None => self.may_be_late(id),
-        }
-    }
-
-    /// RFC 9113 §6.4.
-    fn rst_stream<'i>(
-        &mut self,
-        head: &FrameHead,
-        payload: &[u8],
-        output: &mut Output,
-    ) -> Result<Found<'i>, Fault> {
-        let id = head.stream;
-        if payload.len() != 4 {
-            return Err(connection(Reason::H2FrameSize));
-        }
-        if id == 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        self.glitch()?;
-        if self.streams.get(id).is_none() {
-            self.may_be_late(id)?;
-            return Ok(Found::Nothing);
-        }
-        self.retire(id, output);
-        Ok(Found::Step(Step::Reset { id, reason: None }))
-    }
-
-    /// A frame for a stream that is not open, where that is no fault if it was.
-    fn may_be_late(&mut self, id: u32) -> Result<(), Fault> {
-        match self.streams.absent(id) {
-            Absent::Idle | Absent::Skipped => Err(connection(Reason::H2StreamIdle)),
-            Absent::Reset | Absent::Closed => Ok(()),
-        }
-    }
-
-    /// RFC 9113 §6.5.
-    fn settings(&mut self, head: &FrameHead, payload: &[u8], output: &mut Output) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        if head.has(ACK) {
-            if !payload.is_empty() {
-                return Err(connection(Reason::H2FrameSize));
-            }
-            return if std::mem::replace(&mut self.is_acknowledged, true) { self.glitch() } else { Ok(()) };
-        }
-        if std::mem::replace(&mut self.is_greeted, true) {
-            self.glitch()?;
-        }
-        let before = self.peer;
-        self.peer.update(payload).map_err(|broken| (0, broken))?;
-        if self.peer.window_bytes != before.window_bytes {
-            // RFC 9113 §6.9.2: the windows of all streams move with it.
-            let change = i64::from(self.peer.window_bytes) - i64::from(before.window_bytes);
-            for open in self.streams.iter_mut() {
-                open.send_window.grow(change).map_err(connection)?;
-            }
-        }
-        if self.peer.table_bytes_max != before.table_bytes_max {
-            self.encoder.set_peer_bytes_max(self.peer.table_bytes_max);
-        }
-        frame::settings_ack(output.inline());
-        Ok(())
-    }
-
-    /// RFC 9113 §6.7.
-    fn ping(&mut self, head: &FrameHead, payload: &[u8], output: &mut Output) -> Result<(), Fault> {
-        if payload.len() != 8 {
-            return Err(connection(Reason::H2FrameSize));
-        }
-        if head.stream != 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        if !head.has(ACK) {
-            self.glitch()?;
-            frame::ping(output.inline(), ACK, payload);
-        } else if self.drain == Drain::Announced && payload == FAREWELL {
-            self.leave(output);
-            self.settle();
-        } else {
-            self.glitch()?;
-        }
-        Ok(())
-    }
-
-    /// RFC 9113 §6.3: the tree of RFC 7540 is not kept.
-    fn priority(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Fault> {
-        let id = head.stream;
-        if id == 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        self.glitch()?;
-        let is_known = id <= self.streams.last() && !id.is_multiple_of(2);
-        // A stream that was never opened cannot be reset.
-        let fault = |reason| if is_known { stream(id, reason) } else { connection(reason) };
-        if payload.len() != 5 {
-            return Err(fault(Reason::H2FrameSize));
-        }
-        if depends_on(payload) == id { Err(fault(Reason::H2Priority)) } else { Ok(()) }
-    }
-
-    /// RFC 9218 §7.1.
-    fn priority_update(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        let (id, text) = payload.split_at_checked(4).ok_or(connection(Reason::H2FrameSize))?;
-        let id = depends_on(id);
-        if id == 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        self.glitch()?;
-        if let Some(open) = self.streams.get(id) {
-            open.priority = Priority::parse(text);
-        }
-        Ok(())
-    }
-
-    /// RFC 9113 §6.8: the client opens no more streams; those that are open are answered.
-    fn go_away(&mut self, head: &FrameHead) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(connection(Reason::H2StreamZero));
-        }
-        if (head.length as usize) < 8 {
-            return Err(connection(Reason::H2FrameSize));
-        }
-        self.glitch()
-    }
-
     /// So many bytes of the content of `id` were used: what the peer may send for them. 0: of nobody's.
     pub(super) fn give_back(&mut self, id: u32, bytes: u32, output: &mut Output) {
         if bytes == 0 {
@@ -647,28 +315,15 @@ impl Server {
             return;
         }
         let size_max = self.limits.stream_window_bytes_max;
-        let Some(open) = self.streams.get(id).filter(|stream| !stream.is_received) else { return };
-        if let Some(increment) = open.receive_window.give(bytes, size_max) {
+        let Some(open) = self.streams.get(id) else { return };
+        if open.is_received {
+            open.receive_window.keep(bytes);
+        } else if let Some(increment) = open.receive_window.give(bytes, size_max) {
             frame::window_update(output.inline(), id, increment);
         }
     }
 
-    fn glitch(&mut self) -> Result<(), Fault> {
+    pub(super) fn glitch(&mut self) -> Result<(), Fault> {
         self.calm.glitch().map_err(|_| connection(Reason::H2Calm))
     }
-}
-
-/// The payload without its padding: RFC 9113 §6.1, §6.2.
-fn unpadded<'i>(head: &FrameHead, payload: &'i [u8]) -> Result<&'i [u8], Fault> {
-    if !head.has(PADDED) {
-        return Ok(payload);
-    }
-    let (&padding, rest) = payload.split_first().ok_or(connection(Reason::H2FrameSize))?;
-    let length = rest.len().checked_sub(usize::from(padding)).ok_or(connection(Reason::H2Padding))?;
-    Ok(&rest[..length])
-}
-
-/// The number of the stream at the beginning of a payload.
-fn depends_on(payload: &[u8]) -> u32 {
-    payload.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes) & 0x7FFF_FFFF)
 }

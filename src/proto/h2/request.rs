@@ -88,7 +88,7 @@ pub(super) fn judge(name: &[u8], value: &[u8]) -> u8 {
         Some(Known::Connection | Known::TransferEncoding | Known::Upgrade) => BAD_CONNECTION,
         // RFC 9113 §8.2.2: the one exception.
         Some(Known::Te) if value != b"trailers" => BAD_CONNECTION,
-        Some(Known::Host) if !authority::is_valid(value) => BAD_AUTHORITY,
+        Some(Known::Host) if !is_authority(value) => BAD_AUTHORITY,
         Some(known) => known as u8 + KNOWN,
         None => match name {
             b"keep-alive" | b"proxy-connection" => BAD_CONNECTION,
@@ -103,7 +103,7 @@ fn judge_pseudo(name: &[u8], value: &[u8]) -> u8 {
         b":method" if value.len() > METHOD_BYTES_MAX || !crate::http::is_token(value) => BAD_METHOD,
         b":method" => METHOD,
         b":scheme" if is_scheme(value) => SCHEME,
-        b":authority" if !authority::is_valid(value) => BAD_AUTHORITY,
+        b":authority" if !is_authority(value) => BAD_AUTHORITY,
         b":authority" => AUTHORITY,
         b":path" => judge_path(value),
         _ => BAD_PSEUDO,
@@ -123,6 +123,11 @@ fn judge_path(path: &[u8]) -> u8 {
     }
 }
 
+/// RFC 9110 §4.2.3: a host is not empty.
+fn is_authority(value: &[u8]) -> bool {
+    !value.is_empty() && authority::is_valid(value)
+}
+
 /// RFC 3986 §3.1.
 fn is_scheme(value: &[u8]) -> bool {
     value.first().is_some_and(u8::is_ascii_alphabetic)
@@ -137,10 +142,10 @@ pub(super) fn head(list: &mut FieldList, table: &mut FieldTable, limits: &Limits
     table.clear();
     let line = pseudo.line(bytes)?;
     let mut meaning = Meaning { is_head: line.method == Method::Head, ..Meaning::UNKNOWN };
-    let host = regular.iter().find(|field| field.mark == HOST);
     if let Some(authority) = pseudo.authority {
         // RFC 9113 §8.3.1: a Host that says something else is none.
-        if host.is_some_and(|host| host.value.of(bytes) != authority.of(bytes)) {
+        let mut hosts = regular.iter().filter(|field| field.mark == HOST || field.mark == BAD_AUTHORITY);
+        if hosts.any(|host| host.value.of(bytes) != authority.of(bytes)) {
             return Err(Unfit::Malformed(Reason::HostInvalid));
         }
         let start = short(bytes.len());

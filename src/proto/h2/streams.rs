@@ -98,7 +98,7 @@ impl Streams {
 
     /// What it means that `id` is not open.
     pub(super) fn absent(&self, id: u32) -> Absent {
-        if id > self.last || id % 2 == 0 {
+        if id > self.last || id.is_multiple_of(2) {
             return Absent::Idle;
         }
         let age = (self.last - id) / 2;
@@ -140,7 +140,7 @@ impl Streams {
 
     /// It is over because we say so.
     pub(super) fn note_reset(&mut self, id: u32) {
-        if id % 2 == 1 && id <= self.last {
+        if !id.is_multiple_of(2) && id <= self.last {
             self.reset |= 1_u128.checked_shl((self.last - id) / 2).unwrap_or(0);
         }
     }

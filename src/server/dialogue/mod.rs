@@ -187,8 +187,8 @@ impl Dialogue {
     /// No further exchanges. A client whose first request is still on its way is served once.
     pub(crate) fn drain(&mut self) {
         self.draining = true;
-        // A machine that rests would close at once.
-        if self.requests > 0 || self.phase() != Phase::Idle {
+        // A machine of HTTP/1 that rests would close at once.
+        if self.is_multiplexed() || self.requests > 0 || self.phase() != Phase::Idle {
             self.speech.machine().drain();
         }
     }

@@ -1,5 +1,5 @@
-//! [`Multiplex`]: what must be known of a connection with many exchanges: those that are open, who still works
-//! on those that are gone, and since when the client owes what.
+//! [`Multiplex`]: what must be known of a connection with many exchanges: those that are open, who still
+//! works on those that are gone, and since when the client owes what.
 //!
 //! ```text
 //!  greeted ──► SETTINGS acknowledged        within `header`
@@ -29,6 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Multiplex {
     pub(super) machine: h2::Server,
+    #[expect(clippy::vec_box, reason = "they come and go as boxes, and are several hundred bytes")]
     pub(super) exchanges: Vec<Box<Exchange>>,
     /// Handlers that still work on exchanges that are gone: the last owner of a watch has ended.
     ghosts: Vec<Arc<Watch>>,
