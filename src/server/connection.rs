@@ -226,7 +226,7 @@ impl<T: Transport> Connection<T> {
                 verdict => return verdict,
             }
         }
-        self.dialogue.begin_turn(desk.now);
+        self.dialogue.begin_turn(desk.now, &mut desk.scratch.room);
         let mut verdict = self.serve(key, &mut output.output, desk);
         if let Verdict::Close(CloseReason::PeerReset | CloseReason::Abandoned) = verdict {
             return verdict;
@@ -414,7 +414,7 @@ impl<T: Transport> Connection<T> {
         let ring = desk.ring.as_deref_mut();
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
         let pumped = self.dialogue.pump(&mut call);
-        self.dialogue.end_turn(&mut call);
+        self.dialogue.end_turn(desk.now, output, &mut desk.scratch.room);
         if verdict == Verdict::Rest && pumped == Pumped::Full { Verdict::Again } else { verdict }
     }
 

@@ -39,6 +39,7 @@ mod settings;
 mod streams;
 
 pub use limits::Limits;
+pub use streams::Room;
 
 use std::sync::Arc;
 
@@ -147,11 +148,18 @@ impl Server {
         }
     }
 
-    /// A turn begins. `ghosts`: handlers that still work for streams that are gone.
+    /// A turn begins, with `room` for its streams. `ghosts`: handlers that still work for streams that are gone.
     #[inline]
-    pub fn begin_turn(&mut self, now: Tick, ghosts: usize) {
+    pub fn begin_turn(&mut self, now: Tick, ghosts: usize, room: &mut Room) {
+        self.streams.take_room(room);
         self.ghosts = u16::try_from(ghosts).unwrap_or(u16::MAX);
         self.calm.fill(now, &self.limits);
+    }
+
+    /// A turn ends: a connection without streams gives back the room for them.
+    #[inline]
+    pub fn end_turn(&mut self, room: &mut Room) {
+        self.streams.give_room(room);
     }
 
     /// Whether the client has yet to acknowledge our settings: RFC 9113 §6.5.3.
@@ -520,4 +528,14 @@ impl Server {
 #[inline]
 fn number(stream: StreamId) -> u32 {
     u32::try_from(stream.0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_rests_stays_small() {
+        assert!(size_of::<Server>() <= 296, "{}", size_of::<Server>());
+    }
 }

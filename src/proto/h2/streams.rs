@@ -60,8 +60,12 @@ pub(super) struct Streams {
     served: u32,
 }
 
-/// Room for more streams than this is given back when none is open.
-const STREAMS_KEPT: usize = 4;
+/// Room for streams, which the connections of a shard use in turn: one that rests has none.
+#[derive(Debug, Default)]
+pub struct Room(Vec<Stream>);
+
+/// Room for more streams than this is not kept.
+const STREAMS_KEPT: usize = 128;
 
 impl Streams {
     #[inline]
@@ -131,11 +135,26 @@ impl Streams {
     #[inline]
     pub(super) fn close(&mut self, id: u32) -> Option<Stream> {
         let place = self.place(id)?;
-        let stream = self.open.remove(place);
-        if self.open.is_empty() && self.open.capacity() > STREAMS_KEPT {
-            self.open = Vec::new();
+        Some(self.open.remove(place))
+    }
+
+    /// Takes `room`, if there is none.
+    #[inline]
+    pub(super) fn take_room(&mut self, room: &mut Room) {
+        if self.open.capacity() == 0 {
+            std::mem::swap(&mut self.open, &mut room.0);
         }
-        Some(stream)
+    }
+
+    /// Gives back the room where no stream is open.
+    #[inline]
+    pub(super) fn give_room(&mut self, room: &mut Room) {
+        if self.open.is_empty() && self.open.capacity() > 0 {
+            let open = std::mem::take(&mut self.open);
+            if open.capacity() <= STREAMS_KEPT {
+                room.0 = open;
+            }
+        }
     }
 
     /// It is over because we say so.

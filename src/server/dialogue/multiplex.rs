@@ -32,7 +32,8 @@ pub(crate) struct Multiplex {
     #[expect(clippy::vec_box, reason = "they come and go as boxes, and are several hundred bytes")]
     pub(super) exchanges: Vec<Box<Exchange>>,
     /// Handlers that still work on exchanges that are gone: the last owner of a watch has ended.
-    ghosts: Vec<Arc<Watch>>,
+    #[expect(clippy::box_collection, reason = "there are none but under attack")]
+    ghosts: Option<Box<Vec<Arc<Watch>>>>,
     greeted_at: Tick,
     /// Since when a frame is not whole; [`Tick::NEVER`]: it is.
     partial_from: Tick,
@@ -62,7 +63,7 @@ impl Multiplex {
         Self {
             machine,
             exchanges: Vec::new(),
-            ghosts: Vec::new(),
+            ghosts: None,
             greeted_at: now,
             partial_from: Tick::NEVER,
             held_up_from: Tick::NEVER,
@@ -78,17 +79,21 @@ impl Multiplex {
     }
 
     #[inline]
-    pub(super) fn begin_turn(&mut self, now: Tick) {
-        if !self.ghosts.is_empty() {
-            self.ghosts.retain(|watch| Arc::strong_count(watch) > 1);
-        }
-        self.machine.begin_turn(now, self.ghosts.len());
+    pub(super) fn begin_turn(&mut self, now: Tick, room: &mut h2::Room) {
+        let ghosts = match &mut self.ghosts {
+            None => 0,
+            Some(ghosts) => {
+                ghosts.retain(|watch| Arc::strong_count(watch) > 1);
+                ghosts.len()
+            }
+        };
+        self.machine.begin_turn(now, ghosts, room);
     }
 
     /// Nobody waits for this exchange any more; whoever works on it learns that, and still counts.
     pub(super) fn bury(&mut self, exchange: Box<Exchange>) {
         if let Some(watch) = exchange.watch.as_ref().filter(|_| !exchange.answered) {
-            self.ghosts.push(Arc::clone(watch));
+            self.ghosts.get_or_insert_default().push(Arc::clone(watch));
         }
     }
 
@@ -103,7 +108,11 @@ impl Multiplex {
     }
 
     /// The last of a turn: whatever the machine has to say goes with the answers.
-    pub(super) fn end_turn(&mut self, now: Tick, output: &mut Output) {
+    pub(super) fn end_turn(&mut self, now: Tick, output: &mut Output, room: &mut h2::Room) {
+        self.machine.end_turn(room);
+        if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
+            self.exchanges = Vec::new();
+        }
         if now >= self.leaving_from.after(FAREWELL) {
             self.machine.leave(output);
         }
