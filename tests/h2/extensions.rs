@@ -1,12 +1,8 @@
-//! RFC 9218 and whatever else may extend HTTP/2; and the end of a connection in order.
-
-use std::time::Duration;
-
-use kolk::{Server, Workers};
+//! RFC 9218 and whatever else may extend HTTP/2.
 
 use crate::client::Peer;
 use crate::frame::*;
-use crate::target::{self, strict};
+use crate::target::strict;
 
 #[test]
 fn rfc_9218_7_1_priority_update_for_any_stream() {
@@ -66,28 +62,4 @@ fn rfc_9113_5_5_frames_of_other_extensions_are_ignored() {
         peer.send(frame);
     }
     peer.send(headers(1, GET).end()).expect_status(1, 200).is_content();
-}
-
-#[test]
-fn rfc_9113_6_8_a_server_that_drains_ends_what_it_began() {
-    if !strict() || std::env::var_os("KOLK_H2_TARGET").is_some() {
-        return;
-    }
-    let server = target::start(Server::new(target::site()).workers(Workers::Exactly(1)));
-    let mut peer = Peer::at(server.addrs()[0].socket_addr().unwrap());
-    peer.greet(&[(INITIAL_WINDOW_SIZE, 100)]);
-    peer.send(headers(1, LARGE).end()).expect_bytes(1, 100);
-    let mut idle = Peer::at(server.addrs()[0].socket_addr().unwrap());
-    idle.greet(&[]);
-    server.drain(Duration::from_secs(5));
-    peer.until("GOAWAY", |peer| !peer.goaways.is_empty());
-    assert!(peer.goaways.iter().all(|(_, code)| *code == NO_ERROR), "{:?}", peer.goaways);
-    idle.until("the end of an idle connection", |peer| peer.closed);
-    assert!(idle.goaways.iter().all(|(_, code)| *code == NO_ERROR));
-    peer.send_all(&[window_update(0, 1 << 21), window_update(1, 1 << 21)]);
-    assert_eq!(peer.expect_answer(1).body.len(), target::LARGE_BYTES);
-    peer.until("the end", |peer| peer.closed);
-    // The first may have promised more than there was; the last does not.
-    assert_eq!(peer.goaways.last().map(|(last, _)| *last), Some(1));
-    server.join().unwrap();
 }

@@ -1,0 +1,205 @@
+//! The end of a connection in order, and of one that nobody uses: only where the server is in this process.
+
+use std::time::{Duration, Instant};
+
+use kolk::http::Phase;
+use kolk::{Running, Server, Timeouts, Workers};
+
+use crate::client::{Peer, now};
+use crate::frame::*;
+use crate::target::{self, LARGE_BYTES};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A server of this case's own.
+fn server(timeouts: Timeouts) -> Running {
+    target::start(Server::new(target::site()).workers(Workers::Exactly(1)).timeouts(timeouts))
+}
+
+/// Whether the server under test is elsewhere, and its clock not ours to set.
+fn elsewhere() -> bool {
+    std::env::var_os("KOLK_H2_TARGET").is_some()
+}
+
+/// Patient in everything but what the case sets.
+fn patient() -> Timeouts {
+    Timeouts { linger: SHORT, ..Timeouts::default() }
+}
+
+fn silent(server: &Running) -> Peer {
+    Peer::at(server.addrs()[0].socket_addr().unwrap())
+}
+
+fn greeted(server: &Running, list: &[(u16, u32)]) -> Peer {
+    let mut peer = silent(server);
+    peer.greet(list);
+    peer
+}
+
+/// The connection ends, and not before its time.
+#[track_caller]
+fn ends_after(peer: &mut Peer, begun: Instant) {
+    peer.until("the end", |peer| peer.closed);
+    assert!(begun.elapsed() >= SHORT, "ended after {:?}", begun.elapsed());
+}
+
+// ── Draining ────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn rfc_9113_6_8_a_server_that_drains_ends_what_it_began() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(patient());
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 100)]);
+    peer.send(headers(1, LARGE).end()).expect_bytes(1, 100);
+    server.drain(Duration::from_secs(5));
+    peer.until("GOAWAY", |peer| !peer.goaways.is_empty());
+    assert!(peer.goaways.iter().all(|(_, code)| *code == NO_ERROR), "{:?}", peer.goaways);
+    peer.send_all(&[window_update(0, 1 << 21), window_update(1, 1 << 21)]);
+    assert_eq!(peer.expect_answer(1).body.len(), LARGE_BYTES);
+    peer.until("the end", |peer| peer.closed);
+    // The first may have promised more than there was; the last does not.
+    assert_eq!(peer.goaways.last(), Some(&(1, NO_ERROR)));
+    assert!(peer.goaways.is_sorted_by(|before, after| before.0 >= after.0), "{:?}", peer.goaways);
+    server.join().unwrap();
+}
+
+#[test]
+fn rfc_9113_6_8_a_server_that_drains_sends_away_whoever_is_idle() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(patient());
+    let mut peer = greeted(&server, &[]);
+    peer.send(headers(1, GET).end()).expect_status(1, 200);
+    server.drain(Duration::from_secs(5));
+    peer.until("the end", |peer| peer.closed);
+    assert_eq!(peer.goaways.last(), Some(&(1, NO_ERROR)));
+    server.join().unwrap();
+}
+
+#[test]
+fn rfc_9113_6_8_streams_behind_the_last_are_not_answered() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(patient());
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 100)]);
+    peer.send(headers(1, LARGE).end()).expect_bytes(1, 100);
+    server.drain(Duration::from_secs(5));
+    peer.until("the last GOAWAY", |peer| peer.goaways.last() == Some(&(1, NO_ERROR)));
+    peer.send(headers(3, GET).end()).is_alive();
+    assert!(peer.answers.get(&3).is_none_or(|one| one.sections.is_empty()), "it was answered");
+    peer.send_all(&[window_update(0, 1 << 21), window_update(1, 1 << 21)]).expect_status(1, 200);
+    server.join().unwrap();
+}
+
+#[test]
+fn rfc_9113_6_8_a_drain_does_not_wait_for_ever() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(patient());
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
+    peer.send(headers(1, LARGE).end()).is_content();
+    server.drain(SHORT);
+    peer.until("the end", |peer| peer.closed);
+    server.join().unwrap();
+}
+
+// ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn slow_a_client_that_says_no_more_than_the_preface() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, keepalive: SHORT, ..patient() });
+    for said in [0, 10, PREFACE.len()] {
+        let begun = now();
+        let mut peer = silent(&server);
+        peer.write(&PREFACE[..said]);
+        ends_after(&mut peer, begun);
+    }
+}
+
+#[test]
+fn slow_a_client_that_asks_for_nothing() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { keepalive: SHORT, header: SHORT, ..patient() });
+    let mut peer = greeted(&server, &[]);
+    peer.send(headers(1, GET).end()).expect_status(1, 200);
+    let begun = now();
+    // Nor do PINGs now and then make it a busy one.
+    while !peer.comes_true(SHORT / 10, |peer| peer.closed) && begun.elapsed() < 10 * SHORT {
+        peer.send(ping([1; 8]));
+    }
+    ends_after(&mut peer, begun);
+    assert!(peer.goaways.iter().all(|(_, code)| *code == NO_ERROR), "{:?}", peer.goaways);
+}
+
+#[test]
+fn slow_a_head_that_does_not_end() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, ..patient() });
+    let mut peer = greeted(&server, &[]);
+    let begun = now();
+    peer.send(headers(1, GET).open().end());
+    ends_after(&mut peer, begun);
+    // Not even by half a frame.
+    let mut peer = greeted(&server, &[]);
+    let begun = now();
+    peer.write(&headers(1, GET).bytes()[..20]);
+    ends_after(&mut peer, begun);
+}
+
+#[test]
+fn slow_a_request_whose_content_does_not_come() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { body: SHORT, body_rate_window: SHORT, ..patient() });
+    let mut peer = greeted(&server, &[]);
+    peer.send_all(&[headers(1, POST), data(1, "half")]);
+    peer.until("408, a reset or the end", |peer| {
+        peer.closed
+            || peer.answers.get(&1).is_some_and(|one| one.reset.is_some() || one.status() == Some(408))
+    });
+}
+
+#[test]
+fn slow_a_window_that_nobody_opens() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { write: SHORT, ..patient() });
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
+    let begun = now();
+    peer.send(headers(1, LARGE).end());
+    peer.until("a reset or the end", |peer| peer.closed || peer.reset_of(1).is_some());
+    assert!(begun.elapsed() >= SHORT, "given up after {:?}", begun.elapsed());
+}
+
+#[test]
+fn slow_whoever_leaves_is_forgotten() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(patient());
+    for _ in 0..20 {
+        let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
+        peer.send(headers(1, LARGE).end()).is_content();
+        peer.send(headers(3, POST)).is_content();
+    }
+    let begun = now();
+    while server.snapshot().connections() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(2), "{} are left", server.snapshot().connections());
+        std::thread::yield_now();
+    }
+    assert_eq!(server.snapshot().phases[Phase::Handling as usize], 0);
+}
