@@ -8,6 +8,7 @@
 //!
 //!  connection  §3, §4    streams  §5    frames, settings, flow  §6    messages, fields  §8
 //!  hpack       RFC 7541  extensions  RFC 9218       abuse  floods    ends  §6.8 and clocks
+//!  handler     what is told to it, and how much work is made for it
 //! ```
 //! A case is a trace of the protocol, named after the section that it is about. It was written without a look
 //! at the server, and tried with those of others.
@@ -34,6 +35,8 @@ mod flow;
 mod frame;
 #[path = "h2/frames.rs"]
 mod frames;
+#[path = "h2/handler.rs"]
+mod handler;
 #[path = "h2/hpack.rs"]
 mod hpack;
 #[path = "h2/messages.rs"]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::client::{PATIENCE, Peer};
 use crate::frame::*;
-use crate::target::strict;
+use crate::target::{LARGE_BYTES, strict};
 
 const FLOOD: u32 = 20_000;
 const LONG_FLOOD: u32 = 100_000;
@@ -407,6 +407,19 @@ fn honest_an_answer_in_small_credits() {
         peer.send_all(&[window_update(1, 2_000), window_update(0, 2_000)]);
     }
     peer.is_content();
+}
+
+#[test]
+fn honest_a_small_answer_beside_large_ones() {
+    let mut peer = Peer::with(&[(INITIAL_WINDOW_SIZE, 1 << 24)]);
+    let large: Vec<Frame> = (0..8).map(|at| headers(numbered(at), LARGE).end()).collect();
+    peer.send(window_update(0, 1 << 24)).send_all(&large).send(headers(17, GET).end());
+    peer.until("the small answer", |peer| peer.answers.get(&17).is_some_and(|one| one.ended));
+    let ended = peer.answers.values().filter(|answer| answer.ended).count();
+    assert!(ended < 9 || !strict(), "it came last");
+    for at in 0..8 {
+        assert_eq!(peer.expect_answer(numbered(at)).body.len(), LARGE_BYTES);
+    }
 }
 
 #[test]

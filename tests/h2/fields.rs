@@ -158,6 +158,14 @@ fn rfc_9113_8_2_3_cookies_in_crumbs() {
     peer.send(headers(3, &and(GET, &[("cookie", "")])).end()).expect_status(3, 200).is_content();
 }
 
+#[test]
+fn rfc_9113_8_2_3_a_hundred_and_fifty_crumbs() {
+    let mut peer = Peer::new();
+    let crumbs: Vec<String> = (0..150).map(|at| format!("crumb{at}=c")).collect();
+    let fields: Vec<_> = crumbs.iter().map(|crumb| ("cookie", &crumb[..])).collect();
+    peer.send(headers(1, &and(GET, &fields)).end()).expect_status(1, 200).is_content();
+}
+
 // ── Too much ────────────────────────────────────────────────────────────────────────────────────────
 
 /// Sends `fields` as HEADERS and CONTINUATION of at most 16,384 bytes.

@@ -63,7 +63,7 @@ fn rfc_9113_6_2_headers_with_more_padding_than_payload() {
     let mut peer = Peer::new();
     // The priority fields leave room for three only.
     peer.send(headers_of(1, [0x82, 0x84, 0x86]).depends_on(0).claims_padding(4).end());
-    peer.expect_connection_error(&[PROTOCOL_ERROR]);
+    peer.expect_connection_error(&[PROTOCOL_ERROR, FRAME_SIZE_ERROR]);
 }
 
 #[test]

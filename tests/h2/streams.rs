@@ -129,6 +129,13 @@ fn rfc_9113_5_1_closed_data() {
 }
 
 #[test]
+fn rfc_9113_5_1_closed_data_behind_trailers() {
+    let mut peer = Peer::new();
+    peer.send_all(&[headers(1, POST), headers(1, &[("x-sum", "0")]).end(), data(1, "x")]);
+    peer.expect_either_error(1, &[STREAM_CLOSED]);
+}
+
+#[test]
 fn rfc_9113_5_1_closed_headers() {
     closed().send(headers(1, GET).end()).expect_either_error(1, &[STREAM_CLOSED, PROTOCOL_ERROR]);
 }
