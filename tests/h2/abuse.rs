@@ -423,6 +423,15 @@ fn honest_a_small_answer_beside_large_ones() {
 }
 
 #[test]
+fn honest_a_ping_does_not_wait_for_a_large_answer() {
+    let mut peer = Peer::with(&[(INITIAL_WINDOW_SIZE, 1 << 24)]);
+    peer.send(window_update(0, 1 << 24)).send_all(&[headers(1, LARGE).end(), ping([1; 8])]);
+    peer.until("the PING", |peer| peer.pongs == [[1; 8]]);
+    assert!(!peer.answer(1).ended || !strict(), "it came last");
+    assert_eq!(peer.expect_answer(1).body.len(), LARGE_BYTES);
+}
+
+#[test]
 fn honest_a_window_that_stays_shut_costs_no_one_else_anything() {
     let mut shut = Peer::with(&[(INITIAL_WINDOW_SIZE, 0)]);
     let open: Vec<Frame> = (0..100).map(|at| headers(numbered(at), LARGE).end()).collect();
