@@ -282,8 +282,12 @@ impl Peer {
                 self.settings_frames += 1;
                 self.send(settings_ack());
             }
+            PING if flags & ACK == 0 => {
+                let answer = Frame { kind, flags: ACK, stream, payload };
+                self.send(answer);
+            }
             PING => {
-                assert_eq!((stream, flags & ACK), (0, ACK), "nobody asks us");
+                assert_eq!(stream, 0);
                 self.pongs.push(payload.try_into().expect("eight bytes"));
             }
             GOAWAY => {
