@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the message of a test")]
 
 use kolk::http::{Event, FieldTable, Reason};
-use kolk::proto::Protocol;
 use kolk::proto::h1::{Limits, Server};
 use kolk::wire::Input;
 use proptest::collection::vec;

@@ -1,6 +1,7 @@
 //! What a protocol machine tells its connection: [`Event`]s up, a [`Phase`] to wait in.
 
 use super::head::Head;
+use super::reason::Reason;
 use crate::base::Key;
 
 /// The number of an exchange within its connection: counts up from 1 in HTTP/1, the stream
@@ -35,14 +36,25 @@ pub enum Event<'h> {
         stream: StreamId,
         /// As they came, without framing.
         bytes: &'h [u8],
-        /// The body is complete. The trailers of a chunked one are in the field table that was passed
-        /// to `poll`, as places in the bytes that were unread when that call began.
+        /// The body is complete.
         end: bool,
+        /// The fields behind it, if there are any.
+        trailer: Option<Head<'h>>,
     },
-    /// The peer gave the exchange up (a reset, or its sending side closed within a body).
+    /// The exchange is over without an answer.
     Reset {
+        /// Its exchange, which may never have had an [`Event::Head`].
+        stream: StreamId,
+        /// The rule that the peer broke; `None`: it gave the exchange up itself (a reset, or its sending side
+        /// closed within a body).
+        reason: Option<Reason>,
+    },
+    /// A request that is not handled, and is owed this answer. The connection lives on.
+    Refused {
         /// Its exchange.
         stream: StreamId,
+        /// Why.
+        reason: Reason,
     },
 }
 

@@ -42,15 +42,7 @@ impl Fields {
 
     /// All fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let mut rest = &self.block[..];
-        std::iter::from_fn(move || {
-            let length = line_length(rest)?;
-            let (line, behind) = rest.split_at(length);
-            rest = behind;
-            let name = line_name(line);
-            let value = &line[name.len() + 2..length - 2];
-            Some((std::str::from_utf8(name).unwrap_or_default(), value))
-        })
+        lines(&self.block)
     }
 
     /// The first value of this name.
@@ -106,6 +98,18 @@ impl Clone for Fields {
     fn clone_from(&mut self, source: &Self) {
         self.block.clone_from(&source.block);
     }
+}
+
+/// The names and values of lines, up to their end or the empty line.
+pub(super) fn lines(mut rest: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = line_length(rest).filter(|length| *length > 2)?;
+        let (line, behind) = rest.split_at(length);
+        rest = behind;
+        let name = line_name(line);
+        let value = &line[name.len() + 2..length - 2];
+        Some((std::str::from_utf8(name).unwrap_or_default(), value))
+    })
 }
 
 /// The length of the first line, its end included; `None` when there is none.

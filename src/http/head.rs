@@ -119,6 +119,14 @@ impl FieldTable {
         Ok(())
     }
 
+    /// Gives the first field of this name, if there is one, another value.
+    pub fn replace_known(&mut self, known: Known, value: Span) {
+        let place = usize::from(self.known[known as usize]);
+        if let Some(field) = place.checked_sub(1).and_then(|index| self.fields.get_mut(index)) {
+            field.value = value;
+        }
+    }
+
     /// How many fields there are.
     #[inline]
     pub fn len(&self) -> usize {

@@ -4,9 +4,11 @@
 //!  Content-Type: text/plain CR LF Etag: "1" CR LF Content-Length: 13 CR LF CR LF │ Hello, World!
 //!                                                                          body_at ┘
 //! ```
-//! In the form of HTTP/1, as [`Fields`](super::Fields) are. Knows no date.
+//! In the form of HTTP/1, as [`Fields`](super::Fields) are; a version that writes fields in another way keeps
+//! them here in that form. Knows no date.
 
 use std::io::Write;
+use std::sync::OnceLock;
 
 use ::http::StatusCode;
 use bytes::Bytes;
@@ -33,6 +35,8 @@ pub struct Rendered {
     has_server: bool,
     text: Bytes,
     body_at: usize,
+    /// The fields as a version wrote them that does not use the text.
+    block: OnceLock<Box<[u8]>>,
 }
 
 impl Rendered {
@@ -66,6 +70,7 @@ impl Rendered {
             has_server: response.has_server(),
             text: text.into(),
             body_at,
+            block: OnceLock::new(),
         })
     }
 
@@ -103,6 +108,17 @@ impl Rendered {
     #[inline]
     pub fn fields(&self) -> &[u8] {
         &self.text[..self.body_at]
+    }
+
+    /// Status and fields in the form of HTTP/2, written by `write` when they are first asked for.
+    #[inline]
+    pub fn block(&self, write: impl FnOnce() -> Vec<u8>) -> &[u8] {
+        self.block.get_or_init(|| write().into())
+    }
+
+    /// The names and values of the fields, length included.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        super::fields::lines(self.fields())
     }
 
     /// The body.

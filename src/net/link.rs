@@ -6,7 +6,7 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
 use super::tls::TlsStream;
-use super::{Arrived, Peer, Progress, Stream, Transport};
+use super::{Agreed, Arrived, Peer, Progress, Stream, Transport};
 use crate::wire::Output;
 
 /// A connection.
@@ -63,6 +63,13 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.peer(),
             Self::Tls(stream) => stream.peer(),
+        }
+    }
+
+    fn agreed(&self) -> Agreed {
+        match self {
+            Self::Plain(stream) => stream.agreed(),
+            Self::Tls(stream) => stream.agreed(),
         }
     }
 }

@@ -59,6 +59,22 @@ pub trait Transport {
 
     /// Who is at the other end. Asks the system each time.
     fn peer(&self) -> Peer;
+
+    /// What both sides have agreed to speak over it. Asked once there was something to read.
+    fn agreed(&self) -> Agreed {
+        Agreed::Nothing
+    }
+}
+
+/// What both sides of a connection have agreed to speak over it (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreed {
+    /// Nothing was said: the first bytes tell.
+    Nothing,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// What a [`Transport::read`] brought.

@@ -10,26 +10,37 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | `h1` | HTTP/1.0 and 1.1: a machine |
-//! | `hpack` | how HTTP/2 writes fields: what its machine will use |
+//! | `h2` | HTTP/2: a machine |
+//! | `hpack` | how HTTP/2 writes fields |
+//! | `authority`, `preset`, `scan` | what every version asks of hosts, says in every answer, and looks for in bytes |
 
+mod authority;
 pub mod h1;
+pub mod h2;
 pub mod hpack;
+mod preset;
+mod scan;
+
+pub use preset::Preset;
 
 use std::time::Duration;
+
+use hpack::FieldList;
 
 use crate::http::{Event, FieldTable, Phase, Reason, Rendered, Response, StreamId, Timeline};
 use crate::wire::{Input, Output};
 
-/// One version of HTTP over one lane of bytes: what [`h1::Server`] is.
+/// One version of HTTP over one lane of bytes: what [`h1::Server`] and [`h2::Server`] are.
 ///
 /// The order of calls in a turn: `poll` until it gives `None` or the turn's budget is used up; `respond`
-/// for each answer as soon as there is one; `pump` until it has nothing more; then the output is flushed.
+/// for each answer as soon as there is one; `pump` whatever is `due`; `attend`; then the output is flushed.
 pub trait Protocol {
     /// Takes the next event out of `input`. `None`: nothing whole is left, or an answer is owed first.
     ///
-    /// `table` receives the places of a head's (or trailer's) parts. While a head is incomplete the
-    /// caller must come back with the same table and with the same unread bytes plus more. An event
-    /// borrows the table and the bytes, not the machine and not the input: answer while you hold it.
+    /// `slate` receives the parts of a head (or trailer). While a head is incomplete the caller must come
+    /// back with the same table and with the same unread bytes plus more. An event borrows the slate and the
+    /// bytes, not the machine and not the input: answer while you hold it. What the version itself has to
+    /// tell the peer goes to `output`.
     ///
     /// An input with `fin` must be polled even if it is empty, also once after the last answer: so the
     /// machine learns that nothing follows. At [`Phase::Closed`] what is queued is sent, then the lane
@@ -41,11 +52,15 @@ pub trait Protocol {
     fn poll<'h, 'i: 'h>(
         &mut self,
         input: &mut Input<'i>,
-        table: &'h mut FieldTable,
+        slate: Slate<'h>,
+        output: &mut Output,
     ) -> Result<Option<Event<'h>>, Reason>;
 
     /// Tells the client of `stream` to send the body it holds back (RFC 9110 §10.1.1), if it does.
     fn want_body(&mut self, stream: StreamId, output: &mut Output);
+
+    /// So many bytes of the body of `stream` were used, or will be by nobody: more may be sent.
+    fn consume(&mut self, _stream: StreamId, _bytes: usize, _output: &mut Output) {}
 
     /// Answers `stream`: encodes the head, and of the body what can be had at once; [`Protocol::pump`]
     /// moves the rest. The response must be reset before it is used again. Chunks of a request body
@@ -74,14 +89,32 @@ pub trait Protocol {
     /// Answers a broken peer: the last answer of this connection.
     fn refuse(&mut self, response: &mut Response, encoding: &mut Encoding<'_>);
 
+    /// The exchange whose answer has more to send, and whose turn it is.
+    fn due(&self, output: &Output) -> Option<StreamId>;
+
+    /// The source of this exchange's answer may have something again.
+    fn wake(&mut self, _stream: StreamId) {}
+
     /// Moves what is due of an answer's body into the output, while it has room.
-    fn pump(&mut self, encoding: &mut Encoding<'_>) -> Pumped;
+    fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> Pumped;
 
     /// What the connection waits for, as far as the machine knows.
     fn phase(&self) -> Phase;
 
     /// No new exchanges: the running one is the last (`Connection: close`, GOAWAY).
     fn drain(&mut self);
+
+    /// Says what the version itself has to say at the end of a turn.
+    fn attend(&mut self, _output: &mut Output) {}
+}
+
+/// Where the parts of the head at hand are written down; the shard's, lent for one call.
+#[derive(Debug)]
+pub struct Slate<'s> {
+    /// Their places.
+    pub table: &'s mut FieldTable,
+    /// Their texts, where they do not stand in the input as they are.
+    pub list: &'s mut FieldList,
 }
 
 /// Where and with what an answer is encoded: the shard's, lent for one call.
@@ -104,7 +137,7 @@ pub struct Gone;
 pub enum Pumped {
     /// No body is in progress.
     Nothing,
-    /// The output is full: pump again when it was sent.
+    /// There is more: pump again, when the output has room.
     Full,
     /// The source has nothing yet: pump again when it is woken, or after this time.
     Waiting(Option<Duration>),
@@ -113,5 +146,3 @@ pub enum Pumped {
     /// The same, because the source panicked.
     Panicked,
 }
-
-pub use h1::Preset;

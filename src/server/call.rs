@@ -12,7 +12,7 @@ use crate::wire::Output;
 
 use super::access_log::{Record, Ring};
 use super::config::Config;
-use super::exchange::Sent;
+use super::dialogue::exchange::Sent;
 use super::scratch::Blank;
 use super::stats::Stats;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::Rule;
-use crate::proto::h1;
+use crate::proto::{h1, h2};
 
 /// What a server works with. Cheap to share: workers hold it behind an `Arc`.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub enum Workers {
 pub struct Limits {
     /// The limits of the HTTP/1 parser: 414 and 431.
     pub http1: Arc<h1::Limits>,
+    /// The limits of HTTP/2.
+    pub http2: Arc<h2::Limits>,
     /// The body of a request, in bytes, where a route sets nothing else: 413.
     pub body_bytes_max: u64,
 }
@@ -96,7 +98,7 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { http1: Arc::default(), body_bytes_max: Rule::BODY_BYTES_MAX }
+        Self { http1: Arc::default(), http2: Arc::default(), body_bytes_max: Rule::BODY_BYTES_MAX }
     }
 }
 
@@ -141,6 +143,8 @@ fn bytes_at(rate: u64, time: Duration) -> u64 {
 pub const INPUT_BYTES: usize = 64 * 1024;
 /// One turn of a connection answers at most so many pipelined requests.
 pub const TURN_REQUESTS_MAX: usize = 32;
+/// The same where there are many at a time: as many as may be open, so that none waits for another turn.
+pub(crate) const TURN_STREAMS_MAX: usize = 128;
 /// One turn of a worker accepts at most so many connections from one listener.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// The kernel's events of one turn.

@@ -7,6 +7,8 @@
 //! the kernel nothing is read; at rest there is neither a carry nor a queue. Knows no poll and no slot
 //! but its own key.
 
+mod parting;
+
 use std::io;
 use std::net::SocketAddr;
 
@@ -14,16 +16,15 @@ use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
 use crate::http::{FieldTable, Phase, Reason, Response};
 use crate::net::{Arrived, Peer, Progress, Transport};
-use crate::proto::Pumped;
-use crate::proto::h1;
+use crate::proto::hpack::FieldList;
+use crate::proto::{Pumped, Slate, h1};
 use crate::reactor::Readiness;
 use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
 
 use super::access_log::Ring;
 use super::call::{Call, Env};
-use super::config::{TURN_REQUESTS_MAX, Timeouts};
-use super::dispatch::Dialogue;
-use super::exchange::Exchange;
+use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
+use super::dialogue::Dialogue;
 use super::scratch::{Carry, Pending, Scratch};
 use super::stats::CloseReason;
 
@@ -149,6 +150,10 @@ impl<T: Transport> Connection<T> {
     /// No further exchanges; whether it can be closed at once.
     pub(crate) fn drain(&mut self) -> bool {
         self.dialogue.drain();
+        if self.dialogue.is_multiplexed() {
+            // The client is told first, and may have a request on its way.
+            return false;
+        }
         // A connection without a request yet has one on its way.
         self.owns_nothing()
             && self.dialogue.requests() > 0
@@ -221,9 +226,13 @@ impl<T: Transport> Connection<T> {
                 verdict => return verdict,
             }
         }
-        let verdict = self.serve(key, &mut output.output, desk);
+        self.dialogue.begin_turn(desk.now);
+        let mut verdict = self.serve(key, &mut output.output, desk);
         if let Verdict::Close(CloseReason::PeerReset | CloseReason::Abandoned) = verdict {
             return verdict;
+        }
+        if self.dialogue.is_multiplexed() {
+            verdict = self.finish_turn(key, verdict, &mut output.output, desk);
         }
         let flushed = self.flush(output, desk);
         match (flushed, verdict) {
@@ -276,7 +285,8 @@ impl<T: Transport> Connection<T> {
         {
             return Verdict::Close(reason);
         }
-        if self.dialogue.phase() == Phase::Sending
+        if !self.dialogue.is_multiplexed()
+            && self.dialogue.phase() == Phase::Sending
             && let Some(verdict) = self.pump(key, output, desk)
         {
             return verdict;
@@ -356,7 +366,10 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
-        let Scratch { input, table: fresh, blank, carries, .. } = &mut *desk.scratch;
+        if self.dialogue.is_new() {
+            self.dialogue.agree(self.transport.agreed(), desk.env, desk.now);
+        }
+        let Scratch { input, table: fresh, list, blank, carries, .. } = &mut *desk.scratch;
         let (bytes, table) = match &mut carry {
             Some(carry) => {
                 carry.bytes.extend_from_slice(&input[..count]);
@@ -370,7 +383,7 @@ impl<T: Transport> Connection<T> {
         if self.dialogue.timed() {
             call.received = (desk.env.stopwatch)();
         }
-        let verdict = talk(&mut self.dialogue, &mut unread, table, &mut call);
+        let verdict = talk(&mut self.dialogue, &mut unread, table, list, &mut call);
         // Nobody will look at what a refused peer sends.
         let rest = if self.dialogue.phase() == Phase::Lingering { 0 } else { unread.bytes().len() };
         let wants = self.dialogue.wants_bytes();
@@ -387,6 +400,22 @@ impl<T: Transport> Connection<T> {
         };
         let more = self.carry.as_ref().is_some_and(|carry| !carry.hungry) || self.readable;
         if verdict == Verdict::Rest && more && wants { Verdict::Again } else { verdict }
+    }
+
+    /// Where there are many exchanges: whatever is due of their answers, and of the version's own words.
+    fn finish_turn(
+        &mut self,
+        key: Key,
+        verdict: Verdict,
+        output: &mut Output,
+        desk: &mut Desk<'_>,
+    ) -> Verdict {
+        let peer = || address(&self.transport);
+        let ring = desk.ring.as_deref_mut();
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        let pumped = self.dialogue.pump(&mut call);
+        self.dialogue.end_turn(&mut call);
+        if verdict == Verdict::Rest && pumped == Pumped::Full { Verdict::Again } else { verdict }
     }
 
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.
@@ -417,64 +446,6 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Answers a peer that broke a rule or was too slow, and lets it read that.
-    pub(super) fn refuse(&mut self, key: Key, reason: Reason, desk: &mut Desk<'_>) -> Verdict {
-        if let Some(carry) = self.carry.take() {
-            desk.scratch.carries.give(carry);
-        }
-        self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = || address(&connection.transport);
-            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
-            connection.dialogue.refuse(reason, &mut call);
-            connection.work(key, output, desk)
-        })
-    }
-
-    /// Answers a request in the clear on a port that is not.
-    #[cold]
-    fn refuse_plain_http(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
-        let peer = || address(&self.transport);
-        let ring = desk.ring.as_deref_mut();
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
-        self.dialogue.refuse(Reason::PlainHttp, &mut call);
-        Verdict::Rest
-    }
-
-    /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed
-    /// socket. RFC 9112 §9.6.
-    fn discard(&mut self, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
-        if let Some(carry) = self.carry.take() {
-            desk.scratch.carries.give(carry);
-        }
-        if !self.readable {
-            return Verdict::Rest;
-        }
-        match self.transport.read(&mut desk.scratch.input, output) {
-            Ok(Arrived { bytes: 0, .. }) => {
-                self.fin = true;
-                Verdict::Close(if self.dialogue.refused() {
-                    CloseReason::Refused
-                } else {
-                    CloseReason::Answered
-                })
-            }
-            Ok(Arrived { bytes, is_all }) => {
-                desk.env.stats.bytes_received.add(bytes as u64);
-                self.readable = !is_all || self.read_closed;
-                if self.readable { Verdict::Again } else { Verdict::Rest }
-            }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    Verdict::Rest
-                }
-                io::ErrorKind::Interrupted => Verdict::Again,
-                _ => Verdict::Close(CloseReason::PeerReset),
-            },
-        }
-    }
-
     /// Sends what waits: one call for everything of this turn.
     #[inline]
     fn flush(&mut self, pending: &mut Pending, desk: &Desk<'_>) -> Verdict {
@@ -491,7 +462,7 @@ impl<T: Transport> Connection<T> {
         pending.window_bytes += sent;
         match progress {
             Ok(Progress::Done) => {
-                self.mark_responded(desk);
+                self.dialogue.mark_responded(desk.env.stopwatch);
                 Verdict::Rest
             }
             Ok(Progress::Blocked) => {
@@ -503,17 +474,6 @@ impl<T: Transport> Connection<T> {
                 self.dialogue.abandon(Presence::Gone);
                 Verdict::Close(CloseReason::WriteFailed)
             }
-        }
-    }
-
-    /// The kernel has the head of the answer.
-    #[inline]
-    fn mark_responded(&mut self, desk: &Desk<'_>) {
-        if let Some(Exchange { answered: true, timeline, .. }) = self.dialogue.exchange()
-            && timeline.handled != Tick::ZERO
-            && timeline.responded == Tick::ZERO
-        {
-            timeline.responded = (desk.env.stopwatch)();
         }
     }
 
@@ -545,12 +505,20 @@ fn talk(
     dialogue: &mut Dialogue,
     unread: &mut Input<'_>,
     table: &mut FieldTable,
+    list: &mut FieldList,
     call: &mut Call<'_>,
 ) -> Verdict {
     let first = dialogue.requests();
     loop {
-        if !dialogue.step(unread, table, call) {
+        if !dialogue.step(unread, Slate { table, list }, call) {
             return Verdict::Rest;
+        }
+        if dialogue.is_multiplexed() {
+            let answered = dialogue.requests() - first;
+            if answered as usize >= TURN_STREAMS_MAX || call.output.queued_bytes() >= QUEUED_BYTES_HIGH {
+                return Verdict::Again;
+            }
+            continue;
         }
         match dialogue.phase() {
             Phase::Sending => match dialogue.pump(call) {

@@ -70,6 +70,8 @@ fn requests(page: &mut Page, sum: &Snapshot) {
     let refusals = Reason::ALL.iter().map(|reason| (reason.code(), sum.refusals[reason.index()]));
     page.table("kolk_refusals_total", "counter", "Answers of kolk's own, by reason.", "reason", refusals);
     page.counter("kolk_late_answers_total", "Answers whose exchange was over.", sum.late_answers);
+    page.counter("kolk_http2_connections_total", "Connections that speak HTTP/2.", sum.http2_connections);
+    page.counter("kolk_streams_reset_total", "Exchanges that their clients gave up.", sum.streams_reset);
     page.counter("kolk_handler_panics_total", "Handlers that panicked.", sum.handler_panics);
     page.counter("kolk_log_lines_dropped_total", "Access log lines lost.", sum.log_lines_dropped);
 }

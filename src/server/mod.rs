@@ -16,7 +16,7 @@
 //! | `shard` | all connections of a worker: no poll, no clock |
 //! | `connection` | a transport and what a turn left over |
 //! | `patience` | how long a connection waits for what, and what happens then |
-//! | `dispatch`, `exchange` | a protocol machine, and the only caller of handlers |
+//! | `dialogue` | a protocol machine and its exchanges; the only caller of handlers |
 //! | `call` | what a shard was given, and what it lends for one call |
 //! | `scratch` | the buffers that connections share |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
@@ -29,10 +29,9 @@ mod bound;
 mod call;
 mod config;
 mod connection;
-mod dispatch;
+mod dialogue;
 mod ears;
 mod error;
-mod exchange;
 pub mod metrics;
 mod patience;
 mod running;

@@ -16,11 +16,15 @@ use crate::net::Transport;
 
 use super::config::Timeouts;
 use super::connection::{Connection, Desk, Verdict};
+use super::dialogue::Due;
 use super::stats::{CloseReason, Timeout};
 
 impl<T: Transport> Connection<T> {
     /// The deadline has passed.
     pub(crate) fn expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
+        if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() {
+            return self.expired_among_many(key, desk);
+        }
         let stats = &desk.env.stats;
         let timeout = match self.phase {
             Phase::Idle if self.dialogue.requests() > 0 => Timeout::Keepalive,
@@ -38,7 +42,7 @@ impl<T: Transport> Connection<T> {
                 if took_some { Timeout::WriteRate } else { Timeout::Write }
             }
             Phase::Sending | Phase::Handling => {
-                if let Some(exchange) = self.dialogue.exchange() {
+                if let Some(exchange) = self.dialogue.only_exchange() {
                     exchange.wake_at = Tick::NEVER;
                 }
                 return self.turn(key, desk);
@@ -64,20 +68,24 @@ impl<T: Transport> Connection<T> {
             // Absolute: not restarted by bytes.
             Phase::Head if self.dialogue.requests() == 0 || (before == phase && same) => self.deadline,
             Phase::Head => now.after(timeouts.header),
-            Phase::Body if self.dialogue.exchange().is_none() => {
+            _ if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() => {
+                let multiplex = self.dialogue.multiplexed();
+                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
+            }
+            Phase::Body if self.dialogue.only_exchange().is_none() => {
                 if before == phase && same {
                     self.deadline
                 } else {
                     now.after(timeouts.linger)
                 }
             }
-            Phase::Body => self.body_deadline(timeouts),
+            Phase::Body => self.exchange_deadline(timeouts),
             Phase::Handling => Tick::NEVER,
             Phase::Sending if self.pending.is_some() => match &self.pending {
                 Some(pending) => pending.window_from.after(timeouts.write),
                 None => Tick::NEVER,
             },
-            Phase::Sending => self.dialogue.exchange().map_or(Tick::NEVER, |exchange| exchange.wake_at),
+            Phase::Sending => self.exchange_deadline(timeouts),
             Phase::Lingering if before == phase => self.deadline,
             Phase::Lingering | Phase::Closed => now.after(timeouts.linger),
         };
@@ -87,36 +95,51 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// When silence, or the rate, is looked at next.
-    fn body_deadline(&mut self, timeouts: &Timeouts) -> Tick {
-        let Some(exchange) = self.dialogue.exchange() else { return Tick::NEVER };
-        if exchange.paused {
-            return Tick::NEVER;
-        }
-        let pace = &exchange.pace;
-        pace.seen_at.after(timeouts.body).min(pace.window_from.after(timeouts.body_rate_window))
+    /// When the one exchange is looked at next.
+    fn exchange_deadline(&mut self, timeouts: &Timeouts) -> Tick {
+        self.dialogue.only_exchange().map_or(Tick::NEVER, |exchange| exchange.deadline(timeouts))
+    }
+
+    /// Whether nothing more is served, and the client has yet to close.
+    fn is_at_end(&self) -> bool {
+        matches!(self.outer_phase(), Phase::Lingering | Phase::Closed)
     }
 
     /// A body is silent, or its rate is due to be judged.
     fn body_expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
         let timeouts = &desk.env.config.timeouts;
-        let now = desk.now;
-        let Some(exchange) = self.dialogue.exchange() else {
+        let Some(exchange) = self.dialogue.only_exchange() else {
             desk.env.stats.timed_out(Timeout::Linger);
             return Verdict::Close(CloseReason::TimedOut);
         };
-        let pace = &mut exchange.pace;
-        let (timeout, reason) = if now >= pace.seen_at.after(timeouts.body) {
-            (Timeout::Body, Reason::BodyTimeout)
-        } else {
-            if pace.pay(timeouts.body_rate_cost(), now) {
-                self.set_deadline(self.dialogue.requests(), desk);
-                return Verdict::Rest;
-            }
-            (Timeout::BodyRate, Reason::BodyRate)
+        let Some((timeout, reason)) = exchange.body_is_late(desk.now, timeouts) else {
+            self.set_deadline(self.dialogue.requests(), desk);
+            return Verdict::Rest;
         };
         desk.env.stats.timed_out(timeout);
         self.refuse(key, reason, desk)
+    }
+
+    /// The same where there are many exchanges.
+    fn expired_among_many(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
+        let Some(multiplex) = self.dialogue.multiplexed() else { return Verdict::Rest };
+        let stats = &desk.env.stats;
+        match multiplex.expired(desk.now, &desk.env.config.timeouts) {
+            Due::Turn => self.turn(key, desk),
+            Due::Connection(timeout, reason) => {
+                stats.timed_out(timeout);
+                self.refuse(key, reason, desk)
+            }
+            Due::Stream(stream, timeout, reason) => {
+                stats.timed_out(timeout);
+                self.refuse_stream(key, stream, reason, desk)
+            }
+            Due::Idle => {
+                stats.timed_out(Timeout::Keepalive);
+                self.part(key, desk);
+                Verdict::Close(CloseReason::TimedOut)
+            }
+        }
     }
 
     /// Whether the client took enough since the last look; begins a new window.

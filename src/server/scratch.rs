@@ -8,6 +8,7 @@ use crate::app::Params;
 use crate::base::{Pool, Reusable, Tick};
 use crate::http::{FieldTable, Response};
 use crate::proto::Preset;
+use crate::proto::hpack::FieldList;
 use crate::wire::{Output, QUEUED_BYTES_HIGH};
 
 use super::config::INPUT_BYTES;
@@ -26,6 +27,8 @@ pub(crate) struct Scratch {
     pub(crate) output: Option<Box<Pending>>,
     /// The places of the parts of the head at hand.
     pub(crate) table: FieldTable,
+    /// Their texts, where they do not stand in the input.
+    pub(crate) list: FieldList,
     /// What handlers fill in.
     pub(crate) blank: Blank,
     /// Spare carries.
@@ -41,6 +44,7 @@ impl Scratch {
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
             output: None,
             table: FieldTable::new(),
+            list: FieldList::new(),
             blank: Blank {
                 response: Response::default(),
                 params: Params::default(),

@@ -236,8 +236,12 @@ impl<T: Transport> Shard<T> {
         self.draining = true;
         let keys: Vec<Key> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
-            if self.slots.get_mut(key).is_some_and(Connection::drain) {
+            let Some(connection) = self.slots.get_mut(key) else { continue };
+            if connection.drain() {
                 self.close(key, CloseReason::Drained);
+            } else if !std::mem::replace(&mut connection.queued, true) {
+                // It may have something to say of that.
+                self.run_queue.push_back(key);
             }
         }
     }

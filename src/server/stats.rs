@@ -255,6 +255,10 @@ pub struct Stats {
     pub refusals: Row<Counter, { Reason::ALL.len() }>,
     /// Answers whose exchange was over when they came.
     pub late_answers: Counter,
+    /// Connections that speak HTTP/2.
+    pub http2_connections: Counter,
+    /// Exchanges that their clients gave up.
+    pub streams_reset: Counter,
     /// Handlers that panicked.
     pub handler_panics: Counter,
     /// Lines of the access log that were lost.
@@ -334,6 +338,8 @@ pub struct Snapshot {
     pub closes: Row<u64, { CloseReason::COUNT }>,
     pub refusals: Row<u64, { Reason::ALL.len() }>,
     pub late_answers: u64,
+    pub http2_connections: u64,
+    pub streams_reset: u64,
     pub handler_panics: u64,
     pub log_lines_dropped: u64,
     pub carry_buffers: u64,
@@ -389,6 +395,8 @@ impl Snapshot {
             (&mut self.accept_pauses, &stats.accept_pauses),
             (&mut self.accept_redirects, &stats.accept_redirects),
             (&mut self.late_answers, &stats.late_answers),
+            (&mut self.http2_connections, &stats.http2_connections),
+            (&mut self.streams_reset, &stats.streams_reset),
             (&mut self.handler_panics, &stats.handler_panics),
             (&mut self.log_lines_dropped, &stats.log_lines_dropped),
         ] {

@@ -283,8 +283,8 @@ impl Peer {
                 self.send(settings_ack());
             }
             PING if flags & ACK == 0 => {
-                let answer = Frame { kind, flags: ACK, stream, payload };
-                self.send(answer);
+                assert_eq!(stream, 0);
+                self.send(raw(PING, ACK, 0, payload));
             }
             PING => {
                 assert_eq!(stream, 0);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use kolk::app::{BlockingPool, Mail, Origin, Params, Route};
 use kolk::base::{Key, Mailbox, Post, Tick, Wake};
 use kolk::http::{ExchangeId, FieldTable, Head, Path, StreamId, Timeline};
-use kolk::proto::Protocol as _;
 use kolk::proto::h1::{Limits, Server};
 use kolk::wire::Input;
 use kolk::{Outcome, Request, Response};

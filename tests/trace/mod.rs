@@ -27,7 +27,6 @@ struct Client {
     output: Output,
     preset: Preset,
     body: Option<Vec<u8>>,
-    is_chunked: bool,
     trace: String,
 }
 
@@ -53,7 +52,6 @@ impl Client {
             output: Output::default(),
             preset: Preset::new(Some("kolk"), 0),
             body: None,
-            is_chunked: false,
             trace: String::new(),
         }
     }
@@ -75,11 +73,10 @@ impl Client {
 
     /// Takes one event; whether there may be more.
     fn step(&mut self, input: &mut Input<'_>) -> bool {
-        let before = input.bytes();
+        let mut trailers = String::new();
         let done = match self.server.poll(input, &mut self.table) {
             Ok(None) => return false,
             Ok(Some(Event::Head { stream, head, body })) => {
-                self.is_chunked = matches!(body, Arrival::Follows { length: None, .. });
                 note_head(&mut self.trace, stream, &head);
                 match body {
                     Arrival::Empty => Some(stream),
@@ -93,12 +90,15 @@ impl Client {
                     }
                 }
             }
-            Ok(Some(Event::Chunk { stream, bytes, end })) => {
+            Ok(Some(Event::Chunk { stream, bytes, end, trailer })) => {
                 assert!(end || !bytes.is_empty());
                 self.body.get_or_insert_default().extend_from_slice(bytes);
+                for (name, value) in trailer.iter().flat_map(Head::fields) {
+                    let _ = writeln!(trailers, "  trailer {name}: {}", shortened(value));
+                }
                 end.then_some(stream)
             }
-            Ok(Some(Event::Reset { .. })) => {
+            Ok(Some(Event::Reset { .. } | Event::Refused { .. })) => {
                 self.note_body();
                 self.trace.push_str("reset\n");
                 return true;
@@ -118,11 +118,7 @@ impl Client {
         };
         let Some(stream) = done else { return true };
         self.note_body();
-        if std::mem::take(&mut self.is_chunked) {
-            for (name, value) in Head::new(before, &self.table).fields() {
-                let _ = writeln!(self.trace, "  trailer {name}: {}", shortened(value));
-            }
-        }
+        self.trace.push_str(&trailers);
         self.answer(stream);
         true
     }

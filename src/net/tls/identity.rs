@@ -189,7 +189,7 @@ fn configure(
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Certificates { first, by_name }));
     config.ticketer = Arc::clone(tickets);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -19,7 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
-use super::{Arrived, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
+use super::{Agreed, Arrived, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
 use crate::wire::Output;
 
 pub use identity::{Tls, TlsError};
@@ -213,6 +213,14 @@ impl Transport for TlsStream {
 
     fn peer(&self) -> Peer {
         self.socket.peer()
+    }
+
+    fn agreed(&self) -> Agreed {
+        match self.records.alpn() {
+            Some(b"h2") => Agreed::Http2,
+            // RFC 9113 §3.2: HTTP/2 over TLS is agreed on, or not spoken.
+            _ => Agreed::Http1,
+        }
     }
 }
 

@@ -66,6 +66,11 @@ impl Records {
         self.tls.is_handshaking()
     }
 
+    /// What both sides have agreed to speak: RFC 7301.
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        self.tls.alpn_protocol()
+    }
+
     /// Whether the client broke a rule: nothing more is read.
     pub(super) const fn is_failed(&self) -> bool {
         self.is_failed

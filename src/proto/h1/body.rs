@@ -14,8 +14,8 @@ use bytes::Bytes;
 use super::chunk;
 use super::limits::Limits;
 use super::parse::{self, Progress, offset};
-use super::scan;
 use crate::http::{FieldTable, Fields, Pull, Pulled, Reason, Source, Tail};
+use crate::proto::scan;
 use crate::proto::{Encoding, Pumped};
 use crate::wire::Input;
 

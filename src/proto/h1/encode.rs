@@ -7,8 +7,8 @@
 
 use super::body::Outgoing;
 use super::framing::{Exchange, Reads};
-use super::preset::Preset;
 use crate::http::{Body, Rendered, Response};
+use crate::proto::Preset;
 use crate::wire::Output;
 
 /// Which bytes follow a head, and what it says about them.

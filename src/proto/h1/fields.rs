@@ -2,8 +2,8 @@
 //! RFC 9110 §5, RFC 9112 §5.
 
 use super::parse::{Ends, Stop, line_end, offset};
-use super::scan::{self, BLOCK};
 use crate::http::{FieldTable, Known, Reason, Span, is_token};
+use crate::proto::scan::{self, BLOCK};
 
 /// Which fields a section may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@
 //! | exactly `chunked`, in 1.1 | absent | chunks |
 //! | anything else | any | refused, the connection ends |
 
-use super::authority;
 use crate::http::{FieldTable, Head, Known, Method, Reason, Version, is_token};
+use crate::proto::authority;
 
 /// Where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

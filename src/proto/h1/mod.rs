@@ -16,16 +16,15 @@
 //! | file | question |
 //! | --- | --- |
 //! | `parse`, `scan` | which lines are whole, and where do their parts begin? |
-//! | `request_line`, `fields`, `authority` | which lines are well-formed? |
+//! | `request_line`, `fields` | which lines are well-formed? |
 //! | `framing` | where does the body end, does the connection persist? |
 //! | `body`, `chunk` | which bytes are the body's? |
-//! | `encode`, `preset` | how does an answer begin? |
+//! | `encode` | how does an answer begin? |
 //! | `limits` | how much may a client ask for? |
 //!
 //! One request is answered at a time: the next head is parsed when the answer is complete and the body
 //! before it was taken (RFC 9112 §9.3.2). Knows no clock, no socket and no route.
 
-mod authority;
 mod body;
 mod chunk;
 mod encode;
@@ -33,12 +32,9 @@ mod fields;
 mod framing;
 mod limits;
 mod parse;
-mod preset;
 mod request_line;
-mod scan;
 
 pub use limits::Limits;
-pub use preset::Preset;
 
 use std::sync::Arc;
 
@@ -48,7 +44,7 @@ use encode::Plan;
 use framing::{Exchange, Framing};
 use parse::Progress;
 
-use super::{Encoding, Gone, Protocol, Pumped};
+use super::{Encoding, Gone, Protocol, Pumped, Slate};
 use crate::http::{Arrival, Body, Event, FieldTable, Head, Phase, Reason, Rendered, Response, StreamId};
 use crate::wire::{Input, Output};
 
@@ -130,6 +126,12 @@ impl Server {
             is_draining: false,
             phase: Phase::Idle,
         }
+    }
+
+    /// Whether the answer has begun, and there is more of it.
+    #[inline]
+    pub fn is_sending(&self) -> bool {
+        self.send == Send::Sending
     }
 
     #[inline]
@@ -226,7 +228,9 @@ impl Server {
     ) -> Result<Option<Event<'h>>, Reason> {
         let stream = self.stream();
         while let Some(incoming) = self.bodies.as_mut().and_then(|bodies| bodies.incoming.as_mut()) {
+            let unread = input.bytes();
             let Some(piece) = incoming.decoder.next(input, table, &self.limits)? else { break };
+            let has_trailer = piece.end && incoming.decoder.missing().is_none() && !table.is_empty();
             // RFC 9110 §10.1.1: no need to invite a body that is already coming.
             incoming.awaits_continue = false;
             let is_wanted = self.send == Send::Owed;
@@ -238,7 +242,8 @@ impl Server {
             }
             self.settle();
             if is_wanted {
-                return Ok(Some(Event::Chunk { stream, bytes: piece.bytes, end: piece.end }));
+                let trailer = has_trailer.then(|| Head::new(unread, table));
+                return Ok(Some(Event::Chunk { stream, bytes: piece.bytes, end: piece.end, trailer }));
             }
             if piece.end {
                 // Drained: what follows may be the next head.
@@ -252,7 +257,7 @@ impl Server {
         let is_wanted = self.send == Send::Owed;
         self.recv = Recv::Closed;
         self.settle();
-        Ok(is_wanted.then_some(Event::Reset { stream }))
+        Ok(is_wanted.then_some(Event::Reset { stream, reason: None }))
     }
 
     /// Drops what nobody reads.
@@ -318,9 +323,13 @@ impl Server {
     }
 }
 
-impl Protocol for Server {
+impl Server {
+    /// [`Protocol::poll`] with what of a slate is written to here.
+    ///
+    /// # Errors
+    /// As there.
     #[inline]
-    fn poll<'h, 'i: 'h>(
+    pub fn poll<'h, 'i: 'h>(
         &mut self,
         input: &mut Input<'i>,
         table: &'h mut FieldTable,
@@ -339,6 +348,18 @@ impl Protocol for Server {
             self.settle();
         }
         result
+    }
+}
+
+impl Protocol for Server {
+    #[inline]
+    fn poll<'h, 'i: 'h>(
+        &mut self,
+        input: &mut Input<'i>,
+        slate: Slate<'h>,
+        _: &mut Output,
+    ) -> Result<Option<Event<'h>>, Reason> {
+        self.poll(input, slate.table)
     }
 
     fn want_body(&mut self, stream: StreamId, output: &mut Output) {
@@ -398,7 +419,12 @@ impl Protocol for Server {
         }
     }
 
-    fn pump(&mut self, encoding: &mut Encoding<'_>) -> Pumped {
+    #[inline]
+    fn due(&self, _: &Output) -> Option<StreamId> {
+        self.is_sending().then(|| self.stream())
+    }
+
+    fn pump(&mut self, _: StreamId, encoding: &mut Encoding<'_>) -> Pumped {
         let Some(encoder) = self.bodies.as_mut().and_then(|bodies| bodies.outgoing.as_mut()) else {
             return Pumped::Nothing;
         };
@@ -457,6 +483,7 @@ impl Server {
 mod tests {
     use super::*;
     use crate::http::{Pulled, Timeline};
+    use crate::proto::{Preset, scan};
 
     static LIMITS: Limits = Limits::DEFAULT;
 
@@ -489,10 +516,12 @@ mod tests {
                 Ok(Some(Event::Head { stream, head, body })) => {
                     format!("head {} {:?} {body:?}", stream.0, head.target().path)
                 }
-                Ok(Some(Event::Chunk { stream, bytes, end })) => {
+                Ok(Some(Event::Chunk { stream, bytes, end, .. })) => {
                     format!("chunk {} {:?} {end}", stream.0, String::from_utf8_lossy(bytes))
                 }
-                Ok(Some(Event::Reset { stream })) => format!("reset {}", stream.0),
+                Ok(Some(Event::Reset { stream, .. } | Event::Refused { stream, .. })) => {
+                    format!("reset {}", stream.0)
+                }
                 Err(reason) => format!("error {}", reason.code()),
             };
             let left = input.bytes().len();
@@ -536,6 +565,11 @@ mod tests {
                 self.output.consume(count);
             }
             text.replace("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "")
+        }
+
+        fn pump(&mut self) -> Pumped {
+            let stream = self.server.stream();
+            self.with(|server, encoding| server.pump(stream, encoding))
         }
 
         fn phase(&self) -> Phase {
@@ -790,7 +824,7 @@ mod tests {
         peer.send(request);
         let mut text = peer.answer(1, Response::stream("a/b", Steps(steps.into_iter(), length)));
         let pumped = loop {
-            let pumped = peer.with(|server, encoding| server.pump(encoding));
+            let pumped = peer.pump();
             text.push_str(&peer.sent());
             if pumped != Pumped::Full {
                 break pumped;
@@ -884,10 +918,10 @@ mod tests {
         peer.send(GET);
         let steps = vec![("file 0 5", Pulled::More), ("x", Pulled::End)];
         peer.answer(1, Response::stream("a/b", Steps(steps.into_iter(), Some(6))));
-        assert_eq!(peer.with(|server, encoding| server.pump(encoding)), Pumped::Full);
-        assert_eq!(peer.with(|server, encoding| server.pump(encoding)), Pumped::Full);
+        assert_eq!(peer.pump(), Pumped::Full);
+        assert_eq!(peer.pump(), Pumped::Full);
         assert_eq!((peer.sent().as_str(), peer.phase()), ("[file 0 5]", Phase::Sending));
-        assert_eq!(peer.with(|server, encoding| server.pump(encoding)), Pumped::Nothing);
+        assert_eq!(peer.pump(), Pumped::Nothing);
         assert_eq!((peer.sent().as_str(), peer.phase()), ("x", Phase::Idle));
     }
 

@@ -17,8 +17,9 @@
 
 use super::fields::Section;
 use super::limits::Limits;
-use super::{fields, request_line, scan};
+use super::{fields, request_line};
 use crate::http::{FieldTable, Reason, is_token};
+use crate::proto::scan;
 use crate::wire::Input;
 
 /// How far the parser came in a head (or a trailer) whose end is not here yet.

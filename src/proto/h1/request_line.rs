@@ -1,9 +1,9 @@
 //! THE REQUEST LINE: method, one space, target, one space, version. RFC 9112 §3.
 
-use super::authority;
 use super::parse::{Ends, Stop, line_end, offset};
-use super::scan;
 use crate::http::{FieldTable, Method, Reason, RequestLine, Span, Version, is_token};
+use crate::proto::authority;
+use crate::proto::scan;
 
 /// The longest method, in bytes.
 const METHOD_BYTES_MAX: usize = 24;

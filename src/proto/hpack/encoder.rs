@@ -81,17 +81,10 @@ impl BlockWriter<'_> {
     /// Writes `:status`.
     #[inline]
     pub fn status(&mut self, status: StatusCode) {
-        let place = match status.as_u16() {
-            200 => 0,
-            204 => 1,
-            206 => 2,
-            304 => 3,
-            400 => 4,
-            404 => 5,
-            500 => 6,
-            _ => return self.field(b":status", status.as_str().as_bytes()),
-        };
-        put(self.out, 0x80, 0x7F, STATUS + place);
+        match static_status(status) {
+            Some(index) => put(self.out, 0x80, 0x7F, index),
+            None => self.field(b":status", status.as_str().as_bytes()),
+        }
     }
 
     /// Writes `content-length`.
@@ -176,6 +169,30 @@ pub fn write_literal(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         name_string(out, name);
     }
     string(out, value);
+}
+
+/// Writes `:status` in the same way.
+pub fn write_status(out: &mut Vec<u8>, status: StatusCode) {
+    match static_status(status) {
+        Some(index) => put(out, 0x80, 0x7F, index),
+        None => write_literal(out, b":status", status.as_str().as_bytes()),
+    }
+}
+
+/// The index of a status in the static table.
+#[inline]
+const fn static_status(status: StatusCode) -> Option<usize> {
+    let place = match status.as_u16() {
+        200 => 0,
+        204 => 1,
+        206 => 2,
+        304 => 3,
+        400 => 4,
+        404 => 5,
+        500 => 6,
+        _ => return None,
+    };
+    Some(STATUS + place)
 }
 
 /// How a literal begins.

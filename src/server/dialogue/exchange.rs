@@ -11,30 +11,37 @@
 use std::sync::Arc;
 
 use ::http::{HeaderName, HeaderValue};
+use bytes::BytesMut;
 
 use crate::app::{Params, Presence, RouteId, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
 
-use super::config::Timeouts;
+use super::respond::Asked;
+use crate::server::config::Timeouts;
+use crate::server::stats::Timeout;
 
 /// An open exchange.
 pub(crate) struct Exchange {
     pub(crate) stream: StreamId,
+    /// The number of its request on the connection, from 1.
+    pub(crate) number: u32,
     /// The frozen head, where somebody will look at it again.
     pub(crate) head: Option<OwnedHead>,
     pub(crate) route: Option<RouteId>,
     pub(crate) path: String,
     pub(crate) params: Params,
     pub(crate) intake: Intake,
-    /// The body is chunked, so that a trailer may end it (RFC 9112 §7.1.2).
-    pub(crate) is_chunked: bool,
     /// The fields behind the body, if there are any.
     pub(crate) trailer: Option<OwnedHead>,
     /// The request's body is complete.
     pub(crate) ended: bool,
-    /// The sink asked to wait: nothing is read until it is woken.
+    /// The sink asked to wait, or nobody has decided yet: nothing is read until it is woken, or what was
+    /// promised to the client (its window) is kept here.
     pub(crate) paused: bool,
+    pub(crate) backlog: BytesMut,
+    /// Bytes that the sink took when it asked to wait: the client may send as many more once it goes on.
+    pub(crate) held_bytes: usize,
     /// The answer has begun.
     pub(crate) answered: bool,
     /// The handler asked to be called again.
@@ -82,9 +89,9 @@ pub(crate) struct Pace {
     /// What came so far.
     bytes: u64,
     /// When the last byte came.
-    pub(crate) seen_at: Tick,
+    seen_at: Tick,
     /// When the rate was judged last.
-    pub(crate) window_from: Tick,
+    window_from: Tick,
     /// Bytes to pay with, and how many are kept at most.
     credit: u64,
     credit_max: u64,
@@ -104,18 +111,20 @@ impl Sent {
 
 impl Exchange {
     /// An exchange that waits for an answer.
-    pub(crate) fn new(stream: StreamId, timeline: Timeline) -> Self {
-        Self {
+    pub(crate) fn new(stream: StreamId, number: u32, timeline: Timeline) -> Box<Self> {
+        Box::new(Self {
             stream,
+            number,
             head: None,
             route: None,
             path: String::new(),
             params: Params::default(),
             intake: Intake::Nothing,
-            is_chunked: false,
             trailer: None,
             ended: true,
             paused: false,
+            backlog: BytesMut::new(),
+            held_bytes: 0,
             answered: false,
             suspended: false,
             watch: None,
@@ -124,7 +133,7 @@ impl Exchange {
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             sent: Sent::default(),
-        }
+        })
     }
 }
 
@@ -133,6 +142,43 @@ impl Exchange {
     pub(crate) fn wait_for(&mut self, ticket: &mut Ticket) {
         self.watch = Some(ticket.presence());
         self.late_fields = ticket.take_fields();
+    }
+
+    /// Which request it is.
+    pub(super) const fn asked(&self) -> Asked {
+        Asked { stream: self.stream, number: self.number, timeline: self.timeline }
+    }
+
+    /// When it is looked at next: its source is asked again, or its body is judged.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Tick {
+        let body = if self.awaits_body() { self.pace.deadline(timeouts) } else { Tick::NEVER };
+        self.wake_at.min(body)
+    }
+
+    /// Whether the client is too slow with its body. A window that was paid for begins anew.
+    pub(crate) fn body_is_late(&mut self, now: Tick, timeouts: &Timeouts) -> Option<(Timeout, Reason)> {
+        if !self.awaits_body() || now < self.pace.deadline(timeouts) {
+            return None;
+        }
+        if now >= self.pace.seen_at.after(timeouts.body) {
+            return Some((Timeout::Body, Reason::BodyTimeout));
+        }
+        let is_paid = self.pace.pay(timeouts.body_rate_cost(), now);
+        (!is_paid).then_some((Timeout::BodyRate, Reason::BodyRate))
+    }
+
+    /// Whether the client is to send more of the body now.
+    fn awaits_body(&self) -> bool {
+        !self.ended && !self.paused && !self.answered
+    }
+
+    /// Notes when the kernel had the head of the answer.
+    #[inline]
+    pub(crate) fn mark_responded(&mut self, stopwatch: fn() -> Tick) {
+        let timeline = &mut self.timeline;
+        if self.answered && timeline.handled != Tick::ZERO && timeline.responded == Tick::ZERO {
+            timeline.responded = stopwatch();
+        }
     }
 }
 
@@ -155,6 +201,11 @@ impl Pace {
         self.credit = self.credit.saturating_add(bytes as u64).min(self.credit_max);
         self.seen_at = now;
         self.bytes <= self.bytes_max
+    }
+
+    /// When silence, or the rate, is looked at next.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Tick {
+        self.seen_at.after(timeouts.body).min(self.window_from.after(timeouts.body_rate_window))
     }
 
     /// The client was made to wait until now: that time is not its own.

@@ -1,5 +1,5 @@
 //! HOST AND PORT: what may stand in a Host field and in the authority of a target.
-//! RFC 9110 §4.2, §7.2, RFC 3986 §3.2.
+//! RFC 9110 §4.2, §7.2, RFC 3986 §3.2. The same in every version.
 //!
 //! ```text
 //!  reg-name │ IPv4address │ "[" IPv6address "]"   [ ":" *DIGIT ]

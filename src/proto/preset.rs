@@ -1,7 +1,9 @@
-//! [`Preset`]: the beginning that every answer has, rendered once a second. RFC 9110 §6.6.1, §10.2.4.
+//! [`Preset`]: what every answer has, rendered once a second, in the form of each version.
+//! RFC 9110 §6.6.1, §10.2.4.
 
 use ::http::StatusCode;
 
+use super::hpack::{BlockWriter, write_literal};
 use crate::http::DateLine;
 
 /// What every answer has: `Server` and `Date`, with the most usual status line before them.
@@ -19,6 +21,9 @@ pub struct Preset {
     /// Where `Server` and `Date` begin in the block.
     server: usize,
     date: usize,
+    /// The same fields as literals of HPACK, and where `date` begins.
+    literals: Vec<u8>,
+    date_literal: usize,
     line: DateLine,
 }
 
@@ -29,7 +34,9 @@ impl Preset {
     /// name that may not stand in a field.
     pub fn new(server: Option<&str>, second: u64) -> Self {
         let mut block = OK.to_vec();
+        let mut literals = Vec::new();
         if let Some(name) = server.filter(|name| crate::http::is_field_value(name.as_bytes())) {
+            write_literal(&mut literals, b"server", name.as_bytes());
             block.extend_from_slice(b"Server: ");
             block.extend_from_slice(name.as_bytes());
             block.extend_from_slice(b"\r\n");
@@ -37,7 +44,9 @@ impl Preset {
         let date = block.len();
         let line = DateLine::new(second);
         block.extend_from_slice(line.line());
-        Self { block, server: OK.len(), date, line }
+        let date_literal = literals.len();
+        write_literal(&mut literals, b"date", line.value().as_bytes());
+        Self { block, server: OK.len(), date, literals, date_literal, line }
     }
 
     /// Renders `Date` anew if `second` is another one; whether it was.
@@ -46,6 +55,8 @@ impl Preset {
         let changed = self.line.set(second);
         if changed {
             self.block[self.date..].copy_from_slice(self.line.line());
+            self.literals.truncate(self.date_literal);
+            write_literal(&mut self.literals, b"date", self.line.value().as_bytes());
         }
         changed
     }
@@ -58,6 +69,14 @@ impl Preset {
         } else {
             self.write_unusual(out, status, has_server, has_date);
         }
+    }
+
+    /// Writes `server` and `date` into a block, unless the answer has its own.
+    #[inline]
+    pub(super) fn write_block(&self, block: &mut BlockWriter<'_>, has_server: bool, has_date: bool) {
+        let start = if has_server { self.date_literal } else { 0 };
+        let end = if has_date { self.date_literal } else { self.literals.len() };
+        block.written(&self.literals[start..end]);
     }
 
     fn write_unusual(&self, out: &mut Vec<u8>, status: StatusCode, has_server: bool, has_date: bool) {

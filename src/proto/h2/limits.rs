@@ -1,0 +1,76 @@
+//! [`Limits`]: how much a client of HTTP/2 may ask for, each number with its unit.
+
+use crate::proto::hpack;
+
+/// How much is read, kept and forgiven. One value serves all connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests of one connection at a time: RFC 9113 §5.1.2. One whose stream was reset counts until its
+    /// handler has ended. More are refused and may be sent again.
+    pub streams_max: u16,
+    /// What the fields of a request may come to: 431 beyond.
+    pub fields: hpack::Limits,
+    /// Fields of a head, at most [`FIELDS_MAX`](crate::http::FIELDS_MAX), cookies counted once; more get 431.
+    pub fields_max: u16,
+    /// A path with its query; longer ones get 414.
+    pub path_bytes_max: u16,
+    /// A header block on the wire, in all its frames; more ends the connection.
+    pub block_bytes_max: u32,
+    /// CONTINUATION frames of a header block; more end the connection.
+    pub continuations_max: u8,
+    /// What a stream may send before its content was used, at first and at most.
+    pub stream_window_bytes: u32,
+    /// See [`Limits::stream_window_bytes`].
+    pub stream_window_bytes_max: u32,
+    /// The same for all streams of a connection together.
+    pub connection_window_bytes: u32,
+    /// See [`Limits::connection_window_bytes`].
+    pub connection_window_bytes_max: u32,
+    /// Frames that are allowed but of no use (PING, SETTINGS, PRIORITY, empty DATA, resets in either
+    /// direction …): so many at once; more end the connection.
+    pub glitches_max: u16,
+    /// So many more are forgiven each second.
+    pub glitches_per_second: u16,
+}
+
+impl Limits {
+    /// What holds where nothing else is said.
+    pub const DEFAULT: Self = Self {
+        streams_max: 100,
+        fields: hpack::Limits::DEFAULT,
+        fields_max: 100,
+        path_bytes_max: 8 * 1024,
+        block_bytes_max: 48 * 1024,
+        continuations_max: 8,
+        stream_window_bytes: 65_535,
+        stream_window_bytes_max: 1024 * 1024,
+        connection_window_bytes: 256 * 1024,
+        connection_window_bytes_max: 2 * 1024 * 1024,
+        glitches_max: 1_000,
+        glitches_per_second: 100,
+    };
+
+    /// Whether the limits fit each other, and what the standard lets be said.
+    pub const fn are_sound(&self) -> bool {
+        self.streams_max > 0
+            && self.fields_max as usize <= crate::http::FIELDS_MAX
+            // Cookies are joined behind the list: both have offsets of 16 bits.
+            && self.fields.list_bytes_max <= 32 * 1024
+            && self.stream_window_bytes <= self.stream_window_bytes_max
+            && self.connection_window_bytes >= WINDOW_BYTES
+            && self.connection_window_bytes <= self.connection_window_bytes_max
+            && self.stream_window_bytes_max <= i32::MAX as u32 / 2
+            && self.connection_window_bytes_max <= i32::MAX as u32 / 2
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Every window where nothing else was agreed on: RFC 9113 §6.9.2.
+pub(super) const WINDOW_BYTES: u32 = 65_535;
+
+const _: () = assert!(Limits::DEFAULT.are_sound());

@@ -1,0 +1,104 @@
+//! THE END of a connection, or of one of its exchanges, before its time: what the client is still told, and
+//! how it gets to read that. RFC 9112 §9.6, RFC 9113 §5.4.
+
+use std::io;
+
+use super::super::call::Call;
+use super::super::stats::CloseReason;
+use super::{Connection, Desk, Verdict, address};
+use crate::base::Key;
+use crate::http::{Reason, StreamId};
+use crate::net::{Arrived, Transport};
+use crate::wire::Output;
+
+impl<T: Transport> Connection<T> {
+    /// Answers a peer that broke a rule or was too slow, and lets it read that.
+    pub(in crate::server) fn refuse(&mut self, key: Key, reason: Reason, desk: &mut Desk<'_>) -> Verdict {
+        if let Some(carry) = self.carry.take() {
+            desk.scratch.carries.give(carry);
+        }
+        self.with_output(key, desk, |connection, key, output, desk| {
+            let peer = || address(&connection.transport);
+            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
+            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
+            connection.dialogue.refuse(reason, &mut call);
+            connection.work(key, output, desk)
+        })
+    }
+
+    /// Answers one request of many whose body comes too slowly.
+    #[cold]
+    pub(in crate::server) fn refuse_stream(
+        &mut self,
+        key: Key,
+        stream: StreamId,
+        reason: Reason,
+        desk: &mut Desk<'_>,
+    ) -> Verdict {
+        self.with_output(key, desk, |connection, key, output, desk| {
+            let peer = || address(&connection.transport);
+            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
+            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
+            connection.dialogue.refuse_open(stream, reason, &mut call);
+            connection.work(key, output, desk)
+        })
+    }
+
+    /// Says good-bye to a client that has nothing to ask.
+    #[cold]
+    pub(in crate::server) fn part(&mut self, key: Key, desk: &mut Desk<'_>) {
+        self.with_output(key, desk, |connection, _, output, desk| {
+            connection.dialogue.part(&mut output.output);
+            connection.flush(output, desk)
+        });
+    }
+
+    /// Answers a request in the clear on a port that is not.
+    #[cold]
+    pub(super) fn refuse_plain_http(
+        &mut self,
+        key: Key,
+        output: &mut Output,
+        desk: &mut Desk<'_>,
+    ) -> Verdict {
+        let peer = || address(&self.transport);
+        let ring = desk.ring.as_deref_mut();
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        self.dialogue.refuse(Reason::PlainHttp, &mut call);
+        Verdict::Rest
+    }
+
+    /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed
+    /// socket. RFC 9112 §9.6.
+    pub(super) fn discard(&mut self, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
+        if let Some(carry) = self.carry.take() {
+            desk.scratch.carries.give(carry);
+        }
+        if !self.readable {
+            return Verdict::Rest;
+        }
+        match self.transport.read(&mut desk.scratch.input, output) {
+            Ok(Arrived { bytes: 0, .. }) => {
+                self.fin = true;
+                Verdict::Close(if self.dialogue.refused() {
+                    CloseReason::Refused
+                } else {
+                    CloseReason::Answered
+                })
+            }
+            Ok(Arrived { bytes, is_all }) => {
+                desk.env.stats.bytes_received.add(bytes as u64);
+                self.readable = !is_all || self.read_closed;
+                if self.readable { Verdict::Again } else { Verdict::Rest }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    Verdict::Rest
+                }
+                io::ErrorKind::Interrupted => Verdict::Again,
+                _ => Verdict::Close(CloseReason::PeerReset),
+            },
+        }
+    }
+}

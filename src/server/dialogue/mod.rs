@@ -1,0 +1,346 @@
+//! [`Dialogue`]: the conversation with one client: a protocol machine and its open exchanges.
+//!
+//! ```text
+//!   bytes ─► machine ─► Event ─► dispatch: route, handler ─► Outcome ─► respond ─► machine ─► bytes
+//!                                   ▲                           └► kept as an Exchange
+//!                                   └─── late: mail of other threads ◄──┘
+//! ```
+//! | file | question |
+//! | --- | --- |
+//! | `speech` | which version is spoken, and which exchanges are open? |
+//! | `multiplex` | what must be known where there are many? |
+//! | `dispatch` | who decides, and when? |
+//! | `respond` | what becomes of an answer? |
+//! | `late` | what do other threads' letters do? |
+//! | `exchange` | what is kept of a request that outlives its turn? |
+//!
+//! Knows no socket and no buffer: bytes come as events and leave through the [`Call`]'s output.
+
+mod dispatch;
+pub(super) mod exchange;
+mod late;
+mod multiplex;
+mod respond;
+mod speech;
+
+use std::sync::Arc;
+
+use crate::app::Presence;
+use crate::base::Tick;
+use crate::http::{Event, Phase, Reason, StreamId, Timeline};
+use crate::net::Agreed;
+use crate::proto::{Encoding, Protocol, Pumped, Slate, h1, h2};
+use crate::wire::{Input, Output};
+
+use super::call::{Call, Env};
+use super::stats::CloseReason;
+use exchange::{Exchange, Sent};
+pub(super) use multiplex::{Due, Multiplex};
+use speech::Speech;
+
+/// The conversation with one client.
+#[derive(Debug)]
+pub(crate) struct Dialogue {
+    speech: Speech,
+    accepted: Tick,
+    /// Requests so far.
+    requests: u32,
+    /// Stages are measured: on every connection until its first route says that nobody looks.
+    timed: bool,
+    /// The machine gave up on the peer.
+    refused: bool,
+    /// The body of the last answer could not be completed.
+    cut: Option<CloseReason>,
+    /// The next answer is the last.
+    draining: bool,
+    /// Nothing was heard yet.
+    is_new: bool,
+    /// What begins as HTTP/2 may be that.
+    may_multiplex: bool,
+}
+
+impl Dialogue {
+    pub(crate) fn new(machine: h1::Server, accepted: Tick) -> Self {
+        Self {
+            speech: Speech::Http1 { machine, exchange: None },
+            accepted,
+            requests: 0,
+            timed: true,
+            refused: false,
+            cut: None,
+            draining: false,
+            is_new: true,
+            may_multiplex: true,
+        }
+    }
+
+    /// Requests so far.
+    #[inline]
+    pub(crate) const fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Whether stages are measured.
+    #[inline]
+    pub(crate) const fn timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Whether the peer broke a rule.
+    #[inline]
+    pub(crate) const fn refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether the last answer ends too early.
+    #[inline]
+    pub(crate) const fn cut(&self) -> Option<CloseReason> {
+        self.cut
+    }
+
+    /// Whether nothing was heard yet: the caller then says what was agreed on.
+    #[inline]
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// What the transport and its peer have agreed to speak.
+    #[cold]
+    pub(crate) fn agree(&mut self, agreed: Agreed, env: &Env, now: Tick) {
+        self.is_new = false;
+        match agreed {
+            Agreed::Nothing => {}
+            Agreed::Http1 => self.may_multiplex = false,
+            Agreed::Http2 => self.multiplex(env, now),
+        }
+    }
+
+    /// What the machine waits for.
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        match &self.speech {
+            Speech::Http1 { machine, .. } => machine.phase(),
+            Speech::Http2(multiplex) => multiplex.machine.phase(),
+        }
+    }
+
+    /// Whether there may be many exchanges at a time: what is read does not wait for what is sent.
+    #[inline]
+    pub(crate) const fn is_multiplexed(&self) -> bool {
+        matches!(self.speech, Speech::Http2(_))
+    }
+
+    /// What is kept where there are many exchanges.
+    #[inline]
+    pub(super) fn multiplexed(&mut self) -> Option<&mut Multiplex> {
+        match &mut self.speech {
+            Speech::Http1 { .. } => None,
+            Speech::Http2(multiplex) => Some(multiplex),
+        }
+    }
+
+    /// The open exchange, where there is one at most.
+    #[inline]
+    pub(crate) fn only_exchange(&mut self) -> Option<&mut Exchange> {
+        match &mut self.speech {
+            Speech::Http1 { exchange, .. } => exchange.as_deref_mut(),
+            Speech::Http2(_) => None,
+        }
+    }
+
+    /// Whether nothing may be read for now: a sink asked to wait, and nothing else holds the client back.
+    #[inline]
+    pub(crate) fn paused(&self) -> bool {
+        match &self.speech {
+            Speech::Http1 { exchange, .. } => exchange.as_ref().is_some_and(|exchange| exchange.paused),
+            Speech::Http2(_) => false,
+        }
+    }
+
+    /// Whether more bytes of the client would be looked at now.
+    #[inline]
+    pub(crate) fn wants_bytes(&self) -> bool {
+        match &self.speech {
+            Speech::Http1 { machine, .. } => {
+                matches!(machine.phase(), Phase::Idle | Phase::Head | Phase::Body) && !self.paused()
+            }
+            Speech::Http2(multiplex) => multiplex.machine.wants_bytes(),
+        }
+    }
+
+    /// A turn begins.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self, now: Tick) {
+        if let Speech::Http2(multiplex) = &mut self.speech {
+            multiplex.begin_turn(now);
+        }
+    }
+
+    /// A turn ends: whatever the version has to say goes with the answers.
+    #[inline]
+    pub(crate) fn end_turn(&mut self, call: &mut Call<'_>) {
+        if let Speech::Http2(multiplex) = &mut self.speech {
+            multiplex.end_turn(call.now, call.output);
+        }
+    }
+
+    /// No further exchanges. A client whose first request is still on its way is served once.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        // A machine of HTTP/1 that rests would close at once.
+        if self.is_multiplexed() || self.requests > 0 || self.phase() != Phase::Idle {
+            self.speech.machine().drain();
+        }
+    }
+
+    /// Takes the next event out of `input` and acts on it; false when there is none.
+    #[inline]
+    pub(crate) fn step(&mut self, input: &mut Input<'_>, slate: Slate<'_>, call: &mut Call<'_>) -> bool {
+        let unread = input.bytes();
+        let event = match &mut self.speech {
+            Speech::Http1 { machine, .. } => machine.poll(input, slate.table),
+            Speech::Http2(multiplex) => multiplex.machine.poll(input, slate, call.output),
+        };
+        match &event {
+            // Not moved out: a copy that is wider than the stores before it would wait for them.
+            Ok(Some(Event::Head { stream, head, body })) => self.head(*stream, head, *body, call),
+            Ok(Some(Event::Chunk { stream, bytes, end, trailer })) => {
+                self.chunk(*stream, bytes, *end, trailer.as_ref(), call);
+            }
+            &Ok(Some(Event::Reset { stream, reason })) => self.reset(stream, reason, call),
+            &Ok(Some(Event::Refused { stream, reason })) => self.refuse_request(stream, reason, call),
+            Ok(None) => return false,
+            Err(_) if self.is_preface(unread) => {
+                *input = Input::new(unread, input.fin());
+                self.multiplex(call.env, call.now);
+            }
+            Err(reason) => self.refuse(*reason, call),
+        }
+        true
+    }
+
+    /// Moves what is due of the answers' bodies, until there is nothing more or no room.
+    pub(crate) fn pump(&mut self, call: &mut Call<'_>) -> Pumped {
+        let mut pumped = Pumped::Nothing;
+        while let Some(stream) = self.speech.due(call.output) {
+            pumped = self.pump_one(stream, call);
+            let goes_on = matches!(pumped, Pumped::Nothing | Pumped::Full) || self.is_multiplexed();
+            // One that is full may go on when the output was sent.
+            if !goes_on || (pumped == Pumped::Full && !self.is_multiplexed()) {
+                return pumped;
+            }
+        }
+        match &self.speech {
+            Speech::Http1 { .. } => pumped,
+            // Whoever is still due has no room.
+            Speech::Http2(multiplex) if multiplex.machine.has_due() => Pumped::Full,
+            Speech::Http2(_) => Pumped::Nothing,
+        }
+    }
+
+    fn pump_one(&mut self, stream: StreamId, call: &mut Call<'_>) -> Pumped {
+        let Some(mut exchange) = self.speech.take(stream) else { return Pumped::Nothing };
+        let before = call.output.queued_bytes();
+        let pumped = self.speech.machine().pump(
+            stream,
+            &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &exchange.timeline },
+        );
+        exchange.sent.body_bytes += call.output.queued_bytes().saturating_sub(before) as u64;
+        match pumped {
+            Pumped::Full => {}
+            Pumped::Waiting(wait) => exchange.wake_at = wait.map_or(Tick::NEVER, |wait| call.now.after(wait)),
+            Pumped::Nothing | Pumped::Cut | Pumped::Panicked => {
+                let why = match pumped {
+                    Pumped::Cut => Some(CloseReason::BodyCut),
+                    Pumped::Panicked => Some(respond::failed(call.env, &exchange)),
+                    _ => None,
+                };
+                // Where there are many, the others go on.
+                if !self.is_multiplexed() {
+                    self.cut = why;
+                }
+                self.record_open(&exchange, call);
+                return pumped;
+            }
+        }
+        self.speech.keep(exchange);
+        pumped
+    }
+
+    /// Refuses what came: the last answer of this connection.
+    #[cold]
+    pub(crate) fn refuse(&mut self, reason: Reason, call: &mut Call<'_>) {
+        self.refused = true;
+        call.response.reset();
+        call.response.refuse(reason);
+        respond::count(call.env, call.response);
+        let timeline = Timeline::default();
+        let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &timeline };
+        self.speech.machine().refuse(call.response, encoding);
+        let open = self.only_taken().filter(|_| !self.is_multiplexed());
+        let mut exchange = open.unwrap_or_else(|| Exchange::new(StreamId(0), self.requests, timeline));
+        exchange.timeline = timeline;
+        exchange.sent = Sent::of(call.response);
+        self.record_open(&exchange, call);
+        self.abandon(Presence::Gone);
+    }
+
+    /// Says good-bye, where the version has a word for it.
+    #[cold]
+    pub(crate) fn part(&mut self, output: &mut Output) {
+        if let Speech::Http2(multiplex) = &mut self.speech {
+            multiplex.machine.part(output);
+        }
+    }
+
+    /// The client has closed its sending side, or is gone.
+    pub(crate) fn abandon(&mut self, presence: Presence) {
+        match &mut self.speech {
+            Speech::Http1 { exchange, .. } if presence == Presence::Gone => *exchange = None,
+            Speech::Http1 { exchange, .. } => {
+                if let Some(watch) = exchange.as_ref().and_then(|exchange| exchange.watch.as_ref()) {
+                    watch.set(presence);
+                }
+            }
+            Speech::Http2(multiplex) => multiplex.abandon(presence),
+        }
+    }
+
+    /// Notes when the kernel had the heads of the answers.
+    #[inline]
+    pub(crate) fn mark_responded(&mut self, stopwatch: fn() -> Tick) {
+        match &mut self.speech {
+            Speech::Http1 { exchange: None, .. } => {}
+            Speech::Http1 { exchange: Some(exchange), .. } => exchange.mark_responded(stopwatch),
+            Speech::Http2(multiplex) => {
+                for exchange in &mut multiplex.exchanges {
+                    exchange.mark_responded(stopwatch);
+                }
+            }
+        }
+    }
+
+    fn only_taken(&mut self) -> Option<Box<Exchange>> {
+        match &mut self.speech {
+            Speech::Http1 { exchange, .. } => exchange.take(),
+            Speech::Http2(_) => None,
+        }
+    }
+
+    /// Whether what the machine of HTTP/1 could not make sense of is the beginning of HTTP/2.
+    #[cold]
+    fn is_preface(&self, unread: &[u8]) -> bool {
+        self.may_multiplex && self.requests == 0 && !self.is_multiplexed() && h2::is_preface(unread)
+    }
+
+    /// From now on HTTP/2 is spoken.
+    #[cold]
+    fn multiplex(&mut self, env: &Env, now: Tick) {
+        let mut machine = h2::Server::new(Arc::clone(&env.config.limits.http2));
+        if self.draining {
+            machine.drain();
+        }
+        env.stats.http2_connections.add(1);
+        self.speech = Speech::Http2(Box::new(Multiplex::new(machine, now)));
+    }
+}

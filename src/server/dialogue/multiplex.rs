@@ -1,0 +1,171 @@
+//! [`Multiplex`]: what must be known of a connection with many exchanges: those that are open, who still
+//! works on those that are gone, and since when the client owes what.
+//!
+//! ```text
+//!  greeted ──► SETTINGS acknowledged        within `header`
+//!  frame begun ──► whole                    within `header`
+//!  window closed ──► opened, and used       `write`, by its rate
+//!  end announced ──► known                  within a second
+//! ```
+//! Invariant: the exchanges stand in the order of their streams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{Presence, Watch};
+use crate::base::Tick;
+use crate::http::{Phase, Reason, StreamId};
+use crate::proto::{Protocol, h2};
+use crate::wire::Output;
+
+use super::exchange::Exchange;
+use crate::server::config::Timeouts;
+use crate::server::stats::Timeout;
+
+/// A client that does not answer the PING behind a GOAWAY knows of it after this time.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The machine of HTTP/2, and the exchanges on it.
+#[derive(Debug)]
+pub(crate) struct Multiplex {
+    pub(super) machine: h2::Server,
+    #[expect(clippy::vec_box, reason = "they come and go as boxes, and are several hundred bytes")]
+    pub(super) exchanges: Vec<Box<Exchange>>,
+    /// Handlers that still work on exchanges that are gone: the last owner of a watch has ended.
+    ghosts: Vec<Arc<Watch>>,
+    greeted_at: Tick,
+    /// Since when a frame is not whole; [`Tick::NEVER`]: it is.
+    partial_from: Tick,
+    /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
+    held_up_from: Tick,
+    /// What had been sent by then.
+    sent_before: u64,
+    /// Since when the end is announced; [`Tick::NEVER`]: it is not.
+    leaving_from: Tick,
+}
+
+/// What is due when the deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The connection has broken a rule of time.
+    Connection(Timeout, Reason),
+    /// A body has.
+    Stream(StreamId, Timeout, Reason),
+    /// There was no request for long.
+    Idle,
+    /// Nothing but time had to pass.
+    Turn,
+}
+
+impl Multiplex {
+    pub(super) const fn new(machine: h2::Server, now: Tick) -> Self {
+        Self {
+            machine,
+            exchanges: Vec::new(),
+            ghosts: Vec::new(),
+            greeted_at: now,
+            partial_from: Tick::NEVER,
+            held_up_from: Tick::NEVER,
+            sent_before: 0,
+            leaving_from: Tick::NEVER,
+        }
+    }
+
+    /// Where the exchange of `stream` stands, or would stand.
+    #[inline]
+    pub(super) fn place(&self, stream: StreamId) -> Result<usize, usize> {
+        self.exchanges.binary_search_by_key(&stream, |exchange| exchange.stream)
+    }
+
+    #[inline]
+    pub(super) fn begin_turn(&mut self, now: Tick) {
+        if !self.ghosts.is_empty() {
+            self.ghosts.retain(|watch| Arc::strong_count(watch) > 1);
+        }
+        self.machine.begin_turn(now, self.ghosts.len());
+    }
+
+    /// Nobody waits for this exchange any more; whoever works on it learns that, and still counts.
+    pub(super) fn bury(&mut self, exchange: Box<Exchange>) {
+        if let Some(watch) = exchange.watch.as_ref().filter(|_| !exchange.answered) {
+            self.ghosts.push(Arc::clone(watch));
+        }
+    }
+
+    /// The client has closed its sending side, or is gone.
+    pub(super) fn abandon(&mut self, presence: Presence) {
+        if presence == Presence::Gone {
+            self.exchanges.clear();
+        }
+        for watch in self.exchanges.iter().filter_map(|exchange| exchange.watch.as_ref()) {
+            watch.set(presence);
+        }
+    }
+
+    /// The last of a turn: whatever the machine has to say goes with the answers.
+    pub(super) fn end_turn(&mut self, now: Tick, output: &mut Output) {
+        if now >= self.leaving_from.after(FAREWELL) {
+            self.machine.leave(output);
+        }
+        self.machine.attend(output);
+    }
+
+    /// When the client, or a source, is looked at next.
+    pub(crate) fn deadline(&mut self, now: Tick, timeouts: &Timeouts) -> Tick {
+        let mut deadline = match self.machine.phase() {
+            Phase::Idle => now.after(timeouts.keepalive),
+            _ => Tick::NEVER,
+        };
+        if self.machine.awaits_acknowledgement() {
+            deadline = deadline.min(self.greeted_at.after(timeouts.header));
+        }
+        since(&mut self.partial_from, self.machine.is_within_head(), now);
+        deadline = deadline.min(self.partial_from.after(timeouts.header));
+        let was_held_up = self.held_up_from != Tick::NEVER;
+        since(&mut self.held_up_from, self.machine.is_held_up(), now);
+        if !was_held_up {
+            self.sent_before = self.machine.content_bytes_sent();
+        }
+        deadline = deadline.min(self.held_up_from.after(timeouts.write));
+        since(&mut self.leaving_from, self.machine.is_leaving(), now);
+        deadline = deadline.min(self.leaving_from.after(FAREWELL));
+        let of_exchanges = self.exchanges.iter().map(|exchange| exchange.deadline(timeouts));
+        of_exchanges.fold(deadline, Tick::min)
+    }
+
+    /// The deadline has passed: what for. What only time had to pass for is done.
+    pub(crate) fn expired(&mut self, now: Tick, timeouts: &Timeouts) -> Due {
+        if self.machine.awaits_acknowledgement() && now >= self.greeted_at.after(timeouts.header) {
+            return Due::Connection(Timeout::Header, Reason::H2SettingsTimeout);
+        }
+        if now >= self.partial_from.after(timeouts.header) {
+            return Due::Connection(Timeout::Header, Reason::HeaderTimeout);
+        }
+        if now >= self.held_up_from.after(timeouts.write) {
+            let sent = self.machine.content_bytes_sent() - self.sent_before;
+            if sent < timeouts.write_cost() {
+                let timeout = if sent > 0 { Timeout::WriteRate } else { Timeout::Write };
+                return Due::Connection(timeout, Reason::H2Stalled);
+            }
+            self.held_up_from = Tick::NEVER;
+        }
+        for exchange in &mut self.exchanges {
+            if now >= exchange.wake_at {
+                exchange.wake_at = Tick::NEVER;
+                self.machine.wake(exchange.stream);
+            }
+            if let Some((timeout, reason)) = exchange.body_is_late(now, timeouts) {
+                return Due::Stream(exchange.stream, timeout, reason);
+            }
+        }
+        match self.machine.phase() {
+            Phase::Idle if !self.machine.is_leaving() => Due::Idle,
+            _ => Due::Turn,
+        }
+    }
+}
+
+/// Notes since when something holds.
+fn since(from: &mut Tick, holds: bool, now: Tick) {
+    *from = if holds { now.min(*from) } else { Tick::NEVER };
+}

@@ -1,0 +1,214 @@
+//! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
+
+use std::net::SocketAddr;
+
+use crate::app::{Origin, Route, RouteId};
+use crate::base::{Key, Tick};
+use crate::http::{ExchangeId, Head, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
+use crate::proto::{Encoding, Gone, Protocol};
+
+use super::Dialogue;
+use super::exchange::{Exchange, Sent};
+use super::speech::Speech;
+use crate::server::call::{Call, Env, connection_number};
+use crate::server::stats::CloseReason;
+
+/// Which request is answered, and when it passed through the stages so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) stream: StreamId,
+    /// Its number on the connection.
+    pub(super) number: u32,
+    pub(super) timeline: Timeline,
+}
+
+impl Dialogue {
+    /// Answers an open exchange with the response at hand.
+    pub(super) fn respond_open(&mut self, stream: StreamId, call: &mut Call<'_>) {
+        let Some(mut exchange) = self.speech.take(stream) else { return };
+        let head = exchange.head.take();
+        let asked = exchange.asked();
+        self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.route, call);
+        if let Some(open) = self.speech.exchange(stream) {
+            open.head = head;
+        }
+    }
+
+    /// Answers with what the route always answers.
+    #[inline]
+    pub(super) fn respond_fixed(
+        &mut self,
+        asked: &mut Asked,
+        head: &Head<'_>,
+        route: &Route,
+        rendered: &Rendered,
+        call: &mut Call<'_>,
+    ) {
+        mark_handled(&mut asked.timeline, call);
+        let status = rendered.status().as_u16();
+        call.env.stats.answered(status);
+        let (stream, timeline) = (asked.stream, &asked.timeline);
+        let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
+        let answered = match &mut self.speech {
+            Speech::Http1 { machine, .. } => machine.respond_rendered(stream, rendered, encoding),
+            Speech::Http2(multiplex) => multiplex.machine.respond_rendered(stream, rendered, encoding),
+        };
+        if answered == Err(Gone) {
+            return call.env.stats.late_answers.add(1);
+        }
+        let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
+        if self.is_multiplexed() && self.speech.is_sending(stream) {
+            self.keep_answered(asked, Some(head), None, sent, call);
+        } else if call.ring.is_some() {
+            call.record(asked.number, Some(head), route.pattern(), &asked.timeline, sent);
+        }
+    }
+
+    /// Answers with the response at hand.
+    #[inline]
+    pub(super) fn respond(
+        &mut self,
+        asked: &Asked,
+        head: Option<&Head<'_>>,
+        route: Option<RouteId>,
+        call: &mut Call<'_>,
+    ) {
+        let mut asked = *asked;
+        mark_handled(&mut asked.timeline, call);
+        count(call.env, call.response);
+        let sent = Sent::of(call.response);
+        let stream = asked.stream;
+        let encoding =
+            &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &asked.timeline };
+        let answered = match &mut self.speech {
+            Speech::Http1 { machine, .. } => machine.respond(stream, call.response, encoding),
+            Speech::Http2(multiplex) => multiplex.machine.respond(stream, call.response, encoding),
+        };
+        if answered == Err(Gone) {
+            return call.env.stats.late_answers.add(1);
+        }
+        if self.speech.is_sending(stream) {
+            self.keep_answered(&asked, head, route, sent, call);
+        } else if call.ring.is_some() {
+            let pattern = route.map_or("", |id| call.env.app.route_of(id).pattern());
+            call.record(asked.number, head, pattern, &asked.timeline, sent);
+        }
+    }
+
+    /// The answer has begun, and there is more of it.
+    fn keep_answered(
+        &mut self,
+        asked: &Asked,
+        head: Option<&Head<'_>>,
+        route: Option<RouteId>,
+        sent: Sent,
+        call: &Call<'_>,
+    ) {
+        let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
+        exchange.answered = true;
+        exchange.sent = Sent { body_bytes: 0, ..sent };
+        exchange.route = route;
+        exchange.head = head.filter(|_| call.ring.is_some()).map(OwnedHead::freeze);
+        self.speech.keep(exchange);
+    }
+
+    /// Refuses one request; the connection lives on.
+    #[cold]
+    pub(super) fn refuse_request(&mut self, stream: StreamId, reason: Reason, call: &mut Call<'_>) {
+        self.requests = self.requests.saturating_add(1);
+        call.response.reset();
+        call.response.refuse(reason);
+        let asked = Asked { stream, number: self.requests, timeline: Timeline::default() };
+        self.respond(&asked, None, None, call);
+    }
+
+    /// Answers an open exchange of many with a refusal.
+    #[cold]
+    pub(crate) fn refuse_open(&mut self, stream: StreamId, reason: Reason, call: &mut Call<'_>) {
+        call.response.reset();
+        call.response.refuse(reason);
+        self.respond_open(stream, call);
+    }
+
+    /// An exchange is over without an answer; `reason`: the rule that its client broke.
+    #[cold]
+    pub(super) fn reset(&mut self, stream: StreamId, reason: Option<Reason>, call: &mut Call<'_>) {
+        let open = self.speech.take(stream);
+        if let Some(reason) = reason {
+            call.env.stats.refused(reason);
+            let mut exchange =
+                open.unwrap_or_else(|| Exchange::new(stream, self.requests, Timeline::default()));
+            let status = if exchange.answered { exchange.sent.status } else { reason.status() };
+            exchange.sent = Sent { status, reason: Some(reason), ..exchange.sent };
+            self.record_open(&exchange, call);
+            return self.bury(exchange);
+        }
+        call.env.stats.streams_reset.add(1);
+        if let Some(exchange) = open {
+            if exchange.answered {
+                self.record_open(&exchange, call);
+            }
+            self.bury(exchange);
+        }
+    }
+
+    /// Lets an exchange go that nobody waits for.
+    fn bury(&mut self, exchange: Box<Exchange>) {
+        if let Speech::Http2(multiplex) = &mut self.speech {
+            multiplex.bury(exchange);
+        }
+    }
+
+    /// Where the request came from.
+    pub(super) fn origin<'o>(
+        asked: &Asked,
+        (key, now, env, peer): (Key, Tick, &'o Env, &'o dyn Fn() -> Option<SocketAddr>),
+    ) -> Origin<'o> {
+        Origin {
+            exchange: ExchangeId { connection: key, stream: asked.stream },
+            post: &env.post,
+            pool: &env.pool,
+            worker: env.worker,
+            connection_number: connection_number(env.worker, key),
+            request_number: asked.number,
+            now,
+            unix_seconds: env.unix_millis / 1000,
+            timeline: asked.timeline,
+            peer,
+        }
+    }
+
+    /// One line of the log for an exchange that took more than its turn.
+    pub(super) fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
+        let head = exchange.head.as_ref().map(OwnedHead::head);
+        let pattern = exchange.route.map_or("", |id| call.env.app.route_of(id).pattern());
+        call.record(exchange.number, head.as_ref(), pattern, &exchange.timeline, exchange.sent);
+    }
+}
+
+/// The answer is made: the next request's bytes are looked at from here.
+#[inline]
+fn mark_handled(timeline: &mut Timeline, call: &mut Call<'_>) {
+    if timeline.parsed != Tick::ZERO {
+        timeline.handled = (call.env.stopwatch)();
+        call.received = timeline.handled;
+    }
+}
+
+/// A source panicked while its body was sent.
+#[cold]
+pub(super) fn failed(env: &Env, exchange: &Exchange) -> CloseReason {
+    log::error!("the source of an answer panicked; its connection is cut (path {:?})", exchange.path);
+    env.stats.handler_panics.add(1);
+    CloseReason::Failed
+}
+
+/// Counts an answer.
+#[inline]
+pub(super) fn count(env: &Env, response: &Response) {
+    env.stats.answered(response.status().as_u16());
+    if let Some(reason) = response.reason() {
+        env.stats.refused(reason);
+        env.stats.handler_panics.add(u64::from(reason == Reason::HandlerPanic));
+    }
+}
