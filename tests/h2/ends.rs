@@ -144,7 +144,7 @@ fn slow_a_client_that_asks_for_nothing() {
 }
 
 #[test]
-fn slow_a_head_that_does_not_end() {
+fn slow_a_head_whose_other_frames_do_not_come() {
     if elsewhere() {
         return;
     }
@@ -153,10 +153,37 @@ fn slow_a_head_that_does_not_end() {
     let begun = now();
     peer.send(headers(1, GET).open().end());
     ends_after(&mut peer, begun);
-    // Not even by half a frame.
+}
+
+#[test]
+fn slow_a_frame_that_does_not_end() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, ..patient() });
+    for length in [1, 9, 20] {
+        let mut peer = greeted(&server, &[]);
+        let begun = now();
+        peer.write(&headers(1, GET).bytes()[..length]);
+        ends_after(&mut peer, begun);
+    }
+}
+
+#[test]
+fn slow_a_head_that_drips() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, ..patient() });
     let mut peer = greeted(&server, &[]);
     let begun = now();
-    peer.write(&headers(1, GET).bytes()[..20]);
+    // Bytes do not restart the clock.
+    for byte in headers(1, GET).bytes() {
+        peer.write(&[byte]);
+        if peer.comes_true(SHORT / 10, |peer| peer.closed) {
+            break;
+        }
+    }
     ends_after(&mut peer, begun);
 }
 
@@ -187,21 +214,52 @@ fn slow_a_window_that_nobody_opens() {
     assert!(begun.elapsed() >= SHORT, "given up after {:?}", begun.elapsed());
 }
 
-#[test]
-fn slow_whoever_leaves_is_forgotten() {
+/// Twenty clients do this and leave; all are forgotten.
+#[track_caller]
+fn leave(list: &[(u16, u32)], frames: &[Frame]) {
     if elsewhere() {
         return;
     }
     let server = server(patient());
     for _ in 0..20 {
-        let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
-        peer.send(headers(1, LARGE).end()).is_content();
-        peer.send(headers(3, POST)).is_content();
+        greeted(&server, list).send_all(frames).is_content();
     }
     let begun = now();
     while server.snapshot().connections() > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(2), "{} are left", server.snapshot().connections());
+        assert!(begun.elapsed() < PATIENCE, "{} are left", server.snapshot().connections());
         std::thread::yield_now();
     }
     assert_eq!(server.snapshot().phases[Phase::Handling as usize], 0);
+}
+
+#[test]
+fn gone_with_nothing_left_to_do() {
+    leave(&[], &[headers(1, GET).end()]);
+}
+
+#[test]
+fn gone_before_the_request_was_whole() {
+    leave(&[], &[headers(1, POST), data(1, "half")]);
+}
+
+#[test]
+fn gone_within_a_head() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(patient());
+    for _ in 0..20 {
+        greeted(&server, &[]).send(headers(1, GET).open().end());
+    }
+    let begun = now();
+    while server.snapshot().connections() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "{} are left", server.snapshot().connections());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn gone_while_the_answer_waits_for_credit() {
+    // Nobody can give it any more.
+    leave(&[(INITIAL_WINDOW_SIZE, 0)], &[headers(1, LARGE).end()]);
 }
