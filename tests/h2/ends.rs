@@ -156,6 +156,49 @@ fn slow_a_head_whose_other_frames_do_not_come() {
 }
 
 #[test]
+fn slow_a_later_head_whose_other_frames_do_not_come() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, ..patient() });
+    let mut peer = greeted(&server, &[]);
+    peer.send(headers(1, GET).end()).expect_status(1, 200);
+    let begun = now();
+    peer.send(headers(3, GET).open().end());
+    ends_after(&mut peer, begun);
+}
+
+#[test]
+fn slow_a_head_beside_an_answer_that_is_awaited() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, ..patient() });
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
+    peer.send(headers(1, LARGE).end()).is_content();
+    let begun = now();
+    peer.send(headers(3, GET).open().end());
+    ends_after(&mut peer, begun);
+}
+
+#[test]
+fn slow_settings_that_are_not_acknowledged() {
+    if elsewhere() {
+        return;
+    }
+    let server = server(Timeouts { header: SHORT, ..patient() });
+    let mut peer = silent(&server);
+    let begun = now();
+    // What is not read is not acknowledged.
+    peer.write(PREFACE).write(&settings(&[]).bytes());
+    while server.snapshot().connections() > 0 || server.snapshot().accepts == 0 {
+        assert!(begun.elapsed() < PATIENCE, "SETTINGS may stay unacknowledged");
+        std::thread::yield_now();
+    }
+    peer.until("SETTINGS_TIMEOUT", |peer| peer.goaways.last() == Some(&(0, SETTINGS_TIMEOUT)));
+}
+
+#[test]
 fn slow_a_frame_that_does_not_end() {
     if elsewhere() {
         return;
