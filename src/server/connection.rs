@@ -415,7 +415,11 @@ impl<T: Transport> Connection<T> {
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
         let pumped = self.dialogue.pump(&mut call);
         self.dialogue.end_turn(desk.now, output, &mut desk.scratch.room);
-        if verdict == Verdict::Rest && pumped == Pumped::Full { Verdict::Again } else { verdict }
+        match verdict {
+            Verdict::Rest if pumped == Pumped::Full => Verdict::Again,
+            Verdict::Rest if self.dialogue.is_deserted() => Verdict::Close(CloseReason::Abandoned),
+            verdict => verdict,
+        }
     }
 
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.

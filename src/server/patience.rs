@@ -22,7 +22,7 @@ use super::stats::{CloseReason, Timeout};
 impl<T: Transport> Connection<T> {
     /// The deadline has passed.
     pub(crate) fn expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
-        if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() {
+        if self.waits_for_many() {
             return self.expired_among_many(key, desk);
         }
         let stats = &desk.env.stats;
@@ -62,16 +62,16 @@ impl<T: Transport> Connection<T> {
         let before = self.phase;
         let phase = self.outer_phase();
         self.deadline = match phase {
+            _ if self.waits_for_many() => {
+                let multiplex = self.dialogue.multiplexed();
+                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
+            }
             Phase::Idle if self.dialogue.requests() > 0 => now.after(timeouts.keepalive),
             // The first head's time runs from the accept.
             Phase::Idle => self.deadline,
             // Absolute: not restarted by bytes.
             Phase::Head if self.dialogue.requests() == 0 || (before == phase && same) => self.deadline,
             Phase::Head => now.after(timeouts.header),
-            _ if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() => {
-                let multiplex = self.dialogue.multiplexed();
-                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
-            }
             Phase::Body if self.dialogue.only_exchange().is_none() => {
                 if before == phase && same {
                     self.deadline
@@ -100,9 +100,12 @@ impl<T: Transport> Connection<T> {
         self.dialogue.only_exchange().map_or(Tick::NEVER, |exchange| exchange.deadline(timeouts))
     }
 
-    /// Whether nothing more is served, and the client has yet to close.
-    fn is_at_end(&self) -> bool {
-        matches!(self.outer_phase(), Phase::Lingering | Phase::Closed)
+    /// Whether several exchanges, not the kernel and not the end, are what is waited for.
+    #[inline]
+    fn waits_for_many(&self) -> bool {
+        self.dialogue.is_multiplexed()
+            && self.pending.is_none()
+            && !matches!(self.outer_phase(), Phase::Lingering | Phase::Closed)
     }
 
     /// A body is silent, or its rate is due to be judged.

@@ -156,6 +156,11 @@ impl Server {
         self.calm.fill(now, &self.limits);
     }
 
+    /// The handler of a stream that is gone still works.
+    pub const fn note_ghost(&mut self) {
+        self.ghosts = self.ghosts.saturating_add(1);
+    }
+
     /// A turn ends: a connection without streams gives back the room for them.
     #[inline]
     pub fn end_turn(&mut self, room: &mut Room) {
@@ -201,12 +206,14 @@ impl Server {
 
     /// Whether an answer waits for the client to open a window.
     pub fn is_held_up(&self) -> bool {
-        let is_closed = self.send_window.left() == 0;
-        self.streams.iter().any(|stream| {
-            let outgoing = stream.outgoing.as_ref();
-            (is_closed || stream.send_window.left() == 0)
-                && outgoing.is_some_and(|outgoing| !outgoing.is_asleep() && outgoing.needs_window())
-        })
+        self.streams.iter().any(|stream| stream.is_held_up(self.send_window))
+    }
+
+    /// Whether all answers wait for a client that can open no window any more: it has closed its side.
+    pub fn is_deserted(&self) -> bool {
+        self.reading == Reading::Closed
+            && !self.streams.is_empty()
+            && self.streams.iter().all(|stream| stream.is_held_up(self.send_window))
     }
 
     /// Whether the answer of `stream` has begun, and there is more of it.

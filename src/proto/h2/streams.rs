@@ -35,6 +35,15 @@ pub(super) struct Stream {
     pub(super) awaits_continue: bool,
 }
 
+impl Stream {
+    /// Whether its answer waits for a window.
+    pub(super) fn is_held_up(&self, connection: SendWindow) -> bool {
+        let waits = |outgoing: &Outgoing| !outgoing.is_asleep() && outgoing.needs_window();
+        (connection.left() == 0 || self.send_window.left() == 0)
+            && self.outgoing.as_ref().is_some_and(|outgoing| waits(outgoing))
+    }
+}
+
 /// What a number of a stream means that is not among those that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absent {

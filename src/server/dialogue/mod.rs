@@ -168,6 +168,11 @@ impl Dialogue {
         }
     }
 
+    /// Whether nobody can read what is still to be sent.
+    pub(crate) fn is_deserted(&self) -> bool {
+        matches!(&self.speech, Speech::Http2(multiplex) if multiplex.machine.is_deserted())
+    }
+
     /// A turn begins.
     #[inline]
     pub(crate) fn begin_turn(&mut self, now: Tick, room: &mut h2::Room) {

@@ -94,6 +94,7 @@ impl Multiplex {
     pub(super) fn bury(&mut self, exchange: Box<Exchange>) {
         if let Some(watch) = exchange.watch.as_ref().filter(|_| !exchange.answered) {
             self.ghosts.get_or_insert_default().push(Arc::clone(watch));
+            self.machine.note_ghost();
         }
     }
 
