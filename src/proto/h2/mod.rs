@@ -75,7 +75,7 @@ pub struct Server {
     receive_window: ReceiveWindow,
     calm: Calm,
     drain: Drain,
-    content_bytes_sent: u64,
+    content_bytes_sent: u32,
     /// Handlers at work on streams that are gone: each counts as one.
     ghosts: u16,
     /// The peer's first frame, SETTINGS, has come; ours was answered.
@@ -228,9 +228,9 @@ impl Server {
         self.streams.due(self.send_window.left() > 0).is_some()
     }
 
-    /// All content that was ever sent, in bytes.
+    /// All content that was ever sent, in bytes; begins anew behind 4 GiB.
     #[inline]
-    pub const fn content_bytes_sent(&self) -> u64 {
+    pub const fn content_bytes_sent(&self) -> u32 {
         self.content_bytes_sent
     }
 
@@ -325,7 +325,7 @@ impl Server {
         }
         stream.send_window.take(body.len());
         self.send_window.take(body.len());
-        self.content_bytes_sent += body.len() as u64;
+        add(&mut self.content_bytes_sent, body.len());
         let is_received = stream.is_received;
         let out = output.inline();
         out.extend_from_slice(&frame::head(body.len(), Kind::Data, END_STREAM, id));
@@ -470,7 +470,7 @@ impl Protocol for Server {
         let before = allowance.connection.left();
         let sent = outgoing.send(id, allowance, room, encoding.output, encoding.timeline);
         let is_received = stream.is_received;
-        self.content_bytes_sent += (before - self.send_window.left()) as u64;
+        add(&mut self.content_bytes_sent, before - self.send_window.left());
         self.calm.sent_data(&self.limits);
         match sent {
             Sent::Part => {
@@ -531,6 +531,12 @@ impl Server {
     }
 }
 
+/// Counts bytes of a frame, which are few.
+#[inline]
+fn add(sum: &mut u32, bytes: usize) {
+    *sum = sum.wrapping_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+}
+
 /// The number on the wire: 31 bits.
 #[inline]
 fn number(stream: StreamId) -> u32 {
@@ -543,6 +549,6 @@ mod tests {
 
     #[test]
     fn a_connection_that_rests_stays_small() {
-        assert!(size_of::<Server>() <= 296, "{}", size_of::<Server>());
+        assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
     }
 }

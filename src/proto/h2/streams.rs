@@ -64,9 +64,39 @@ pub(super) struct Streams {
     last: u32,
     /// Of the numbers up to the last, the youngest in the lowest bit: which were opened, which we reset.
     opened: u64,
-    reset: u128,
+    reset: Bits,
     /// Who was served last of those that take turns.
     served: u32,
+}
+
+/// One bit for each of the 128 youngest numbers. In halves: a whole would be aligned to 16 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bits([u64; 2]);
+
+impl Bits {
+    const fn whole(self) -> u128 {
+        let [low, high] = self.0;
+        low as u128 | (high as u128) << 64
+    }
+
+    fn replace(&mut self, bits: u128) {
+        let [low, high] = [bits, bits >> 64].map(|half| half & u128::from(u64::MAX));
+        self.0 = [low, high].map(|half| u64::try_from(half).unwrap_or(0));
+    }
+
+    fn has(self, age: u32) -> bool {
+        self.whole().checked_shr(age).is_some_and(|bits| bits & 1 == 1)
+    }
+
+    fn set(&mut self, age: u32) {
+        self.replace(self.whole() | 1_u128.checked_shl(age).unwrap_or(0));
+    }
+
+    fn age(&mut self, steps: u32) {
+        if self.0 != [0, 0] {
+            self.replace(self.whole().checked_shl(steps).unwrap_or(0));
+        }
+    }
 }
 
 /// Room for streams, which the connections of a shard use in turn: one that rests has none.
@@ -115,7 +145,7 @@ impl Streams {
             return Absent::Idle;
         }
         let age = (self.last - id) / 2;
-        if self.reset.checked_shr(age).is_some_and(|bits| bits & 1 == 1) {
+        if self.reset.has(age) {
             Absent::Reset
         } else if self.opened.checked_shr(age).is_some_and(|bits| bits & 1 == 0) {
             Absent::Skipped
@@ -129,7 +159,7 @@ impl Streams {
         debug_assert!(id > self.last);
         let steps = (id - self.last).div_ceil(2);
         self.opened = self.opened.checked_shl(steps).unwrap_or(0) | 1;
-        self.reset = self.reset.checked_shl(steps).unwrap_or(0);
+        self.reset.age(steps);
         self.last = id;
     }
 
@@ -169,7 +199,7 @@ impl Streams {
     /// It is over because we say so.
     pub(super) fn note_reset(&mut self, id: u32) {
         if !id.is_multiple_of(2) && id <= self.last {
-            self.reset |= 1_u128.checked_shl((self.last - id) / 2).unwrap_or(0);
+            self.reset.set((self.last - id) / 2);
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Multiplex {
     /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
     held_up_from: Tick,
     /// What had been sent by then.
-    sent_before: u64,
+    sent_before: u32,
     /// Since when the end is announced; [`Tick::NEVER`]: it is not.
     leaving_from: Tick,
 }
@@ -152,8 +152,8 @@ impl Multiplex {
             return Due::Connection(Timeout::Header, Reason::HeaderTimeout);
         }
         if now >= self.held_up_from.after(timeouts.write) {
-            let sent = self.machine.content_bytes_sent() - self.sent_before;
-            if sent < timeouts.write_cost() {
+            let sent = self.machine.content_bytes_sent().wrapping_sub(self.sent_before);
+            if u64::from(sent) < timeouts.write_cost() {
                 let timeout = if sent > 0 { Timeout::WriteRate } else { Timeout::Write };
                 return Due::Connection(timeout, Reason::H2Stalled);
             }
