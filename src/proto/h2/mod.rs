@@ -347,8 +347,9 @@ impl Protocol for Server {
         let Slate { table, list } = slate;
         let Some(step) = self.receive(input, table, list, output)? else { return Ok(None) };
         Ok(Some(match step {
-            Step::Head { id, body } => {
-                Event::Head { stream: StreamId(u64::from(id)), head: Head::new(list.bytes(), table), body }
+            Step::Head { id, body, frame } => {
+                let head = Head::new(list.bytes(), table).in_frame(frame);
+                Event::Head { stream: StreamId(u64::from(id)), head, body }
             }
             Step::Chunk { id, bytes, end, has_trailer } => Event::Chunk {
                 stream: StreamId(u64::from(id)),
