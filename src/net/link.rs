@@ -6,7 +6,7 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
 use super::tls::TlsStream;
-use super::{Agreed, Arrived, Peer, Progress, Stream, Transport};
+use super::{Agreed, Arrived, Handshake, Peer, Progress, Stream, Transport};
 use crate::wire::Output;
 
 /// A connection.
@@ -70,6 +70,14 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.agreed(),
             Self::Tls(stream) => stream.agreed(),
+        }
+    }
+
+    #[inline]
+    fn handshake(&self) -> Handshake {
+        match self {
+            Self::Plain(_) => Handshake::None,
+            Self::Tls(stream) => stream.handshake(),
         }
     }
 }

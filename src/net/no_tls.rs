@@ -2,12 +2,19 @@
 
 use std::io;
 
-use super::{Arrived, Peer, Progress, Stream, Transport};
+use super::{Arrived, Handshake, Peer, Progress, Stream, Transport};
 use crate::wire::Output;
 
 /// Certificates of which there are none.
 #[derive(Clone, Debug)]
 pub enum Tls {}
+
+impl Tls {
+    /// How often certificates could not be read again.
+    pub const fn reloads_failed(&self) -> u64 {
+        match *self {}
+    }
+}
 
 /// A connection of which there is none.
 #[derive(Debug)]
@@ -50,6 +57,10 @@ impl Transport for TlsStream {
     }
 
     fn peer(&self) -> Peer {
+        match *self {}
+    }
+
+    fn handshake(&self) -> Handshake {
         match *self {}
     }
 }

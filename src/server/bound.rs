@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::net::tls::Tls;
 use crate::net::{ListenAddr, Listener, Listening};
 use crate::sys::{cpu, descriptors};
 
@@ -32,6 +33,7 @@ pub struct Bound {
     pub(super) config: Config,
     pub(super) access_log: Option<(Format, Destination)>,
     pub(super) sockets: Sockets,
+    pub(super) tls: Option<Tls>,
     pub(super) admin: Option<Sockets>,
     /// How many descriptors the process may have.
     pub(super) descriptors: u64,
@@ -54,9 +56,7 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        #[cfg(feature = "tls")]
-        let tls = server.tls;
-        let Server { app, config, places, admin, access_log, .. } = server;
+        let Server { app, config, places, admin, access_log, tls } = server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -69,7 +69,7 @@ impl Bound {
             sockets.listeners.iter().for_each(|listener| listener.encrypt(tls));
         }
         let admin = admin.map(|address| Sockets::open(vec![Place::Address(address)], 1, &config));
-        Ok(Self { app, config, access_log, sockets, admin: admin.transpose()?, descriptors })
+        Ok(Self { app, config, access_log, sockets, tls, admin: admin.transpose()?, descriptors })
     }
 
     /// Where it listens, with the ports that the system chose.

@@ -61,7 +61,10 @@ pub struct Limits {
 /// How long the server waits; each has a counter of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a whole head, from its first byte (of a connection's first request: from the accept). 408.
+    /// For a whole handshake of TLS, from the accept.
+    pub handshake: Duration,
+    /// For a whole head, from its first byte (of a connection's first request: from the accept, or the end of
+    /// the handshake). 408.
     pub header: Duration,
     /// For the next request on an idle connection.
     pub keepalive: Duration,
@@ -105,6 +108,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             keepalive: Duration::from_secs(75),
             body: Duration::from_secs(30),

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
 use crate::http::{FieldTable, Phase, Reason, Response};
-use crate::net::{Arrived, Peer, Progress, Transport};
+use crate::net::{Arrived, Handshake, Peer, Progress, Transport};
 use crate::proto::hpack::FieldList;
 use crate::proto::{Pumped, Slate, h1};
 use crate::reactor::Readiness;
@@ -50,7 +50,7 @@ pub(crate) enum Verdict {
 /// One client's connection.
 #[derive(Debug)]
 pub(crate) struct Connection<T> {
-    transport: T,
+    pub(super) transport: T,
     pub(super) dialogue: Dialogue,
     carry: Option<Box<Carry>>,
     pub(super) pending: Option<Box<Pending>>,
@@ -67,6 +67,8 @@ pub(crate) struct Connection<T> {
     fin: bool,
     /// An event said that nothing can be sent any more.
     broken: bool,
+    /// TLS has no keys yet.
+    pub(super) handshaking: bool,
     /// Our sending side is closed.
     shut: bool,
     /// The poll tells about room, too.
@@ -78,18 +80,20 @@ pub(crate) struct Connection<T> {
 impl<T: Transport> Connection<T> {
     /// A connection that was just accepted.
     pub(crate) fn new(transport: T, machine: h1::Server, now: Tick, timeouts: &Timeouts) -> Self {
+        let handshaking = transport.handshake() == Handshake::Begun;
         Self {
             transport,
             dialogue: Dialogue::new(machine, now),
             carry: None,
             pending: None,
-            deadline: now.after(timeouts.header),
+            deadline: now.after(if handshaking { timeouts.handshake } else { timeouts.header }),
             phase: Phase::Idle,
             readable: true,
             writable: true,
             read_closed: false,
             fin: false,
             broken: false,
+            handshaking,
             shut: false,
             watches_writes: false,
             queued: false,
@@ -213,6 +217,9 @@ impl<T: Transport> Connection<T> {
                 verdict
             }
         };
+        if self.handshaking {
+            self.note_handshake(desk);
+        }
         if !matches!(verdict, Verdict::Close(_)) {
             self.set_deadline(requests, desk);
         }
@@ -331,6 +338,7 @@ impl<T: Transport> Connection<T> {
                     // The alert that says so is on its way.
                     io::ErrorKind::InvalidData => {
                         log::debug!("connection {key}: {error}");
+                        desk.env.stats.tls_failed(&error, self.transport.handshake());
                         self.dialogue.abandon(Presence::Gone);
                         Verdict::Close(CloseReason::TlsFailed)
                     }

@@ -46,7 +46,6 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::net::ListenAddr;
-#[cfg(feature = "tls")]
 use crate::net::tls::Tls;
 
 pub use bound::Bound;
@@ -82,22 +81,13 @@ pub struct Server {
     places: Vec<Place>,
     admin: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
-    #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
 
 impl Server {
     /// A server for `app`, which listens nowhere yet.
     pub fn new(app: App) -> Self {
-        Self {
-            app,
-            config: Config::default(),
-            places: Vec::new(),
-            admin: None,
-            access_log: None,
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
+        Self { app, config: Config::default(), places: Vec::new(), admin: None, access_log: None, tls: None }
     }
 
     /// Listens on `address`, too: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every address of this machine),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::app::{App, BlockingPool};
 use crate::base::Mailbox;
 use crate::net::ListenAddr;
+use crate::net::tls::Tls;
 use crate::reactor::{Doorbell, Reactor};
 use crate::sys::cpu;
 
@@ -43,6 +44,7 @@ pub struct Handle {
     bells: Arc<[Arc<Doorbell>]>,
     stats: Arc<[Arc<Stats>]>,
     log: Option<Reopener>,
+    tls: Option<Tls>,
 }
 
 impl Handle {
@@ -68,7 +70,16 @@ impl Handle {
 
     /// What the workers counted so far.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::sum(self.stats.iter().map(|stats| &**stats))
+        self.with_reloads(Snapshot::sum(self.stats.iter().map(Arc::as_ref)))
+    }
+
+    /// The same, and the longest turn begins anew.
+    pub(super) fn scrape(&self) -> Snapshot {
+        self.with_reloads(Snapshot::scrape(self.stats.iter().map(Arc::as_ref)))
+    }
+
+    fn with_reloads(&self, sum: Snapshot) -> Snapshot {
+        Snapshot { certificate_reloads_failed: self.tls.as_ref().map_or(0, Tls::reloads_failed), ..sum }
     }
 
     /// Whether the server was told to drain or to stop.
@@ -150,7 +161,7 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_log, sockets, admin, descriptors } = bound;
+        let Bound { app, config, access_log, sockets, tls, admin, descriptors } = bound;
         let started = now();
         let log = access_log
             .map(|(format, to)| AccessLog::start(format, to))
@@ -164,6 +175,7 @@ impl Running {
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 log: log.as_ref().map(AccessLog::reopener),
+                tls,
             },
             admin: None,
             log,
@@ -175,9 +187,9 @@ impl Running {
             running.workers.push(handle);
         }
         if let Some(sockets) = admin {
-            let app = admin::app(running.handle.stats.to_vec(), started);
+            let app = admin::app(running.handle(), started);
             let config = Config { workers: Workers::Exactly(1), ..Config::default() };
-            let admin = Bound { app, config, access_log: None, sockets, admin: None, descriptors };
+            let admin = Bound { app, config, access_log: None, sockets, tls: None, admin: None, descriptors };
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
@@ -34,6 +35,7 @@ struct Shared {
     tickets: Arc<dyn ProducesTickets>,
     sources: Vec<Source>,
     config: RwLock<Arc<ServerConfig>>,
+    reloads_failed: AtomicU64,
 }
 
 /// A certificate with its chain, and its key.
@@ -76,10 +78,16 @@ impl Tls {
     /// # Errors
     /// As [`Tls::from_files`].
     pub fn reload(&self) -> Result<(), TlsError> {
-        let Shared { provider, tickets, sources, config } = &*self.shared;
-        let read = configure(provider, tickets, sources)?;
+        let Shared { provider, tickets, sources, config, reloads_failed } = &*self.shared;
+        let read = configure(provider, tickets, sources);
+        let read = read.inspect_err(|_| _ = reloads_failed.fetch_add(1, Relaxed))?;
         *config.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
+    }
+
+    /// How often [`Tls::reload`] failed.
+    pub fn reloads_failed(&self) -> u64 {
+        self.shared.reloads_failed.load(Relaxed)
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
@@ -90,7 +98,8 @@ impl Tls {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let tickets = aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Refused(error.to_string()))?;
         let config = RwLock::new(configure(&provider, &tickets, &sources)?);
-        Ok(Self { shared: Arc::new(Shared { provider, tickets, sources, config }) })
+        let reloads_failed = AtomicU64::new(0);
+        Ok(Self { shared: Arc::new(Shared { provider, tickets, sources, config, reloads_failed }) })
     }
 }
 

@@ -19,7 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
-use super::{Agreed, Arrived, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
+use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
 use crate::wire::Output;
 
 pub use identity::{Tls, TlsError};
@@ -220,6 +220,13 @@ impl Transport for TlsStream {
             Some(b"h2") => Agreed::Http2,
             // RFC 9113 §3.2: HTTP/2 over TLS is agreed on, or not spoken.
             _ => Agreed::Http1,
+        }
+    }
+
+    fn handshake(&self) -> Handshake {
+        match self.speech {
+            Speech::Plain => Handshake::None,
+            _ => self.records.handshake(),
         }
     }
 }
