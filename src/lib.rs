@@ -49,7 +49,7 @@
 //!
 //! | layer | room | what lives there | may import | never |
 //! | --- | --- | --- | --- | --- |
-//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick: no I/O, no HTTP | `slab`, `bytes` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
+//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick, what a certificate says: no I/O, no HTTP | `slab`, `bytes` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
 //! | 0 | `sys` | sockets, accept, send, CPUs, clock, signals: alone has `unsafe`, `libc`, `cfg(target_os)` | `libc`, `socket2` | anything of ours |
 //! | 1 | `wire` | the words of bytes: lane, input, output | `base`, `bytes` | `std::net`, `std::thread` |
 //! | 1 | `http` | the words of a message: head, field, body, response, event, phase | `base`, `bytes`, `::http`, `httpdate`, `memchr` | `std::net`, `std::thread` |
@@ -96,10 +96,11 @@ pub use crate::app::{
     OwnedRequest, PasswordHash, Presence, Recall, Reply, Request, Rule, Sink, StaticDir, Take, Upload,
     Wakeup, blocking, channel, deferred, receiving,
 };
+pub use crate::base::{Certificate, Fingerprint};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 pub use crate::net::ListenAddr;
 #[cfg(feature = "tls")]
-pub use crate::net::tls::{Tls, TlsError};
+pub use crate::net::tls::{ClientAuth, Tls, TlsError};
 pub use crate::server::{Bound, Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
 pub use crate::server::{access_log, service};
 pub use crate::sys::terminal;

@@ -63,6 +63,11 @@ fn new_certificates_are_taken_when_told_and_when_seen() {
     pair.put(&first.chain, &third.key);
     kolk.says("the certificates stay what they were: the key in ");
     assert!(is(&kolk, &third));
+    let expired = Identity::valid_in(2001);
+    pair.put(&expired.chain, &expired.key);
+    kolk.signal("HUP");
+    kolk.says("cert.pem: the certificate expired at 2001-03-04 00:00:00 UTC");
+    assert!(is(&kolk, &third));
 }
 
 #[test]
@@ -78,6 +83,20 @@ fn who_cannot_be_who_it_is_told_to_does_not_start() {
         let (code, _, said_it) = run(&mut command(&["--tls", &pair.argument, "-l", "127.0.0.1:0"]));
         assert_eq!(code, Some(3), "{said_it}");
         assert!(said_it.starts_with("kolk: --tls: ") && said_it.contains(said), "{said_it}");
+        assert_eq!(said_it.lines().count(), 1, "{said_it}");
+    }
+    for (year, said) in [
+        (2001, "cert.pem: the certificate expired at 2001-03-04 00:00:00 UTC: renew it\n"),
+        (
+            2999,
+            "cert.pem: the certificate is not valid before 2999-01-02 00:00:00 UTC: is the clock right?\n",
+        ),
+    ] {
+        let other = Identity::valid_in(year);
+        pair.put(&other.chain, &other.key);
+        let (code, _, said_it) = run(&mut command(&["--tls", &pair.argument, "-l", "127.0.0.1:0"]));
+        assert_eq!(code, Some(3), "{said_it}");
+        assert!(said_it.starts_with("kolk: --tls: ") && said_it.ends_with(said), "{said_it}");
         assert_eq!(said_it.lines().count(), 1, "{said_it}");
     }
     let (code, _, said_it) = run(&mut command(&["--tls", "/none.pem,/none.key"]));

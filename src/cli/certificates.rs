@@ -16,6 +16,7 @@ use std::time::Duration;
 use kolk::Tls;
 
 use super::failure::{Exit, Failure};
+use super::signals::Reload;
 
 /// Files are looked at so often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,18 +40,40 @@ impl Pair {
     }
 }
 
+/// What the server is, and the files that say so.
+pub(crate) struct Identity {
+    pub(crate) tls: Tls,
+    files: Vec<PathBuf>,
+    /// What they looked like before they were read.
+    stamps: Vec<Stamp>,
+}
+
+impl Identity {
+    /// Reads them again when the process is told to.
+    pub(crate) fn reload(&self) -> Reload {
+        let tls = self.tls.clone();
+        Box::new(move || reload(&tls))
+    }
+}
+
+/// Size, time in nanoseconds and inode of a file; nothing for one that is not there.
+type Stamp = Option<(u64, i64, i64, u64)>;
+
 /// What the pairs are good for; nothing, if there is none. The first is for who asks for no name of theirs.
-pub(crate) fn read(pairs: &[Pair]) -> Result<Option<Tls>, Failure> {
+pub(crate) fn read(pairs: &[Pair]) -> Result<Option<Identity>, Failure> {
     let [first, others @ ..] = pairs else { return Ok(None) };
+    let files: Vec<_> = pairs.iter().flat_map(|pair| [pair.chain.clone(), pair.key.clone()]).collect();
+    let stamps = stamps(&files);
     let mut tls = Tls::from_files(&first.chain, &first.key);
     for pair in others {
         tls = tls.and_then(|tls| tls.and_files(&pair.chain, &pair.key));
     }
-    tls.map(Some).map_err(|error| Failure::new(Exit::Configuration, format!("--tls: {error}")))
+    let tls = tls.map_err(|error| Failure::new(Exit::Configuration, format!("--tls: {error}")))?;
+    Ok(Some(Identity { tls, files, stamps }))
 }
 
 /// Reads the pairs again; says how that went.
-pub(crate) fn reload(tls: &Tls) {
+fn reload(tls: &Tls) {
     match tls.reload() {
         Ok(()) => log::info!("new connections have the certificates that were just read"),
         Err(error) => log::error!("the certificates stay what they were: {error}"),
@@ -61,13 +84,13 @@ pub(crate) fn reload(tls: &Tls) {
 ///
 /// # Errors
 /// The system has no more threads.
-pub(crate) fn watch(tls: Tls, pairs: Vec<Pair>) -> io::Result<()> {
+pub(crate) fn watch(identity: Identity) -> io::Result<()> {
     let look = move || {
         let (_open, never) = mpsc::channel::<()>();
-        let mut used = stamps(&pairs);
+        let Identity { tls, files, stamps: mut used } = identity;
         let mut seen = used.clone();
         while never.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let now = stamps(&pairs);
+            let now = stamps(&files);
             // Whoever writes both is given the time to.
             if now != used && now == seen {
                 reload(&tls);
@@ -79,18 +102,17 @@ pub(crate) fn watch(tls: Tls, pairs: Vec<Pair>) -> io::Result<()> {
     thread::Builder::new().name("kolk-certificates".into()).spawn(look).map(drop)
 }
 
-/// Size, time in nanoseconds and inode of each file; nothing for one that is not there.
-fn stamps(pairs: &[Pair]) -> Vec<Option<(u64, i64, i64, u64)>> {
-    let files = pairs.iter().flat_map(|pair| [&pair.chain, &pair.key]);
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
     let stamp = |file: &PathBuf| {
         let metadata = fs::metadata(file).ok()?;
         Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
     };
-    files.map(stamp).collect()
+    files.iter().map(stamp).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scratch::Scratch;
     use super::*;
 
     #[test]
@@ -107,5 +129,22 @@ mod tests {
         let Err(failure) = read(&[Pair::parse("/no/such.pem,/no/such.key").unwrap()]) else { panic!() };
         assert!(format!("{failure:?}").contains("--tls: /no/such.pem: "), "{failure:?}");
         assert!(read(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_changes_before_it_is_watched_is_seen() {
+        let folder = Scratch::new("watched");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        folder.put("chain.pem", made.cert.pem());
+        folder.put("key.pem", made.signing_key.serialize_pem());
+        let pair = Pair { chain: folder.join("chain.pem"), key: folder.join("key.pem") };
+        let identity = read(&[pair]).unwrap().unwrap();
+        folder.put("key.pem", "nothing");
+        let tls = identity.tls.clone();
+        watch(identity).unwrap();
+        let (_open, never) = mpsc::channel::<()>();
+        let seen = (0..1_000)
+            .any(|_| tls.reloads_failed() == 1 || never.recv_timeout(Duration::from_millis(10)).is_ok());
+        assert!(seen, "it was not read again");
     }
 }

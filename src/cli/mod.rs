@@ -154,10 +154,10 @@ fn serve(
     };
     let server = server(app, serving)?;
     #[cfg(feature = "tls")]
-    let tls = certificates::read(&serving.tls)?;
+    let identity = certificates::read(&serving.tls)?;
     #[cfg(feature = "tls")]
-    let server = match &tls {
-        Some(tls) => server.tls(tls),
+    let server = match &identity {
+        Some(identity) => server.tls(&identity.tls),
         None => server,
     };
     // Before the first connection: a signal that comes early is kept.
@@ -171,14 +171,14 @@ fn serve(
     }
     let running = bound.start()?;
     #[cfg(feature = "tls")]
-    let reload = tls.clone().map(|tls| Box::new(move || certificates::reload(&tls)) as signals::Reload);
+    let reload = identity.as_ref().map(certificates::Identity::reload);
     #[cfg(not(feature = "tls"))]
     let reload = None;
     signals::listen(signals, running.handle(), supervisor.clone(), reload, serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
     #[cfg(feature = "tls")]
-    if let Some(tls) = tls {
-        certificates::watch(tls, serving.tls.clone())
+    if let Some(identity) = identity {
+        certificates::watch(identity)
             .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
     }
     if !serving.quiet {

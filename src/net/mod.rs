@@ -15,7 +15,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::base::Certificate;
 use crate::wire::Output;
 
 mod address;
@@ -66,6 +68,11 @@ pub trait Transport {
     /// What both sides have agreed to speak over it. Asked once there was something to read.
     fn agreed(&self) -> Agreed {
         Agreed::Nothing
+    }
+
+    /// The certificate that the peer has shown and that was found to be its own.
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        None
     }
 
     /// How far the two sides came with their keys.

@@ -10,12 +10,11 @@
 mod parting;
 
 use std::io;
-use std::net::SocketAddr;
 
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
 use crate::http::{FieldTable, Phase, Reason, Response};
-use crate::net::{Arrived, Handshake, Peer, Progress, Transport};
+use crate::net::{Arrived, Handshake, Progress, Transport};
 use crate::proto::hpack::FieldList;
 use crate::proto::{Pumped, Slate, h1};
 use crate::reactor::Readiness;
@@ -23,6 +22,7 @@ use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
 
 use super::access_log::Ring;
 use super::call::{Call, Env};
+use super::caller::Caller;
 use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
 use super::dialogue::Dialogue;
 use super::scratch::{Carry, Pending, Scratch};
@@ -386,7 +386,7 @@ impl<T: Transport> Connection<T> {
             None => (&input[..count], &mut *fresh),
         };
         let mut unread = Input::new(bytes, self.fin);
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.ring.as_deref_mut(), &peer);
         if self.dialogue.timed() {
             call.received = (desk.env.stopwatch)();
@@ -418,7 +418,7 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
         let pumped = self.dialogue.pump(&mut call);
@@ -428,7 +428,7 @@ impl<T: Transport> Connection<T> {
 
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.
     fn pump(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Option<Verdict> {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
         match self.dialogue.pump(&mut call) {
@@ -440,7 +440,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn letter(&mut self, key: Key, mail: Mail, output: &mut Pending, desk: &mut Desk<'_>) -> bool {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call =
             Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, ring, &peer);
@@ -545,13 +545,5 @@ fn talk(
         if dialogue.paused() {
             return Verdict::Rest;
         }
-    }
-}
-
-/// The client's address, where it has one.
-fn address(transport: &impl Transport) -> Option<SocketAddr> {
-    match transport.peer() {
-        Peer::Ip(address) => Some(address),
-        Peer::Unix | Peer::Unknown => None,
     }
 }

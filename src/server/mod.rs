@@ -17,7 +17,7 @@
 //! | `connection` | a transport and what a turn left over |
 //! | `patience` | how long a connection waits for what, and what happens then |
 //! | `dialogue` | a protocol machine and its exchanges; the only caller of handlers |
-//! | `call` | what a shard was given, and what it lends for one call |
+//! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, one writer thread |
@@ -27,6 +27,7 @@ mod admin;
 mod balance;
 mod bound;
 mod call;
+mod caller;
 mod config;
 mod connection;
 mod dialogue;

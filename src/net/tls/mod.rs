@@ -9,20 +9,24 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
-//! | `identity` | [`Tls`]: certificates and keys, and who gets which |
+//! | `identity` | [`Tls`]: certificates and keys, who gets which, and who may come |
+//! | `pem` | certificates and keys as files have them |
 //! | `records` | the TLS of one connection, without its socket |
 
 mod identity;
+mod pem;
 mod records;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
+use std::sync::Arc;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
 use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
+use crate::base::Certificate;
 use crate::wire::Output;
 
-pub use identity::{Tls, TlsError};
+pub use identity::{ClientAuth, Tls, TlsError};
 
 /// So many handshakes are worked on in one turn of a worker; the others wait for the next.
 const HANDSHAKES_PER_TURN: u32 = 4;
@@ -64,6 +68,8 @@ pub struct TlsStream {
     is_closed: bool,
     /// What was sent is not whole: an end now is no regular one, and is not announced.
     is_cut: bool,
+    /// The client's, once somebody asked for it.
+    certificate: OnceCell<Option<Arc<Certificate>>>,
 }
 
 /// What the client speaks.
@@ -84,7 +90,7 @@ impl TlsStream {
     pub fn new(socket: Stream, tls: &Tls) -> io::Result<Self> {
         let records = Records::new(tls.config()).map_err(io::Error::other)?;
         let speech = Speech::Unheard;
-        Ok(Self { socket, records, speech, is_closed: false, is_cut: false })
+        Ok(Self { socket, records, speech, is_closed: false, is_cut: false, certificate: OnceCell::new() })
     }
 
     pub(super) const fn socket(&mut self) -> &mut Stream {
@@ -221,6 +227,10 @@ impl Transport for TlsStream {
             // RFC 9113 §3.2: HTTP/2 over TLS is agreed on, or not spoken.
             _ => Agreed::Http1,
         }
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.get_or_init(|| self.records.certificate().map(Arc::new)).clone()
     }
 
     fn handshake(&self) -> Handshake {
