@@ -27,6 +27,8 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// The `Server` field of every answer; `None` for none.
     pub server_name: Option<String>,
+    /// What `Strict-Transport-Security` in every encrypted answer says; `None` for no such field. RFC 6797.
+    pub hsts: Option<Duration>,
     /// What a request may cost.
     pub limits: Limits,
     /// How long the server waits for what.
@@ -91,6 +93,7 @@ impl Default for Config {
             backlog: 4096,
             connections_max: None,
             server_name: Some(String::from("kolk")),
+            hsts: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             blocking_threads: 32,

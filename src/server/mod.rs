@@ -3,7 +3,7 @@
 //! ```text
 //!  Server ─start─► Running ─┬─ worker 0: Reactor + Shard + Ears ─┬─ Connection ─ Dialogue ─ Exchange
 //!                           ├─ worker 1: …                       └─ …
-//!                           └─ admin (a server of its own), log writer, blocking pool
+//!                           └─ admin, redirect (servers of their own), log writer, blocking pool
 //! ```
 //!
 //! | file | what it is |
@@ -19,6 +19,7 @@
 //! | `dialogue` | a protocol machine and its exchanges; the only caller of handlers |
 //! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
+//! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, one writer thread |
 
@@ -35,6 +36,7 @@ mod ears;
 mod error;
 pub mod metrics;
 mod patience;
+mod redirect;
 mod running;
 mod scratch;
 pub mod service;
@@ -81,6 +83,7 @@ pub struct Server {
     config: Config,
     places: Vec<Place>,
     admin: Option<ListenAddr>,
+    redirect: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
     tls: Option<Tls>,
 }
@@ -88,7 +91,15 @@ pub struct Server {
 impl Server {
     /// A server for `app`, which listens nowhere yet.
     pub fn new(app: App) -> Self {
-        Self { app, config: Config::default(), places: Vec::new(), admin: None, access_log: None, tls: None }
+        Self {
+            app,
+            config: Config::default(),
+            places: Vec::new(),
+            admin: None,
+            redirect: None,
+            access_log: None,
+            tls: None,
+        }
     }
 
     /// Listens on `address`, too: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every address of this machine),
@@ -149,6 +160,28 @@ impl Server {
     /// [`Error::Address`] if it cannot be read.
     pub fn admin(mut self, address: &str) -> Result<Self> {
         self.admin = Some(address.parse()?);
+        Ok(self)
+    }
+
+    /// Has clients come over TLS for so long, once they have: `Strict-Transport-Security` in every encrypted
+    /// answer (RFC 6797). Without [`Server::tls`] it is not said.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub const fn hsts(mut self, time: Duration) -> Self {
+        self.config.hsts = Some(time);
+        self
+    }
+
+    /// Sends everybody who comes to `address`, in the clear, to the same place with https: 308, with the port
+    /// of the first address that the server [listens](Server::listen) on.
+    ///
+    /// [`Server::bind`] refuses it without [`Server::tls`].
+    ///
+    /// # Errors
+    /// [`Error::Address`] if it cannot be read.
+    #[cfg(feature = "tls")]
+    pub fn redirect_to_https(mut self, address: &str) -> Result<Self> {
+        self.redirect = Some(address.parse()?);
         Ok(self)
     }
 

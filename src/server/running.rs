@@ -21,7 +21,7 @@ use super::ears::Ears;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
-use super::{Error, Result, admin};
+use super::{Error, Result, admin, redirect};
 
 /// Letters that may wait for a worker.
 const LETTERS_MAX: usize = 65_536;
@@ -33,6 +33,7 @@ pub struct Running {
     workers: Vec<JoinHandle<io::Result<()>>>,
     handle: Handle,
     admin: Option<Box<Self>>,
+    redirect: Option<Box<Self>>,
     // After the workers: their last lines are written before it ends.
     log: Option<AccessLog>,
 }
@@ -45,6 +46,8 @@ pub struct Handle {
     stats: Arc<[Arc<Stats>]>,
     log: Option<Reopener>,
     tls: Option<Tls>,
+    /// Ends with this one.
+    redirect: Option<Arc<Self>>,
 }
 
 impl Handle {
@@ -53,12 +56,18 @@ impl Handle {
     pub fn drain(&self, grace: Duration) {
         self.control.drain(grace);
         ring_all(&self.bells);
+        if let Some(redirect) = &self.redirect {
+            redirect.drain(grace);
+        }
     }
 
     /// Closes everything now.
     pub fn stop(&self) {
         self.control.stop();
         ring_all(&self.bells);
+        if let Some(redirect) = &self.redirect {
+            redirect.stop();
+        }
     }
 
     /// Opens the log's file anew, after another program has renamed it.
@@ -104,6 +113,11 @@ impl Running {
         self.admin.as_ref()?.addresses.first()
     }
 
+    /// Where the site listens that sends visitors to https.
+    pub fn redirect_addr(&self) -> Option<&ListenAddr> {
+        self.redirect.as_ref()?.addresses.first()
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.handle.stats.len()
@@ -144,6 +158,10 @@ impl Running {
             admin.stop();
             admin.join()?;
         }
+        if let Some(redirect) = self.redirect.take() {
+            redirect.stop();
+            redirect.join()?;
+        }
         ended
     }
 
@@ -161,7 +179,7 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_log, sockets, tls, admin, descriptors } = bound;
+        let Bound { app, config, access_log, sockets, tls, admin, redirect, descriptors } = bound;
         let started = now();
         let log = access_log
             .map(|(format, to)| AccessLog::start(format, to))
@@ -176,10 +194,16 @@ impl Running {
                 stats: Arc::new([]),
                 log: log.as_ref().map(AccessLog::reopener),
                 tls,
+                redirect: None,
             },
             admin: None,
+            redirect: None,
             log,
         };
+        if let Some(sockets) = redirect {
+            running.redirect = Some(Box::new(running.send_to_https(&config, sockets, descriptors)?));
+            running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
+        }
         let workers = running.build(app, config, sockets, descriptors)?;
         for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
@@ -189,10 +213,24 @@ impl Running {
         if let Some(sockets) = admin {
             let app = admin::app(running.handle(), started);
             let config = Config { workers: Workers::Exactly(1), ..Config::default() };
-            let admin = Bound { app, config, access_log: None, sockets, tls: None, admin: None, descriptors };
+            let admin = Bound::beside(app, config, sockets, descriptors);
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
+    }
+
+    /// The site in the clear that sends everybody here.
+    fn send_to_https(&self, config: &Config, sockets: Sockets, descriptors: u64) -> Result<Self> {
+        let port = self.addresses.iter().find_map(ListenAddr::socket_addr).map(|address| address.port());
+        let config = Config {
+            workers: Workers::Exactly(1),
+            pin: false,
+            hsts: None,
+            connections_max: Some(redirect::CONNECTIONS_MAX),
+            ..config.clone()
+        };
+        let app = redirect::app(port.unwrap_or(redirect::HTTPS_PORT));
+        Bound::beside(app, config, sockets, descriptors).start()
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.

@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
@@ -21,8 +21,8 @@ use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiCli
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
-use super::pem::{Pair, Pem};
-use crate::base::Moment;
+use super::pem::{Pair, Pem, described};
+use crate::base::{Certificate, Moment};
 
 /// Certificates and keys of a server.
 ///
@@ -38,8 +38,15 @@ struct Shared {
     tickets: Arc<dyn ProducesTickets>,
     pairs: Vec<Pair>,
     clients: Option<Clients>,
-    config: RwLock<Arc<ServerConfig>>,
+    config: RwLock<Configured>,
     reloads_failed: AtomicU64,
+}
+
+/// What was read of the files last.
+#[derive(Clone)]
+struct Configured {
+    server: Arc<ServerConfig>,
+    certificates: Arc<[Certificate]>,
 }
 
 /// Which clients are let in by their certificates.
@@ -130,13 +137,23 @@ impl Tls {
         Ok(())
     }
 
+    /// What new connections are shown, without the chains behind: one certificate for each pair, in their
+    /// order.
+    pub fn certificates(&self) -> Arc<[Certificate]> {
+        Arc::clone(&self.configured().certificates)
+    }
+
     /// How often [`Tls::reload`] failed.
     pub fn reloads_failed(&self) -> u64 {
         self.shared.reloads_failed.load(Relaxed)
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.shared.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.configured().server)
+    }
+
+    fn configured(&self) -> RwLockReadGuard<'_, Configured> {
+        self.shared.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(pairs: Vec<Pair>, clients: Option<Clients>) -> Result<Self, TlsError> {
@@ -235,14 +252,15 @@ fn configure(
     tickets: &Arc<dyn ProducesTickets>,
     pairs: &[Pair],
     clients: Option<&Clients>,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let mut by_name = HashMap::new();
+) -> Result<Configured, TlsError> {
+    let (mut by_name, mut certificates) = (HashMap::new(), Vec::new());
     let mut first = None;
     for pair in pairs {
         let certified = Arc::new(pair.read(provider)?);
         for name in names_of(&certified) {
             by_name.entry(name).or_insert_with(|| Arc::clone(&certified));
         }
+        certificates.extend(certified.cert.first().and_then(described));
         first.get_or_insert(certified);
     }
     let first = first.ok_or_else(|| TlsError::NoCertificate("nothing".into()))?;
@@ -258,7 +276,7 @@ fn configure(
         .with_cert_resolver(Arc::new(Certificates { first, by_name }));
     config.ticketer = Arc::clone(tickets);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Configured { server: Arc::new(config), certificates: certificates.into() })
 }
 
 fn tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {

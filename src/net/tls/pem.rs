@@ -7,12 +7,13 @@ use std::time::UNIX_EPOCH;
 
 use rustls::Error;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::TlsError;
-use crate::base::Validity;
+use crate::base::{Certificate, Validity};
 use crate::sys::clock;
 
 /// A text, or a file with one.
@@ -88,5 +89,27 @@ fn check_dates(certificate: &CertificateDer<'_>, from: &Pem) -> Result<(), TlsEr
         Err(TlsError::NotYetValid(from.place(), valid.from))
     } else {
         Ok(())
+    }
+}
+
+/// What a certificate says, and its SHA-256.
+pub(super) fn described(certificate: &CertificateDer<'_>) -> Option<Certificate> {
+    Some(Certificate::new(certificate, sha256(certificate)?))
+}
+
+fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+    let suite = cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+    suite?.common.hash_provider.hash(bytes).as_ref().try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-4, its first example.
+    #[test]
+    fn a_fingerprint_is_a_sha_256() {
+        let digest: String = sha256(b"abc").unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

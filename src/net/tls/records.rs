@@ -12,13 +12,13 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{AlertDescription, Error, HandshakeKind, ServerConfig};
 
+use super::pem::described;
 use crate::base::Certificate;
 use crate::net::{Alarm, Alert, Handshake};
 use crate::wire::{Front, Output};
@@ -85,8 +85,7 @@ impl Records {
 
     /// What the client has shown.
     pub(super) fn certificate(&self) -> Option<Certificate> {
-        let shown = self.tls.peer_certificates()?.first()?;
-        Some(Certificate::new(shown, sha256(shown)?))
+        described(self.tls.peer_certificates()?.first()?)
     }
 
     /// Whether the client broke a rule: nothing more is read.
@@ -223,11 +222,6 @@ impl Records {
     }
 }
 
-fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
-    let suite = cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
-    suite?.common.hash_provider.hash(bytes).as_ref().try_into().ok()
-}
-
 /// Who told whom: the record that was `sealed` says it as long as it is in the clear, and then the error.
 fn alarm(error: &Error, sealed: &[u8]) -> Alarm {
     let said = match error {
@@ -307,17 +301,5 @@ fn encode<D>(data: &mut EncodeTlsData<'_, D>, sealed: &mut Vec<u8>) {
             Err(EncodeError::InsufficientSize(error)) => room = error.required_size,
             Err(EncodeError::AlreadyEncoded) => return sealed.truncate(start),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// FIPS 180-4, its first example.
-    #[test]
-    fn a_fingerprint_is_a_sha_256() {
-        let digest: String = sha256(b"abc").unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

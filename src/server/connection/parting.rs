@@ -64,7 +64,10 @@ impl<T: Transport> Connection<T> {
     ) -> Verdict {
         let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
+        // RFC 6797 §7.2: nothing is said of TLS where there is none.
+        let preset = desk.scratch.blank.preset.clone().with_hsts(None);
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        call.preset = &preset;
         self.dialogue.refuse(Reason::PlainHttp, &mut call);
         Verdict::Rest
     }
