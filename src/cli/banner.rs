@@ -16,6 +16,10 @@ pub(crate) struct Banner<'b> {
     pub(crate) listening: &'b [String],
     /// The URL of the admin listener.
     pub(crate) admin: Option<&'b str>,
+    /// The URL of the listener that sends visitors to https.
+    pub(crate) redirect: Option<&'b str>,
+    /// What to know of the certificate that kolk has made itself.
+    pub(crate) own: Option<&'b str>,
     /// How many workers turn.
     pub(crate) workers: usize,
     /// What is served, in half a sentence.
@@ -47,6 +51,12 @@ impl fmt::Display for Banner<'_> {
         if let Some(admin) = self.admin {
             writeln!(f, "  {admin}/_kolk/metrics")?;
         }
+        if let Some(redirect) = self.redirect {
+            writeln!(f, "  {redirect}  {}", self.paint("2", "sends to https"))?;
+        }
+        if let Some(own) = self.own {
+            writeln!(f, "\n  {}", self.paint("2", own))?;
+        }
         let workers = if self.workers == 1 { "worker" } else { "workers" };
         let facts = format!("{} {workers} · Ctrl-C drains, twice stops at once", self.workers);
         writeln!(f, "\n  {}", self.paint("2", &facts))?;
@@ -73,7 +83,8 @@ mod tests {
 
     fn banner(listening: &[String], color: bool) -> Banner<'_> {
         let serving = "the built-in site";
-        Banner { listening, admin: None, workers: 2, serving, builtin: true, color }
+        let (admin, redirect, own) = (None, None, None);
+        Banner { listening, admin, redirect, own, workers: 2, serving, builtin: true, color }
     }
 
     #[test]

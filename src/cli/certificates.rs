@@ -1,41 +1,64 @@
-//! `--tls CERT,KEY`: certificates are read at the start, watched, and replaced while the server runs.
+//! `--tls CERT,KEY`, `--tls-client-ca FILE`: certificates are read at the start, watched, and replaced while
+//! the server runs.
 //!
 //! ```text
-//!  every second: another size, time or inode? ─► the same a second later? ─► read all pairs
+//!  every second: another size, time or inode? ─► the same a second later? ─► read all of them
 //!                                                                              └ a bad one: none replaced
 //! ```
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use kolk::Tls;
+use kolk::{ClientAuth, Tls, TlsError};
 
+#[cfg(feature = "self-signed")]
+use super::development;
 use super::failure::{Exit, Failure};
 use super::signals::Reload;
 
 /// Files are looked at so often.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A certificate with the chain behind it, and its key.
+/// What `--tls` gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pair {
-    chain: PathBuf,
-    key: PathBuf,
+pub(crate) enum Given {
+    /// A certificate with the chain behind it, and its key.
+    Pair(PathBuf, PathBuf),
+    /// One that kolk makes itself.
+    #[cfg(feature = "self-signed")]
+    Own,
 }
 
-impl Pair {
-    /// `CERT,KEY`.
+/// What `--tls` means that says nothing: no folder, as one behind it might be, is a comma.
+pub(crate) const OWN: &str = ",";
+
+impl Given {
+    /// `CERT,KEY`, or neither.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(',') {
+            #[cfg(feature = "self-signed")]
+            Some(("", "")) => Ok(Self::Own),
             Some((chain, key)) if !chain.is_empty() && !key.is_empty() && !key.contains(',') => {
-                Ok(Self { chain: chain.into(), key: key.into() })
+                Ok(Self::Pair(chain.into(), key.into()))
             }
-            _ => Err("two files, as in: --tls chain.pem,key.pem".to_owned()),
+            _ => Err("two files, as in: --tls chain.pem,key.pem; or nothing, behind all else".to_owned()),
+        }
+    }
+
+    const fn is_own(&self) -> bool {
+        !matches!(self, Self::Pair(..))
+    }
+
+    fn files(&self) -> Result<[PathBuf; 2], Failure> {
+        match self {
+            Self::Pair(chain, key) => Ok([chain.clone(), key.clone()]),
+            #[cfg(feature = "self-signed")]
+            Self::Own => development::file().map(|file| [file.clone(), file]),
         }
     }
 }
@@ -43,9 +66,42 @@ impl Pair {
 /// What the server is, and the files that say so.
 pub(crate) struct Identity {
     pub(crate) tls: Tls,
+    /// In half a sentence, what people should know of the certificate that kolk has made.
+    pub(crate) own: Option<String>,
     files: Vec<PathBuf>,
     /// What they looked like before they were read.
     stamps: Vec<Stamp>,
+}
+
+/// Size, time in nanoseconds and inode of a file; nothing for one that is not there.
+type Stamp = Option<(u64, i64, i64, u64)>;
+
+/// What the flags are good for; nothing, if there is no certificate. The first is for who asks for no name of
+/// theirs. `clients`: the file of their authorities.
+pub(crate) fn read(
+    given: &[Given],
+    clients: Option<(&Path, ClientAuth)>,
+) -> Result<Option<Identity>, Failure> {
+    let wrong = |flag: &str, error: TlsError| Failure::new(Exit::Configuration, format!("{flag}: {error}"));
+    let pairs = given.iter().map(Given::files).collect::<Result<Vec<_>, _>>()?;
+    let [[chain, key], others @ ..] = &pairs[..] else { return Ok(None) };
+    let mut files = pairs.concat();
+    files.extend(clients.map(|(file, _)| file.to_owned()));
+    let stamps = stamps(&files);
+    let mut tls = Tls::from_files(chain, key);
+    for [chain, key] in others {
+        tls = tls.and_then(|tls| tls.and_files(chain, key));
+    }
+    let mut tls = tls.map_err(|error| wrong("--tls", error))?;
+    if let Some((file, auth)) = clients {
+        tls = tls.client_auth_file(file, auth).map_err(|error| wrong("--tls-client-ca", error))?;
+    }
+    let certificates = tls.certificates();
+    let own = given.iter().zip(&pairs).zip(certificates.iter()).find(|((given, _), _)| given.is_own());
+    let own = own.map(|((_, [file, _]), certificate)| {
+        format!("certificate {}\n  SHA-256 {}", file.display(), certificate.fingerprint())
+    });
+    Ok(Some(Identity { tls, own, files, stamps }))
 }
 
 impl Identity {
@@ -54,22 +110,6 @@ impl Identity {
         let tls = self.tls.clone();
         Box::new(move || reload(&tls))
     }
-}
-
-/// Size, time in nanoseconds and inode of a file; nothing for one that is not there.
-type Stamp = Option<(u64, i64, i64, u64)>;
-
-/// What the pairs are good for; nothing, if there is none. The first is for who asks for no name of theirs.
-pub(crate) fn read(pairs: &[Pair]) -> Result<Option<Identity>, Failure> {
-    let [first, others @ ..] = pairs else { return Ok(None) };
-    let files: Vec<_> = pairs.iter().flat_map(|pair| [pair.chain.clone(), pair.key.clone()]).collect();
-    let stamps = stamps(&files);
-    let mut tls = Tls::from_files(&first.chain, &first.key);
-    for pair in others {
-        tls = tls.and_then(|tls| tls.and_files(&pair.chain, &pair.key));
-    }
-    let tls = tls.map_err(|error| Failure::new(Exit::Configuration, format!("--tls: {error}")))?;
-    Ok(Some(Identity { tls, files, stamps }))
 }
 
 /// Reads the pairs again; says how that went.
@@ -87,7 +127,7 @@ fn reload(tls: &Tls) {
 pub(crate) fn watch(identity: Identity) -> io::Result<()> {
     let look = move || {
         let (_open, never) = mpsc::channel::<()>();
-        let Identity { tls, files, stamps: mut used } = identity;
+        let Identity { tls, files, stamps: mut used, .. } = identity;
         let mut seen = used.clone();
         while never.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
             let now = stamps(&files);
@@ -117,18 +157,22 @@ mod tests {
 
     #[test]
     fn a_pair_is_two_files() {
-        let pair = Pair::parse("a b.pem,/etc/key.pem").unwrap();
-        assert_eq!((pair.chain, pair.key), ("a b.pem".into(), "/etc/key.pem".into()));
-        for wrong in ["", "a", ",", "a,", ",b", "a,b,c"] {
-            assert!(Pair::parse(wrong).unwrap_err().contains("two files"), "{wrong:?}");
+        let pair = Given::parse("a b.pem,/etc/key.pem");
+        assert_eq!(pair, Ok(Given::Pair("a b.pem".into(), "/etc/key.pem".into())));
+        #[cfg(feature = "self-signed")]
+        assert_eq!(Given::parse(OWN), Ok(Given::Own));
+        for wrong in ["", "a", "a,", ",b", "a,b,c"] {
+            assert!(Given::parse(wrong).unwrap_err().contains("two files"), "{wrong:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_said_in_one_line() {
-        let Err(failure) = read(&[Pair::parse("/no/such.pem,/no/such.key").unwrap()]) else { panic!() };
+        let Err(failure) = read(&[Given::parse("/no/such.pem,/no/such.key").unwrap()], None) else {
+            panic!()
+        };
         assert!(format!("{failure:?}").contains("--tls: /no/such.pem: "), "{failure:?}");
-        assert!(read(&[]).unwrap().is_none());
+        assert!(read(&[], None).unwrap().is_none());
     }
 
     #[test]
@@ -137,8 +181,8 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         folder.put("chain.pem", made.cert.pem());
         folder.put("key.pem", made.signing_key.serialize_pem());
-        let pair = Pair { chain: folder.join("chain.pem"), key: folder.join("key.pem") };
-        let identity = read(&[pair]).unwrap().unwrap();
+        let pair = Given::Pair(folder.join("chain.pem"), folder.join("key.pem"));
+        let identity = read(&[pair], None).unwrap().unwrap();
         folder.put("key.pem", "nothing");
         let tls = identity.tls.clone();
         watch(identity).unwrap();
