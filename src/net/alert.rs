@@ -75,8 +75,8 @@ impl Alert {
 /// Why a connection over TLS ends early: inside the error of a [`Transport::read`](super::Transport::read).
 #[derive(Debug)]
 pub struct Alarm {
-    /// What was said.
-    pub alert: Alert,
+    /// What was said, if anything was.
+    pub alert: Option<Alert>,
     /// Whether the client said it, and not we.
     pub is_received: bool,
     /// In words.

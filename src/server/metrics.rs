@@ -258,7 +258,7 @@ mod tests {
             stats.closed(CloseReason::TimedOut);
             stats.refused(Reason::NotFound);
             stats.shook_hands(Handshake::Resumed);
-            let alarm = Alarm { alert: Alert::UnknownCa, is_received: true, why: String::new() };
+            let alarm = Alarm { alert: Some(Alert::UnknownCa), is_received: true, why: String::new() };
             stats.tls_failed(&std::io::Error::other(alarm), Handshake::Begun);
         }
         workers

@@ -336,7 +336,9 @@ impl Stats {
         }
         if let Some(alarm) = error.get_ref().and_then(|inner| inner.downcast_ref::<Alarm>()) {
             let alerts = if alarm.is_received { &self.alerts_received } else { &self.alerts_sent };
-            alerts[alarm.alert.index()].add(1);
+            if let Some(alert) = alarm.alert {
+                alerts[alert.index()].add(1);
+            }
         }
     }
 

@@ -273,3 +273,60 @@ fn with_buffers<T>(act: impl FnOnce(&mut Buffers) -> T) -> T {
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Client;
+
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+    use crate::net::{AcceptError, Link, Listener, Listening};
+
+    fn hello() -> Vec<u8> {
+        let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(Arc::new(config.with_no_client_auth()), name).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    /// A connection whose client has sent its hello.
+    fn accepted(listener: &Listener, clients: &mut Vec<Client>) -> Link {
+        let mut client = Client::connect(listener.local_addr().socket_addr().unwrap()).unwrap();
+        io::Write::write_all(&mut client, &hello()).unwrap();
+        clients.push(client);
+        loop {
+            match listener.accept() {
+                Ok(link) => return link,
+                Err(AcceptError::Empty) => std::thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn four_handshakes_are_worked_on_in_a_turn_and_the_others_in_the_next() {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let tls =
+            Tls::from_pem(own.cert.pem().as_bytes(), own.signing_key.serialize_pem().as_bytes()).unwrap();
+        let listener = Listener::open(&"127.0.0.1:0".parse().unwrap(), 1, &Listening::default()).unwrap();
+        listener[0].encrypt(&tls);
+        let (mut clients, mut into) = (Vec::new(), vec![0; CIPHERTEXT_BYTES]);
+        let mut waiting: Vec<Link> = (0..9).map(|_| accepted(&listener[0], &mut clients)).collect();
+        for answered_in_turn in [4, 4, 1, 0] {
+            begin_turn();
+            let before = waiting.len();
+            waiting.retain_mut(|link| {
+                let mut output = Output::default();
+                let kind = link.read(&mut into, &mut output).unwrap_err().kind();
+                // Who is not worked on is asked to come again, and nothing of it is read.
+                assert_eq!(kind == io::ErrorKind::Interrupted, output.sealed().is_empty());
+                output.sealed().is_empty()
+            });
+            assert_eq!(before - waiting.len(), answered_in_turn);
+        }
+    }
+}

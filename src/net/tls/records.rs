@@ -222,7 +222,7 @@ impl Records {
     }
 }
 
-/// Who told whom: the record that was `sealed` says it as long as it is in the clear, and then the error.
+/// Who told whom: what was `sealed` says it as long as it is in the clear, and then the error.
 fn alarm(error: &Error, sealed: &[u8]) -> Alarm {
     let said = match error {
         Error::AlertReceived(said) => *said,
@@ -241,7 +241,8 @@ fn alarm(error: &Error, sealed: &[u8]) -> Alarm {
         _ => AlertDescription::InternalError,
     };
     let is_received = matches!(error, Error::AlertReceived(_));
-    Alarm { alert: Alert::of_code(said.into()), is_received, why: error.to_string() }
+    let is_said = is_received || !sealed.is_empty();
+    Alarm { alert: is_said.then(|| Alert::of_code(said.into())), is_received, why: error.to_string() }
 }
 
 const fn record_bytes(sent_bytes: usize) -> usize {
