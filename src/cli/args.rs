@@ -148,11 +148,11 @@ pub(crate) struct Serving {
     #[arg(short, long, global = true, env = "KOLK_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
-    /// Encrypt all connections but those of --admin: a certificate with the chain behind it, and its key,
-    /// both PEM. They are watched, and replaced while kolk runs. Repeatable (in the variable: with
-    /// semicolons): each client gets the one with the name that it asks for, else the first. Alone, as the
-    /// last flag, or before another (in the variable: a comma): with a certificate for localhost that kolk
-    /// makes and keeps
+    /// Encrypt all connections but those of --admin and --redirect-to-https: a certificate with the chain
+    /// behind it, and its key, both PEM. They are watched, and replaced while kolk runs. Repeatable (in the
+    /// variable: with semicolons): each client gets the one with the name that it asks for, else the first.
+    /// Alone, as the last flag, or before another (in the variable: a comma): with a certificate for
+    /// localhost that kolk makes and keeps
     #[cfg(feature = "tls")]
     #[arg(long, global = true, env = "KOLK_TLS", value_name = "CERT,KEY", value_delimiter = ';',
           num_args = 0..=1, default_missing_value = OWN, value_parser = Given::parse)]
@@ -174,7 +174,8 @@ pub(crate) struct Serving {
     #[arg(long, global = true, env = "KOLK_TLS_CLIENT_CA_OPTIONAL", value_name = "FILE")]
     pub(crate) tls_client_ca_optional: Option<PathBuf>,
 
-    /// Have browsers come over TLS for so long, once they have (Strict-Transport-Security): 1h, 365d
+    /// Have browsers come over TLS for so long, once they have (Strict-Transport-Security): 1h, 365d;
+    /// 0s takes it back
     #[cfg(feature = "tls")]
     #[arg(long, global = true, env = "KOLK_HSTS", value_name = "TIME", value_parser = duration::parse)]
     pub(crate) hsts: Option<Duration>,
