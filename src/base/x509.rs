@@ -387,6 +387,13 @@ mod tests {
         for wrong in [&b"\x30\x84\xff\xff\xff\xff"[..], b"\x30\x80", b"\x30\x89123456789", b"\xff"] {
             assert_eq!(Certificate::new(wrong, [0; 32]).subject(), "");
         }
+        // Whatever a byte becomes, it is read to its end.
+        for (at, byte) in (0..whole.der().len()).flat_map(|at| [0, 0x7f, 0x81, 0xff].map(|byte| (at, byte))) {
+            let mut other = whole.der().to_vec();
+            other[at] = byte;
+            let other = Certificate::new(&other, [0; 32]);
+            assert!(other.subject().len() < 256 && other.validity().is_none());
+        }
         assert!(whole.fingerprint().to_string().starts_with("AB:AB:"));
         assert_eq!(whole.fingerprint().to_string().len(), 95);
     }

@@ -63,7 +63,9 @@ impl fmt::Display for Banner<'_> {
         if let Some(url) = self.listening.iter().find_map(|address| to_open(address)).filter(|_| self.builtin)
         {
             writeln!(f, "\n  {}  open {url} in a browser", self.paint("2", "try"))?;
-            writeln!(f, "       curl -i {url}/json")?;
+            // Nobody trusts the certificate that kolk has just made.
+            let flags = if self.own.is_some() { "-ik" } else { "-i" };
+            writeln!(f, "       curl {flags} {url}/json")?;
             writeln!(f, "       wrk -c 64 -d 5 {url}/plaintext")?;
         }
         writeln!(f)
@@ -111,6 +113,17 @@ mod tests {
             banner(&listening, true).script_lines(),
             "listening http://[::1]:1\nlistening unix:/run/k\n"
         );
+    }
+
+    #[test]
+    fn a_certificate_of_our_own_is_shown_and_not_asked_for() {
+        let listening = ["https://127.0.0.1:8443".to_owned()];
+        let (redirect, own) = (Some("http://[::]:80"), Some("certificate of our own"));
+        let text = Banner { redirect, own, ..banner(&listening, false) }.to_string();
+        for part in ["http://[::]:80  sends to https", "  certificate of our own\n", "curl -ik https://127."]
+        {
+            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+        }
     }
 
     #[test]

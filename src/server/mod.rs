@@ -137,7 +137,8 @@ impl Server {
         self
     }
 
-    /// Encrypts every connection but those to the [admin](Server::admin) address.
+    /// Encrypts every connection but those to the [admin](Server::admin) address and to that of the
+    /// [redirect](Server::redirect_to_https).
     ///
     /// ```no_run
     /// use kolk::{App, Request, Response, Server, Tls};
@@ -173,7 +174,8 @@ impl Server {
     }
 
     /// Sends everybody who comes to `address`, in the clear, to the same place with https: 308, with the port
-    /// of the first address that the server [listens](Server::listen) on.
+    /// of the first address that the server [listens](Server::listen) on. That site ends with the server, and
+    /// is not in its counters and its log.
     ///
     /// [`Server::bind`] refuses it without [`Server::tls`].
     ///
