@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use kolk::{App, BasicAuth, Upload};
+use kolk::{App, BasicAuth, Limits, Request, Upload};
 
 use support::scratch::Scratch;
 use support::{Client, alone, dawdle, start, until};
@@ -99,4 +99,27 @@ fn a_guarded_upload_is_not_begun_for_strangers() {
     client.send(put("x", RIGHT, 2 << 20));
     assert_eq!(client.answer().status, 413);
     assert_eq!(names(&folder), ["x"]);
+}
+
+/// Two bodies of 6 bytes where all together may come to 10, and one to 6.
+#[test]
+fn all_bodies_in_memory_are_bounded_together() {
+    let app = App::new().post("/", |request: &Request<'_>| request.body().len().to_string());
+    let limits = Limits { body_bytes_max: 6, bodies_bytes_max: 10, ..Limits::default() };
+    let server = start(alone(app).limits(limits));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n";
+    let [mut first, mut second, mut third] = [(); 3].map(|()| Client::to(&server));
+    first.send(format!("{head}12345"));
+    until("five bytes are kept", || server.snapshot().body_bytes == 5);
+    second.send(format!("{head}12345"));
+    until("ten bytes are kept", || server.snapshot().body_bytes == 10);
+    third.send(format!("{head}1"));
+    let answer = third.answer();
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("limit.bodies"), "{}", answer.text());
+    drop(second);
+    until("one has gone", || server.snapshot().body_bytes == 5);
+    first.send("6");
+    assert_eq!(first.answer().text(), "6");
+    until("nothing is kept", || server.snapshot().body_bytes == 0);
 }

@@ -91,6 +91,7 @@ reasons! {
     FieldCount = 431, "limit.fields", "the request has too many fields";
     TrailerBytes = 431, "limit.trailer", "the request's trailer is too large";
     BodyBytes = 413, "limit.body", "the request's body is larger than this resource takes";
+    Bodies = 503, "limit.bodies", "this server keeps as many request bodies as it can at the moment";
     PoolFull = 503, "limit.pool", "this server is too busy at the moment";
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces";

@@ -58,6 +58,8 @@ pub struct Limits {
     pub http2: Arc<h2::Limits>,
     /// The body of a request, in bytes, where a route sets nothing else: 413.
     pub body_bytes_max: u64,
+    /// All bodies that a worker keeps in memory for their handlers, in bytes: 503.
+    pub bodies_bytes_max: u64,
 }
 
 /// How long the server waits; each has a counter of its own.
@@ -104,7 +106,12 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { http1: Arc::default(), http2: Arc::default(), body_bytes_max: Rule::BODY_BYTES_MAX }
+        Self {
+            http1: Arc::default(),
+            http2: Arc::default(),
+            body_bytes_max: Rule::BODY_BYTES_MAX,
+            bodies_bytes_max: 256 * 1024 * 1024,
+        }
     }
 }
 

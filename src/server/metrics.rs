@@ -55,6 +55,7 @@ fn connections(page: &mut Page, sum: &Snapshot) {
     page.table("kolk_timeouts_total", "counter", "Timeouts that struck, by kind.", "kind", timeouts);
     page.counter("kolk_received_bytes_total", "Bytes received from clients.", sum.bytes_received);
     page.counter("kolk_sent_bytes_total", "Bytes sent to clients.", sum.bytes_sent);
+    page.gauge("kolk_body_bytes", "Bytes of request bodies that are kept.", sum.body_bytes);
     page.gauge("kolk_carry_buffers", "Connections that hold an unread rest.", sum.carry_buffers);
     page.gauge("kolk_pending_buffers", "Connections that hold an unsent rest.", sum.pending_buffers);
 }

@@ -281,6 +281,8 @@ pub struct Stats {
     pub handler_panics: Counter,
     /// Lines of the access log that were lost.
     pub log_lines_dropped: Counter,
+    /// Bytes of request bodies that are kept for their handlers.
+    pub body_bytes: Gauge,
     /// Connections that hold a carry buffer (an unread rest).
     pub carry_buffers: Gauge,
     /// Connections that hold a pending buffer (an unsent rest).
@@ -388,6 +390,7 @@ pub struct Snapshot {
     pub streams_reset: u64,
     pub handler_panics: u64,
     pub log_lines_dropped: u64,
+    pub body_bytes: u64,
     pub carry_buffers: u64,
     pub pending_buffers: u64,
     /// What is worth knowing of each worker alone, in the order in which they were summed.
@@ -458,6 +461,7 @@ impl Snapshot {
         ] {
             *sum += counter.get();
         }
+        self.body_bytes += stats.body_bytes.get();
         self.carry_buffers += stats.carry_buffers.get();
         self.pending_buffers += stats.pending_buffers.get();
         self.loop_lag_sum += Duration::from_nanos(stats.loop_lag.nanos.get());

@@ -99,9 +99,9 @@ impl Bits {
     }
 }
 
-/// What the connections of a shard share: room for streams, which they use in turn, so that one that rests has
-/// none; and what their windows may still grow by, so that all together keep a bounded number of bytes that
-/// nobody has used.
+/// What the connections of a shard share: room for streams, which they use in turn, so that one that rests
+/// has none; and what their windows may still grow by, so that all together keep a bounded number of bytes
+/// that nobody has used.
 #[derive(Debug)]
 pub struct Room {
     streams: Vec<Stream>,

@@ -9,9 +9,10 @@
 
 use crate::app::{BodyRule, Match, Outcome, Request, RouteId, Rule, Sink, Take};
 use crate::base::Tick;
-use crate::http::{Arrival, Head, OwnedHead, Path, Reason, StreamId, Timeline};
+use crate::http::{Arrival, Head, OwnedHead, Path, Reason, Response, StreamId, Timeline};
 
 use super::Dialogue;
+use super::collected::{Collected, TooMuch};
 use super::exchange::{Exchange, Intake, Pace};
 use super::respond::Asked;
 use crate::server::call::{Call, Env};
@@ -83,7 +84,10 @@ impl Dialogue {
                 let path = path.as_str().to_owned();
                 self.freeze(&asked, head, (id, path), call);
                 if let (Outcome::Again(_), Some(exchange)) = (&outcome, self.speech.exchange(stream)) {
-                    exchange.intake = Intake::Collect(bytes.to_vec());
+                    let mut body = Collected::new(bytes.len(), &env.stats);
+                    if body.extend(bytes, u64::MAX).is_ok() {
+                        exchange.intake = Intake::Collect(body);
+                    }
                 }
                 self.conclude(stream, outcome, call);
             }
@@ -132,7 +136,8 @@ impl Dialogue {
         match rule.body {
             BodyRule::Collect => {
                 let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-                exchange.intake = Intake::Collect(Vec::with_capacity(expected.min(64 * 1024)));
+                let body = Collected::new(expected.min(64 * 1024), &call.env.stats);
+                exchange.intake = Intake::Collect(body);
                 self.begin_body(stream, whole, call);
             }
             BodyRule::Stream => self.begin_stream(stream, whole, call),
@@ -201,12 +206,14 @@ impl Dialogue {
     /// Gives bytes of a body to whom they are for.
     fn take_in(&mut self, stream: StreamId, bytes: &[u8], call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
+        // One body may always come to what its route allows.
+        let bodies_bytes_max = call.env.config.limits.bodies_bytes_max.max(exchange.pace.bytes_max());
         let take = match &mut exchange.intake {
             Intake::Nothing | Intake::Undecided(_) => Take::More,
-            Intake::Collect(body) => {
-                body.extend_from_slice(bytes);
-                Take::More
-            }
+            Intake::Collect(body) => match body.extend(bytes, bodies_bytes_max) {
+                Ok(()) => Take::More,
+                Err(TooMuch) => Take::Answer(Box::new(Response::refusal(Reason::Bodies))),
+            },
             Intake::Sink(sink) if !bytes.is_empty() => match exchange.route {
                 Some(id) => call.env.app.route_of(id).chunk(sink.as_mut(), bytes),
                 None => Take::More,
@@ -260,7 +267,7 @@ impl Dialogue {
         call.response.reset();
         let outcome = match std::mem::replace(&mut exchange.intake, Intake::Nothing) {
             Intake::Collect(body) => {
-                let outcome = self.ask(stream, &body, None, call);
+                let outcome = self.ask(stream, body.bytes(), None, call);
                 if let (Outcome::Again(_), Some(exchange)) = (&outcome, self.speech.exchange(stream)) {
                     exchange.intake = Intake::Collect(body);
                 }

@@ -17,6 +17,7 @@ use crate::app::{Params, Presence, RouteId, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
 
+use super::collected::Collected;
 use super::respond::Asked;
 use crate::server::config::Timeouts;
 use crate::server::stats::Timeout;
@@ -73,7 +74,7 @@ pub(crate) enum Intake {
     /// None is expected.
     Nothing,
     /// Into memory, until the handler can be called.
-    Collect(Vec<u8>),
+    Collect(Collected),
     /// To a handler's sink.
     Sink(Box<dyn Sink>),
     /// Nowhere yet: the handler has not decided at the head and is called again. What came with the head, if
@@ -193,6 +194,11 @@ impl Pace {
             credit: timeouts.body_rate_cost(),
             credit_max: timeouts.body_credit_max(),
         }
+    }
+
+    /// The most bytes that the body may have.
+    pub(crate) const fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// Counts `bytes` more; false when the body has become too long.

@@ -12,10 +12,11 @@
 //! | `dispatch` | who decides, and when? |
 //! | `respond` | what becomes of an answer? |
 //! | `late` | what do other threads' letters do? |
-//! | `exchange` | what is kept of a request that outlives its turn? |
+//! | `exchange`, `collected` | what is kept of a request that outlives its turn? |
 //!
 //! Knows no socket and no buffer: bytes come as events and leave through the [`Call`]'s output.
 
+mod collected;
 mod dispatch;
 pub(super) mod exchange;
 mod late;
