@@ -40,9 +40,7 @@ impl Dialogue {
             Err(reason) => return self.refuse_path(&asked, head, reason, call),
         };
         if self.tells_hosts_apart && !call.peer.means(head.host().unwrap_or_default()) {
-            call.response.reset();
-            call.response.refuse(Reason::Misdirected);
-            return self.respond(&asked, Some(head), None, call);
+            return self.answer_refusal(&asked, head, Reason::Misdirected, call);
         }
         let id = match env.app.find(head, path, &mut *call.params) {
             Match::Route(id) => id,
@@ -100,6 +98,12 @@ impl Dialogue {
         if !self.is_multiplexed() {
             return self.refuse(reason, call);
         }
+        self.answer_refusal(asked, head, reason, call);
+    }
+
+    /// A request that is answered and not handled; the connection lives on.
+    #[cold]
+    fn answer_refusal(&mut self, asked: &Asked, head: &Head<'_>, reason: Reason, call: &mut Call<'_>) {
         call.response.reset();
         call.response.refuse(reason);
         self.respond(asked, Some(head), None, call);
