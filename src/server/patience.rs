@@ -22,7 +22,7 @@ use super::stats::{CloseReason, Timeout};
 impl<T: Transport> Connection<T> {
     /// The deadline has passed.
     pub(crate) fn expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
-        if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() {
+        if self.is_among_many() {
             return self.expired_among_many(key, desk);
         }
         let stats = &desk.env.stats;
@@ -62,16 +62,17 @@ impl<T: Transport> Connection<T> {
         let before = self.phase;
         let phase = self.outer_phase();
         self.deadline = match phase {
+            _ if self.is_among_many() => {
+                let is_new = self.dialogue.requests() == 0;
+                let multiplex = self.dialogue.multiplexed();
+                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(is_new, now, timeouts))
+            }
             Phase::Idle if self.dialogue.requests() > 0 => now.after(timeouts.keepalive),
             // The first head's time runs from the accept.
             Phase::Idle => self.deadline,
             // Absolute: not restarted by bytes.
             Phase::Head if self.dialogue.requests() == 0 || (before == phase && same) => self.deadline,
             Phase::Head => now.after(timeouts.header),
-            _ if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() => {
-                let multiplex = self.dialogue.multiplexed();
-                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
-            }
             Phase::Body if self.dialogue.only_exchange().is_none() => {
                 if before == phase && same {
                     self.deadline
@@ -98,6 +99,12 @@ impl<T: Transport> Connection<T> {
     /// When the one exchange is looked at next.
     fn exchange_deadline(&mut self, timeouts: &Timeouts) -> Tick {
         self.dialogue.only_exchange().map_or(Tick::NEVER, |exchange| exchange.deadline(timeouts))
+    }
+
+    /// Whether it is one of many exchanges, or their connection, that is waited for.
+    #[inline]
+    fn is_among_many(&self) -> bool {
+        self.dialogue.is_multiplexed() && self.pending.is_none() && !self.is_at_end()
     }
 
     /// Whether nothing more is served, and the client has yet to close.

@@ -183,6 +183,7 @@ impl Server {
         if self.drain == Drain::Announced {
             self.drain = Drain::Final;
             frame::go_away(output.inline(), self.streams.last(), ErrorCode::NoError, "");
+            self.settle();
         }
     }
 

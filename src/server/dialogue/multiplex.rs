@@ -110,9 +110,11 @@ impl Multiplex {
         self.machine.attend(output);
     }
 
-    /// When the client, or a source, is looked at next.
-    pub(crate) fn deadline(&mut self, now: Tick, timeouts: &Timeouts) -> Tick {
+    /// When the client, or a source, is looked at next. `is_new`: there was no request yet.
+    pub(crate) fn deadline(&mut self, is_new: bool, now: Tick, timeouts: &Timeouts) -> Tick {
         let mut deadline = match self.machine.phase() {
+            Phase::Idle if self.machine.is_leaving() => Tick::NEVER,
+            Phase::Idle if is_new => self.greeted_at.after(timeouts.header),
             Phase::Idle => now.after(timeouts.keepalive),
             _ => Tick::NEVER,
         };
