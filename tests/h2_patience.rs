@@ -297,6 +297,19 @@ fn a_stream_that_was_reset_counts_until_its_handler_has_ended() {
 }
 
 #[test]
+fn resets_within_one_turn_count_at_once() {
+    let (gate, _keeper) = Gate::new();
+    let calls = Arc::default();
+    let server = start(alone(site().get("/gated", gated(&gate, &calls))).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[]);
+    let flood = (0..400).flat_map(|at| [ask(2 * at + 1, "/gated"), rst_stream(2 * at + 1, CANCEL)]);
+    peer.send_all(&flood.collect::<Vec<_>>());
+    peer.send(ping([1; 8]));
+    peer.until("an answer to the PING", |peer| !peer.pongs.is_empty());
+    assert_eq!(calls.load(SeqCst), 100);
+}
+
+#[test]
 fn a_flood_of_requests_that_are_reset_runs_few_handlers() {
     let calls: Arc<AtomicUsize> = Arc::default();
     let count = Arc::clone(&calls);

@@ -147,11 +147,16 @@ impl Server {
         }
     }
 
-    /// A turn begins. `ghosts`: handlers that still work for streams that are gone.
+    /// A turn begins.
     #[inline]
-    pub fn begin_turn(&mut self, now: Tick, ghosts: usize) {
-        self.ghosts = u16::try_from(ghosts).unwrap_or(u16::MAX);
+    pub fn begin_turn(&mut self, now: Tick) {
         self.calm.fill(now, &self.limits);
+    }
+
+    /// So many handlers still work for streams that are gone.
+    #[inline]
+    pub fn set_ghosts(&mut self, ghosts: usize) {
+        self.ghosts = u16::try_from(ghosts).unwrap_or(u16::MAX);
     }
 
     /// Whether the client has yet to acknowledge our settings: RFC 9113 §6.5.3.

@@ -82,13 +82,15 @@ impl Multiplex {
         if !self.ghosts.is_empty() {
             self.ghosts.retain(|watch| Arc::strong_count(watch) > 1);
         }
-        self.machine.begin_turn(now, self.ghosts.len());
+        self.machine.set_ghosts(self.ghosts.len());
+        self.machine.begin_turn(now);
     }
 
     /// Nobody waits for this exchange any more; whoever works on it learns that, and still counts.
     pub(super) fn bury(&mut self, exchange: Box<Exchange>) {
         if let Some(watch) = exchange.watch.as_ref().filter(|_| !exchange.answered) {
             self.ghosts.push(Arc::clone(watch));
+            self.machine.set_ghosts(self.ghosts.len());
         }
     }
 
