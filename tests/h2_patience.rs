@@ -127,6 +127,27 @@ fn a_frame_without_an_end_beside_an_open_exchange() {
 }
 
 #[test]
+fn frames_that_always_come_in_two_halves_are_no_fault() {
+    let (gate, _keeper) = Gate::new();
+    let app = site().get("/gated", gated(&gate, &Arc::default()));
+    let server = start(alone(app).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[]);
+    peer.send(ask(1, "/gated"));
+    let frame = ping([7; 8]).bytes();
+    let (begin, rest) = frame.split_at(9);
+    peer.write(begin);
+    let end = now() + LONG;
+    while now() < end {
+        dawdle(Duration::from_millis(50));
+        peer.write(&[rest, begin].concat());
+    }
+    peer.write(rest);
+    gate.open();
+    peer.is_answered(1, 200);
+    assert_eq!(peer.goaways, []);
+}
+
+#[test]
 fn half_a_preface() {
     let server = start(alone(site()).timeouts(quick()));
     for bytes in [&PREFACE[..3], &PREFACE[..18], PREFACE] {

@@ -82,6 +82,8 @@ pub struct Server {
     is_acknowledged: bool,
     /// The beginning of a frame is here, and the rest is not.
     is_partial: bool,
+    /// Frames that came whole, and header blocks in several as one.
+    wholes: u32,
 }
 
 /// What comes next.
@@ -143,6 +145,7 @@ impl Server {
             is_greeted: false,
             is_acknowledged: false,
             is_partial: false,
+            wholes: 0,
             limits,
         }
     }
@@ -175,6 +178,12 @@ impl Server {
     #[inline]
     pub const fn is_within_head(&self) -> bool {
         self.is_partial || self.block.is_some() || matches!(self.reading, Reading::Preface)
+    }
+
+    /// How many frames came whole, header blocks in several counted as one; it begins anew after the last.
+    #[inline]
+    pub const fn wholes(&self) -> u32 {
+        self.wholes
     }
 
     /// Whether the end was announced, and the client may not know of it yet.

@@ -34,8 +34,10 @@ pub(crate) struct Multiplex {
     /// Handlers that still work on exchanges that are gone: the last owner of a watch has ended.
     ghosts: Vec<Arc<Watch>>,
     greeted_at: Tick,
-    /// Since when a frame is not whole; [`Tick::NEVER`]: it is.
+    /// Since when a frame, or a header block, is not whole; [`Tick::NEVER`]: it is.
     partial_from: Tick,
+    /// How many came whole before it.
+    wholes_before: u32,
     /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
     held_up_from: Tick,
     /// What had been sent by then.
@@ -65,6 +67,7 @@ impl Multiplex {
             ghosts: Vec::new(),
             greeted_at: now,
             partial_from: Tick::NEVER,
+            wholes_before: 0,
             held_up_from: Tick::NEVER,
             sent_before: 0,
             leaving_from: Tick::NEVER,
@@ -122,6 +125,10 @@ impl Multiplex {
         };
         if self.machine.awaits_acknowledgement() {
             deadline = deadline.min(self.greeted_at.after(timeouts.header));
+        }
+        if std::mem::replace(&mut self.wholes_before, self.machine.wholes()) != self.machine.wholes() {
+            // What is not whole now is another one.
+            self.partial_from = Tick::NEVER;
         }
         since(&mut self.partial_from, self.machine.is_within_head(), now);
         deadline = deadline.min(self.partial_from.after(timeouts.header));
