@@ -17,13 +17,16 @@ mod support;
 mod target;
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use kolk::server::stats::Timeout;
-use kolk::{App, Body, Reply, Request, Response, Running, Timeouts, deferred};
+use kolk::{
+    App, Body, HandlerExt, Outcome, Reply, Request, Response, Running, Sink, Take, Timeouts, Wakeup,
+    deferred, receiving,
+};
 
 use client::Peer;
 use frame::*;
@@ -227,6 +230,51 @@ fn a_body_that_drips_ends_alone() {
     peer.is_answered(1, 408);
     peer.send(data(3, "end").end()).is_answered(3, 200);
     assert_eq!(timeouts(&server, Timeout::BodyRate), 1);
+}
+
+/// Takes a first piece, and the next when it is woken.
+struct Held(mpsc::Sender<Wakeup>, Wakeup);
+
+impl Sink for Held {
+    fn chunk(&mut self, _: &[u8]) -> Take {
+        let _ = self.0.send(self.1.clone());
+        Take::Wait
+    }
+
+    fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
+        response.replace("held".into());
+        Outcome::Ready
+    }
+}
+
+/// Whoever may not send is not slow: here four others, whom nobody reads, use up the connection's window.
+#[test]
+fn a_body_that_the_server_holds_back_is_not_late() {
+    let (wakes, woken) = mpsc::channel();
+    let held = receiving(move |request| Ok(Box::new(Held(wakes.clone(), request.wakeup()))));
+    let server = start(alone(site().post("/held", held.body_limit(1 << 20))).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[]);
+    let window = |peer: &Peer| 65_535 + peer.credits.get(&0).copied().unwrap_or(0);
+    peer.until("the connection's window", |peer| window(peer) > 65_535);
+    let before = window(&peer);
+    let mut left = usize::try_from(before).unwrap();
+    let mut stream = 1;
+    while left > 0 {
+        let bytes = left.min(65_535);
+        peer.send(headers(stream, &with(POST, ":path", "/held")));
+        for piece in vec![b'h'; bytes].chunks(16_384) {
+            peer.send(data(stream, piece));
+        }
+        left -= bytes;
+        stream += 2;
+    }
+    peer.send(headers(stream, POST));
+    assert!(!peer.comes_true(LONG, |peer| peer.answers.contains_key(&stream)), "{:?}", peer.answer(stream));
+    // Read at last, they give the window back, and from then on it is the client's time.
+    thread::spawn(move || woken.into_iter().for_each(|wakeup: Wakeup| wakeup.wake()));
+    peer.until("credit", |peer| window(peer) > before);
+    assert!(!peer.comes_true(Duration::from_millis(150), |peer| peer.answers.contains_key(&stream)));
+    peer.is_answered(stream, 408);
 }
 
 // ── Windows ─────────────────────────────────────────────────────────────────────────────────────────

@@ -234,6 +234,11 @@ impl Server {
         self.content_bytes_sent
     }
 
+    /// Whether the client may send no content until some of what it has sent was used.
+    pub const fn is_full(&self) -> bool {
+        self.receive_window.left() == 0
+    }
+
     /// What was received of all bodies and not used: the most that a connection makes others keep, in bytes.
     pub const fn unused_bytes(&self) -> u32 {
         self.receive_window.unused()

@@ -38,6 +38,8 @@ pub(crate) struct Multiplex {
     partial_from: Tick,
     /// How many came whole before it.
     wholes_before: u32,
+    /// The client may send no content at all: others have not used what came.
+    is_full: bool,
     /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
     held_up_from: Tick,
     /// What had been sent by then.
@@ -68,6 +70,7 @@ impl Multiplex {
             greeted_at: now,
             partial_from: Tick::NEVER,
             wholes_before: 0,
+            is_full: false,
             held_up_from: Tick::NEVER,
             sent_before: 0,
             leaving_from: Tick::NEVER,
@@ -140,8 +143,14 @@ impl Multiplex {
         deadline = deadline.min(self.held_up_from.after(timeouts.write));
         since(&mut self.leaving_from, self.machine.is_leaving(), now);
         deadline = deadline.min(self.leaving_from.after(FAREWELL));
-        let of_exchanges = self.exchanges.iter().map(|exchange| exchange.deadline(timeouts));
-        of_exchanges.fold(deadline, Tick::min)
+        let was_full = std::mem::replace(&mut self.is_full, self.machine.is_full());
+        for exchange in &mut self.exchanges {
+            if self.is_full || was_full {
+                exchange.pace.resume(now);
+            }
+            deadline = deadline.min(exchange.deadline(timeouts));
+        }
+        deadline
     }
 
     /// The deadline has passed: what for. What only time had to pass for is done.
@@ -165,7 +174,10 @@ impl Multiplex {
                 exchange.wake_at = Tick::NEVER;
                 self.machine.wake(exchange.stream);
             }
-            if let Some((timeout, reason)) = exchange.body_is_late(now, timeouts) {
+            // Whoever may not send is not late.
+            if !self.is_full
+                && let Some((timeout, reason)) = exchange.body_is_late(now, timeouts)
+            {
                 return Due::Stream(exchange.stream, timeout, reason);
             }
         }
