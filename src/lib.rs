@@ -49,16 +49,16 @@
 //!
 //! | layer | room | what lives there | may import | never |
 //! | --- | --- | --- | --- | --- |
-//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick: no I/O, no HTTP | `slab`, `bytes` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
+//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick, what a certificate says: no I/O, no HTTP | `slab`, `bytes` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
 //! | 0 | `sys` | sockets, accept, send, CPUs, clock, signals: alone has `unsafe`, `libc`, `cfg(target_os)` | `libc`, `socket2` | anything of ours |
 //! | 1 | `wire` | the words of bytes: lane, input, output | `base`, `bytes` | `std::net`, `std::thread` |
 //! | 1 | `http` | the words of a message: head, field, body, response, event, phase | `base`, `bytes`, `::http`, `httpdate`, `memchr` | `std::net`, `std::thread` |
 //! | 2 | `proto` | machines: bytes in, events out; response in, bytes out | `base`, `wire`, `http`, `sys::vector` (pure functions of bytes), `bytes`, `memchr`, `itoa`, `::http` | `TcpStream`, `UdpSocket`, `Instant`, `SystemTime`, `Mutex`, `RwLock`, `std::thread` |
-//! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio`, `log`, `rustls`, `webpki` (TLS) | `Instant`, `SystemTime` |
+//! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio`, `log`, `rustls`, `webpki` (TLS), `rcgen` (in tests) | `Instant`, `SystemTime` |
 //! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
 //! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `sys::beneath`, `sys::folder`, `sys::page_cache`, `sys::names` (files below an open folder), `sys::scratch` (in tests), `bytes`, `brotli`, `flate2`, `zstd`, `::http`, `crossbeam_channel`, `log`, `argon2`, `bcrypt`, `sha_crypt`, `blake2`, `base64ct`, `subtle`, `getrandom` (password hashes), `memchr` | `TcpStream`, `TcpListener`, `UdpSocket` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
-//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http` | our rooms |
+//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen` (healthcheck, a certificate of its own) | our rooms |
 //!
 //! # Words
 //!
@@ -96,10 +96,11 @@ pub use crate::app::{
     OwnedRequest, PasswordHash, Presence, Recall, Reply, Request, Rule, Sink, StaticDir, Take, Upload,
     Wakeup, blocking, channel, deferred, receiving,
 };
+pub use crate::base::{Certificate, Fingerprint};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 pub use crate::net::ListenAddr;
 #[cfg(feature = "tls")]
-pub use crate::net::tls::{Tls, TlsError};
+pub use crate::net::tls::{ClientAuth, Tls, TlsError};
 pub use crate::server::{Bound, Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
 pub use crate::server::{access_log, service};
 pub use crate::sys::terminal;

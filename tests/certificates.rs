@@ -1,4 +1,5 @@
-//! `--tls` on the program as a process: what it says of bad certificates, and how it gets new ones.
+//! `--tls` and its kin on the program as a process: what it says of bad certificates, how it gets new ones
+//! and makes one of its own, whom it lets in, and how it is asked whether it is well.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
 
@@ -7,11 +8,14 @@ mod identity;
 #[path = "support/program.rs"]
 mod program;
 
+use std::fs;
 use std::io::{Read, Write};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::version::TLS13;
 
-use identity::{Identity, connect};
+use identity::{Authority, Identity, connect};
 use program::scratch::Scratch;
 use program::{Kolk, command, eventually, run};
 
@@ -63,6 +67,11 @@ fn new_certificates_are_taken_when_told_and_when_seen() {
     pair.put(&first.chain, &third.key);
     kolk.says("the certificates stay what they were: the key in ");
     assert!(is(&kolk, &third));
+    let expired = Identity::valid_in(2001);
+    pair.put(&expired.chain, &expired.key);
+    kolk.signal("HUP");
+    kolk.says("cert.pem: the certificate expired at 2001-03-04 00:00:00 UTC");
+    assert!(is(&kolk, &third));
 }
 
 #[test]
@@ -80,6 +89,20 @@ fn who_cannot_be_who_it_is_told_to_does_not_start() {
         assert!(said_it.starts_with("kolk: --tls: ") && said_it.contains(said), "{said_it}");
         assert_eq!(said_it.lines().count(), 1, "{said_it}");
     }
+    for (year, said) in [
+        (2001, "cert.pem: the certificate expired at 2001-03-04 00:00:00 UTC: renew it\n"),
+        (
+            2999,
+            "cert.pem: the certificate is not valid before 2999-01-02 00:00:00 UTC: is the clock right?\n",
+        ),
+    ] {
+        let other = Identity::valid_in(year);
+        pair.put(&other.chain, &other.key);
+        let (code, _, said_it) = run(&mut command(&["--tls", &pair.argument, "-l", "127.0.0.1:0"]));
+        assert_eq!(code, Some(3), "{said_it}");
+        assert!(said_it.starts_with("kolk: --tls: ") && said_it.ends_with(said), "{said_it}");
+        assert_eq!(said_it.lines().count(), 1, "{said_it}");
+    }
     let (code, _, said_it) = run(&mut command(&["--tls", "/none.pem,/none.key"]));
     assert_eq!(
         (code, &*said_it),
@@ -88,4 +111,123 @@ fn who_cannot_be_who_it_is_told_to_does_not_start() {
     let (code, _, said_it) = run(&mut command(&["--tls", "/none.pem"]));
     assert_eq!(code, Some(2));
     assert!(said_it.contains("two files, as in: --tls chain.pem,key.pem"), "{said_it}");
+}
+
+#[test]
+fn without_a_certificate_it_makes_one_and_keeps_it() {
+    let folder = Scratch::new("own");
+    let file = folder.join("kolk/localhost.pem");
+    let mut kept = None;
+    for _ in 0..2 {
+        let mut command = command(&["serve", "--tls", "-w", "1", "-l", "127.0.0.1:0"]);
+        let kolk = Kolk::spawn(command.env("XDG_DATA_HOME", &*folder));
+        kolk.says(&format!("certificate {}", file.display()));
+        kolk.says("SHA-256 ");
+        let text = fs::read(&file).unwrap();
+        assert_eq!(*kept.get_or_insert_with(|| text.clone()), text, "the same again");
+        let own = Identity {
+            der: CertificateDer::from_pem_slice(&text).unwrap(),
+            chain: String::new(),
+            key: String::new(),
+        };
+        for name in ["localhost", "127.0.0.1", "::1"] {
+            let config = own.trusted_by(&[&TLS13]);
+            let mut client = connect(kolk.address.parse().unwrap(), &config, name, usize::MAX);
+            client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        }
+    }
+    let mut command = command(&["--tls", "-l", "127.0.0.1:0"]);
+    folder.put("file", "no folder");
+    let (code, _, said) = run(command.env("XDG_DATA_HOME", folder.join("file")));
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.starts_with("kolk: --tls: cannot keep a certificate in ") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
+fn only_who_is_known_is_let_in() {
+    let (identity, authority) = (Identity::new(&["localhost"]), Authority::new("Root"));
+    let pair = Pair::of(&identity);
+    let ca = pair.folder.join("ca.pem");
+    fs::write(&ca, &authority.pem).unwrap();
+    let ca = ca.to_str().unwrap();
+    let kolk = Kolk::start(&["--tls", &pair.argument, "--tls-client-ca", ca]);
+    let ask = |config| {
+        let mut client = connect(kolk.address.parse().unwrap(), &config, "localhost", usize::MAX);
+        let sent = client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        sent.is_ok() && client.read(&mut [0; 8]).is_ok_and(|count| count > 0)
+    };
+    let ada = identity.trusted_by_client(&[&TLS13], Some(&authority.admit("Ada")));
+    assert!(ask(ada.clone()) && !ask(identity.trusted_by(&[&TLS13])));
+    // Its file is watched, too.
+    fs::write(ca, Authority::new("Other").pem).unwrap();
+    assert!(eventually(|| !ask(ada.clone())));
+    let kolk = Kolk::start(&["--tls", &pair.argument, "--tls-client-ca-optional", ca]);
+    assert!(is(&kolk, &identity));
+
+    let refused = |arguments: &[&str], expected| {
+        let (code, _, said) = run(command(arguments).args(["-l", "127.0.0.1:0"]));
+        assert_eq!((code, said.lines().count()), (Some(expected), 1), "{said}");
+        said
+    };
+    fs::write(ca, "nobody").unwrap();
+    let said = refused(&["--tls", &pair.argument, "--tls-client-ca", ca], 3);
+    assert!(said.contains("--tls-client-ca: ") && said.contains("ca.pem: no certificate"), "{said}");
+    let said = refused(&["--tls-client-ca", ca], 2);
+    assert_eq!(said, "kolk: --tls-client-ca says nothing without --tls: add it\n");
+}
+
+#[test]
+fn visitors_are_brought_to_https_and_kept_there() {
+    let identity = Identity::new(&["localhost"]);
+    let pair = Pair::of(&identity);
+    let kolk = Kolk::start(&[
+        "--tls",
+        &pair.argument,
+        "--hsts",
+        "2d",
+        "--redirect-to-https",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    let lines = std::iter::from_fn(|| kolk.stderr.recv_timeout(program::PATIENCE).ok());
+    let line = lines.into_iter().find(|line| line.contains("sends to https")).unwrap();
+    let redirect = line.trim().trim_start_matches("http://").split(' ').next().unwrap();
+    let answer = program::Client::new(redirect).get("/a?b");
+    let port = kolk.address.rsplit_once(':').unwrap().1;
+    assert_eq!(
+        (answer.status(), answer.field("location")),
+        (308, Some(&*format!("https://test:{port}/a?b")))
+    );
+    let address = kolk.address.parse().unwrap();
+    let mut client = connect(address, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+    client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\r\nStrict-Transport-Security: max-age=172800\r\n"), "{answer}");
+}
+
+#[test]
+fn an_encrypted_server_is_asked_whether_it_is_well() {
+    let (identity, other) = (Identity::new(&["localhost"]), Identity::new(&["localhost"]));
+    let pair = Pair::of(&identity);
+    pair.folder.put("other.pem", &other.chain);
+    let kolk = Kolk::start(&["--tls", &pair.argument]);
+    let asked = |arguments: &[&str]| run(command(&["healthcheck"]).args(arguments));
+    let url = format!("https://{}/json", kolk.address);
+    let (code, stdout, stderr) = asked(&[&url]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(stdout.starts_with(&format!("{url} is well: 200 in ")), "{stdout}");
+    let (code, stdout, _) = asked(&["-l", &kolk.address, "--tls", &pair.argument]);
+    assert_eq!(code, Some(0), "{stdout}: where kolk would listen, and how");
+    let url = url.replace("127.0.0.1", "localhost");
+    let (own, other) = (pair.folder.join("cert.pem"), pair.folder.join("other.pem"));
+    assert_eq!(asked(&[&url, "--ca", own.to_str().unwrap()]).0, Some(0));
+    let (code, _, stderr) = asked(&[&url, "--ca", other.to_str().unwrap()]);
+    assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stderr.contains("is not well: invalid peer certificate"), "{stderr}");
+    assert_eq!(asked(&[&url.replace("https", "http")]).0, Some(1), "it answers 400");
 }

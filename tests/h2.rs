@@ -7,7 +7,8 @@
 //!  target      a kolk in this process, or `KOLK_H2_TARGET=host:port`
 //!
 //!  connection  §3, §4    streams  §5    frames, settings, flow  §6    messages, fields  §8
-//!  hpack       RFC 7541  extensions     RFC 8441, 9218                abuse             floods
+//!  hpack       RFC 7541  extensions  RFC 9218       abuse  floods    ends  §6.8 and clocks
+//!  handler     what is told to it, and how much work is made for it
 //! ```
 //! A case is a trace of the protocol, named after the section that it is about. It was written without a look
 //! at the server, and tried with those of others.
@@ -20,6 +21,8 @@ mod abuse;
 mod client;
 #[path = "h2/connection.rs"]
 mod connection;
+#[path = "h2/ends.rs"]
+mod ends;
 #[path = "h2/expect.rs"]
 mod expect;
 #[path = "h2/extensions.rs"]
@@ -32,6 +35,8 @@ mod flow;
 mod frame;
 #[path = "h2/frames.rs"]
 mod frames;
+#[path = "h2/handler.rs"]
+mod handler;
 #[path = "h2/hpack.rs"]
 mod hpack;
 #[path = "h2/messages.rs"]

@@ -328,7 +328,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::app::{App, BlockingPool, HandlerExt, Mail, Origin, Params, Route};
+    use crate::app::{App, BlockingPool, HandlerExt, Mail, Nobody, Origin, Params, Route};
     use crate::base::{Key, Mailbox, Tick, Wake};
     use crate::http::{ExchangeId, FieldTable, Head, Path, Pull, Pulled, Source, StreamId, Timeline};
 
@@ -351,7 +351,7 @@ mod tests {
             now: Tick::ZERO,
             unix_seconds: 0,
             timeline: Timeline::default(),
-            peer: &|| None,
+            peer: &Nobody::default(),
         };
         let route: &Route = &app.routes()[0];
         let request =

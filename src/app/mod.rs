@@ -22,6 +22,7 @@
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
+//! | `visitor` | [`Visitor`]: the client's side of a request's connection |
 //! | `oneshot` | an app without a server, for tests |
 
 mod adapters;
@@ -43,6 +44,7 @@ mod route;
 mod router;
 mod table;
 mod upload;
+mod visitor;
 mod words;
 
 pub use adapters::{
@@ -64,3 +66,4 @@ pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
 pub use router::{Params, Router};
 pub use upload::Upload;
+pub use visitor::{Nobody, Visitor};

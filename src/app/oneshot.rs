@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::http::request::Parts;
-use ::http::uri::{Authority, PathAndQuery};
+use ::http::uri::{Authority, PathAndQuery, Scheme};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
@@ -22,6 +22,7 @@ use super::reply::Mail;
 use super::request::{Origin, Request};
 use super::route::Route;
 use super::router::Params;
+use super::visitor::Nobody;
 use crate::base::{Key, Mailbox, Tick, Wake};
 use crate::http::{
     Body, ExchangeId, FieldTable, Head, Known, Method, Path, Pull, Pulled, Reason, RequestLine, Response,
@@ -64,7 +65,7 @@ impl App {
         let (parts, body) = request.into_parts();
         let body = body.into();
         let mut response = Response::default();
-        let mut exchange = Exchange::new();
+        let mut exchange = Exchange::new(parts.uri.scheme() == Some(&Scheme::HTTPS));
         let mut is_head = false;
         match written(&parts, body.len()) {
             Err(reason) => response.refuse(reason),
@@ -87,10 +88,11 @@ struct Exchange {
     /// Ends the patience.
     timeout: Receiver<Instant>,
     pool: Arc<BlockingPool>,
+    visitor: Nobody,
 }
 
 impl Exchange {
-    fn new() -> Self {
+    fn new(is_encrypted: bool) -> Self {
         let (bell, rung) = bounded(1);
         Self {
             // The first guest of the first slot.
@@ -100,6 +102,7 @@ impl Exchange {
             rung,
             timeout: after(PATIENCE),
             pool: Arc::new(BlockingPool::new(THREADS_MAX, QUEUE_MAX)),
+            visitor: Nobody { is_encrypted },
         }
     }
 
@@ -117,7 +120,7 @@ impl Exchange {
         if body.len() as u64 > rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
             return response.refuse(Reason::BodyBytes);
         }
-        let (post, pool) = (self.mailbox.post(), Arc::clone(&self.pool));
+        let (post, pool, visitor) = (self.mailbox.post(), Arc::clone(&self.pool), self.visitor);
         let origin = Origin {
             exchange: self.id,
             post: &post,
@@ -128,7 +131,7 @@ impl Exchange {
             now: later(),
             unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
-            peer: &|| None,
+            peer: &visitor,
         };
         let collected = if rule.body == BodyRule::Collect { body } else { &[] };
         let request = Request::new(head, path, route, &params, collected, None, &origin);

@@ -8,7 +8,7 @@ use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Place, Request};
 use super::router::Params;
-use crate::base::{Post, Tick};
+use crate::base::{Certificate, Post, Tick};
 use crate::http::{ExchangeId, OwnedHead, Path, Timeline};
 
 /// A copy of a request: head, body and all.
@@ -47,6 +47,8 @@ pub(super) struct OwnedOrigin {
     pub(super) unix_seconds: u64,
     pub(super) timeline: Timeline,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) is_encrypted: bool,
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 impl OwnedRequest {
@@ -69,6 +71,8 @@ impl OwnedRequest {
                 unix_seconds: request.unix_seconds(),
                 timeline: *request.timeline(),
                 peer: request.peer(),
+                is_encrypted: request.is_encrypted(),
+                certificate: request.client_certificate(),
             },
         }
     }

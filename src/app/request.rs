@@ -16,7 +16,8 @@ use super::pool::BlockingPool;
 use super::reply::{Mail, Recall, Reply, Wakeup};
 use super::route::Route;
 use super::router::Params;
-use crate::base::{Post, Tick};
+use super::visitor::Visitor;
+use crate::base::{Certificate, Post, Tick};
 use crate::http::{ExchangeId, Head, Known, Method, Path, Timeline, Version};
 
 /// A request, borrowed for the time of the call.
@@ -68,8 +69,8 @@ pub struct Origin<'a> {
     pub unix_seconds: u64,
     /// When the request passed through the stages so far.
     pub timeline: Timeline,
-    /// The address of the client; asked for only when a handler does.
-    pub peer: &'a dyn Fn() -> Option<SocketAddr>,
+    /// The client; asked only when a handler asks.
+    pub peer: &'a dyn Visitor,
 }
 
 /// An [`Origin`], or the copy of one.
@@ -253,8 +254,39 @@ impl<'a> Request<'a> {
     /// The address of the client; `None` if it came through a socket of the file system.
     pub fn peer(&self) -> Option<SocketAddr> {
         match self.origin {
-            Place::Live(origin) => (origin.peer)(),
+            Place::Live(origin) => origin.peer.address(),
             Place::Owned(origin) => origin.peer,
+        }
+    }
+
+    /// `https` if the connection is encrypted, else `http`: what the client has used, whatever it says.
+    ///
+    /// ```
+    /// use kolk::{App, Request};
+    ///
+    /// let app = App::new().get("/", |request: &Request<'_>| {
+    ///     format!("{}://{}{}", request.scheme(), request.authority().unwrap_or("?"), request.path())
+    /// });
+    /// let request = http::Request::get("https://example.org/").body("").unwrap();
+    /// assert_eq!(app.oneshot(request).body(), "https://example.org/");
+    /// ```
+    pub fn scheme(&self) -> &'static str {
+        if self.is_encrypted() { "https" } else { "http" }
+    }
+
+    /// The certificate that the client has shown, if the server asks for one (`Tls::client_auth`): it is
+    /// of an authority that the server trusts, and was valid when the client first connected.
+    pub fn client_certificate(&self) -> Option<Arc<Certificate>> {
+        match self.origin {
+            Place::Live(origin) => origin.peer.certificate(),
+            Place::Owned(origin) => origin.certificate.clone(),
+        }
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        match self.origin {
+            Place::Live(origin) => origin.peer.is_encrypted(),
+            Place::Owned(origin) => origin.is_encrypted,
         }
     }
 

@@ -3,17 +3,19 @@
 //! Precedence: flag, then environment, then default. Knows no server: values are checked for their
 //! form only, and an address is text until the library parses it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+#[cfg(feature = "tls")]
+use kolk::ClientAuth;
 
 use super::access::Access;
 #[cfg(feature = "tls")]
-use super::certificates::Pair;
+use super::certificates::{Given, OWN};
 use super::duration;
 use super::files::Files;
 use super::password::Algorithm;
@@ -33,7 +35,8 @@ Examples:
   kolk                              your own request, taken apart: http://127.0.0.1:8080
   kolk -w 2 -l :8080                two workers, all addresses
   kolk serve public                 the files of ./public
-  kolk serve --tls chain.pem,key.pem -l :8443
+  kolk serve --tls chain.pem,key.pem -l :8443 --redirect-to-https :8080
+  kolk serve public --tls           https://localhost:8080 with a certificate of kolk's own
   kolk -l unix:/run/kolk.sock       a Unix socket
   kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
@@ -73,9 +76,14 @@ pub(crate) enum Command {
     Serve(Box<Directory>),
     /// Ask a server for one page: exit code 0 if it answers with 2xx or 3xx within 2 s, else 1
     Healthcheck {
-        /// What to ask: http://HOST:PORT/PATH or unix:PATH [default: where kolk would listen; there any
-        /// answer but 5xx will do]
+        /// What to ask: http://HOST:PORT/PATH, https://... or unix:PATH [default: where kolk would listen;
+        /// there any answer but 5xx will do]
         url: Option<String>,
+        /// With https: trust these authorities, PEM, and nobody else. Without it only this machine can be
+        /// asked, and its certificate is not looked at
+        #[cfg(feature = "tls")]
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
     },
     /// Print the hash of a password, for --auth: asks for it on a terminal, else reads one line
     HashPassword {
@@ -140,13 +148,42 @@ pub(crate) struct Serving {
     #[arg(short, long, global = true, env = "KOLK_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
-    /// Encrypt all connections but those of --admin: a certificate with the chain behind it, and its key,
-    /// both PEM. They are watched, and replaced while kolk runs. Repeatable (in the variable: with
-    /// semicolons): each client gets the one with the name that it asks for, else the first
+    /// Encrypt all connections but those of --admin and --redirect-to-https: a certificate with the chain
+    /// behind it, and its key, both PEM. They are watched, and replaced while kolk runs. Repeatable (in the
+    /// variable: with semicolons): each client gets the one with the name that it asks for, else the first.
+    /// Alone, as the last flag, or before another (in the variable: a comma): with a certificate for
+    /// localhost that kolk makes and keeps
     #[cfg(feature = "tls")]
     #[arg(long, global = true, env = "KOLK_TLS", value_name = "CERT,KEY", value_delimiter = ';',
-          value_parser = Pair::parse)]
-    pub(crate) tls: Vec<Pair>,
+          num_args = 0..=1, default_missing_value = OWN, value_parser = Given::parse)]
+    pub(crate) tls: Vec<Given>,
+
+    /// Let in only clients that show a certificate of one of these authorities, PEM; watched like --tls
+    #[cfg(feature = "tls")]
+    #[arg(
+        long,
+        global = true,
+        env = "KOLK_TLS_CLIENT_CA",
+        value_name = "FILE",
+        conflicts_with = "tls_client_ca_optional"
+    )]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+
+    /// The same, and clients that show none, too: a library's handlers tell them apart
+    #[cfg(feature = "tls")]
+    #[arg(long, global = true, env = "KOLK_TLS_CLIENT_CA_OPTIONAL", value_name = "FILE")]
+    pub(crate) tls_client_ca_optional: Option<PathBuf>,
+
+    /// Have browsers come over TLS for so long, once they have (Strict-Transport-Security): 1h, 365d;
+    /// 0s takes it back
+    #[cfg(feature = "tls")]
+    #[arg(long, global = true, env = "KOLK_HSTS", value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) hsts: Option<Duration>,
+
+    /// Listen here, too, in the clear, and send everybody to the same place with https
+    #[cfg(feature = "tls")]
+    #[arg(long, global = true, env = "KOLK_REDIRECT_TO_HTTPS", value_name = "ADDR")]
+    pub(crate) redirect_to_https: Option<String>,
 
     /// Connections that may wait to be accepted, per worker and listener
     #[arg(long, global = true, env = "KOLK_BACKLOG", value_name = "N", default_value_t = 4096,
@@ -196,6 +233,28 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Whether flags are there that say nothing without `--tls`: the first of them.
+    #[cfg(feature = "tls")]
+    pub(crate) fn idle_without_tls(&self) -> Option<&'static str> {
+        let flags = [
+            (self.tls_client_ca.is_some(), "--tls-client-ca"),
+            (self.tls_client_ca_optional.is_some(), "--tls-client-ca-optional"),
+            (self.hsts.is_some(), "--hsts"),
+            (self.redirect_to_https.is_some(), "--redirect-to-https"),
+        ];
+        flags.iter().find(|(is_given, _)| *is_given && self.tls.is_empty()).map(|(_, flag)| *flag)
+    }
+
+    /// The file with the authorities of clients, and what is asked of these.
+    #[cfg(feature = "tls")]
+    pub(crate) fn clients(&self) -> Option<(&Path, ClientAuth)> {
+        match (&self.tls_client_ca, &self.tls_client_ca_optional) {
+            (Some(file), _) => Some((file, ClientAuth::Required)),
+            (None, Some(file)) => Some((file, ClientAuth::Optional)),
+            (None, None) => None,
+        }
+    }
+
     /// Whether clients must speak TLS.
     pub(crate) const fn is_encrypted(&self) -> bool {
         #[cfg(feature = "tls")]
@@ -236,6 +295,15 @@ impl Args {
         let mut args = Self::try_parse()?;
         args.serving.resolve_listen(std::env::var("PORT").ok().as_deref(), activated)?;
         Ok(args)
+    }
+
+    /// The file with the authorities that `kolk healthcheck` trusts.
+    pub(crate) fn ca(&self) -> Option<&Path> {
+        match &self.command {
+            #[cfg(feature = "tls")]
+            Some(Command::Healthcheck { ca, .. }) => ca.as_deref(),
+            _ => None,
+        }
     }
 }
 
@@ -338,6 +406,37 @@ mod tests {
         };
         assert_eq!(qr("kolk serve --qr public"), ("public".into(), Some(String::new())));
         assert_eq!(qr("kolk serve --qr=http://a public"), ("public".into(), Some("http://a".into())));
+    }
+
+    #[cfg(feature = "self-signed")]
+    #[test]
+    fn a_folder_is_no_certificate_and_no_certificate_is_one_of_our_own() {
+        let tls = |line| match parse(line) {
+            Args { command: Some(Command::Serve(directory)), serving } => (directory.dir, serving.tls),
+            Args { serving, .. } => ("".into(), serving.tls),
+        };
+        let pair = |chain: &str, key: &str| Given::Pair(chain.into(), key.into());
+        assert_eq!(tls("kolk --tls"), ("".into(), vec![Given::Own]));
+        assert_eq!(tls("kolk serve public --tls"), ("public".into(), vec![Given::Own]));
+        assert_eq!(tls("kolk serve --tls -q public"), ("public".into(), vec![Given::Own]));
+        assert_eq!(tls("kolk serve --tls a,b public"), ("public".into(), vec![pair("a", "b")]));
+        assert_eq!(tls("kolk serve --tls a,b;c,d"), (".".into(), vec![pair("a", "b"), pair("c", "d")]));
+        assert_eq!(tls("kolk serve --tls a,b --tls=c,d --tls").1[1..], [pair("c", "d"), Given::Own]);
+        let said = refuse("kolk serve --tls public");
+        assert!(said.contains("two files, as in: --tls chain.pem,key.pem; or nothing"), "{said}");
+        refuse("kolk --tls serve public");
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn flags_that_need_a_certificate_are_told_from_others() {
+        let idle = |line| parse(line).serving.idle_without_tls();
+        assert_eq!(idle("kolk --hsts 1d"), Some("--hsts"));
+        assert_eq!(idle("kolk serve --redirect-to-https :80"), Some("--redirect-to-https"));
+        assert_eq!(idle("kolk --tls-client-ca a"), Some("--tls-client-ca"));
+        assert_eq!(idle("kolk --tls-client-ca-optional a"), Some("--tls-client-ca-optional"));
+        assert_eq!((idle("kolk"), idle("kolk --tls a,b --hsts 1d")), (None, None));
+        refuse("kolk --tls-client-ca a --tls-client-ca-optional b");
     }
 
     #[test]

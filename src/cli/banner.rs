@@ -16,6 +16,10 @@ pub(crate) struct Banner<'b> {
     pub(crate) listening: &'b [String],
     /// The URL of the admin listener.
     pub(crate) admin: Option<&'b str>,
+    /// The URL of the listener that sends visitors to https.
+    pub(crate) redirect: Option<&'b str>,
+    /// What to know of the certificate that kolk has made itself.
+    pub(crate) own: Option<&'b str>,
     /// How many workers turn.
     pub(crate) workers: usize,
     /// What is served, in half a sentence.
@@ -47,13 +51,21 @@ impl fmt::Display for Banner<'_> {
         if let Some(admin) = self.admin {
             writeln!(f, "  {admin}/_kolk/metrics")?;
         }
+        if let Some(redirect) = self.redirect {
+            writeln!(f, "  {redirect}  {}", self.paint("2", "sends to https"))?;
+        }
+        if let Some(own) = self.own {
+            writeln!(f, "\n  {}", self.paint("2", own))?;
+        }
         let workers = if self.workers == 1 { "worker" } else { "workers" };
         let facts = format!("{} {workers} · Ctrl-C drains, twice stops at once", self.workers);
         writeln!(f, "\n  {}", self.paint("2", &facts))?;
         if let Some(url) = self.listening.iter().find_map(|address| to_open(address)).filter(|_| self.builtin)
         {
             writeln!(f, "\n  {}  open {url} in a browser", self.paint("2", "try"))?;
-            writeln!(f, "       curl -i {url}/json")?;
+            // Nobody trusts the certificate that kolk has just made.
+            let flags = if self.own.is_some() { "-ik" } else { "-i" };
+            writeln!(f, "       curl {flags} {url}/json")?;
             writeln!(f, "       wrk -c 64 -d 5 {url}/plaintext")?;
         }
         writeln!(f)
@@ -73,7 +85,8 @@ mod tests {
 
     fn banner(listening: &[String], color: bool) -> Banner<'_> {
         let serving = "the built-in site";
-        Banner { listening, admin: None, workers: 2, serving, builtin: true, color }
+        let (admin, redirect, own) = (None, None, None);
+        Banner { listening, admin, redirect, own, workers: 2, serving, builtin: true, color }
     }
 
     #[test]
@@ -100,6 +113,17 @@ mod tests {
             banner(&listening, true).script_lines(),
             "listening http://[::1]:1\nlistening unix:/run/k\n"
         );
+    }
+
+    #[test]
+    fn a_certificate_of_our_own_is_shown_and_not_asked_for() {
+        let listening = ["https://127.0.0.1:8443".to_owned()];
+        let (redirect, own) = (Some("http://[::]:80"), Some("certificate of our own"));
+        let text = Banner { redirect, own, ..banner(&listening, false) }.to_string();
+        for part in ["http://[::]:80  sends to https", "  certificate of our own\n", "curl -ik https://127."]
+        {
+            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+        }
     }
 
     #[test]

@@ -1,56 +1,119 @@
-//! `--tls CERT,KEY`: certificates are read at the start, watched, and replaced while the server runs.
+//! `--tls CERT,KEY`, `--tls-client-ca FILE`: certificates are read at the start, watched, and replaced while
+//! the server runs.
 //!
 //! ```text
-//!  every second: another size, time or inode? ─► the same a second later? ─► read all pairs
+//!  every second: another size, time or inode? ─► the same a second later? ─► read all of them
 //!                                                                              └ a bad one: none replaced
 //! ```
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use kolk::Tls;
+use kolk::{ClientAuth, Tls, TlsError};
 
+#[cfg(feature = "self-signed")]
+use super::development;
 use super::failure::{Exit, Failure};
+use super::signals::Reload;
 
 /// Files are looked at so often.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A certificate with the chain behind it, and its key.
+/// What `--tls` gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pair {
-    chain: PathBuf,
-    key: PathBuf,
+pub(crate) enum Given {
+    /// A certificate with the chain behind it, and its key.
+    Pair(PathBuf, PathBuf),
+    /// One that kolk makes itself.
+    #[cfg(feature = "self-signed")]
+    Own,
 }
 
-impl Pair {
-    /// `CERT,KEY`.
+/// What `--tls` means that says nothing: no folder, as one behind it might be, is a comma.
+pub(crate) const OWN: &str = ",";
+
+impl Given {
+    /// `CERT,KEY`, or neither.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(',') {
+            #[cfg(feature = "self-signed")]
+            Some(("", "")) => Ok(Self::Own),
             Some((chain, key)) if !chain.is_empty() && !key.is_empty() && !key.contains(',') => {
-                Ok(Self { chain: chain.into(), key: key.into() })
+                Ok(Self::Pair(chain.into(), key.into()))
             }
-            _ => Err("two files, as in: --tls chain.pem,key.pem".to_owned()),
+            _ => Err("two files, as in: --tls chain.pem,key.pem; or nothing, behind all else".to_owned()),
+        }
+    }
+
+    const fn is_own(&self) -> bool {
+        !matches!(self, Self::Pair(..))
+    }
+
+    fn files(&self) -> Result<[PathBuf; 2], Failure> {
+        match self {
+            Self::Pair(chain, key) => Ok([chain.clone(), key.clone()]),
+            #[cfg(feature = "self-signed")]
+            Self::Own => development::file().map(|file| [file.clone(), file]),
         }
     }
 }
 
-/// What the pairs are good for; nothing, if there is none. The first is for who asks for no name of theirs.
-pub(crate) fn read(pairs: &[Pair]) -> Result<Option<Tls>, Failure> {
-    let [first, others @ ..] = pairs else { return Ok(None) };
-    let mut tls = Tls::from_files(&first.chain, &first.key);
-    for pair in others {
-        tls = tls.and_then(|tls| tls.and_files(&pair.chain, &pair.key));
+/// What the server is, and the files that say so.
+pub(crate) struct Identity {
+    pub(crate) tls: Tls,
+    /// In half a sentence, what people should know of the certificate that kolk has made.
+    pub(crate) own: Option<String>,
+    files: Vec<PathBuf>,
+    /// What they looked like before they were read.
+    stamps: Vec<Stamp>,
+}
+
+/// Size, time in nanoseconds and inode of a file; nothing for one that is not there.
+type Stamp = Option<(u64, i64, i64, u64)>;
+
+/// What the flags are good for; nothing, if there is no certificate. The first is for who asks for no name of
+/// theirs. `clients`: the file of their authorities.
+pub(crate) fn read(
+    given: &[Given],
+    clients: Option<(&Path, ClientAuth)>,
+) -> Result<Option<Identity>, Failure> {
+    let wrong = |flag: &str, error: TlsError| Failure::new(Exit::Configuration, format!("{flag}: {error}"));
+    let pairs = given.iter().map(Given::files).collect::<Result<Vec<_>, _>>()?;
+    let [[chain, key], others @ ..] = &pairs[..] else { return Ok(None) };
+    let mut files = pairs.concat();
+    files.extend(clients.map(|(file, _)| file.to_owned()));
+    let stamps = stamps(&files);
+    let mut tls = Tls::from_files(chain, key);
+    for [chain, key] in others {
+        tls = tls.and_then(|tls| tls.and_files(chain, key));
     }
-    tls.map(Some).map_err(|error| Failure::new(Exit::Configuration, format!("--tls: {error}")))
+    let mut tls = tls.map_err(|error| wrong("--tls", error))?;
+    if let Some((file, auth)) = clients {
+        tls = tls.client_auth_file(file, auth).map_err(|error| wrong("--tls-client-ca", error))?;
+    }
+    let certificates = tls.certificates();
+    let own = given.iter().zip(&pairs).zip(certificates.iter()).find(|((given, _), _)| given.is_own());
+    let own = own.map(|((_, [file, _]), certificate)| {
+        format!("certificate {}\n  SHA-256 {}", file.display(), certificate.fingerprint())
+    });
+    Ok(Some(Identity { tls, own, files, stamps }))
+}
+
+impl Identity {
+    /// Reads them again when the process is told to.
+    pub(crate) fn reload(&self) -> Reload {
+        let tls = self.tls.clone();
+        Box::new(move || reload(&tls))
+    }
 }
 
 /// Reads the pairs again; says how that went.
-pub(crate) fn reload(tls: &Tls) {
+fn reload(tls: &Tls) {
     match tls.reload() {
         Ok(()) => log::info!("new connections have the certificates that were just read"),
         Err(error) => log::error!("the certificates stay what they were: {error}"),
@@ -61,13 +124,13 @@ pub(crate) fn reload(tls: &Tls) {
 ///
 /// # Errors
 /// The system has no more threads.
-pub(crate) fn watch(tls: Tls, pairs: Vec<Pair>) -> io::Result<()> {
+pub(crate) fn watch(identity: Identity) -> io::Result<()> {
     let look = move || {
         let (_open, never) = mpsc::channel::<()>();
-        let mut used = stamps(&pairs);
+        let Identity { tls, files, stamps: mut used, .. } = identity;
         let mut seen = used.clone();
         while never.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let now = stamps(&pairs);
+            let now = stamps(&files);
             // Whoever writes both is given the time to.
             if now != used && now == seen {
                 reload(&tls);
@@ -79,33 +142,53 @@ pub(crate) fn watch(tls: Tls, pairs: Vec<Pair>) -> io::Result<()> {
     thread::Builder::new().name("kolk-certificates".into()).spawn(look).map(drop)
 }
 
-/// Size, time in nanoseconds and inode of each file; nothing for one that is not there.
-fn stamps(pairs: &[Pair]) -> Vec<Option<(u64, i64, i64, u64)>> {
-    let files = pairs.iter().flat_map(|pair| [&pair.chain, &pair.key]);
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
     let stamp = |file: &PathBuf| {
         let metadata = fs::metadata(file).ok()?;
         Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
     };
-    files.map(stamp).collect()
+    files.iter().map(stamp).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scratch::Scratch;
     use super::*;
 
     #[test]
     fn a_pair_is_two_files() {
-        let pair = Pair::parse("a b.pem,/etc/key.pem").unwrap();
-        assert_eq!((pair.chain, pair.key), ("a b.pem".into(), "/etc/key.pem".into()));
-        for wrong in ["", "a", ",", "a,", ",b", "a,b,c"] {
-            assert!(Pair::parse(wrong).unwrap_err().contains("two files"), "{wrong:?}");
+        let pair = Given::parse("a b.pem,/etc/key.pem");
+        assert_eq!(pair, Ok(Given::Pair("a b.pem".into(), "/etc/key.pem".into())));
+        #[cfg(feature = "self-signed")]
+        assert_eq!(Given::parse(OWN), Ok(Given::Own));
+        for wrong in ["", "a", "a,", ",b", "a,b,c"] {
+            assert!(Given::parse(wrong).unwrap_err().contains("two files"), "{wrong:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_said_in_one_line() {
-        let Err(failure) = read(&[Pair::parse("/no/such.pem,/no/such.key").unwrap()]) else { panic!() };
+        let Err(failure) = read(&[Given::parse("/no/such.pem,/no/such.key").unwrap()], None) else {
+            panic!()
+        };
         assert!(format!("{failure:?}").contains("--tls: /no/such.pem: "), "{failure:?}");
-        assert!(read(&[]).unwrap().is_none());
+        assert!(read(&[], None).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_changes_before_it_is_watched_is_seen() {
+        let folder = Scratch::new("watched");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        folder.put("chain.pem", made.cert.pem());
+        folder.put("key.pem", made.signing_key.serialize_pem());
+        let pair = Given::Pair(folder.join("chain.pem"), folder.join("key.pem"));
+        let identity = read(&[pair], None).unwrap().unwrap();
+        folder.put("key.pem", "nothing");
+        let tls = identity.tls.clone();
+        watch(identity).unwrap();
+        let (_open, never) = mpsc::channel::<()>();
+        let seen = (0..1_000)
+            .any(|_| tls.reloads_failed() == 1 || never.recv_timeout(Duration::from_millis(10)).is_ok());
+        assert!(seen, "it was not read again");
     }
 }

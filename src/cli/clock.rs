@@ -10,6 +10,13 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Now, in seconds since 1970.
+#[cfg(feature = "self-signed")]
+pub(crate) fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// Now, as the `Date` field writes it. RFC 9110 §5.6.7.
 pub(crate) fn http_date() -> String {
     httpdate::fmt_http_date(SystemTime::now())

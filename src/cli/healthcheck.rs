@@ -1,15 +1,19 @@
 //! `kolk healthcheck`: one request to a server, and whether it answers as it should.
 //!
 //! For the HEALTHCHECK of a container, which has no other client. Knows HTTP/1.1's status line and no more;
-//! the whole of it takes two seconds at most.
+//! the whole of it takes two seconds at most. With https, a server of this machine may show any certificate:
+//! there is nobody in between. Others must be trusted by `--ca`.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::clock;
+#[cfg(feature = "tls")]
+use super::encrypted::{Trust, encrypt};
 use super::failure::{Exit, Failure};
 
 /// For everything together.
@@ -28,6 +32,9 @@ pub(crate) struct Question {
     to: To,
     host: String,
     path: String,
+    is_encrypted: bool,
+    /// The file with the authorities that are trusted.
+    ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,16 +49,17 @@ impl Question {
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let refuse = |why: &str| Failure::new(Exit::Usage, format!("cannot ask `{text}`: {why}"));
         if let Some(path) = text.strip_prefix("unix:") {
-            let (to, host) = (To::Unix(path.to_owned()), "localhost".to_owned());
-            return Ok(Self { to, host, path: "/".to_owned() });
+            let (to, host, path) = (To::Unix(path.to_owned()), "localhost".to_owned(), "/".to_owned());
+            return Ok(Self { to, host, path, is_encrypted: false, ca: None });
         }
         if text.starts_with("fd:") {
             return Err(refuse("a passed socket's address is known to its opener: give the URL"));
         }
-        if text.starts_with("https:") {
-            return Err(refuse("only http is known: ask a listener without TLS"));
+        let is_encrypted = text.starts_with("https://");
+        if is_encrypted && !cfg!(feature = "tls") {
+            return Err(refuse("this kolk was built without TLS"));
         }
-        let rest = text.strip_prefix("http://").unwrap_or(text);
+        let rest = text.strip_prefix(if is_encrypted { "https://" } else { "http://" }).unwrap_or(text);
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, "/"),
@@ -59,8 +67,9 @@ impl Question {
         if path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(refuse("a URL has no spaces"));
         }
+        let port = if is_encrypted { 443 } else { 80 };
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
         // Nobody is at "every address": this machine is meant.
         let to = match authority.strip_prefix(':') {
             Some(port) => format!("127.0.0.1:{port}"),
@@ -70,7 +79,12 @@ impl Question {
             Ok(at) if at.ip() == Ipv6Addr::UNSPECIFIED => format!("127.0.0.1:{}", at.port()),
             _ => to,
         };
-        Ok(Self { host: to.clone(), to: To::Tcp(to), path: path.to_owned() })
+        Ok(Self { host: to.clone(), to: To::Tcp(to), path: path.to_owned(), is_encrypted, ca: None })
+    }
+
+    /// Asks over TLS in any case, if `is_encrypted`; `ca`: a file with the authorities that are trusted.
+    pub(crate) fn over_tls(self, is_encrypted: bool, ca: Option<&Path>) -> Self {
+        Self { is_encrypted: self.is_encrypted || is_encrypted, ca: ca.map(Path::to_owned), ..self }
     }
 
     /// Asks, and expects a status up to `status_max`. What to say on success: one line.
@@ -83,6 +97,9 @@ impl Question {
                 Ok(format!("{self} is well: {status} in {} ms\n", (clock::now() - began).as_millis()))
             }
             Ok(status) => Err(sick(&format_args!("it answers {status}"))),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                Err(Failure::new(Exit::Usage, format!("cannot ask {self}: {error}")))
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Err(sick(&"no answer within 2 s"))
             }
@@ -91,32 +108,97 @@ impl Question {
     }
 
     fn status(&self, until: Instant) -> io::Result<u16> {
+        match &self.to {
+            To::Tcp(to) => {
+                let socket = connect(to, until)?;
+                let is_ours = socket.peer_addr()?.ip().to_canonical().is_loopback();
+                self.ask_over(Hasty { socket, until }, is_ours)
+            }
+            To::Unix(path) => self.ask_over(Hasty { socket: UnixStream::connect(path)?, until }, true),
+        }
+    }
+
+    /// `is_ours`: at the other end is this machine.
+    fn ask_over(&self, socket: impl Read + Write, is_ours: bool) -> io::Result<u16> {
+        if !self.is_encrypted {
+            return self.talk(socket);
+        }
+        #[cfg(feature = "tls")]
+        {
+            let host = self.host.rsplit_once(':').map_or(&*self.host, |(host, _)| host);
+            let trust = match &self.ca {
+                Some(file) => Trust::Authorities(file),
+                None if is_ours => Trust::Anybody,
+                None => {
+                    let why =
+                        "whom to trust there? --ca FILE says it; only for this machine it needs no saying";
+                    return Err(io::Error::new(ErrorKind::InvalidInput, why));
+                }
+            };
+            self.talk(encrypt(socket, host, trust)?)
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            let _ = is_ours;
+            Err(ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn talk(&self, mut stream: impl Read + Write) -> io::Result<u16> {
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kolk-healthcheck\r\nConnection: close\r\n\r\n",
             self.path, self.host
         );
-        match &self.to {
-            To::Tcp(to) => {
-                let mut stream = connect(to, until)?;
-                stream.set_write_timeout(Some(left(until)?))?;
-                stream.write_all(request.as_bytes())?;
-                let patience = |stream: &TcpStream| stream.set_read_timeout(Some(left(until)?));
-                read_status(stream, patience)
-            }
-            To::Unix(path) => {
-                let mut stream = UnixStream::connect(path)?;
-                stream.set_write_timeout(Some(left(until)?))?;
-                stream.write_all(request.as_bytes())?;
-                let patience = |stream: &UnixStream| stream.set_read_timeout(Some(left(until)?));
-                read_status(stream, patience)
-            }
-        }
+        stream.write_all(request.as_bytes())?;
+        read_status(stream)
+    }
+}
+
+/// A socket that is waited for until then.
+struct Hasty<S> {
+    socket: S,
+    until: Instant,
+}
+
+/// What can be waited for.
+trait Waiting: Read + Write {
+    fn wait(&self, time: Duration) -> io::Result<()>;
+}
+
+impl Waiting for TcpStream {
+    fn wait(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time)).and_then(|()| self.set_write_timeout(Some(time)))
+    }
+}
+
+impl Waiting for UnixStream {
+    fn wait(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time)).and_then(|()| self.set_write_timeout(Some(time)))
+    }
+}
+
+impl<S: Waiting> Read for Hasty<S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.wait(left(self.until)?)?;
+        self.socket.read(into)
+    }
+}
+
+impl<S: Waiting> Write for Hasty<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.wait(left(self.until)?)?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
     }
 }
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.to {
+            To::Tcp(to) if self.is_encrypted => write!(f, "https://{to}{}", self.path),
             To::Tcp(to) => write!(f, "http://{to}{}", self.path),
             To::Unix(path) => write!(f, "unix:{path}"),
         }
@@ -136,11 +218,10 @@ fn connect(to: &str, until: Instant) -> io::Result<TcpStream> {
 }
 
 /// Reads as far as the status is known.
-fn read_status<S: Read>(mut stream: S, patience: impl Fn(&S) -> io::Result<()>) -> io::Result<u16> {
+fn read_status(mut stream: impl Read) -> io::Result<u16> {
     let mut line = Vec::new();
     let mut piece = [0; 256];
     while !line.contains(&b'\n') && line.len() < LINE_BYTES_MAX {
-        patience(&stream)?;
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => line.extend_from_slice(&piece[..length]),
@@ -181,10 +262,12 @@ mod tests {
             ("http://[::1]:80", "http://[::1]:80/"),
             ("example.org/a", "http://example.org:80/a"),
             ("unix:/run/k", "unix:/run/k"),
+            ("https://[::]:8443/a", "https://127.0.0.1:8443/a"),
+            ("https://example.org", "https://example.org:443/"),
         ] {
             assert_eq!(Question::parse(text).unwrap().to_string(), asked, "{text}");
         }
-        for wrong in ["fd:3", "https://a/", "http://a/b c", "http://a/\r\nX: y"] {
+        for wrong in ["fd:3", "http://a/b c", "http://a/\r\nX: y"] {
             Question::parse(wrong).unwrap_err();
         }
     }
@@ -198,6 +281,15 @@ mod tests {
         {
             assert_eq!(status_of(wrong), None);
         }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_stranger_is_not_trusted_unasked() {
+        let question = Question::parse("https://example.org").unwrap();
+        let error = question.ask_over(io::Cursor::new(Vec::new()), false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("--ca FILE"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | `args`, `files`, `duration`, `size` | flags, environment, defaults |
 //! | `site` | the built-in site |
-//! | `access`, `certificates` | who may read and who may store; who the server is |
+//! | `access` | who may read and who may store |
+//! | `certificates`, `development` | who the server is; a certificate of its own |
 //! | `password` | `kolk hash-password` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
@@ -16,7 +17,7 @@
 //! | `logger`, `terminal` | diagnostics, and all that is written to standard error |
 //! | `status` | the line that says how the server does |
 //! | `browser` | `--open`, `--qr` |
-//! | `healthcheck`, `doctor` | whether a server is well, and the machine |
+//! | `healthcheck`, `encrypted`, `doctor` | whether a server is well, and the machine |
 //! | `manual` | completions and the man page |
 //! | `failure` | the one line and the exit code at the end |
 //! | `clock` | where the program reads the clock |
@@ -28,8 +29,12 @@ mod browser;
 #[cfg(feature = "tls")]
 mod certificates;
 mod clock;
+#[cfg(feature = "self-signed")]
+mod development;
 mod doctor;
 mod duration;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod failure;
 mod files;
 mod healthcheck;
@@ -92,12 +97,14 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
     match &args.command {
         None => serve(&args.serving, None, passed, supervisor)?,
         Some(Command::Serve(files)) => serve(&args.serving, Some(files), passed, supervisor)?,
-        Some(Command::Healthcheck { url }) => {
+        Some(Command::Healthcheck { url, .. }) => {
             let (asked, status_max) = match (url, args.serving.listen.first()) {
                 (Some(url), _) => (url.as_str(), healthcheck::FOUND_MAX),
                 (None, address) => (address.map_or("fd:", String::as_str), healthcheck::WORKING_MAX),
             };
-            print(healthcheck::Question::parse(asked)?.ask(status_max)?.as_bytes())?;
+            let question = healthcheck::Question::parse(asked)?;
+            let question = question.over_tls(url.is_none() && args.serving.is_encrypted(), args.ca());
+            print(question.ask(status_max)?.as_bytes())?;
         }
         Some(Command::Doctor { pid, json }) => {
             if let Some(pid) = pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
@@ -154,10 +161,10 @@ fn serve(
     };
     let server = server(app, serving)?;
     #[cfg(feature = "tls")]
-    let tls = certificates::read(&serving.tls)?;
+    let identity = identity(serving)?;
     #[cfg(feature = "tls")]
-    let server = match &tls {
-        Some(tls) => server.tls(tls),
+    let server = match &identity {
+        Some(identity) => server.tls(&identity.tls),
         None => server,
     };
     // Before the first connection: a signal that comes early is kept.
@@ -171,18 +178,22 @@ fn serve(
     }
     let running = bound.start()?;
     #[cfg(feature = "tls")]
-    let reload = tls.clone().map(|tls| Box::new(move || certificates::reload(&tls)) as signals::Reload);
+    let reload = identity.as_ref().map(certificates::Identity::reload);
     #[cfg(not(feature = "tls"))]
     let reload = None;
     signals::listen(signals, running.handle(), supervisor.clone(), reload, serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
     #[cfg(feature = "tls")]
-    if let Some(tls) = tls {
-        certificates::watch(tls, serving.tls.clone())
+    let own = identity.as_ref().and_then(|identity| identity.own.clone());
+    #[cfg(not(feature = "tls"))]
+    let own: Option<String> = None;
+    #[cfg(feature = "tls")]
+    if let Some(identity) = identity {
+        certificates::watch(identity)
             .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
     }
     if !serving.quiet {
-        announce(&running, serving, &says, directory.is_none());
+        announce(&running, serving, &says, own.as_deref(), directory.is_none());
     }
     if let Some(directory) = directory {
         invite(&urls(&running, serving), directory);
@@ -193,6 +204,15 @@ fn serve(
     let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
     Ok(())
+}
+
+/// Who the server is, if it is anybody.
+#[cfg(feature = "tls")]
+fn identity(serving: &Serving) -> Result<Option<certificates::Identity>, Failure> {
+    if let Some(flag) = serving.idle_without_tls() {
+        return Err(Failure::new(Exit::Usage, format!("{flag} says nothing without --tls: add it")));
+    }
+    certificates::read(&serving.tls, serving.clients())
 }
 
 /// The server that the flags describe.
@@ -207,6 +227,10 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
         .private_descriptors(true)
         .backlog(serving.backlog)
         .keepalive(serving.keepalive);
+    #[cfg(feature = "tls")]
+    if let Some(time) = serving.hsts {
+        server = server.hsts(time);
+    }
     if let Some(connections) = serving.max_connections {
         server = server.max_connections(connections);
     }
@@ -224,12 +248,15 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
 fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Server, Failure> {
     let mut taken = Vec::new();
     if let Some(address) = &serving.admin {
-        taken = passed.resolve(address)?;
-        let [one] = &taken[..] else {
-            let message = format!("--admin {address} means {} passed sockets: name one", taken.len());
-            return Err(Failure::new(Exit::Usage, message));
-        };
-        server = server.admin(one)?;
+        let one = passed.resolve_one("--admin", address)?;
+        server = server.admin(&one)?;
+        taken.push(one);
+    }
+    #[cfg(feature = "tls")]
+    if let Some(address) = &serving.redirect_to_https {
+        let one = passed.resolve_one("--redirect-to-https", address)?;
+        server = server.redirect_to_https(&one)?;
+        taken.push(one);
     }
     for address in &serving.listen {
         for address in passed.resolve(address)? {
@@ -275,12 +302,15 @@ fn log_format(serving: &Serving) -> Option<Format> {
 }
 
 /// The listeners for scripts on standard output, the banner for people on standard error.
-fn announce(running: &Running, serving: &Serving, says: &str, builtin: bool) {
+fn announce(running: &Running, serving: &Serving, says: &str, own: Option<&str>, builtin: bool) {
     let listening = urls(running, serving);
     let admin = running.admin_addr().map(ToString::to_string);
+    let redirect = running.redirect_addr().map(ToString::to_string);
     let banner = Banner {
         listening: &listening,
         admin: admin.as_deref(),
+        redirect: redirect.as_deref(),
+        own,
         workers: running.workers(),
         serving: says,
         builtin,

@@ -51,6 +51,15 @@ impl Passed {
         Ok(found)
     }
 
+    /// The same for what `flag` gives, which is one.
+    pub(crate) fn resolve_one(&self, flag: &str, address: &str) -> Result<String, Failure> {
+        let found = self.resolve(address)?;
+        <[String; 1]>::try_from(found).map(|[one]| one).map_err(|found| {
+            let message = format!("{flag} {address} means {} passed sockets: name one", found.len());
+            Failure::new(Exit::Usage, message)
+        })
+    }
+
     /// All of them but those at these addresses, as copies.
     pub(crate) fn all_but(&self, addresses: &[String]) -> Result<Vec<OwnedFd>, Failure> {
         let meant = |socket: &&PassedSocket| !addresses.contains(&format!("fd:{}", socket.number()));

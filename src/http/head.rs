@@ -182,16 +182,31 @@ impl std::fmt::Debug for FieldTable {
 pub struct Head<'h> {
     bytes: &'h [u8],
     table: &'h FieldTable,
+    frame: &'h [u8],
 }
 
 impl<'h> Head<'h> {
     /// The head whose parts `table` places in `bytes`.
     #[inline]
     pub const fn new(bytes: &'h [u8], table: &'h FieldTable) -> Self {
-        Self { bytes, table }
+        Self { bytes, table, frame: &[] }
     }
 
-    /// The bytes as they were received (HTTP/1: from the method to the empty line inclusive).
+    /// The same head, which came in one `frame`.
+    #[inline]
+    #[must_use]
+    pub const fn in_frame(self, frame: &'h [u8]) -> Self {
+        Self { frame, ..self }
+    }
+
+    /// The HEADERS frame of HTTP/2 that it came in, if it came in one and was not kept since.
+    #[inline]
+    pub const fn frame(&self) -> Option<&'h [u8]> {
+        if self.frame.is_empty() { None } else { Some(self.frame) }
+    }
+
+    /// The bytes that the table is about. HTTP/1: as they were received, from the method to the empty line
+    /// inclusive. HTTP/2: the texts of the fields, decoded.
     #[inline]
     pub const fn bytes(&self) -> &'h [u8] {
         self.bytes
@@ -285,7 +300,7 @@ impl OwnedHead {
     /// The head, borrowed.
     #[inline]
     pub const fn head(&self) -> Head<'_> {
-        Head { bytes: &self.bytes, table: &self.table }
+        Head::new(&self.bytes, &self.table)
     }
 }
 

@@ -1,12 +1,14 @@
 //! [`Link`]: a connection as workers hold it, plain or encrypted.
 
 use std::io;
+use std::sync::Arc;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
 use super::tls::TlsStream;
-use super::{Agreed, Arrived, Peer, Progress, Stream, Transport};
+use super::{Agreed, Arrived, Handshake, Peer, Progress, Stream, Transport};
+use crate::base::Certificate;
 use crate::wire::Output;
 
 /// A connection.
@@ -70,6 +72,21 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.agreed(),
             Self::Tls(stream) => stream.agreed(),
+        }
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.certificate(),
+        }
+    }
+
+    #[inline]
+    fn handshake(&self) -> Handshake {
+        match self {
+            Self::Plain(_) => Handshake::None,
+            Self::Tls(stream) => stream.handshake(),
         }
     }
 }

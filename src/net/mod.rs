@@ -7,6 +7,7 @@
 //! | file | what lives there |
 //! | --- | --- |
 //! | `address` | [`ListenAddr`]: where to listen, as a person writes it |
+//! | `alert` | [`Alert`]: what the two sides of TLS say before they part |
 //! | `listener` | [`Listener`], [`Acceptor`]: connections come in |
 //! | `link` | [`Link`]: what workers hold: a stream, plain or encrypted |
 //! | `tcp` | [`Stream`]: a TCP or Unix connection |
@@ -14,10 +15,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::base::Certificate;
 use crate::wire::Output;
 
 mod address;
+mod alert;
 mod link;
 mod listener;
 mod tcp;
@@ -25,6 +29,7 @@ mod tcp;
 pub mod tls;
 
 pub use address::{AddressError, ListenAddr};
+pub use alert::{Alarm, Alert};
 pub use link::Link;
 pub use listener::{Acceptor, Listener};
 pub use tcp::{Family, SHORT_READ_DRAINS, Stream};
@@ -63,6 +68,17 @@ pub trait Transport {
     /// What both sides have agreed to speak over it. Asked once there was something to read.
     fn agreed(&self) -> Agreed {
         Agreed::Nothing
+    }
+
+    /// The certificate that the peer has shown and that was found to be its own.
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        None
+    }
+
+    /// How far the two sides came with their keys.
+    #[inline]
+    fn handshake(&self) -> Handshake {
+        Handshake::None
     }
 }
 
@@ -104,6 +120,19 @@ pub enum Progress {
     Blocked,
     /// This call's budget is used up and no event will come: call again after the others had their turn.
     Budget,
+}
+
+/// What comes before the first byte of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Nothing: it speaks in the clear.
+    None,
+    /// It is under way, or awaited.
+    Begun,
+    /// It is over, with certificates and all.
+    Full,
+    /// It was cut short by what a former one has left. RFC 8446 §2.2, RFC 5077.
+    Resumed,
 }
 
 /// Who is at the other end.

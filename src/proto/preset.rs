@@ -1,6 +1,8 @@
 //! [`Preset`]: what every answer has, rendered once a second, in the form of each version.
 //! RFC 9110 §6.6.1, §10.2.4.
 
+use std::time::Duration;
+
 use ::http::StatusCode;
 
 use super::hpack::{BlockWriter, write_literal};
@@ -16,13 +18,14 @@ use crate::http::DateLine;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Preset {
-    /// `HTTP/1.1 200 OK`, `Server`, `Date`: each with its line end.
+    /// `HTTP/1.1 200 OK`, `Strict-Transport-Security`, `Server`, `Date`: each with its line end.
     block: Vec<u8>,
     /// Where `Server` and `Date` begin in the block.
     server: usize,
     date: usize,
-    /// The same fields as literals of HPACK, and where `date` begins.
+    /// The same fields as literals of HPACK, and where `server` and `date` begin.
     literals: Vec<u8>,
+    server_literal: usize,
     date_literal: usize,
     line: DateLine,
 }
@@ -46,7 +49,25 @@ impl Preset {
         block.extend_from_slice(line.line());
         let date_literal = literals.len();
         write_literal(&mut literals, b"date", line.value().as_bytes());
-        Self { block, server: OK.len(), date, literals, date_literal, line }
+        Self { block, server: OK.len(), date, literals, server_literal: 0, date_literal, line }
+    }
+
+    /// The same, and whoever reads it comes over TLS for so long. RFC 6797 §6.1.
+    #[must_use]
+    pub fn with_hsts(mut self, time: Option<Duration>) -> Self {
+        let (mut line, mut literal) = (String::new(), Vec::new());
+        if let Some(time) = time {
+            let value = format!("max-age={}", time.as_secs());
+            write_literal(&mut literal, b"strict-transport-security", value.as_bytes());
+            line = format!("Strict-Transport-Security: {value}\r\n");
+        }
+        self.block.splice(OK.len()..self.server, line.bytes());
+        self.date = self.date - self.server + OK.len() + line.len();
+        self.server = OK.len() + line.len();
+        self.date_literal = self.date_literal - self.server_literal + literal.len();
+        let before = std::mem::replace(&mut self.server_literal, literal.len());
+        self.literals.splice(..before, literal);
+        self
     }
 
     /// Renders `Date` anew if `second` is another one; whether it was.
@@ -61,7 +82,7 @@ impl Preset {
         changed
     }
 
-    /// Writes the status line, and `Server` and `Date` unless the answer has its own.
+    /// Writes the status line, and what every answer has; `Server` and `Date` unless it has its own.
     #[inline]
     pub(super) fn write(&self, out: &mut Vec<u8>, status: StatusCode, has_server: bool, has_date: bool) {
         if status == StatusCode::OK && !has_date && !has_server {
@@ -71,10 +92,14 @@ impl Preset {
         }
     }
 
-    /// Writes `server` and `date` into a block, unless the answer has its own.
+    /// Writes the same into a block.
     #[inline]
     pub(super) fn write_block(&self, block: &mut BlockWriter<'_>, has_server: bool, has_date: bool) {
-        let start = if has_server { self.date_literal } else { 0 };
+        let mut start = 0;
+        if has_server {
+            block.written(&self.literals[..self.server_literal]);
+            start = self.date_literal;
+        }
         let end = if has_date { self.date_literal } else { self.literals.len() };
         block.written(&self.literals[start..end]);
     }
@@ -84,11 +109,46 @@ impl Preset {
         {
             out.extend_from_slice(part.as_bytes());
         }
+        out.extend_from_slice(&self.block[OK.len()..self.server]);
         if !has_server {
             out.extend_from_slice(&self.block[self.server..self.date]);
         }
         if !has_date {
             out.extend_from_slice(&self.block[self.date..]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hpack::Encoder;
+    use super::*;
+
+    /// What an answer begins with in each version, if it has this of its own.
+    fn written(preset: &Preset, has_server: bool, has_date: bool) -> (String, Vec<u8>) {
+        let (mut text, mut block) = (Vec::new(), Vec::new());
+        preset.write(&mut text, StatusCode::OK, has_server, has_date);
+        preset.write_block(&mut Encoder::new(4096).block(&mut block), has_server, has_date);
+        (String::from_utf8(text).unwrap(), block)
+    }
+
+    #[test]
+    fn whatever_an_answer_has_of_its_own_hsts_stands_before_it() {
+        let plain = Preset::new(Some("kolk"), 784_111_777);
+        let preset = plain.clone().with_hsts(Some(Duration::from_secs(60)));
+        let mut literal = Vec::new();
+        write_literal(&mut literal, b"strict-transport-security", b"max-age=60");
+        for (has_server, has_date) in [(false, false), (true, false), (false, true), (true, true)] {
+            let ((text, block), (plain_text, plain_block)) =
+                (written(&preset, has_server, has_date), written(&plain, has_server, has_date));
+            let line = "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=60\r\n";
+            assert_eq!(text, plain_text.replace("HTTP/1.1 200 OK\r\n", line));
+            assert_eq!(block, [&literal[..], &plain_block].concat());
+        }
+        let (mut later, mut again) = (preset.clone(), preset.with_hsts(None));
+        assert_eq!(written(&again, false, false), written(&plain, false, false));
+        again.set_second(784_111_778);
+        later.set_second(784_111_778);
+        assert_eq!(written(&later.with_hsts(None), false, false), written(&again, false, false));
     }
 }

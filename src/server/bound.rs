@@ -3,10 +3,12 @@
 //! Between [`Server::bind`](super::Server::bind) and [`Bound::start`] the process can give up what only
 //! opening sockets needs: its being root.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::net::tls::Tls;
 use crate::net::{ListenAddr, Listener, Listening};
 use crate::sys::{cpu, descriptors};
 
@@ -32,7 +34,9 @@ pub struct Bound {
     pub(super) config: Config,
     pub(super) access_log: Option<(Format, Destination)>,
     pub(super) sockets: Sockets,
+    pub(super) tls: Option<Tls>,
     pub(super) admin: Option<Sockets>,
+    pub(super) redirect: Option<Sockets>,
     /// How many descriptors the process may have.
     pub(super) descriptors: u64,
 }
@@ -54,9 +58,7 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        #[cfg(feature = "tls")]
-        let tls = server.tls;
-        let Server { app, config, places, admin, access_log, .. } = server;
+        let Server { app, mut config, places, admin, redirect, access_log, tls } = server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -68,8 +70,23 @@ impl Bound {
         if let Some(tls) = &tls {
             sockets.listeners.iter().for_each(|listener| listener.encrypt(tls));
         }
-        let admin = admin.map(|address| Sockets::open(vec![Place::Address(address)], 1, &config));
-        Ok(Self { app, config, access_log, sockets, admin: admin.transpose()?, descriptors })
+        if tls.is_none() {
+            // RFC 6797 §7.2: never in the clear.
+            config.hsts = None;
+            if redirect.is_some() {
+                let why = "whoever is sent to https finds nobody there: the server has no certificate";
+                return Err(Error::Listen(io::Error::new(io::ErrorKind::InvalidInput, why)));
+            }
+        }
+        let one = |address| Sockets::open(vec![Place::Address(address)], 1, &config);
+        let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
+        Ok(Self { app, config, access_log, sockets, tls, admin, redirect, descriptors })
+    }
+
+    /// A small server that runs beside another, in the clear.
+    pub(super) const fn beside(app: App, config: Config, sockets: Sockets, descriptors: u64) -> Self {
+        let (access_log, tls, admin, redirect) = (None, None, None, None);
+        Self { app, config, access_log, sockets, tls, admin, redirect, descriptors }
     }
 
     /// Where it listens, with the ports that the system chose.

@@ -1,10 +1,9 @@
 //! [`Env`]: what a shard was given when it was made; and [`Call`]: what is lent for one call into a
 //! dialogue. Neither decides anything.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::app::{App, BlockingPool, Mail, Params};
+use crate::app::{App, BlockingPool, Mail, Params, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Response, Timeline};
 use crate::proto::Preset;
@@ -58,7 +57,7 @@ pub(crate) struct Call<'c> {
     pub(crate) path: &'c mut String,
     pub(crate) preset: &'c Preset,
     pub(crate) ring: Option<&'c mut Ring>,
-    pub(crate) peer: &'c dyn Fn() -> Option<SocketAddr>,
+    pub(crate) peer: &'c dyn Visitor,
 }
 
 impl<'c> Call<'c> {
@@ -71,7 +70,7 @@ impl<'c> Call<'c> {
         blank: &'c mut Blank,
         output: &'c mut Output,
         ring: Option<&'c mut Ring>,
-        peer: &'c dyn Fn() -> Option<SocketAddr>,
+        peer: &'c dyn Visitor,
     ) -> Self {
         let Blank { response, params, path, preset } = blank;
         Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, ring, peer }
@@ -91,7 +90,7 @@ impl<'c> Call<'c> {
         ring.record(&Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
-            peer: (self.peer)(),
+            peer: self.peer.address(),
             head,
             status: sent.status,
             body_bytes: sent.body_bytes,

@@ -27,6 +27,8 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// The `Server` field of every answer; `None` for none.
     pub server_name: Option<String>,
+    /// What `Strict-Transport-Security` in every encrypted answer says; `None` for no such field. RFC 6797.
+    pub hsts: Option<Duration>,
     /// What a request may cost.
     pub limits: Limits,
     /// How long the server waits for what.
@@ -61,7 +63,10 @@ pub struct Limits {
 /// How long the server waits; each has a counter of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a whole head, from its first byte (of a connection's first request: from the accept). 408.
+    /// For a whole handshake of TLS, from the accept.
+    pub handshake: Duration,
+    /// For a whole head, from its first byte (of a connection's first request: from the accept, or the end of
+    /// the handshake). 408.
     pub header: Duration,
     /// For the next request on an idle connection.
     pub keepalive: Duration,
@@ -88,6 +93,7 @@ impl Default for Config {
             backlog: 4096,
             connections_max: None,
             server_name: Some(String::from("kolk")),
+            hsts: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             blocking_threads: 32,
@@ -105,6 +111,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             keepalive: Duration::from_secs(75),
             body: Duration::from_secs(30),

@@ -10,12 +10,11 @@
 mod parting;
 
 use std::io;
-use std::net::SocketAddr;
 
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
 use crate::http::{FieldTable, Phase, Reason, Response};
-use crate::net::{Arrived, Peer, Progress, Transport};
+use crate::net::{Arrived, Handshake, Progress, Transport};
 use crate::proto::hpack::FieldList;
 use crate::proto::{Pumped, Slate, h1};
 use crate::reactor::Readiness;
@@ -23,6 +22,7 @@ use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
 
 use super::access_log::Ring;
 use super::call::{Call, Env};
+use super::caller::Caller;
 use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
 use super::dialogue::Dialogue;
 use super::scratch::{Carry, Pending, Scratch};
@@ -50,7 +50,7 @@ pub(crate) enum Verdict {
 /// One client's connection.
 #[derive(Debug)]
 pub(crate) struct Connection<T> {
-    transport: T,
+    pub(super) transport: T,
     pub(super) dialogue: Dialogue,
     carry: Option<Box<Carry>>,
     pub(super) pending: Option<Box<Pending>>,
@@ -67,6 +67,8 @@ pub(crate) struct Connection<T> {
     fin: bool,
     /// An event said that nothing can be sent any more.
     broken: bool,
+    /// TLS has no keys yet.
+    pub(super) handshaking: bool,
     /// Our sending side is closed.
     shut: bool,
     /// The poll tells about room, too.
@@ -78,18 +80,20 @@ pub(crate) struct Connection<T> {
 impl<T: Transport> Connection<T> {
     /// A connection that was just accepted.
     pub(crate) fn new(transport: T, machine: h1::Server, now: Tick, timeouts: &Timeouts) -> Self {
+        let handshaking = transport.handshake() == Handshake::Begun;
         Self {
             transport,
             dialogue: Dialogue::new(machine, now),
             carry: None,
             pending: None,
-            deadline: now.after(timeouts.header),
+            deadline: now.after(if handshaking { timeouts.handshake } else { timeouts.header }),
             phase: Phase::Idle,
             readable: true,
             writable: true,
             read_closed: false,
             fin: false,
             broken: false,
+            handshaking,
             shut: false,
             watches_writes: false,
             queued: false,
@@ -213,6 +217,9 @@ impl<T: Transport> Connection<T> {
                 verdict
             }
         };
+        if self.handshaking {
+            self.note_handshake(desk);
+        }
         if !matches!(verdict, Verdict::Close(_)) {
             self.set_deadline(requests, desk);
         }
@@ -226,7 +233,7 @@ impl<T: Transport> Connection<T> {
                 verdict => return verdict,
             }
         }
-        self.dialogue.begin_turn(desk.now);
+        self.dialogue.begin_turn(desk.now, &mut desk.scratch.room);
         let mut verdict = self.serve(key, &mut output.output, desk);
         if let Verdict::Close(CloseReason::PeerReset | CloseReason::Abandoned) = verdict {
             return verdict;
@@ -331,6 +338,7 @@ impl<T: Transport> Connection<T> {
                     // The alert that says so is on its way.
                     io::ErrorKind::InvalidData => {
                         log::debug!("connection {key}: {error}");
+                        desk.env.stats.tls_failed(&error, self.transport.handshake());
                         self.dialogue.abandon(Presence::Gone);
                         Verdict::Close(CloseReason::TlsFailed)
                     }
@@ -378,7 +386,7 @@ impl<T: Transport> Connection<T> {
             None => (&input[..count], &mut *fresh),
         };
         let mut unread = Input::new(bytes, self.fin);
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.ring.as_deref_mut(), &peer);
         if self.dialogue.timed() {
             call.received = (desk.env.stopwatch)();
@@ -410,17 +418,21 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
         let pumped = self.dialogue.pump(&mut call);
-        self.dialogue.end_turn(&mut call);
-        if verdict == Verdict::Rest && pumped == Pumped::Full { Verdict::Again } else { verdict }
+        self.dialogue.end_turn(desk.now, output, &mut desk.scratch.room);
+        match verdict {
+            Verdict::Rest if pumped == Pumped::Full => Verdict::Again,
+            Verdict::Rest if self.dialogue.is_deserted() => Verdict::Close(CloseReason::Abandoned),
+            verdict => verdict,
+        }
     }
 
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.
     fn pump(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Option<Verdict> {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
         match self.dialogue.pump(&mut call) {
@@ -432,7 +444,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn letter(&mut self, key: Key, mail: Mail, output: &mut Pending, desk: &mut Desk<'_>) -> bool {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
         let mut call =
             Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, ring, &peer);
@@ -537,13 +549,5 @@ fn talk(
         if dialogue.paused() {
             return Verdict::Rest;
         }
-    }
-}
-
-/// The client's address, where it has one.
-fn address(transport: &impl Transport) -> Option<SocketAddr> {
-    match transport.peer() {
-        Peer::Ip(address) => Some(address),
-        Peer::Unix | Peer::Unknown => None,
     }
 }

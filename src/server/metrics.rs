@@ -10,28 +10,23 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::stats::{CloseReason, Histogram, Snapshot, Stats, Timeout, WorkerShare};
+use super::stats::{Agreement, CloseReason, Histogram, Snapshot, Timeout, WorkerShare};
 use crate::http::{Phase, Reason};
+use crate::net::Alert;
 
 /// The media type of what [`render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of the process: `uptime` since it started, `version` of the program.
-///
-/// This is a scrape: the longest turn begins anew.
-pub fn render(workers: &[Arc<Stats>], uptime: Duration, version: &str) -> String {
-    let sum = Snapshot::sum(workers.iter().map(Arc::as_ref));
-    for stats in workers {
-        stats.loop_lag_nanos_max.take();
-    }
+pub fn render(sum: &Snapshot, uptime: Duration, version: &str) -> String {
     let mut page = Page { text: String::with_capacity(16 * 1024) };
-    process(&mut page, &sum, uptime, version);
-    connections(&mut page, &sum);
-    requests(&mut page, &sum);
-    loops(&mut page, &sum);
+    process(&mut page, sum, uptime, version);
+    connections(&mut page, sum);
+    handshakes(&mut page, sum);
+    requests(&mut page, sum);
+    loops(&mut page, sum);
     page.text
 }
 
@@ -62,6 +57,26 @@ fn connections(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_sent_bytes_total", "Bytes sent to clients.", sum.bytes_sent);
     page.gauge("kolk_carry_buffers", "Connections that hold an unread rest.", sum.carry_buffers);
     page.gauge("kolk_pending_buffers", "Connections that hold an unsent rest.", sum.pending_buffers);
+}
+
+fn handshakes(page: &mut Page, sum: &Snapshot) {
+    let ends = Agreement::ALL.iter().map(|end| (end.name(), sum.handshakes[end.index()]));
+    page.table(
+        "kolk_tls_handshakes_total",
+        "counter",
+        "Handshakes of TLS, by what came of them.",
+        "result",
+        ends,
+    );
+    let alerts = |row: &[u64]| {
+        let counts = row.to_vec();
+        Alert::ALL.iter().map(move |alert| (alert.name(), counts[alert.index()]))
+    };
+    let (told, heard) = (alerts(&*sum.alerts_sent), alerts(&*sum.alerts_received));
+    page.table("kolk_tls_alerts_sent_total", "counter", "Fatal alerts to clients.", "alert", told);
+    page.table("kolk_tls_alerts_received_total", "counter", "Fatal alerts of clients.", "alert", heard);
+    let failed = sum.certificate_reloads_failed;
+    page.counter("kolk_certificate_reloads_failed_total", "Certificates not fit to be read again.", failed);
 }
 
 fn requests(page: &mut Page, sum: &Snapshot) {
@@ -165,7 +180,9 @@ impl Page {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use super::super::stats::Stats;
     use super::*;
+    use crate::net::{Alarm, Handshake};
 
     /// One metric family, as a strict reader of the text format sees it.
     #[derive(Debug, Default)]
@@ -226,8 +243,8 @@ mod tests {
         }
     }
 
-    fn workers() -> Vec<Arc<Stats>> {
-        let workers = vec![Arc::new(Stats::default()), Arc::new(Stats::default())];
+    fn workers() -> [Stats; 2] {
+        let workers = [Stats::default(), Stats::default()];
         for stats in &workers {
             stats.accepts.add(3);
             stats.phases[Phase::Idle as usize].add(2);
@@ -240,13 +257,16 @@ mod tests {
             stats.timed_out(Timeout::Keepalive);
             stats.closed(CloseReason::TimedOut);
             stats.refused(Reason::NotFound);
+            stats.shook_hands(Handshake::Resumed);
+            let alarm = Alarm { alert: Some(Alert::UnknownCa), is_received: true, why: String::new() };
+            stats.tls_failed(&std::io::Error::other(alarm), Handshake::Begun);
         }
         workers
     }
 
     #[test]
     fn a_strict_reader_takes_the_whole_page() {
-        let families = parse(&render(&workers(), Duration::from_millis(1_500), "1.2.3"));
+        let families = parse(&render(&Snapshot::scrape(&workers()), Duration::from_millis(1_500), "1.2.3"));
         for (name, family) in &families {
             assert!(name.starts_with("kolk_"), "{name}");
             assert_eq!(family.kind == "counter", name.ends_with("_total"), "{name}");
@@ -266,6 +286,10 @@ mod tests {
         assert_eq!(single("kolk_timeouts_total", "kind=\"keepalive\""), 2.0);
         assert_eq!(single("kolk_closes_total", "reason=\"timed_out\""), 2.0);
         assert_eq!(single("kolk_refusals_total", "reason=\"route.none\""), 2.0);
+        assert_eq!(single("kolk_tls_handshakes_total", "result=\"resumed\""), 2.0);
+        assert_eq!(single("kolk_tls_handshakes_total", "result=\"failed\""), 2.0);
+        assert_eq!(single("kolk_tls_alerts_received_total", "alert=\"unknown_ca\""), 2.0);
+        assert_eq!(single("kolk_tls_alerts_sent_total", "alert=\"unknown_ca\""), 0.0);
         assert_eq!(families["kolk_refusals_total"].samples.len(), Reason::ALL.len());
         assert_eq!(single("kolk_turn_duration_max_seconds", ""), 2.0);
         let turns = "kolk_turn_duration_seconds";
@@ -275,7 +299,7 @@ mod tests {
 
     #[test]
     fn buckets_are_cumulated_up_to_all() {
-        let families = parse(&render(&workers(), Duration::ZERO, "1"));
+        let families = parse(&render(&Snapshot::scrape(&workers()), Duration::ZERO, "1"));
         let mut buckets: Vec<_> = families["kolk_turn_duration_seconds"]
             .samples
             .iter()
@@ -296,7 +320,8 @@ mod tests {
     fn a_scrape_takes_the_longest_turn() {
         let workers = workers();
         let max = |page: String| parse(&page)["kolk_turn_duration_max_seconds"].samples.clone();
-        assert_eq!(max(render(&workers, Duration::ZERO, "1")).values().next(), Some(&2.0));
-        assert_eq!(max(render(&workers, Duration::ZERO, "1")).values().next(), Some(&0.0));
+        let page = || render(&Snapshot::scrape(&workers), Duration::ZERO, "1");
+        assert_eq!(max(page()).values().next(), Some(&2.0));
+        assert_eq!(max(page()).values().next(), Some(&0.0));
     }
 }

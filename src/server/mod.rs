@@ -3,7 +3,7 @@
 //! ```text
 //!  Server ─start─► Running ─┬─ worker 0: Reactor + Shard + Ears ─┬─ Connection ─ Dialogue ─ Exchange
 //!                           ├─ worker 1: …                       └─ …
-//!                           └─ admin (a server of its own), log writer, blocking pool
+//!                           └─ admin, redirect (servers of their own), log writer, blocking pool
 //! ```
 //!
 //! | file | what it is |
@@ -17,8 +17,9 @@
 //! | `connection` | a transport and what a turn left over |
 //! | `patience` | how long a connection waits for what, and what happens then |
 //! | `dialogue` | a protocol machine and its exchanges; the only caller of handlers |
-//! | `call` | what a shard was given, and what it lends for one call |
+//! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
+//! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, one writer thread |
 
@@ -27,6 +28,7 @@ mod admin;
 mod balance;
 mod bound;
 mod call;
+mod caller;
 mod config;
 mod connection;
 mod dialogue;
@@ -34,6 +36,7 @@ mod ears;
 mod error;
 pub mod metrics;
 mod patience;
+mod redirect;
 mod running;
 mod scratch;
 pub mod service;
@@ -46,7 +49,6 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::net::ListenAddr;
-#[cfg(feature = "tls")]
 use crate::net::tls::Tls;
 
 pub use bound::Bound;
@@ -81,8 +83,8 @@ pub struct Server {
     config: Config,
     places: Vec<Place>,
     admin: Option<ListenAddr>,
+    redirect: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
-    #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
 
@@ -94,8 +96,8 @@ impl Server {
             config: Config::default(),
             places: Vec::new(),
             admin: None,
+            redirect: None,
             access_log: None,
-            #[cfg(feature = "tls")]
             tls: None,
         }
     }
@@ -135,7 +137,8 @@ impl Server {
         self
     }
 
-    /// Encrypts every connection but those to the [admin](Server::admin) address.
+    /// Encrypts every connection but those to the [admin](Server::admin) address and to that of the
+    /// [redirect](Server::redirect_to_https).
     ///
     /// ```no_run
     /// use kolk::{App, Request, Response, Server, Tls};
@@ -158,6 +161,29 @@ impl Server {
     /// [`Error::Address`] if it cannot be read.
     pub fn admin(mut self, address: &str) -> Result<Self> {
         self.admin = Some(address.parse()?);
+        Ok(self)
+    }
+
+    /// Has clients come over TLS for so long, once they have: `Strict-Transport-Security` in every encrypted
+    /// answer (RFC 6797). Without [`Server::tls`] it is not said.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub const fn hsts(mut self, time: Duration) -> Self {
+        self.config.hsts = Some(time);
+        self
+    }
+
+    /// Sends everybody who comes to `address`, in the clear, to the same place with https: 308, with the port
+    /// of the first address that the server [listens](Server::listen) on. That site ends with the server, and
+    /// is not in its counters and its log.
+    ///
+    /// [`Server::bind`] refuses it without [`Server::tls`].
+    ///
+    /// # Errors
+    /// [`Error::Address`] if it cannot be read.
+    #[cfg(feature = "tls")]
+    pub fn redirect_to_https(mut self, address: &str) -> Result<Self> {
+        self.redirect = Some(address.parse()?);
         Ok(self)
     }
 

@@ -1,8 +1,9 @@
 //! PATIENCE: how long a [`Connection`] waits for what, and what happens then.
 //!
 //! ```text
+//!  handshake absolute, from the accept; counted when it is over
 //!  idle      keep-alive, from the last answer
-//!  head      absolute, from its first byte; the first of a connection from the accept
+//!  head      absolute, from its first byte; the first of a connection from the accept or the handshake
 //!  body      silence, and a rate by windows
 //!  handling  none: that is the handler's
 //!  sending   a rate by windows, or the moment that its source named
@@ -12,7 +13,7 @@
 
 use crate::base::{Key, Tick};
 use crate::http::{Phase, Reason};
-use crate::net::Transport;
+use crate::net::{Handshake, Transport};
 
 use super::config::Timeouts;
 use super::connection::{Connection, Desk, Verdict};
@@ -22,11 +23,12 @@ use super::stats::{CloseReason, Timeout};
 impl<T: Transport> Connection<T> {
     /// The deadline has passed.
     pub(crate) fn expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
-        if self.is_among_many() {
+        if self.waits_for_many() {
             return self.expired_among_many(key, desk);
         }
         let stats = &desk.env.stats;
         let timeout = match self.phase {
+            _ if self.handshaking => Timeout::Handshake,
             Phase::Idle if self.dialogue.requests() > 0 => Timeout::Keepalive,
             Phase::Idle => Timeout::Header,
             Phase::Head => {
@@ -62,13 +64,13 @@ impl<T: Transport> Connection<T> {
         let before = self.phase;
         let phase = self.outer_phase();
         self.deadline = match phase {
-            _ if self.is_among_many() => {
-                let is_new = self.dialogue.requests() == 0;
+            _ if self.handshaking => self.deadline,
+            _ if self.waits_for_many() => {
                 let multiplex = self.dialogue.multiplexed();
-                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(is_new, now, timeouts))
+                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
             }
             Phase::Idle if self.dialogue.requests() > 0 => now.after(timeouts.keepalive),
-            // The first head's time runs from the accept.
+            // The first head's time runs already.
             Phase::Idle => self.deadline,
             // Absolute: not restarted by bytes.
             Phase::Head if self.dialogue.requests() == 0 || (before == phase && same) => self.deadline,
@@ -101,15 +103,23 @@ impl<T: Transport> Connection<T> {
         self.dialogue.only_exchange().map_or(Tick::NEVER, |exchange| exchange.deadline(timeouts))
     }
 
-    /// Whether it is one of many exchanges, or their connection, that is waited for.
+    /// Whether several exchanges, not the kernel and not the end, are what is waited for.
     #[inline]
-    fn is_among_many(&self) -> bool {
-        self.dialogue.is_multiplexed() && self.pending.is_none() && !self.is_at_end()
+    fn waits_for_many(&self) -> bool {
+        self.dialogue.is_multiplexed()
+            && self.pending.is_none()
+            && !matches!(self.outer_phase(), Phase::Lingering | Phase::Closed)
     }
 
-    /// Whether nothing more is served, and the client has yet to close.
-    fn is_at_end(&self) -> bool {
-        matches!(self.outer_phase(), Phase::Lingering | Phase::Closed)
+    /// Counts the handshake if it is over; then the time for the first head begins.
+    #[cold]
+    pub(super) fn note_handshake(&mut self, desk: &Desk<'_>) {
+        let handshake = self.transport.handshake();
+        if handshake != Handshake::Begun {
+            self.handshaking = false;
+            self.deadline = desk.now.after(desk.env.config.timeouts.header);
+            desk.env.stats.shook_hands(handshake);
+        }
     }
 
     /// A body is silent, or its rate is due to be judged.

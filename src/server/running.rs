@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::app::{App, BlockingPool};
 use crate::base::Mailbox;
 use crate::net::ListenAddr;
+use crate::net::tls::Tls;
 use crate::reactor::{Doorbell, Reactor};
 use crate::sys::cpu;
 
@@ -20,7 +21,7 @@ use super::ears::Ears;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
-use super::{Error, Result, admin};
+use super::{Error, Result, admin, redirect};
 
 /// Letters that may wait for a worker.
 const LETTERS_MAX: usize = 65_536;
@@ -32,6 +33,7 @@ pub struct Running {
     workers: Vec<JoinHandle<io::Result<()>>>,
     handle: Handle,
     admin: Option<Box<Self>>,
+    redirect: Option<Box<Self>>,
     // After the workers: their last lines are written before it ends.
     log: Option<AccessLog>,
 }
@@ -43,6 +45,9 @@ pub struct Handle {
     bells: Arc<[Arc<Doorbell>]>,
     stats: Arc<[Arc<Stats>]>,
     log: Option<Reopener>,
+    tls: Option<Tls>,
+    /// Ends with this one.
+    redirect: Option<Arc<Self>>,
 }
 
 impl Handle {
@@ -51,12 +56,18 @@ impl Handle {
     pub fn drain(&self, grace: Duration) {
         self.control.drain(grace);
         ring_all(&self.bells);
+        if let Some(redirect) = &self.redirect {
+            redirect.drain(grace);
+        }
     }
 
     /// Closes everything now.
     pub fn stop(&self) {
         self.control.stop();
         ring_all(&self.bells);
+        if let Some(redirect) = &self.redirect {
+            redirect.stop();
+        }
     }
 
     /// Opens the log's file anew, after another program has renamed it.
@@ -68,7 +79,16 @@ impl Handle {
 
     /// What the workers counted so far.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::sum(self.stats.iter().map(|stats| &**stats))
+        self.with_reloads(Snapshot::sum(self.stats.iter().map(Arc::as_ref)))
+    }
+
+    /// The same, and the longest turn begins anew.
+    pub(super) fn scrape(&self) -> Snapshot {
+        self.with_reloads(Snapshot::scrape(self.stats.iter().map(Arc::as_ref)))
+    }
+
+    fn with_reloads(&self, sum: Snapshot) -> Snapshot {
+        Snapshot { certificate_reloads_failed: self.tls.as_ref().map_or(0, Tls::reloads_failed), ..sum }
     }
 
     /// Whether the server was told to drain or to stop.
@@ -91,6 +111,11 @@ impl Running {
     /// Where the admin site listens.
     pub fn admin_addr(&self) -> Option<&ListenAddr> {
         self.admin.as_ref()?.addresses.first()
+    }
+
+    /// Where the site listens that sends visitors to https.
+    pub fn redirect_addr(&self) -> Option<&ListenAddr> {
+        self.redirect.as_ref()?.addresses.first()
     }
 
     /// How many workers there are.
@@ -133,6 +158,10 @@ impl Running {
             admin.stop();
             admin.join()?;
         }
+        if let Some(redirect) = self.redirect.take() {
+            redirect.stop();
+            redirect.join()?;
+        }
         ended
     }
 
@@ -150,7 +179,7 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_log, sockets, admin, descriptors } = bound;
+        let Bound { app, config, access_log, sockets, tls, admin, redirect, descriptors } = bound;
         let started = now();
         let log = access_log
             .map(|(format, to)| AccessLog::start(format, to))
@@ -164,10 +193,17 @@ impl Running {
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 log: log.as_ref().map(AccessLog::reopener),
+                tls,
+                redirect: None,
             },
             admin: None,
+            redirect: None,
             log,
         };
+        if let Some(sockets) = redirect {
+            running.redirect = Some(Box::new(running.send_to_https(&config, sockets, descriptors)?));
+            running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
+        }
         let workers = running.build(app, config, sockets, descriptors)?;
         for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
@@ -175,12 +211,26 @@ impl Running {
             running.workers.push(handle);
         }
         if let Some(sockets) = admin {
-            let app = admin::app(running.handle.stats.to_vec(), started);
+            let app = admin::app(running.handle(), started);
             let config = Config { workers: Workers::Exactly(1), ..Config::default() };
-            let admin = Bound { app, config, access_log: None, sockets, admin: None, descriptors };
+            let admin = Bound::beside(app, config, sockets, descriptors);
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
+    }
+
+    /// The site in the clear that sends everybody here.
+    fn send_to_https(&self, config: &Config, sockets: Sockets, descriptors: u64) -> Result<Self> {
+        let port = self.addresses.iter().find_map(ListenAddr::socket_addr).map(|address| address.port());
+        let config = Config {
+            workers: Workers::Exactly(1),
+            pin: false,
+            hsts: None,
+            connections_max: Some(redirect::CONNECTIONS_MAX),
+            ..config.clone()
+        };
+        let app = redirect::app(port.unwrap_or(redirect::HTTPS_PORT));
+        Bound::beside(app, config, sockets, descriptors).start()
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.

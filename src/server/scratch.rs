@@ -7,8 +7,8 @@
 use crate::app::Params;
 use crate::base::{Pool, Reusable, Tick};
 use crate::http::{FieldTable, Response};
-use crate::proto::Preset;
 use crate::proto::hpack::FieldList;
+use crate::proto::{Preset, h2};
 use crate::wire::{Output, QUEUED_BYTES_HIGH};
 
 use super::config::INPUT_BYTES;
@@ -29,6 +29,8 @@ pub(crate) struct Scratch {
     pub(crate) table: FieldTable,
     /// Their texts, where they do not stand in the input.
     pub(crate) list: FieldList,
+    /// Room for the streams of HTTP/2.
+    pub(crate) room: h2::Room,
     /// What handlers fill in.
     pub(crate) blank: Blank,
     /// Spare carries.
@@ -45,6 +47,7 @@ impl Scratch {
             output: None,
             table: FieldTable::new(),
             list: FieldList::new(),
+            room: h2::Room::default(),
             blank: Blank {
                 response: Response::default(),
                 params: Params::default(),

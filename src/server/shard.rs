@@ -59,6 +59,7 @@ impl<T: Transport> Shard<T> {
     /// A shard for at most `connections_max` connections.
     pub fn new(env: Env, connections_max: usize, ring: Option<Ring>) -> Self {
         let preset = Preset::new(env.config.server_name.as_deref(), env.unix_millis / 1000);
+        let preset = preset.with_hsts(env.config.hsts);
         Self {
             slots: Slots::with_capacity(connections_max),
             wheel: Wheel::new(connections_max),

@@ -5,11 +5,13 @@
 //! A reader sees each number whole, but not all numbers of the same moment. Knows no HTTP and no text:
 //! `metrics` renders.
 
+use std::io;
 use std::ops::{Deref, Index};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::http::{Phase, Reason};
+use crate::net::{Alarm, Alert, Handshake};
 
 /// A number that only grows: one writer, any readers.
 #[derive(Debug, Default)]
@@ -153,6 +155,7 @@ macro_rules! labels {
 labels! {
     /// Which patience ended.
     Timeout {
+        "handshake" Handshake = "A client did not come to an end with its handshake of TLS.";
         "header" Header = "A request's head did not arrive in time.";
         "keepalive" Keepalive = "No further request came on an idle connection.";
         "body" Body = "A request's body fell silent.";
@@ -161,6 +164,15 @@ labels! {
         "write_rate" WriteRate = "The client took the answer too slowly on the whole.";
         "linger" Linger = "A client that was told to go did not close.";
         "drain" Drain = "An exchange outlasted the shutdown's deadline.";
+    }
+}
+
+labels! {
+    /// What came of a handshake of TLS.
+    Agreement {
+        "full" Full = "Keys were agreed upon.";
+        "resumed" Resumed = "Keys were agreed upon by what a former connection has left.";
+        "failed" Failed = "One of the two told the other why not.";
     }
 }
 
@@ -251,6 +263,12 @@ pub struct Stats {
     pub timeouts: Row<Counter, { Timeout::COUNT }>,
     /// Connections that ended, by [`CloseReason::index`].
     pub closes: Row<Counter, { CloseReason::COUNT }>,
+    /// Handshakes of TLS, by [`Agreement::index`].
+    pub handshakes: Row<Counter, { Agreement::COUNT }>,
+    /// Fatal alerts that clients were told, by [`Alert::index`].
+    pub alerts_sent: Row<Counter, { Alert::COUNT }>,
+    /// Fatal alerts that clients told, by [`Alert::index`].
+    pub alerts_received: Row<Counter, { Alert::COUNT }>,
     /// Answers that kolk made itself, by [`Reason::index`].
     pub refusals: Row<Counter, { Reason::ALL.len() }>,
     /// Answers whose exchange was over when they came.
@@ -301,6 +319,29 @@ impl Stats {
         self.closes[reason.index()].add(1);
     }
 
+    /// A handshake is over, if there was one.
+    pub fn shook_hands(&self, handshake: Handshake) {
+        let agreement = match handshake {
+            Handshake::Full => Agreement::Full,
+            Handshake::Resumed => Agreement::Resumed,
+            Handshake::Begun | Handshake::None => return,
+        };
+        self.handshakes[agreement.index()].add(1);
+    }
+
+    /// A connection over TLS ends because of `error`, so far into its handshake.
+    pub fn tls_failed(&self, error: &io::Error, handshake: Handshake) {
+        if handshake == Handshake::Begun {
+            self.handshakes[Agreement::Failed.index()].add(1);
+        }
+        if let Some(alarm) = error.get_ref().and_then(|inner| inner.downcast_ref::<Alarm>()) {
+            let alerts = if alarm.is_received { &self.alerts_received } else { &self.alerts_sent };
+            if let Some(alert) = alarm.alert {
+                alerts[alert.index()].add(1);
+            }
+        }
+    }
+
     /// kolk made an answer of its own.
     #[inline]
     pub fn refused(&self, reason: Reason) {
@@ -336,6 +377,11 @@ pub struct Snapshot {
     pub accept_redirects: u64,
     pub timeouts: Row<u64, { Timeout::COUNT }>,
     pub closes: Row<u64, { CloseReason::COUNT }>,
+    pub handshakes: Row<u64, { Agreement::COUNT }>,
+    pub alerts_sent: Row<u64, { Alert::COUNT }>,
+    pub alerts_received: Row<u64, { Alert::COUNT }>,
+    /// Certificates that could not be read again: counted for all workers together.
+    pub certificate_reloads_failed: u64,
     pub refusals: Row<u64, { Reason::ALL.len() }>,
     pub late_answers: u64,
     pub http2_connections: u64,
@@ -369,6 +415,13 @@ impl Snapshot {
         snapshot
     }
 
+    /// The same; the longest turn begins anew.
+    pub fn scrape<'s>(workers: impl IntoIterator<Item = &'s Stats> + Clone) -> Self {
+        let snapshot = Self::sum(workers.clone());
+        workers.into_iter().for_each(|stats| _ = stats.loop_lag_nanos_max.take());
+        snapshot
+    }
+
     /// Connections that are open.
     pub fn connections(&self) -> u64 {
         self.workers.iter().map(|worker| worker.connections).sum()
@@ -385,6 +438,9 @@ impl Snapshot {
         add_row(&mut self.phases, &stats.phases, Gauge::get);
         add_row(&mut self.timeouts, &stats.timeouts, Counter::get);
         add_row(&mut self.closes, &stats.closes, Counter::get);
+        add_row(&mut self.handshakes, &stats.handshakes, Counter::get);
+        add_row(&mut self.alerts_sent, &stats.alerts_sent, Counter::get);
+        add_row(&mut self.alerts_received, &stats.alerts_received, Counter::get);
         add_row(&mut self.refusals, &stats.refusals, Counter::get);
         for (sum, counter) in [
             (&mut self.bytes_received, &stats.bytes_received),

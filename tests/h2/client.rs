@@ -53,6 +53,8 @@ impl Answer {
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     unread: Vec<u8>,
+    /// How much of `unread` was taken already.
+    taken: usize,
     decoder: loona_hpack::Decoder<'static>,
     /// A header section whose end did not come yet, and its stream.
     open_block: Option<(u32, u8, Vec<u8>)>,
@@ -69,7 +71,16 @@ pub(crate) struct Peer {
     pub(crate) credits: BTreeMap<u32, u64>,
     pub(crate) closed: bool,
     pings: u64,
-    trace: VecDeque<String>,
+    trace: VecDeque<Line>,
+}
+
+/// A line of the trace.
+#[derive(Debug)]
+enum Line {
+    Said(Frame),
+    Heard(Frame),
+    Section(Vec<(String, String)>),
+    End(String),
 }
 
 impl Peer {
@@ -85,6 +96,7 @@ impl Peer {
         Self {
             stream,
             unread: Vec::new(),
+            taken: 0,
             decoder: loona_hpack::Decoder::new(),
             open_block: None,
             blocks: Vec::new(),
@@ -125,13 +137,14 @@ impl Peer {
     // ── Saying ──────────────────────────────────────────────────────────────────────────────────────
 
     pub(crate) fn send(&mut self, frame: Frame) -> &mut Self {
-        self.note(format!("→ {frame:?}"));
-        self.write(&frame.bytes())
+        let bytes = frame.bytes();
+        self.note(Line::Said(frame));
+        self.write(&bytes)
     }
 
     /// Several frames in one write.
     pub(crate) fn send_all(&mut self, frames: &[Frame]) -> &mut Self {
-        frames.iter().for_each(|frame| self.note(format!("→ {frame:?}")));
+        frames.iter().for_each(|frame| self.note(Line::Said(frame.clone())));
         self.write(&frames.iter().flat_map(Frame::bytes).collect::<Vec<u8>>())
     }
 
@@ -170,7 +183,13 @@ impl Peer {
 
     #[track_caller]
     pub(crate) fn fail(&self, what: &str) -> ! {
-        let trace: Vec<&str> = self.trace.iter().map(String::as_str).collect();
+        let line = |line: &Line| match line {
+            Line::Said(frame) => format!("→ {frame:?}"),
+            Line::Heard(frame) => format!("← {frame:?}"),
+            Line::Section(fields) => format!("  {fields:?}"),
+            Line::End(how) => format!("← {how}"),
+        };
+        let trace: Vec<String> = self.trace.iter().map(line).collect();
         panic!("this never came: {what}\n{}\n(closed: {})", trace.join("\n"), self.closed);
     }
 
@@ -188,7 +207,7 @@ impl Peer {
         (self.pings << 32 | 0x6B6F_6C6B).to_be_bytes()
     }
 
-    fn note(&mut self, line: String) {
+    fn note(&mut self, line: Line) {
         if self.trace.len() == TRACE_LINES_MAX {
             self.trace.pop_front();
         }
@@ -196,36 +215,36 @@ impl Peer {
     }
 
     fn fill(&mut self, time: Duration) {
+        self.unread.drain(..std::mem::take(&mut self.taken));
         self.stream.set_read_timeout(Some(time)).expect("a TCP socket");
         let mut buffer = [0; 64 * 1024];
         match self.stream.read(&mut buffer) {
-            Ok(0) => self.ended("← end"),
+            Ok(0) => self.ended("end".to_owned()),
             Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-                _ => self.ended(&format!("← {error}")),
+                _ => self.ended(error.to_string()),
             },
         }
     }
 
-    fn ended(&mut self, how: &str) {
-        self.note(how.to_owned());
+    fn ended(&mut self, how: String) {
+        self.note(Line::End(how));
         self.closed = true;
     }
 
     /// Takes one whole frame from what was read.
     fn take_frame(&mut self) -> bool {
-        let Some(header) = self.unread.first_chunk::<9>() else { return false };
+        let unread = &self.unread[self.taken..];
+        let Some(header) = unread.first_chunk::<9>() else { return false };
         let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
         let (kind, flags) = (header[3], header[4]);
         let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]) & 0x7FFF_FFFF;
         assert!(length <= FRAME_BYTES_MAX, "a frame of {length} bytes: {:?}", self.trace);
-        if self.unread.len() < 9 + length {
-            return false;
-        }
-        let payload = self.unread.drain(..9 + length).skip(9).collect();
-        let frame = Frame { kind, flags, stream, payload };
-        self.note(format!("← {frame:?}"));
+        let Some(payload) = unread.get(9..9 + length) else { return false };
+        let frame = Frame { kind, flags, stream, payload: payload.to_vec() };
+        self.taken += 9 + length;
+        self.note(Line::Heard(frame.clone()));
         self.hear(frame);
         true
     }
@@ -302,7 +321,7 @@ impl Peer {
         let fields = self.decoder.decode(&block).expect("a header block");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let section: Vec<_> = fields.iter().map(|(name, value)| (text(name), text(value))).collect();
-        self.note(format!("  {section:?}"));
+        self.note(Line::Section(section.clone()));
         let answer = self.answers.entry(stream).or_default();
         assert!(!answer.ended && answer.reset.is_none(), "HEADERS on stream {stream} behind its end");
         for (name, _) in &section {

@@ -55,9 +55,9 @@ fn rfc_9113_6_9_1_heads_and_pings_need_no_window() {
     let mut peer = Peer::new();
     peer.send(headers(1, LARGE).end()).expect_bytes(1, 65_535).is_content();
     let head = |peer: &Peer| peer.answers.get(&3).is_some_and(|one| one.status() == Some(200));
-    peer.send(headers(3, GET).end()).until("the head of an answer", head).expect_no_bytes(3);
-    peer.send(headers(5, HEAD).end());
+    peer.send(headers(3, GET).end()).expect_no_bytes(3).send(headers(5, HEAD).end());
     if strict() {
+        peer.until("the head of an answer", head);
         // Nor does the end of a stream, if one cares to send it.
         peer.expect_status(5, 200);
     }

@@ -41,6 +41,7 @@ pub(crate) const NO_RFC7540_PRIORITIES: u16 = 0x9;
 pub(crate) const NO_ERROR: u32 = 0x0;
 pub(crate) const PROTOCOL_ERROR: u32 = 0x1;
 pub(crate) const FLOW_CONTROL_ERROR: u32 = 0x3;
+pub(crate) const SETTINGS_TIMEOUT: u32 = 0x4;
 pub(crate) const STREAM_CLOSED: u32 = 0x5;
 pub(crate) const FRAME_SIZE_ERROR: u32 = 0x6;
 pub(crate) const REFUSED_STREAM: u32 = 0x7;

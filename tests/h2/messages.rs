@@ -40,6 +40,7 @@ fn rfc_9113_8_1_a_request_and_its_answer() {
     assert_eq!((answer.status(), &answer.body[..]), (Some(200), &b"hello\n"[..]));
     assert_eq!(answer.sections.len(), 1);
     assert!(answer.field("content-length").is_none_or(|length| length == "6"));
+    assert!(answer.field("date").is_some(), "RFC 9110 §6.6.1");
     peer.is_content();
 }
 
@@ -130,14 +131,14 @@ fn rfc_9113_8_1_an_answer_before_the_end_of_its_request_stops_it_in_order() {
     let mut peer = Peer::new();
     let none = with(POST, ":path", "/there-is-no-such-place");
     peer.send_all(&[headers(1, &none), data(1, "x")]);
+    if !strict() {
+        return;
+    }
     peer.until("an answer", |peer| peer.answers.get(&1).is_some_and(|one| one.ended));
     let status = peer.answer(1).status();
     assert!(matches!(status, Some(404 | 405)), "{status:?}");
-    peer.send(data(1, "more").end());
-    if strict() {
-        peer.is_content();
-        assert!(matches!(peer.reset_of(1), None | Some(NO_ERROR)), "{:?}", peer.reset_of(1));
-    }
+    peer.send(data(1, "more").end()).is_content();
+    assert!(matches!(peer.reset_of(1), None | Some(NO_ERROR)), "{:?}", peer.reset_of(1));
 }
 
 // ── Content-length ──────────────────────────────────────────────────────────────────────────────────
@@ -254,8 +255,12 @@ fn rfc_9113_8_3_1_a_pseudo_field_is_missing() {
     for name in [":method", ":scheme", ":path"] {
         malformed(&without(GET, name));
     }
-    malformed(&[]);
     malformed(&[("x-a", "b")]);
+}
+
+#[test]
+fn rfc_9113_8_3_1_no_field_at_all() {
+    malformed(&[]);
 }
 
 #[test]
@@ -297,7 +302,8 @@ fn rfc_9113_8_3_1_the_asterisk_of_options() {
 #[test]
 fn rfc_9113_8_3_1_any_scheme() {
     // Not that of the connection, perhaps of a gateway.
-    answered(&with(GET, ":scheme", "https"));
+    let mut peer = Peer::new();
+    peer.send(headers(1, &with(GET, ":scheme", "https")).end()).expect_answers_or_refuses();
     if strict() {
         for scheme in ["", "ht tp", "http:", "1http", "http\r\n"] {
             refused(&with(GET, ":scheme", scheme));
@@ -330,9 +336,7 @@ fn rfc_9113_8_3_1_host_against_authority() {
 #[test]
 fn rfc_9113_8_3_1_an_authority_that_is_none() {
     if strict() {
-        for authority in
-            ["", "user@localhost", "local host", "localhost/", "localhost\0", "a,b", "localhost:x"]
-        {
+        for authority in ["", "user@localhost", "local host", "localhost/", "localhost\0", "localhost:x"] {
             refused(&with(GET, ":authority", authority));
         }
     }
@@ -368,6 +372,9 @@ const CONNECT: &Fields<'_> = &[(":method", "CONNECT"), (":authority", "localhost
 fn rfc_9113_8_5_connect_is_not_for_everybody() {
     let mut peer = Peer::new();
     peer.send(headers(1, CONNECT));
+    if !strict() {
+        return;
+    }
     peer.until("a refusal", |peer| {
         peer.answers
             .get(&1)

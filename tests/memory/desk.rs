@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kolk::app::{BlockingPool, Mail, Origin, Params, Route};
+use kolk::app::{BlockingPool, Mail, Nobody, Origin, Params, Route};
 use kolk::base::{Key, Mailbox, Post, Tick, Wake};
 use kolk::http::{ExchangeId, FieldTable, Head, Path, StreamId, Timeline};
 use kolk::proto::h1::{Limits, Server};
@@ -64,7 +64,7 @@ impl Desk {
             // No file is younger.
             unix_seconds: u64::from(u32::MAX),
             timeline: Timeline::default(),
-            peer: &|| None,
+            peer: &Nobody::default(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

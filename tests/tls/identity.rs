@@ -7,8 +7,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::CertifiedKey;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 /// Longer than anything takes on a machine that is busy with other things.
@@ -30,16 +32,75 @@ impl Identity {
         Self { chain: cert.pem(), key: signing_key.serialize_pem(), der: cert.der().clone() }
     }
 
+    /// One that is valid in the beginning of a year.
+    pub(crate) fn valid_in(year: i32) -> Self {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(year, 1, 2);
+        params.not_after = rcgen::date_time_ymd(year, 3, 4);
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate");
+        Self { chain: cert.pem(), key: key.serialize_pem(), der: cert.der().clone() }
+    }
+
     /// A client that trusts nobody else.
     pub(crate) fn trusted_by(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        self.trusted_by_client(versions, None)
+    }
+
+    /// A client that trusts nobody else and is somebody itself.
+    pub(crate) fn trusted_by_client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        client: Option<&Member>,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).expect("a certificate");
-        let mut config = ClientConfig::builder_with_protocol_versions(versions)
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
+        let mut config = match client {
+            Some(Member { der, key }) => {
+                config.with_client_auth_cert(vec![der.clone()], key.clone_key()).expect("a pair")
+            }
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(config)
     }
+}
+
+/// An authority that says who clients are.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate of an [`Authority`].
+pub(crate) struct Member {
+    pub(crate) der: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = named(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    pub(crate) fn admit(&self, name: &str) -> Member {
+        let key = KeyPair::generate().expect("a key");
+        let der = named(name).signed_by(&key, &self.issuer).expect("a certificate").der().clone();
+        Member { der, key: PrivateKeyDer::try_from(key.serialize_der()).expect("a key") }
+    }
+}
+
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Example, Inc.");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 /// A socket that takes and gives at most so many bytes at a time.

@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 
 use super::*;
-use crate::app::{App, BlockingPool, Mail, Origin, Params, Route, blocking, receiving};
+use crate::app::{App, BlockingPool, Mail, Nobody, Origin, Params, Route, blocking, receiving};
 use crate::base::{Key, Mailbox, Tick, Wake};
 use crate::http::{ExchangeId, FieldTable, Head, Path, StreamId, Timeline};
 
@@ -132,7 +132,7 @@ impl Desk {
             now,
             unix_seconds: 0,
             timeline: Timeline::default(),
-            peer: &|| None,
+            peer: &Nobody::default(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");

@@ -10,7 +10,7 @@ use kolk::{Request, Response};
 
 use http::header::{self, HeaderName, HeaderValue};
 
-use super::page::{Facts, Framing, Keep, Times};
+use super::page::{Facts, Framing, Keep, RequestHead, Times};
 use crate::cli::clock;
 
 /// How long the second pull waits: any time will do, as long as the first bytes leave before.
@@ -75,7 +75,7 @@ fn facts(request: &Request<'_>) -> Facts {
         // The upper half is the number of the worker, which stands beside it.
         connection: request.connection_number() & u64::from(u32::MAX),
         request: request.request_number().into(),
-        request_head: request.head().bytes().to_vec(),
+        request_head: request_head(request),
         method: request.method_name().to_owned(),
         path: request.path().to_owned(),
         query: request.query().map(str::to_owned),
@@ -86,6 +86,20 @@ fn facts(request: &Request<'_>) -> Facts {
         route: request.route().to_owned(),
         response_head: Vec::new(),
         chunked: request.version() != Version::Http10,
+    }
+}
+
+fn request_head(request: &Request<'_>) -> RequestHead {
+    if request.version() != Version::Http2 {
+        return RequestHead::Text(request.head().bytes().to_vec());
+    }
+    let target = request.target().as_bytes().to_vec();
+    let pseudo = [(":method", request.method_name().as_bytes().to_vec()), (":path", target)];
+    // The authority stands among the fields as Host, for every version alike.
+    let fields = request.headers().map(|(name, value)| (name, value.to_vec()));
+    RequestHead::Frame {
+        frame: request.head().frame().unwrap_or_default().to_vec(),
+        fields: pseudo.into_iter().chain(fields).map(|(name, value)| (name.to_owned(), value)).collect(),
     }
 }
 
@@ -100,8 +114,10 @@ fn framing(request: &Request<'_>) -> Framing {
 }
 
 fn keep(request: &Request<'_>) -> Keep {
-    if request.version() == Version::Http10 {
-        return Keep::OldVersion;
+    match request.version() {
+        Version::Http10 => return Keep::OldVersion,
+        Version::Http11 => {}
+        Version::Http2 | Version::Http3 => return Keep::Shared,
     }
     // RFC 9110 §7.6.1: a list of options in any case, perhaps over several lines.
     let closes = request
@@ -115,7 +131,7 @@ fn keep(request: &Request<'_>) -> Keep {
 /// The head as the protocol writes it; a test compares it with the bytes that arrive.
 fn response_head(response: &Response, keep: Keep) -> Vec<u8> {
     let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
-    if keep != Keep::ByDefault {
+    if matches!(keep, Keep::ClientCloses | Keep::OldVersion) {
         head.extend_from_slice(b"Connection: close\r\n");
     }
     if let Some(content_type) = response.content_type() {
@@ -124,7 +140,7 @@ fn response_head(response: &Response, keep: Keep) -> Vec<u8> {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(response.fields().block());
-    if keep != Keep::OldVersion {
+    if !matches!(keep, Keep::OldVersion | Keep::Shared) {
         head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     head.extend_from_slice(b"\r\n");

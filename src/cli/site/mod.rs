@@ -5,12 +5,13 @@
 //! | `routes` | the table of contents |
 //! | `anatomy` | the handler of `/`: facts of the request, two pulls of the page |
 //! | `page`, `page.html`, `page.css`, `icon.svg` | the page itself |
-//! | `bytes` | bytes of a message as HTML |
+//! | `bytes`, `frames` | bytes of a message, and of a frame, as HTML |
 //! | `streams` | bodies that are made while they are sent |
 //! | `sleep` | answers that wait |
 
 mod anatomy;
 mod bytes;
+mod frames;
 mod page;
 mod routes;
 mod sleep;

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::bytes::{REQUEST_LINE, STATUS_LINE, escape, escaped, head_lines};
+use super::frames::{field_lines, frame_lines};
 use super::routes::ROUTES;
 
 /// More requests than this on one connection are told as a number only.
@@ -38,7 +39,7 @@ pub(super) struct Facts {
     pub(super) connection: u64,
     /// The number of this request on its connection, from 1.
     pub(super) request: u64,
-    pub(super) request_head: Vec<u8>,
+    pub(super) request_head: RequestHead,
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: Option<String>,
@@ -47,9 +48,25 @@ pub(super) struct Facts {
     pub(super) framing: Framing,
     pub(super) keep: Keep,
     pub(super) route: String,
+    /// Lines of text, also where they are sent in another form.
     pub(super) response_head: Vec<u8>,
     /// Whether the page is sent in chunks; else the end of the connection ends it (HTTP/1.0).
     pub(super) chunked: bool,
+}
+
+/// The head of the request, as it came.
+#[derive(Clone, Debug)]
+pub(super) enum RequestHead {
+    /// HTTP/1.
+    Text(Vec<u8>),
+    /// HTTP/2: the frame, where it was one, and what it says.
+    Frame { frame: Vec<u8>, fields: Vec<(String, Vec<u8>)> },
+}
+
+impl Default for RequestHead {
+    fn default() -> Self {
+        Self::Text(Vec::new())
+    }
 }
 
 /// How the request's body was delimited.
@@ -68,6 +85,8 @@ pub(super) enum Keep {
     ByDefault,
     ClientCloses,
     OldVersion,
+    /// Many requests share it.
+    Shared,
 }
 
 /// The durations of the stages, as far as they are known.
@@ -91,8 +110,8 @@ impl Facts {
             "request" => self.request.to_string().into(),
             "pips" => self.pips().into(),
             "parse_time" => time(times.parse, "from bytes to a head").into(),
-            "head_bytes" => self.request_head.len().to_string().into(),
-            "request_head" => head_lines(&self.request_head, &REQUEST_LINE).into(),
+            "parse_story" => self.parse_story().into(),
+            "request_head" => self.request_lines().into(),
             "method" => escaped(self.method.as_bytes()).into(),
             "path" => escaped(self.path.as_bytes()).into(),
             "query" => self.query().into(),
@@ -103,7 +122,8 @@ impl Facts {
             "handle_time" => time(times.handle, "to find the route and to decide").into(),
             "route" => escaped(self.route.as_bytes()).into(),
             "routes" => self.routes().into(),
-            "response_head" => head_lines(&self.response_head, &STATUS_LINE).into(),
+            "respond_story" => self.respond_story().into(),
+            "response_head" => self.response_lines().into(),
             "framing_lesson" => self.framing_lesson().into(),
             _ => unknown(name),
         })
@@ -159,6 +179,59 @@ impl Facts {
         out
     }
 
+    const fn is_multiplexed(&self) -> bool {
+        matches!(self.request_head, RequestHead::Frame { .. })
+    }
+
+    fn parse_story(&self) -> String {
+        match &self.request_head {
+            RequestHead::Text(head) => format!(
+                "One pass over the bytes, no copy: the parser notes <em>where</em> each part is. This is the \
+                 head of your request, all {} bytes of it.",
+                head.len()
+            ),
+            RequestHead::Frame { frame, .. } if frame.is_empty() => {
+                "Your head was too long for one frame of HTTP/2. Put together and decoded, it says:".into()
+            }
+            RequestHead::Frame { frame, .. } => format!(
+                "You speak HTTP/2: your request is a frame, and its fields are written in HPACK, where what \
+                 both sides know has a number. This is your HEADERS frame, all {} bytes of it, and what they \
+                 say.",
+                frame.len()
+            ),
+        }
+    }
+
+    fn request_lines(&self) -> String {
+        match &self.request_head {
+            RequestHead::Text(head) => head_lines(head, &REQUEST_LINE),
+            RequestHead::Frame { frame, fields } => {
+                let fields = fields.iter().map(|(name, value)| (name.as_str(), &value[..]));
+                frame_lines(frame) + &field_lines(fields)
+            }
+        }
+    }
+
+    const fn respond_story(&self) -> &'static str {
+        if self.is_multiplexed() {
+            "They begin with a HEADERS frame that says this:"
+        } else {
+            "They begin with this head, just as it was sent:"
+        }
+    }
+
+    fn response_lines(&self) -> String {
+        if !self.is_multiplexed() {
+            return head_lines(&self.response_head, &STATUS_LINE);
+        }
+        let lines = self.response_head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+        let fields = lines.skip(1).filter_map(|line| {
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            Some((std::str::from_utf8(&line[..colon]).ok()?, line[colon + 1..].trim_ascii()))
+        });
+        field_lines([(":status", &b"200"[..])].into_iter().chain(fields))
+    }
+
     fn query(&self) -> String {
         match &self.query {
             Some(query) => escaped(query.as_bytes()),
@@ -175,6 +248,9 @@ impl Facts {
 
     fn framing(&self) -> String {
         match self.framing {
+            Framing::None if self.is_multiplexed() => {
+                "none<small>the HEADERS frame ends the stream</small>".into()
+            }
             Framing::None => "none<small>neither Content-Length nor Transfer-Encoding</small>".into(),
             Framing::Length(bytes) => format!("{bytes} bytes<small>Content-Length says so</small>"),
             Framing::Chunked => "chunked<small>each chunk says its size</small>".into(),
@@ -184,6 +260,7 @@ impl Facts {
     const fn keep_alive(&self) -> &'static str {
         match self.keep {
             Keep::ByDefault => "kept<small>HTTP/1.1 keeps it unless one side says close</small>",
+            Keep::Shared => "kept<small>in HTTP/2 requests are streams of one connection</small>",
             Keep::ClientCloses => "closed afterwards<small>you said Connection: close</small>",
             Keep::OldVersion => {
                 "closed afterwards<small>in HTTP/1.0 that is how a page of unknown length ends</small>"
@@ -213,7 +290,11 @@ impl Facts {
     }
 
     const fn framing_lesson(&self) -> &'static str {
-        if self.chunked {
+        if self.is_multiplexed() {
+            "There is no <code>content-length</code>. When this head left, nobody knew how long the page would \
+             be: its last part tells how long sending its first part took. It comes in DATA frames, each with \
+             its length in front, and the last one says <code>END_STREAM</code>."
+        } else if self.chunked {
             "There is no <code>Content-Length</code>. When this head left, nobody knew how long the page would \
              be: its last part tells how long sending its first part took. So it comes in <em>chunks</em>, \
              each with its size before it, and a chunk of size zero at the end."
@@ -322,7 +403,9 @@ mod tests {
             worker: 1,
             connection: 7,
             request,
-            request_head: b"GET /?a=<b> HTTP/1.1\r\nHost: x\r\nX-Evil: <script>{{css}}\xFF\r\n\r\n".to_vec(),
+            request_head: RequestHead::Text(
+                b"GET /?a=<b> HTTP/1.1\r\nHost: x\r\nX-Evil: <script>{{css}}\xFF\r\n\r\n".to_vec(),
+            ),
             method: "GET".into(),
             path: "/".into(),
             query: Some("a=<b>".into()),

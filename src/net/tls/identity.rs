@@ -1,4 +1,5 @@
-//! [`Tls`]: who the server is: certificates with their keys, and who gets which. RFC 6066 §3.
+//! [`Tls`]: who the server is: certificates with their keys, and who gets which (RFC 6066 §3); and who its
+//! clients must be (RFC 8446 §4.3.2).
 //!
 //! ```text
 //!  the name that a client asks for ─► www.example.org ─► *.example.org ─► the first certificate
@@ -11,14 +12,17 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+
+use super::pem::{Pair, Pem, described};
+use crate::base::{Certificate, Moment};
 
 /// Certificates and keys of a server.
 ///
@@ -30,34 +34,53 @@ pub struct Tls {
 
 struct Shared {
     provider: Arc<CryptoProvider>,
-    /// The keys change by themselves, and stay when certificates do.
+    /// The keys change by themselves, and stay when certificates do, unless clients have some, too.
     tickets: Arc<dyn ProducesTickets>,
-    sources: Vec<Source>,
-    config: RwLock<Arc<ServerConfig>>,
+    pairs: Vec<Pair>,
+    clients: Option<Clients>,
+    config: RwLock<Configured>,
+    reloads_failed: AtomicU64,
 }
 
-/// A certificate with its chain, and its key.
-#[derive(Clone, Debug)]
-enum Source {
-    Pem { chain: Vec<u8>, key: Vec<u8> },
-    Files { chain: PathBuf, key: PathBuf },
+/// What was read of the files last.
+#[derive(Clone)]
+struct Configured {
+    server: Arc<ServerConfig>,
+    certificates: Arc<[Certificate]>,
+}
+
+/// Which clients are let in by their certificates.
+#[derive(Clone)]
+struct Clients {
+    authorities: Pem,
+    auth: ClientAuth,
+}
+
+/// Whether clients show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They may, and one that is not of a known authority ends the handshake.
+    Optional,
+    /// They must.
+    Required,
 }
 
 impl Tls {
     /// A certificate in PEM, with the chain behind it, and its private key.
     ///
     /// # Errors
-    /// If one of them cannot be read, or if they do not belong together.
+    /// If one of them cannot be read or is not valid now, or if they do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Self::of(vec![Source::Pem { chain: chain.to_vec(), key: key.to_vec() }])
+        let chain = Pem::Text("the chain", chain.to_vec());
+        Self::of(vec![Pair { chain, key: Pem::Text("the key", key.to_vec()) }], None)
     }
 
     /// The same from files, which [`Tls::reload`] reads again.
     ///
     /// # Errors
-    /// If one of them cannot be read, or if they do not belong together.
+    /// If one of them cannot be read or is not valid now, or if they do not belong together.
     pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
-        Self::of(vec![Source::Files { chain: chain.as_ref().into(), key: key.as_ref().into() }])
+        Self::of(vec![Pair { chain: Pem::file(chain), key: Pem::file(key) }], None)
     }
 
     /// Another certificate, for clients that ask for one of its names.
@@ -65,9 +88,35 @@ impl Tls {
     /// # Errors
     /// As [`Tls::from_files`].
     pub fn and_files(&self, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
-        let mut sources = self.shared.sources.clone();
-        sources.push(Source::Files { chain: chain.as_ref().into(), key: key.as_ref().into() });
-        Self::of(sources)
+        let Shared { pairs, clients, .. } = &*self.shared;
+        let pair = Pair { chain: Pem::file(chain), key: Pem::file(key) };
+        Self::of([&pairs[..], &[pair]].concat(), clients.clone())
+    }
+
+    /// Asks clients for a certificate of one of these authorities, in PEM. Handlers find it in
+    /// [`Request::client_certificate`](crate::Request::client_certificate).
+    ///
+    /// # Errors
+    /// If no authority can be read.
+    pub fn client_auth(&self, authorities: &[u8], auth: ClientAuth) -> Result<Self, TlsError> {
+        self.with_clients(Pem::Text("the authorities", authorities.to_vec()), auth)
+    }
+
+    /// The same from a file, which [`Tls::reload`] reads again: who was let in by what stood there before has
+    /// to show its certificate anew when it connects the next time.
+    ///
+    /// # Errors
+    /// As [`Tls::client_auth`].
+    pub fn client_auth_file(
+        &self,
+        authorities: impl AsRef<Path>,
+        auth: ClientAuth,
+    ) -> Result<Self, TlsError> {
+        self.with_clients(Pem::file(authorities), auth)
+    }
+
+    fn with_clients(&self, authorities: Pem, auth: ClientAuth) -> Result<Self, TlsError> {
+        Self::of(self.shared.pairs.clone(), Some(Clients { authorities, auth }))
     }
 
     /// Reads the files again. New connections have what is in them; if one cannot be used, all stays as it
@@ -76,27 +125,50 @@ impl Tls {
     /// # Errors
     /// As [`Tls::from_files`].
     pub fn reload(&self) -> Result<(), TlsError> {
-        let Shared { provider, tickets, sources, config } = &*self.shared;
-        let read = configure(provider, tickets, sources)?;
-        *config.write().unwrap_or_else(PoisonError::into_inner) = read;
+        let shared = &*self.shared;
+        let read = match &shared.clients {
+            None => configure(&shared.provider, &shared.tickets, &shared.pairs, None),
+            // A ticket lets in whomever an authority let in that is no longer here.
+            Some(clients) => tickets()
+                .and_then(|tickets| configure(&shared.provider, &tickets, &shared.pairs, Some(clients))),
+        };
+        let read = read.inspect_err(|_| _ = shared.reloads_failed.fetch_add(1, Relaxed))?;
+        *shared.config.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.shared.config.read().unwrap_or_else(PoisonError::into_inner))
+    /// What new connections are shown, without the chains behind: one certificate for each pair, in their
+    /// order.
+    pub fn certificates(&self) -> Arc<[Certificate]> {
+        Arc::clone(&self.configured().certificates)
     }
 
-    fn of(sources: Vec<Source>) -> Result<Self, TlsError> {
+    /// How often [`Tls::reload`] failed.
+    pub fn reloads_failed(&self) -> u64 {
+        self.shared.reloads_failed.load(Relaxed)
+    }
+
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.configured().server)
+    }
+
+    fn configured(&self) -> RwLockReadGuard<'_, Configured> {
+        self.shared.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(pairs: Vec<Pair>, clients: Option<Clients>) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let tickets = aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Refused(error.to_string()))?;
-        let config = RwLock::new(configure(&provider, &tickets, &sources)?);
-        Ok(Self { shared: Arc::new(Shared { provider, tickets, sources, config }) })
+        let tickets = tickets()?;
+        let config = RwLock::new(configure(&provider, &tickets, &pairs, clients.as_ref())?);
+        let reloads_failed = AtomicU64::new(0);
+        let shared = Shared { provider, tickets, pairs, clients, config, reloads_failed };
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("certificates", &self.shared.sources.len()).finish_non_exhaustive()
+        f.debug_struct("Tls").field("certificates", &self.shared.pairs.len()).finish_non_exhaustive()
     }
 }
 
@@ -111,6 +183,10 @@ pub enum TlsError {
     NoKey(String),
     /// The key is not that of the certificate.
     Mismatch(String, String),
+    /// The certificate in this is not valid since then.
+    Expired(String, Moment),
+    /// The certificate in this is valid from then on.
+    NotYetValid(String, Moment),
     /// The library refuses it.
     Refused(String),
 }
@@ -127,6 +203,10 @@ impl fmt::Display for TlsError {
             }
             Self::Mismatch(chain, key) => {
                 write!(f, "the key in {key} is not that of the certificate in {chain}")
+            }
+            Self::Expired(place, at) => write!(f, "{place}: the certificate expired at {at}: renew it"),
+            Self::NotYetValid(place, at) => {
+                write!(f, "{place}: the certificate is not valid before {at}: is the clock right?")
             }
             Self::Refused(why) => f.write_str(why),
         }
@@ -170,63 +250,58 @@ impl Certificates {
 fn configure(
     provider: &Arc<CryptoProvider>,
     tickets: &Arc<dyn ProducesTickets>,
-    sources: &[Source],
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let mut by_name = HashMap::new();
+    pairs: &[Pair],
+    clients: Option<&Clients>,
+) -> Result<Configured, TlsError> {
+    let (mut by_name, mut certificates) = (HashMap::new(), Vec::new());
     let mut first = None;
-    for source in sources {
-        let certified = Arc::new(source.read(provider)?);
+    for pair in pairs {
+        let certified = Arc::new(pair.read(provider)?);
         for name in names_of(&certified) {
             by_name.entry(name).or_insert_with(|| Arc::clone(&certified));
         }
+        certificates.extend(certified.cert.first().and_then(described));
         first.get_or_insert(certified);
     }
     let first = first.ok_or_else(|| TlsError::NoCertificate("nothing".into()))?;
     let refused = |error: rustls::Error| TlsError::Refused(error.to_string());
+    let verifier = match clients {
+        Some(clients) => clients.verifier(provider)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(refused)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(Certificates { first, by_name }));
     config.ticketer = Arc::clone(tickets);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Configured { server: Arc::new(config), certificates: certificates.into() })
+}
+
+fn tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
+    aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Refused(error.to_string()))
+}
+
+impl Clients {
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let refused =
+            |why: &dyn fmt::Display| TlsError::Refused(format!("{}: {why}", self.authorities.place()));
+        let mut roots = RootCertStore::empty();
+        for authority in self.authorities.certificates()? {
+            roots.add(authority).map_err(|error| refused(&error))?;
+        }
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
+        let clients = match self.auth {
+            ClientAuth::Optional => clients.allow_unauthenticated(),
+            ClientAuth::Required => clients,
+        };
+        clients.build().map_err(|error| refused(&error))
+    }
 }
 
 fn names_of(certified: &CertifiedKey) -> Vec<String> {
     let parsed =
         certified.cert.first().and_then(|certificate| webpki::EndEntityCert::try_from(certificate).ok());
     parsed.iter().flat_map(|parsed| parsed.valid_dns_names()).map(str::to_ascii_lowercase).collect()
-}
-
-impl Source {
-    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-        let read = |path: &Path| std::fs::read(path).map_err(|error| TlsError::File(path.to_owned(), error));
-        match self {
-            Self::Pem { chain, key } => certified(chain, key, provider, "the chain", "the key"),
-            Self::Files { chain, key } => {
-                let (chain_place, key_place) = (chain.display().to_string(), key.display().to_string());
-                certified(&read(chain)?, &read(key)?, provider, &chain_place, &key_place)
-            }
-        }
-    }
-}
-
-fn certified(
-    chain: &[u8],
-    key: &[u8],
-    provider: &CryptoProvider,
-    chain_place: &str,
-    key_place: &str,
-) -> Result<CertifiedKey, TlsError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
-    let chain = chain.ok().filter(|chain| !chain.is_empty());
-    let chain = chain.ok_or_else(|| TlsError::NoCertificate(chain_place.to_owned()))?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey(key_place.to_owned()))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::Mismatch(chain_place.to_owned(), key_place.to_owned())
-        }
-        error => TlsError::Refused(format!("{chain_place}, {key_place}: {error}")),
-    })
 }

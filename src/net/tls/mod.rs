@@ -9,20 +9,24 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
-//! | `identity` | [`Tls`]: certificates and keys, and who gets which |
+//! | `identity` | [`Tls`]: certificates and keys, who gets which, and who may come |
+//! | `pem` | certificates and keys as files have them |
 //! | `records` | the TLS of one connection, without its socket |
 
 mod identity;
+mod pem;
 mod records;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
+use std::sync::Arc;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
-use super::{Agreed, Arrived, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
+use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
+use crate::base::Certificate;
 use crate::wire::Output;
 
-pub use identity::{Tls, TlsError};
+pub use identity::{ClientAuth, Tls, TlsError};
 
 /// So many handshakes are worked on in one turn of a worker; the others wait for the next.
 const HANDSHAKES_PER_TURN: u32 = 4;
@@ -64,6 +68,8 @@ pub struct TlsStream {
     is_closed: bool,
     /// What was sent is not whole: an end now is no regular one, and is not announced.
     is_cut: bool,
+    /// The client's, once somebody asked for it.
+    certificate: OnceCell<Option<Arc<Certificate>>>,
 }
 
 /// What the client speaks.
@@ -84,7 +90,7 @@ impl TlsStream {
     pub fn new(socket: Stream, tls: &Tls) -> io::Result<Self> {
         let records = Records::new(tls.config()).map_err(io::Error::other)?;
         let speech = Speech::Unheard;
-        Ok(Self { socket, records, speech, is_closed: false, is_cut: false })
+        Ok(Self { socket, records, speech, is_closed: false, is_cut: false, certificate: OnceCell::new() })
     }
 
     pub(super) const fn socket(&mut self) -> &mut Stream {
@@ -222,6 +228,17 @@ impl Transport for TlsStream {
             _ => Agreed::Http1,
         }
     }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.get_or_init(|| self.records.certificate().map(Arc::new)).clone()
+    }
+
+    fn handshake(&self) -> Handshake {
+        match self.speech {
+            Speech::Plain => Handshake::None,
+            _ => self.records.handshake(),
+        }
+    }
 }
 
 impl Drop for TlsStream {
@@ -255,4 +272,61 @@ fn with_buffers<T>(act: impl FnOnce(&mut Buffers) -> T) -> T {
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Client;
+
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+    use crate::net::{AcceptError, Link, Listener, Listening};
+
+    fn hello() -> Vec<u8> {
+        let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(Arc::new(config.with_no_client_auth()), name).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    /// A connection whose client has sent its hello.
+    fn accepted(listener: &Listener, clients: &mut Vec<Client>) -> Link {
+        let mut client = Client::connect(listener.local_addr().socket_addr().unwrap()).unwrap();
+        io::Write::write_all(&mut client, &hello()).unwrap();
+        clients.push(client);
+        loop {
+            match listener.accept() {
+                Ok(link) => return link,
+                Err(AcceptError::Empty) => std::thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn four_handshakes_are_worked_on_in_a_turn_and_the_others_in_the_next() {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let tls =
+            Tls::from_pem(own.cert.pem().as_bytes(), own.signing_key.serialize_pem().as_bytes()).unwrap();
+        let listener = Listener::open(&"127.0.0.1:0".parse().unwrap(), 1, &Listening::default()).unwrap();
+        listener[0].encrypt(&tls);
+        let (mut clients, mut into) = (Vec::new(), vec![0; CIPHERTEXT_BYTES]);
+        let mut waiting: Vec<Link> = (0..9).map(|_| accepted(&listener[0], &mut clients)).collect();
+        for answered_in_turn in [4, 4, 1, 0] {
+            begin_turn();
+            let before = waiting.len();
+            waiting.retain_mut(|link| {
+                let mut output = Output::default();
+                let kind = link.read(&mut into, &mut output).unwrap_err().kind();
+                // Who is not worked on is asked to come again, and nothing of it is read.
+                assert_eq!(kind == io::ErrorKind::Interrupted, output.sealed().is_empty());
+                output.sealed().is_empty()
+            });
+            assert_eq!(before - waiting.len(), answered_in_turn);
+        }
+    }
 }

@@ -12,12 +12,15 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
+use rustls::{AlertDescription, Error, HandshakeKind, ServerConfig};
 
+use super::pem::described;
+use crate::base::Certificate;
+use crate::net::{Alarm, Alert, Handshake};
 use crate::wire::{Front, Output};
 
 /// The largest plaintext of a record, in bytes. RFC 8446 §5.1.
@@ -52,7 +55,7 @@ pub(super) struct Opened {
 impl Records {
     /// # Errors
     /// If the configuration cannot be used.
-    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, Error> {
         Ok(Self {
             tls: UnbufferedServerConnection::new(config)?,
             kept: Vec::new(),
@@ -69,6 +72,20 @@ impl Records {
     /// What both sides have agreed to speak: RFC 7301.
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         self.tls.alpn_protocol()
+    }
+
+    /// How far the handshake came.
+    pub(super) fn handshake(&self) -> Handshake {
+        match self.tls.handshake_kind() {
+            _ if self.tls.is_handshaking() => Handshake::Begun,
+            Some(HandshakeKind::Resumed) => Handshake::Resumed,
+            _ => Handshake::Full,
+        }
+    }
+
+    /// What the client has shown.
+    pub(super) fn certificate(&self) -> Option<Certificate> {
+        described(self.tls.peer_certificates()?.first()?)
     }
 
     /// Whether the client broke a rule: nothing more is read.
@@ -95,7 +112,7 @@ impl Records {
         ciphertext: &mut [u8],
         into: &mut [u8],
         sealed: &mut Vec<u8>,
-    ) -> Result<Opened, rustls::Error> {
+    ) -> Result<Opened, Alarm> {
         let (mut opened, mut consumed) = (Opened { plain: 0, is_closed: false }, 0);
         loop {
             let rest = &mut ciphertext[consumed..];
@@ -103,7 +120,7 @@ impl Records {
             let goes_on = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
-                        let record = record?;
+                        let record = record.map_err(|error| alarm(&error, &[]))?;
                         let end = opened.plain + record.payload.len();
                         into[opened.plain..end].copy_from_slice(record.payload);
                         opened.plain = end;
@@ -126,8 +143,9 @@ impl Records {
                 }
                 Ok(_) => false,
                 Err(error) => {
+                    let start = sealed.len();
                     self.fail(&mut ciphertext[consumed + discard..], sealed);
-                    return Err(error);
+                    return Err(alarm(&error, &sealed[start..]));
                 }
             };
             consumed += discard;
@@ -202,6 +220,29 @@ impl Records {
             rest = &mut rest[discard..];
         }
     }
+}
+
+/// Who told whom: what was `sealed` says it as long as it is in the clear, and then the error.
+fn alarm(error: &Error, sealed: &[u8]) -> Alarm {
+    let said = match error {
+        Error::AlertReceived(said) => *said,
+        // RFC 8446 §5.1, §6: type, version, length; level, description.
+        _ if matches!(sealed, [21, 3, _, 0, 2, _, _]) => AlertDescription::from(sealed[6]),
+        Error::InvalidMessage(error) => (*error).into(),
+        Error::InvalidCertificate(error) => error.clone().into(),
+        Error::DecryptError => AlertDescription::BadRecordMac,
+        Error::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
+        Error::NoCertificatesPresented => AlertDescription::CertificateRequired,
+        Error::PeerIncompatible(_) => AlertDescription::HandshakeFailure,
+        Error::PeerMisbehaved(_) => AlertDescription::IllegalParameter,
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            AlertDescription::UnexpectedMessage
+        }
+        _ => AlertDescription::InternalError,
+    };
+    let is_received = matches!(error, Error::AlertReceived(_));
+    let is_said = is_received || !sealed.is_empty();
+    Alarm { alert: is_said.then(|| Alert::of_code(said.into())), is_received, why: error.to_string() }
 }
 
 const fn record_bytes(sent_bytes: usize) -> usize {

@@ -10,7 +10,7 @@
 
 use super::control::depends_on;
 use super::flow::{ReceiveWindow, SendWindow};
-use super::frame::{END_HEADERS, END_STREAM, FrameHead, PADDED, PRIORITY};
+use super::frame::{END_HEADERS, END_STREAM, FrameHead, HEAD_BYTES, PADDED, PRIORITY};
 use super::receive::{Fault, Found, Step, connection, stream};
 use super::request::{self, Meaning, Unfit};
 use super::streams::{Absent, Stream};
@@ -46,7 +46,7 @@ impl Server {
     pub(super) fn headers<'i>(
         &mut self,
         head: &FrameHead,
-        payload: &[u8],
+        frame: &'i [u8],
         table: &mut FieldTable,
         list: &mut FieldList,
     ) -> Result<Found<'i>, Fault> {
@@ -56,12 +56,12 @@ impl Server {
         if head.stream.is_multiple_of(2) {
             return Err(connection(Reason::H2StreamId));
         }
-        let (block, dependency) = block_of(head, payload)?;
+        let (block, dependency) = block_of(head, &frame[HEAD_BYTES..])?;
         let depends_on_itself = dependency == Some(head.stream);
         let end_stream = head.has(END_STREAM);
         let opening = Opening { id: head.stream, end_stream, depends_on_itself };
         if head.has(END_HEADERS) {
-            return self.fields(opening, block, table, list);
+            return self.fields(opening, (block, frame), table, list);
         }
         self.block = Some(Box::new(Block { opening, bytes: block.to_vec(), frames: 0 }));
         Ok(Found::Nothing)
@@ -84,17 +84,17 @@ impl Server {
             return Err(connection(Reason::H2BlockBytes));
         }
         if head.has(END_HEADERS) {
-            return self.fields(block.opening, &block.bytes, table, list);
+            return self.fields(block.opening, (&block.bytes, &[]), table, list);
         }
         self.block = Some(block);
         Ok(Found::Nothing)
     }
 
-    /// A whole header block.
+    /// A whole header block, and its frame if it is all in one.
     fn fields<'i>(
         &mut self,
         opening: Opening,
-        block: &[u8],
+        (block, frame): (&[u8], &'i [u8]),
         table: &mut FieldTable,
         list: &mut FieldList,
     ) -> Result<Found<'i>, Fault> {
@@ -111,7 +111,7 @@ impl Server {
             return self.trailer(opening, fit, table, list);
         }
         match self.streams.absent(id) {
-            Absent::Idle => self.request(opening, fit, table, list),
+            Absent::Idle => self.request(opening, frame, fit, (table, list)),
             Absent::Reset => Ok(Found::Nothing),
             Absent::Closed => Err(connection(Reason::H2StreamClosed)),
             Absent::Skipped => Err(connection(Reason::H2StreamId)),
@@ -153,9 +153,9 @@ impl Server {
     fn request<'i>(
         &mut self,
         opening: Opening,
+        frame: &'i [u8],
         fit: Fit,
-        table: &mut FieldTable,
-        list: &mut FieldList,
+        (table, list): (&mut FieldTable, &mut FieldList),
     ) -> Result<Found<'i>, Fault> {
         let id = opening.id;
         if self.drain == Drain::Final {
@@ -202,7 +202,7 @@ impl Server {
         } else {
             Arrival::Follows { length: meaning.length, expects_continue: meaning.expects_continue }
         };
-        Ok(Found::Step(Step::Head { id, body }))
+        Ok(Found::Step(Step::Head { id, body, frame }))
     }
 }
 

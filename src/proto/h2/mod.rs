@@ -39,6 +39,7 @@ mod settings;
 mod streams;
 
 pub use limits::Limits;
+pub use streams::Room;
 
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ pub struct Server {
     receive_window: ReceiveWindow,
     calm: Calm,
     drain: Drain,
-    content_bytes_sent: u64,
+    content_bytes_sent: u32,
     /// Handlers at work on streams that are gone: each counts as one.
     ghosts: u16,
     /// The peer's first frame, SETTINGS, has come; ours was answered.
@@ -83,7 +84,7 @@ pub struct Server {
     /// The beginning of a frame is here, and the rest is not.
     is_partial: bool,
     /// Frames that came whole, and header blocks in several as one.
-    wholes: u32,
+    wholes: u16,
 }
 
 /// What comes next.
@@ -150,16 +151,23 @@ impl Server {
         }
     }
 
-    /// A turn begins.
+    /// A turn begins, with `room` for its streams. `ghosts`: handlers that still work for streams that are gone.
     #[inline]
-    pub fn begin_turn(&mut self, now: Tick) {
+    pub fn begin_turn(&mut self, now: Tick, ghosts: usize, room: &mut Room) {
+        self.streams.take_room(room);
+        self.ghosts = u16::try_from(ghosts).unwrap_or(u16::MAX);
         self.calm.fill(now, &self.limits);
     }
 
-    /// So many handlers still work for streams that are gone.
+    /// The handler of a stream that is gone still works.
+    pub const fn note_ghost(&mut self) {
+        self.ghosts = self.ghosts.saturating_add(1);
+    }
+
+    /// A turn ends: a connection without streams gives back the room for them.
     #[inline]
-    pub fn set_ghosts(&mut self, ghosts: usize) {
-        self.ghosts = u16::try_from(ghosts).unwrap_or(u16::MAX);
+    pub fn end_turn(&mut self, room: &mut Room) {
+        self.streams.give_room(room);
     }
 
     /// Whether the client has yet to acknowledge our settings: RFC 9113 §6.5.3.
@@ -182,7 +190,7 @@ impl Server {
 
     /// How many frames came whole, header blocks in several counted as one; it begins anew after the last.
     #[inline]
-    pub const fn wholes(&self) -> u32 {
+    pub const fn wholes(&self) -> u16 {
         self.wholes
     }
 
@@ -208,12 +216,14 @@ impl Server {
 
     /// Whether an answer waits for the client to open a window.
     pub fn is_held_up(&self) -> bool {
-        let is_closed = self.send_window.left() == 0;
-        self.streams.iter().any(|stream| {
-            let outgoing = stream.outgoing.as_ref();
-            (is_closed || stream.send_window.left() == 0)
-                && outgoing.is_some_and(|outgoing| !outgoing.is_asleep() && outgoing.needs_window())
-        })
+        self.streams.iter().any(|stream| stream.is_held_up(self.send_window))
+    }
+
+    /// Whether all answers wait for a client that can open no window any more: it has closed its side.
+    pub fn is_deserted(&self) -> bool {
+        self.reading == Reading::Closed
+            && !self.streams.is_empty()
+            && self.streams.iter().all(|stream| stream.is_held_up(self.send_window))
     }
 
     /// Whether the answer of `stream` has begun, and there is more of it.
@@ -228,9 +238,9 @@ impl Server {
         self.streams.due(self.send_window.left() > 0).is_some()
     }
 
-    /// All content that was ever sent, in bytes.
+    /// All content that was ever sent, in bytes; begins anew behind 4 GiB.
     #[inline]
-    pub const fn content_bytes_sent(&self) -> u64 {
+    pub const fn content_bytes_sent(&self) -> u32 {
         self.content_bytes_sent
     }
 
@@ -330,7 +340,7 @@ impl Server {
         }
         stream.send_window.take(body.len());
         self.send_window.take(body.len());
-        self.content_bytes_sent += body.len() as u64;
+        add(&mut self.content_bytes_sent, body.len());
         let is_received = stream.is_received;
         let out = output.inline();
         out.extend_from_slice(&frame::head(body.len(), Kind::Data, END_STREAM, id));
@@ -352,8 +362,9 @@ impl Protocol for Server {
         let Slate { table, list } = slate;
         let Some(step) = self.receive(input, table, list, output)? else { return Ok(None) };
         Ok(Some(match step {
-            Step::Head { id, body } => {
-                Event::Head { stream: StreamId(u64::from(id)), head: Head::new(list.bytes(), table), body }
+            Step::Head { id, body, frame } => {
+                let head = Head::new(list.bytes(), table).in_frame(frame);
+                Event::Head { stream: StreamId(u64::from(id)), head, body }
             }
             Step::Chunk { id, bytes, end, has_trailer } => Event::Chunk {
                 stream: StreamId(u64::from(id)),
@@ -475,7 +486,7 @@ impl Protocol for Server {
         let before = allowance.connection.left();
         let sent = outgoing.send(id, allowance, room, encoding.output, encoding.timeline);
         let is_received = stream.is_received;
-        self.content_bytes_sent += (before - self.send_window.left()) as u64;
+        add(&mut self.content_bytes_sent, before - self.send_window.left());
         self.calm.sent_data(&self.limits);
         match sent {
             Sent::Part => {
@@ -536,8 +547,24 @@ impl Server {
     }
 }
 
+/// Counts bytes of a frame, which are few.
+#[inline]
+fn add(sum: &mut u32, bytes: usize) {
+    *sum = sum.wrapping_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+}
+
 /// The number on the wire: 31 bits.
 #[inline]
 fn number(stream: StreamId) -> u32 {
     u32::try_from(stream.0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_rests_stays_small() {
+        assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
+    }
 }

@@ -22,9 +22,11 @@ use crate::wire::{Input, Output};
 /// What came out of the input.
 #[derive(Debug)]
 pub(super) enum Step<'i> {
+    /// A request; the frame that it came in, if that was one.
     Head {
         id: u32,
         body: Arrival<'i>,
+        frame: &'i [u8],
     },
     Chunk {
         id: u32,
@@ -169,9 +171,10 @@ impl Server {
         if bytes.len() < whole {
             return Ok(Found::Partial);
         }
-        let payload = &input.take(whole)[HEAD_BYTES..];
+        let frame = input.take(whole);
+        let payload = &frame[HEAD_BYTES..];
         match head.kind {
-            Kind::Headers => return self.headers(&head, payload, table, list),
+            Kind::Headers => return self.headers(&head, frame, table, list),
             Kind::Continuation => return self.continuation(&head, payload, table, list),
             Kind::WindowUpdate => self.window_update(&head, payload)?,
             Kind::RstStream => return self.rst_stream(&head, payload, output),

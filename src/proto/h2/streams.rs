@@ -35,6 +35,15 @@ pub(super) struct Stream {
     pub(super) awaits_continue: bool,
 }
 
+impl Stream {
+    /// Whether its answer waits for a window.
+    pub(super) fn is_held_up(&self, connection: SendWindow) -> bool {
+        let waits = |outgoing: &Outgoing| !outgoing.is_asleep() && outgoing.needs_window();
+        (connection.left() == 0 || self.send_window.left() == 0)
+            && self.outgoing.as_ref().is_some_and(|outgoing| waits(outgoing))
+    }
+}
+
 /// What a number of a stream means that is not among those that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absent {
@@ -55,13 +64,47 @@ pub(super) struct Streams {
     last: u32,
     /// Of the numbers up to the last, the youngest in the lowest bit: which were opened, which we reset.
     opened: u64,
-    reset: u128,
+    reset: Bits,
     /// Who was served last of those that take turns.
     served: u32,
 }
 
-/// Room for more streams than this is given back when none is open.
-const STREAMS_KEPT: usize = 4;
+/// One bit for each of the 128 youngest numbers. In halves: a whole would be aligned to 16 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bits([u64; 2]);
+
+impl Bits {
+    const fn whole(self) -> u128 {
+        let [low, high] = self.0;
+        low as u128 | (high as u128) << 64
+    }
+
+    fn replace(&mut self, bits: u128) {
+        let [low, high] = [bits, bits >> 64].map(|half| half & u128::from(u64::MAX));
+        self.0 = [low, high].map(|half| u64::try_from(half).unwrap_or(0));
+    }
+
+    fn has(self, age: u32) -> bool {
+        self.whole().checked_shr(age).is_some_and(|bits| bits & 1 == 1)
+    }
+
+    fn set(&mut self, age: u32) {
+        self.replace(self.whole() | 1_u128.checked_shl(age).unwrap_or(0));
+    }
+
+    fn age(&mut self, steps: u32) {
+        if self.0 != [0, 0] {
+            self.replace(self.whole().checked_shl(steps).unwrap_or(0));
+        }
+    }
+}
+
+/// Room for streams, which the connections of a shard use in turn: one that rests has none.
+#[derive(Debug, Default)]
+pub struct Room(Vec<Stream>);
+
+/// Room for more streams than this is not kept.
+const STREAMS_KEPT: usize = 128;
 
 impl Streams {
     #[inline]
@@ -102,7 +145,7 @@ impl Streams {
             return Absent::Idle;
         }
         let age = (self.last - id) / 2;
-        if self.reset.checked_shr(age).is_some_and(|bits| bits & 1 == 1) {
+        if self.reset.has(age) {
             Absent::Reset
         } else if self.opened.checked_shr(age).is_some_and(|bits| bits & 1 == 0) {
             Absent::Skipped
@@ -116,7 +159,7 @@ impl Streams {
         debug_assert!(id > self.last);
         let steps = (id - self.last).div_ceil(2);
         self.opened = self.opened.checked_shl(steps).unwrap_or(0) | 1;
-        self.reset = self.reset.checked_shl(steps).unwrap_or(0);
+        self.reset.age(steps);
         self.last = id;
     }
 
@@ -131,17 +174,32 @@ impl Streams {
     #[inline]
     pub(super) fn close(&mut self, id: u32) -> Option<Stream> {
         let place = self.place(id)?;
-        let stream = self.open.remove(place);
-        if self.open.is_empty() && self.open.capacity() > STREAMS_KEPT {
-            self.open = Vec::new();
+        Some(self.open.remove(place))
+    }
+
+    /// Takes `room`, if there is none.
+    #[inline]
+    pub(super) fn take_room(&mut self, room: &mut Room) {
+        if self.open.capacity() == 0 {
+            std::mem::swap(&mut self.open, &mut room.0);
         }
-        Some(stream)
+    }
+
+    /// Gives back the room where no stream is open.
+    #[inline]
+    pub(super) fn give_room(&mut self, room: &mut Room) {
+        if self.open.is_empty() && self.open.capacity() > 0 {
+            let open = std::mem::take(&mut self.open);
+            if open.capacity() <= STREAMS_KEPT {
+                room.0 = open;
+            }
+        }
     }
 
     /// It is over because we say so.
     pub(super) fn note_reset(&mut self, id: u32) {
         if !id.is_multiple_of(2) && id <= self.last {
-            self.reset |= 1_u128.checked_shl((self.last - id) / 2).unwrap_or(0);
+            self.reset.set((self.last - id) / 2);
         }
     }
 

@@ -55,19 +55,19 @@ pub enum Fit {
 pub struct Decoder {
     table: Table,
     /// What the peer may make of its table.
-    bytes_max: usize,
+    bytes_max: u16,
 }
 
 impl Decoder {
     /// The side of a connection on which nothing was agreed on.
     pub fn new() -> Self {
-        Self { table: Table::new(super::TABLE_BYTES), bytes_max: usize::from(super::TABLE_BYTES) }
+        Self { table: Table::new(super::TABLE_BYTES), bytes_max: super::TABLE_BYTES }
     }
 
     /// Sets the table's largest size, once the peer has acknowledged it (SETTINGS_HEADER_TABLE_SIZE). If the
     /// table is larger, the next block must say that it no longer is.
     pub fn set_bytes_max(&mut self, bytes_max: u16) {
-        self.bytes_max = usize::from(bytes_max);
+        self.bytes_max = bytes_max;
     }
 
     /// What the peer can refer to.
@@ -118,7 +118,7 @@ impl Decoder {
         while let Some(0x20..=0x3F) = rest.first() {
             let size = take(rest, 0x1F)?;
             count += 1;
-            if size > self.bytes_max {
+            if size > usize::from(self.bytes_max) {
                 return Err(Error::SizeUpdateTooLarge);
             }
             if count > 2 {
@@ -126,7 +126,11 @@ impl Decoder {
             }
             self.table.set_bytes_max(size);
         }
-        if self.table.bytes_max() > self.bytes_max { Err(Error::SizeUpdateMissing) } else { Ok(()) }
+        if self.table.bytes_max() > usize::from(self.bytes_max) {
+            Err(Error::SizeUpdateMissing)
+        } else {
+            Ok(())
+        }
     }
 }
 

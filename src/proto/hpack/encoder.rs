@@ -24,23 +24,22 @@ pub struct Encoder {
     table: Table,
     /// The size that the table gets with the next block, and the smallest that was asked for since the last
     /// one: the peer is told both, RFC 7541 §4.2.
-    bytes_next: usize,
-    bytes_lowest: usize,
+    bytes_next: u16,
+    bytes_lowest: u16,
     /// What this side is willing to keep.
-    bytes_max: usize,
+    bytes_max: u16,
 }
 
 impl Encoder {
     /// The side of a connection on which nothing was agreed on, with a table of at most this size.
     pub fn new(bytes_max: u16) -> Self {
-        let bytes_max = usize::from(bytes_max);
-        let bytes_next = bytes_max.min(usize::from(super::TABLE_BYTES));
+        let bytes_next = bytes_max.min(super::TABLE_BYTES);
         Self { table: Table::new(super::TABLE_BYTES), bytes_next, bytes_lowest: bytes_next, bytes_max }
     }
 
     /// Notes how much the peer is willing to keep (SETTINGS_HEADER_TABLE_SIZE).
     pub fn set_peer_bytes_max(&mut self, bytes_max: u32) {
-        self.bytes_next = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(self.bytes_max);
+        self.bytes_next = u16::try_from(bytes_max).unwrap_or(u16::MAX).min(self.bytes_max);
         self.bytes_lowest = self.bytes_lowest.min(self.bytes_next);
     }
 
@@ -52,7 +51,8 @@ impl Encoder {
     /// Begins a block at the end of `out`. Blocks are sent in the order in which they begin.
     #[inline]
     pub fn block<'e>(&'e mut self, out: &'e mut Vec<u8>) -> BlockWriter<'e> {
-        if self.bytes_lowest != self.table.bytes_max() || self.bytes_next != self.table.bytes_max() {
+        let bytes_max = self.table.bytes_max();
+        if usize::from(self.bytes_lowest) != bytes_max || usize::from(self.bytes_next) != bytes_max {
             self.update_size(out);
         }
         BlockWriter { table: &mut self.table, out }
@@ -60,7 +60,7 @@ impl Encoder {
 
     #[inline(never)]
     fn update_size(&mut self, out: &mut Vec<u8>) {
-        for bytes in [self.bytes_lowest, self.bytes_next] {
+        for bytes in [self.bytes_lowest, self.bytes_next].map(usize::from) {
             if bytes != self.table.bytes_max() {
                 put(out, 0x20, 0x1F, bytes);
                 self.table.set_bytes_max(bytes);

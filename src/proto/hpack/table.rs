@@ -18,10 +18,10 @@ pub struct Table {
     bytes: Box<[u8]>,
     places: VecDeque<Place>,
     /// Where the next entry begins.
-    end: usize,
+    end: u16,
     /// How many bytes names and values have.
-    held: usize,
-    bytes_max: usize,
+    held: u16,
+    bytes_max: u16,
 }
 
 /// Where an entry is, in one word.
@@ -41,26 +41,25 @@ pub(super) struct Entry<'t> {
 }
 
 /// The first ring, in bytes, and how many entries it may have: both double.
-const BYTES_FIRST: usize = 512;
-const PLACES_FIRST: usize = 16;
+const BYTES_FIRST: usize = 128;
+const PLACES_FIRST: usize = 4;
 
 impl Table {
     /// An empty table of this size.
     pub(super) fn new(bytes_max: u16) -> Self {
-        let bytes_max = usize::from(bytes_max);
         Self { bytes: Box::default(), places: VecDeque::new(), end: 0, held: 0, bytes_max }
     }
 
     /// Its size, as RFC 7541 §4.1 counts it.
     #[inline]
     pub fn size(&self) -> usize {
-        self.held + self.places.len() * FIELD_BYTES
+        self.held() + self.places.len() * FIELD_BYTES
     }
 
     /// How large it may be at present.
     #[inline]
     pub const fn bytes_max(&self) -> usize {
-        self.bytes_max
+        self.bytes_max as usize
     }
 
     /// What it takes of the heap, in bytes.
@@ -119,25 +118,25 @@ impl Table {
     /// no error: RFC 7541 §4.4.
     pub(super) fn insert(&mut self, name: &[u8], value: &[u8], note: u16) {
         let bytes = name.len() + value.len();
-        let Some(room) = self.bytes_max.checked_sub(bytes + FIELD_BYTES) else { return self.clear() };
+        let Some(room) = self.bytes_max().checked_sub(bytes + FIELD_BYTES) else { return self.clear() };
         self.shrink_to(room);
-        if self.held + bytes > self.bytes.len() {
+        if self.held() + bytes > self.bytes.len() {
             if self.bytes.is_empty() {
                 self.places.reserve(PLACES_FIRST);
             }
-            let wanted = (self.held + bytes).next_power_of_two().max(BYTES_FIRST);
-            self.move_to(wanted.min(self.bytes_max));
+            let wanted = (self.held() + bytes).next_power_of_two().max(BYTES_FIRST);
+            self.move_to(wanted.min(self.bytes_max()));
         }
-        let start = short(self.end);
+        let start = self.end;
         self.write(name);
         self.write(value);
-        self.held += bytes;
+        self.held += short(bytes);
         self.places.push_front(Place { start, name: short(name.len()), value: short(value.len()), note });
     }
 
     /// Changes the size, for which old entries go: RFC 7541 §4.3.
     pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
-        self.bytes_max = bytes_max;
+        self.bytes_max = short(bytes_max);
         self.shrink_to(bytes_max);
         if self.bytes.len() > bytes_max {
             self.move_to(bytes_max);
@@ -153,7 +152,7 @@ impl Table {
     fn shrink_to(&mut self, size: usize) {
         while self.size() > size {
             let Some(place) = self.places.pop_back() else { break };
-            self.held -= usize::from(place.name) + usize::from(place.value);
+            self.held -= place.name + place.value;
         }
     }
 
@@ -165,7 +164,7 @@ impl Table {
     /// Gives all entries another ring, which has room for them.
     fn move_to(&mut self, bytes: usize) {
         let mut ring = vec![0; bytes].into_boxed_slice();
-        let mut end = self.held;
+        let mut end = self.held();
         for place in &mut self.places {
             let (start, length) =
                 (usize::from(place.start), usize::from(place.name) + usize::from(place.value));
@@ -176,19 +175,23 @@ impl Table {
             place.start = short(end);
         }
         self.bytes = ring;
-        self.end = if self.held == bytes { 0 } else { self.held };
+        self.end = if self.held() == bytes { 0 } else { self.held };
     }
 
     /// Copies `text` to where the next entry begins, for which there is room.
     fn write(&mut self, text: &[u8]) {
-        let first = text.len().min(self.bytes.len() - self.end);
+        let end = usize::from(self.end);
+        let first = text.len().min(self.bytes.len() - end);
         let (before, behind) = text.split_at(first);
-        self.bytes[self.end..self.end + first].copy_from_slice(before);
+        self.bytes[end..end + first].copy_from_slice(before);
         self.bytes[..behind.len()].copy_from_slice(behind);
-        self.end += text.len();
-        if self.end >= self.bytes.len() {
-            self.end -= self.bytes.len();
-        }
+        let end = end + text.len();
+        self.end = short(if end >= self.bytes.len() { end - self.bytes.len() } else { end });
+    }
+
+    #[inline(always)]
+    fn held(&self) -> usize {
+        usize::from(self.held)
     }
 }
 

@@ -4,8 +4,9 @@
 use std::io;
 
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::stats::CloseReason;
-use super::{Connection, Desk, Verdict, address};
+use super::{Connection, Desk, Verdict};
 use crate::base::Key;
 use crate::http::{Reason, StreamId};
 use crate::net::{Arrived, Transport};
@@ -18,7 +19,7 @@ impl<T: Transport> Connection<T> {
             desk.scratch.carries.give(carry);
         }
         self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = || address(&connection.transport);
+            let peer = Caller(&connection.transport);
             let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
             let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
             connection.dialogue.refuse(reason, &mut call);
@@ -36,7 +37,7 @@ impl<T: Transport> Connection<T> {
         desk: &mut Desk<'_>,
     ) -> Verdict {
         self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = || address(&connection.transport);
+            let peer = Caller(&connection.transport);
             let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
             let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
             connection.dialogue.refuse_open(stream, reason, &mut call);
@@ -61,9 +62,12 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
-        let peer = || address(&self.transport);
+        let peer = Caller(&self.transport);
         let ring = desk.ring.as_deref_mut();
+        // RFC 6797 §7.2: nothing is said of TLS where there is none.
+        let preset = desk.scratch.blank.preset.clone().with_hsts(None);
         let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        call.preset = &preset;
         self.dialogue.refuse(Reason::PlainHttp, &mut call);
         Verdict::Rest
     }

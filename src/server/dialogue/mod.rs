@@ -168,19 +168,24 @@ impl Dialogue {
         }
     }
 
+    /// Whether nobody can read what is still to be sent.
+    pub(crate) fn is_deserted(&self) -> bool {
+        matches!(&self.speech, Speech::Http2(multiplex) if multiplex.machine.is_deserted())
+    }
+
     /// A turn begins.
     #[inline]
-    pub(crate) fn begin_turn(&mut self, now: Tick) {
+    pub(crate) fn begin_turn(&mut self, now: Tick, room: &mut h2::Room) {
         if let Speech::Http2(multiplex) = &mut self.speech {
-            multiplex.begin_turn(now);
+            multiplex.begin_turn(now, room);
         }
     }
 
     /// A turn ends: whatever the version has to say goes with the answers.
     #[inline]
-    pub(crate) fn end_turn(&mut self, call: &mut Call<'_>) {
+    pub(crate) fn end_turn(&mut self, now: Tick, output: &mut Output, room: &mut h2::Room) {
         if let Speech::Http2(multiplex) = &mut self.speech {
-            multiplex.end_turn(call.now, call.output);
+            multiplex.end_turn(now, output, room);
         }
     }
 

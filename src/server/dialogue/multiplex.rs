@@ -32,18 +32,19 @@ pub(crate) struct Multiplex {
     #[expect(clippy::vec_box, reason = "they come and go as boxes, and are several hundred bytes")]
     pub(super) exchanges: Vec<Box<Exchange>>,
     /// Handlers that still work on exchanges that are gone: the last owner of a watch has ended.
-    ghosts: Vec<Arc<Watch>>,
+    #[expect(clippy::box_collection, reason = "there are none but under attack")]
+    ghosts: Option<Box<Vec<Arc<Watch>>>>,
     greeted_at: Tick,
     /// Since when a frame, or a header block, is not whole; [`Tick::NEVER`]: it is.
     partial_from: Tick,
     /// How many came whole before it.
-    wholes_before: u32,
+    wholes_before: u16,
     /// The client may send no content at all: others have not used what came.
     is_full: bool,
     /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
     held_up_from: Tick,
     /// What had been sent by then.
-    sent_before: u64,
+    sent_before: u32,
     /// Since when the end is announced; [`Tick::NEVER`]: it is not.
     leaving_from: Tick,
 }
@@ -66,7 +67,7 @@ impl Multiplex {
         Self {
             machine,
             exchanges: Vec::new(),
-            ghosts: Vec::new(),
+            ghosts: None,
             greeted_at: now,
             partial_from: Tick::NEVER,
             wholes_before: 0,
@@ -84,19 +85,22 @@ impl Multiplex {
     }
 
     #[inline]
-    pub(super) fn begin_turn(&mut self, now: Tick) {
-        if !self.ghosts.is_empty() {
-            self.ghosts.retain(|watch| Arc::strong_count(watch) > 1);
-        }
-        self.machine.set_ghosts(self.ghosts.len());
-        self.machine.begin_turn(now);
+    pub(super) fn begin_turn(&mut self, now: Tick, room: &mut h2::Room) {
+        let ghosts = match &mut self.ghosts {
+            None => 0,
+            Some(ghosts) => {
+                ghosts.retain(|watch| Arc::strong_count(watch) > 1);
+                ghosts.len()
+            }
+        };
+        self.machine.begin_turn(now, ghosts, room);
     }
 
     /// Nobody waits for this exchange any more; whoever works on it learns that, and still counts.
     pub(super) fn bury(&mut self, exchange: Box<Exchange>) {
         if let Some(watch) = exchange.watch.as_ref().filter(|_| !exchange.answered) {
-            self.ghosts.push(Arc::clone(watch));
-            self.machine.set_ghosts(self.ghosts.len());
+            self.ghosts.get_or_insert_default().push(Arc::clone(watch));
+            self.machine.note_ghost();
         }
     }
 
@@ -111,18 +115,20 @@ impl Multiplex {
     }
 
     /// The last of a turn: whatever the machine has to say goes with the answers.
-    pub(super) fn end_turn(&mut self, now: Tick, output: &mut Output) {
+    pub(super) fn end_turn(&mut self, now: Tick, output: &mut Output, room: &mut h2::Room) {
+        self.machine.end_turn(room);
+        if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
+            self.exchanges = Vec::new();
+        }
         if now >= self.leaving_from.after(FAREWELL) {
             self.machine.leave(output);
         }
         self.machine.attend(output);
     }
 
-    /// When the client, or a source, is looked at next. `is_new`: there was no request yet.
-    pub(crate) fn deadline(&mut self, is_new: bool, now: Tick, timeouts: &Timeouts) -> Tick {
+    /// When the client, or a source, is looked at next.
+    pub(crate) fn deadline(&mut self, now: Tick, timeouts: &Timeouts) -> Tick {
         let mut deadline = match self.machine.phase() {
-            Phase::Idle if self.machine.is_leaving() => Tick::NEVER,
-            Phase::Idle if is_new => self.greeted_at.after(timeouts.header),
             Phase::Idle => now.after(timeouts.keepalive),
             _ => Tick::NEVER,
         };
@@ -162,8 +168,8 @@ impl Multiplex {
             return Due::Connection(Timeout::Header, Reason::HeaderTimeout);
         }
         if now >= self.held_up_from.after(timeouts.write) {
-            let sent = self.machine.content_bytes_sent() - self.sent_before;
-            if sent < timeouts.write_cost() {
+            let sent = self.machine.content_bytes_sent().wrapping_sub(self.sent_before);
+            if u64::from(sent) < timeouts.write_cost() {
                 let timeout = if sent > 0 { Timeout::WriteRate } else { Timeout::Write };
                 return Due::Connection(timeout, Reason::H2Stalled);
             }

@@ -1,8 +1,6 @@
 //! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
 
-use std::net::SocketAddr;
-
-use crate::app::{Origin, Route, RouteId};
+use crate::app::{Origin, Route, RouteId, Visitor};
 use crate::base::{Key, Tick};
 use crate::http::{ExchangeId, Head, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -162,7 +160,7 @@ impl Dialogue {
     /// Where the request came from.
     pub(super) fn origin<'o>(
         asked: &Asked,
-        (key, now, env, peer): (Key, Tick, &'o Env, &'o dyn Fn() -> Option<SocketAddr>),
+        (key, now, env, peer): (Key, Tick, &'o Env, &'o dyn Visitor),
     ) -> Origin<'o> {
         Origin {
             exchange: ExchangeId { connection: key, stream: asked.stream },

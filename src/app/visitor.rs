@@ -1,0 +1,39 @@
+//! [`Visitor`]: the client's side of a request's connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::base::Certificate;
+
+/// Who is at the other end. Asked only when a handler asks: an answer may take a system call.
+pub trait Visitor {
+    /// Its address; `None` if it came through a socket of the file system, or is gone.
+    fn address(&self) -> Option<SocketAddr>;
+
+    /// Whether nobody in between reads along.
+    fn is_encrypted(&self) -> bool;
+
+    /// The certificate that it has shown and that was found to be its own.
+    fn certificate(&self) -> Option<Arc<Certificate>>;
+}
+
+/// Nobody in particular: for requests that came over no connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nobody {
+    /// What [`Visitor::is_encrypted`] says.
+    pub is_encrypted: bool,
+}
+
+impl Visitor for Nobody {
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        None
+    }
+}

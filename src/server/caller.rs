@@ -1,0 +1,28 @@
+//! [`Caller`]: what a transport knows of its client, as handlers ask for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::app::Visitor;
+use crate::base::Certificate;
+use crate::net::{Handshake, Peer, Transport};
+
+/// The client behind a transport.
+pub(super) struct Caller<'t, T>(pub(super) &'t T);
+
+impl<T: Transport> Visitor for Caller<'_, T> {
+    fn address(&self) -> Option<SocketAddr> {
+        match self.0.peer() {
+            Peer::Ip(address) => Some(address),
+            Peer::Unix | Peer::Unknown => None,
+        }
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.0.handshake() != Handshake::None
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.0.certificate()
+    }
+}

@@ -1,0 +1,105 @@
+//! How visitors are brought to https and kept there: the site in the clear that sends them, and
+//! `Strict-Transport-Security`.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[path = "tls/identity.rs"]
+mod identity;
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kolk::{App, Error, Request, Response, Running, Server, Tls};
+use rustls::version::TLS13;
+
+use identity::{Identity, connect};
+use support::{Client, address, alone, get, start};
+
+const YEAR: Duration = Duration::from_secs(31_536_000);
+const HSTS: &str = "strict-transport-security";
+
+fn server(identity: &Identity) -> Server {
+    let app = App::new()
+        .get("/fixed", Response::text("fixed"))
+        .get("/", |_: &Request<'_>| "hello")
+        .get("/own", |_: &Request<'_>| {
+            Response::text("own").with_header(kolk::header::SERVER, "own".parse().unwrap())
+        });
+    alone(app).tls(&Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap()).hsts(YEAR)
+}
+
+fn redirect_address(server: &Running) -> SocketAddr {
+    server.redirect_addr().unwrap().socket_addr().unwrap()
+}
+
+#[test]
+fn rfc_6797_7_2_every_encrypted_answer_says_it_and_no_other() {
+    let identity = Identity::new(&["localhost"]);
+    let server = start(server(&identity).redirect_to_https("127.0.0.1:0").unwrap());
+    let config = identity.trusted_by(&[&TLS13]);
+    let mut client = Client::over(connect(address(&server), &config, "localhost", usize::MAX));
+    for (path, status) in [("/", 200), ("/fixed", 200), ("/own", 200), ("/none", 404), ("/", 200)] {
+        let answer = client.get(path);
+        assert_eq!((answer.status, answer.field(HSTS)), (status, Some("max-age=31536000")), "{path}");
+        assert_eq!(answer.field("server"), Some(if path == "/own" { "own" } else { "kolk" }));
+    }
+    client.send("GET / HTTP/9.9\r\n\r\n");
+    assert_eq!(client.answer().field(HSTS), Some("max-age=31536000"));
+
+    let mut plain = Client::to(&server);
+    plain.send(get("/"));
+    let answer = plain.answer();
+    assert_eq!((answer.status, answer.field(HSTS)), (400, None), "{}", answer.text());
+    assert_eq!(Client::at(redirect_address(&server)).get("/").field(HSTS), None);
+    let app = App::new().get("/", Response::text("hello"));
+    assert_eq!(Client::to(&start(alone(app).hsts(YEAR))).get("/").field(HSTS), None);
+}
+
+#[test]
+fn everybody_is_sent_from_the_clear() {
+    let server = start(server(&Identity::new(&["localhost"])).redirect_to_https("127.0.0.1:0").unwrap());
+    let port = address(&server).port();
+    let mut client = Client::at(redirect_address(&server));
+    for (request, place) in [
+        ("GET /a/../b%20?c=%0d%0a HTTP/1.1\r\nHost: example.org\r\n\r\n", "example.org /a/../b%20?c=%0d%0a"),
+        ("DELETE http://example.net:80/x HTTP/1.1\r\nHost: other\r\n\r\n", "example.net /x"),
+        ("BREW / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", "[::1] /"),
+        ("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n", "a /"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "a /"),
+    ] {
+        client.send(request);
+        let answer = client.answer();
+        let place = place.replacen(' ', &format!(":{port}"), 1);
+        assert_eq!((answer.status, answer.field("location")), (308, Some(&*format!("https://{place}"))));
+    }
+    for request in
+        ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n"]
+    {
+        let mut client = Client::at(redirect_address(&server));
+        client.send(request);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("location")), (400, None), "{request}");
+    }
+    // Nobody waits for a body.
+    let mut client = Client::at(redirect_address(&server));
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n");
+    assert_eq!(client.answer().status, 308);
+}
+
+#[test]
+fn both_end_together() {
+    let server = start(server(&Identity::new(&["localhost"])).redirect_to_https("127.0.0.1:0").unwrap());
+    let redirect = redirect_address(&server);
+    assert_eq!(Client::at(redirect).get("/").status, 308);
+    server.drain(Duration::from_secs(5));
+    server.join().unwrap();
+    assert!(std::net::TcpStream::connect(redirect).is_err());
+}
+
+#[test]
+fn nobody_is_sent_where_nobody_is() {
+    let server = Server::new(App::new()).listen("127.0.0.1:0").unwrap();
+    let refused = server.redirect_to_https("127.0.0.1:0").unwrap().bind().unwrap_err();
+    assert!(matches!(refused, Error::Listen(_)), "{refused}");
+}
