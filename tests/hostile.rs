@@ -649,7 +649,7 @@ fn every_refusal_can_be_read() {
         use Reason::*;
         reason.status() >= 500 && ![501, 505].contains(&reason.status())
             // Answers to well-formed requests.
-            || matches!(reason, MethodUnknown | MethodNotAllowed | NotFound)
+            || matches!(reason, MethodUnknown | MethodNotAllowed | NotFound | Misdirected)
             || reason.code().starts_with("handler.")
             // `a_body_that_drips_is_refused_and_a_slow_honest_one_is_not`.
             || *reason == BodyRate

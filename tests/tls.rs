@@ -139,6 +139,38 @@ fn rfc_6066_3_each_name_has_its_certificate() {
 }
 
 #[test]
+fn rfc_9110_7_4_a_host_of_another_certificate_is_misdirected() {
+    let (_scratch, app) = site("tls-hosts");
+    let folder = Scratch::new("tls-hosts-identities");
+    let [first, second] = [&["localhost"][..], &["example.org", "*.example.org"]].map(Identity::new);
+    for (name, identity) in [("1", &first), ("2", &second)] {
+        folder.put(format!("{name}.pem"), &identity.chain);
+        folder.put(format!("{name}.key"), &identity.key);
+    }
+    let pair = |name: &str| (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let tls = Tls::from_files(pair("1").0, pair("1").1).unwrap().and_files(pair("2").0, pair("2").1).unwrap();
+    let server = start(alone(app).tls(&tls));
+    for (asked, identity, host, status) in [
+        ("example.org", &second, "example.org", 200),
+        ("example.org", &second, "WWW.example.org:443", 200),
+        ("www.example.org", &second, "example.org", 200),
+        ("example.org", &second, "localhost", 421),
+        ("example.org", &second, "elsewhere.test", 421),
+        ("localhost", &first, "example.org", 421),
+        ("localhost", &first, "elsewhere.test", 200),
+    ] {
+        let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), asked, usize::MAX);
+        for _ in 0..2 {
+            client.send(format!("GET /small.txt HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            assert_eq!(client.answer().status, status, "{asked} is asked for {host}");
+        }
+        // RFC 9112 §3.2.2: the target counts, not the field.
+        client.send(format!("GET http://{host}/small.txt HTTP/1.1\r\nHost: {asked}\r\n\r\n"));
+        assert_eq!(client.answer().status, status, "{asked} is asked for {host} in the target");
+    }
+}
+
+#[test]
 fn http_in_the_clear_is_told_what_this_port_is() {
     let (_scratch, app) = site("tls-plain");
     let server = start(alone(app).tls(&tls(&Identity::new(&["localhost"]))));

@@ -18,7 +18,7 @@ use super::route::Route;
 use super::router::Params;
 use super::visitor::Visitor;
 use crate::base::{Certificate, Post, Tick};
-use crate::http::{ExchangeId, Head, Known, Method, Path, Timeline, Version};
+use crate::http::{ExchangeId, Head, Method, Path, Timeline, Version};
 
 /// A request, borrowed for the time of the call.
 ///
@@ -170,20 +170,12 @@ impl<'a> Request<'a> {
 
     /// Host and port that the client asked for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
     pub fn authority(&self) -> Option<&'a str> {
-        let authority = match self.head.target().authority {
-            "" => std::str::from_utf8(self.head.known(Known::Host)?).ok()?,
-            authority => authority,
-        };
-        (!authority.is_empty()).then_some(authority)
+        self.head.authority()
     }
 
     /// The host that the client asked for: [`Request::authority`] without the port.
     pub fn host(&self) -> Option<&'a str> {
-        let authority = self.authority()?;
-        // An IPv6 address has colons of its own, inside brackets (RFC 3986 §3.2.2).
-        let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-        let port = authority[end_of_host..].find(':').map_or(authority.len(), |colon| end_of_host + colon);
-        Some(&authority[..port])
+        self.head.host()
     }
 
     /// The part of the path that `{name}` or `{*name}` in the route's pattern matched.

@@ -247,6 +247,24 @@ impl<'h> Head<'h> {
         Target::split(self.method(), self.target_bytes())
     }
 
+    /// Host and port that the client asked for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
+    pub fn authority(&self) -> Option<&'h str> {
+        let authority = match self.target().authority {
+            "" => std::str::from_utf8(self.known(Known::Host)?).ok()?,
+            authority => authority,
+        };
+        (!authority.is_empty()).then_some(authority)
+    }
+
+    /// [`Head::authority`] without the port.
+    pub fn host(&self) -> Option<&'h str> {
+        let authority = self.authority()?;
+        // An IPv6 address has colons of its own, inside brackets (RFC 3986 §3.2.2).
+        let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+        let port = authority[end_of_host..].find(':').map_or(authority.len(), |colon| end_of_host + colon);
+        Some(&authority[..port])
+    }
+
     /// The value of the first field of this name.
     #[inline]
     pub fn known(&self, known: Known) -> Option<&'h [u8]> {

@@ -102,6 +102,7 @@ reasons! {
     H2Stalled = 408, "timeout.h2_window", "the answers are not read";
     MethodUnknown = 501, "route.method_unknown", "this method is not implemented";
     MethodNotAllowed = 405, "route.method", "this resource does not have this method";
+    Misdirected = 421, "route.misdirected", "this connection was set up for another host";
     NotFound = 404, "route.none", "there is nothing at this path";
     RangeUnsatisfiable = 416, "handler.range", "none of the ranges lies within this file";
     Precondition = 412, "handler.precondition", "this is not the version that the request is about";

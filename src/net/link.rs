@@ -68,6 +68,20 @@ impl Transport for Link {
         }
     }
 
+    fn is_meant_for(&self, host: &str) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(stream) => stream.is_meant_for(host),
+        }
+    }
+
+    fn tells_hosts_apart(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.tells_hosts_apart(),
+        }
+    }
+
     fn agreed(&self) -> Agreed {
         match self {
             Self::Plain(stream) => stream.agreed(),

@@ -65,6 +65,17 @@ pub trait Transport {
     /// Who is at the other end. Asks the system each time.
     fn peer(&self) -> Peer;
 
+    /// Whether it was set up for this host, or shows the same to everybody. Else the request belongs to
+    /// another connection (RFC 9110 §7.4, §15.5.20).
+    fn is_meant_for(&self, _host: &str) -> bool {
+        true
+    }
+
+    /// Whether [`Transport::is_meant_for`] depends on the host.
+    fn tells_hosts_apart(&self) -> bool {
+        false
+    }
+
     /// What both sides have agreed to speak over it. Asked once there was something to read.
     fn agreed(&self) -> Agreed {
         Agreed::Nothing

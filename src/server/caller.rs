@@ -18,6 +18,10 @@ impl<T: Transport> Visitor for Caller<'_, T> {
         }
     }
 
+    fn means(&self, host: &str) -> bool {
+        self.0.is_meant_for(host)
+    }
+
     fn is_encrypted(&self) -> bool {
         self.0.handshake() != Handshake::None
     }

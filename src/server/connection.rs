@@ -376,6 +376,7 @@ impl<T: Transport> Connection<T> {
     ) -> Verdict {
         if self.dialogue.is_new() {
             self.dialogue.agree(self.transport.agreed(), desk.env, desk.now);
+            self.dialogue.tell_hosts_apart(self.transport.tells_hosts_apart());
         }
         let Scratch { input, table: fresh, list, blank, carries, .. } = &mut *desk.scratch;
         let (bytes, table) = match &mut carry {
@@ -507,6 +508,7 @@ impl<T: Transport> Connection<T> {
         if let Some(pending) = self.pending.take() {
             scratch.queues.give(pending);
         }
+        self.dialogue.leave_room(&mut scratch.room);
         self.dialogue.abandon(Presence::Gone);
     }
 }

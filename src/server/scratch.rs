@@ -29,7 +29,7 @@ pub(crate) struct Scratch {
     pub(crate) table: FieldTable,
     /// Their texts, where they do not stand in the input.
     pub(crate) list: FieldList,
-    /// Room for the streams of HTTP/2.
+    /// Room for the streams and windows of HTTP/2.
     pub(crate) room: h2::Room,
     /// What handlers fill in.
     pub(crate) blank: Blank,
@@ -40,14 +40,14 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The buffers of a shard whose answers carry `preset`.
-    pub(crate) fn new(preset: Preset) -> Self {
+    /// The buffers of a shard whose answers carry `preset`, and whose windows grow by so much together.
+    pub(crate) fn new(preset: Preset, window_growth_bytes_max: u32) -> Self {
         Self {
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
             output: None,
             table: FieldTable::new(),
             list: FieldList::new(),
-            room: h2::Room::default(),
+            room: h2::Room::new(window_growth_bytes_max),
             blank: Blank {
                 response: Response::default(),
                 params: Params::default(),

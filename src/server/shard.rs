@@ -64,7 +64,7 @@ impl<T: Transport> Shard<T> {
             slots: Slots::with_capacity(connections_max),
             wheel: Wheel::new(connections_max),
             run_queue: VecDeque::new(),
-            scratch: Scratch::new(preset),
+            scratch: Scratch::new(preset, env.config.limits.http2.worker_growth_bytes_max),
             ring,
             fired: Vec::new(),
             effects: Vec::new(),

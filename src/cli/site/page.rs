@@ -291,8 +291,8 @@ impl Facts {
 
     const fn framing_lesson(&self) -> &'static str {
         if self.is_multiplexed() {
-            "There is no <code>content-length</code>. When this head left, nobody knew how long the page would \
-             be: its last part tells how long sending its first part took. It comes in DATA frames, each with \
+            "There is no <code>content-length</code>. When this head left, nobody knew how long the page \
+             would be: its last part tells how long sending its first part took. It comes in DATA frames, each with \
              its length in front, and the last one says <code>END_STREAM</code>."
         } else if self.chunked {
             "There is no <code>Content-Length</code>. When this head left, nobody knew how long the page would \

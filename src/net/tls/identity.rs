@@ -7,6 +7,7 @@
 //! All workers share one of these, its session tickets included; it can be replaced while they run, and who
 //! is connected stays with what it began with. Knows no connection.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -46,6 +47,7 @@ struct Shared {
 #[derive(Clone)]
 struct Configured {
     server: Arc<ServerConfig>,
+    names: Arc<Certificates>,
     certificates: Arc<[Certificate]>,
 }
 
@@ -148,8 +150,11 @@ impl Tls {
         self.shared.reloads_failed.load(Relaxed)
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.configured().server)
+    /// What new connections have; and who is shown what, unless all are shown the same.
+    pub(super) fn current(&self) -> (Arc<ServerConfig>, Option<Arc<Certificates>>) {
+        let configured = self.configured();
+        let names = configured.names.is_many.then(|| Arc::clone(&configured.names));
+        (Arc::clone(&configured.server), names)
     }
 
     fn configured(&self) -> RwLockReadGuard<'_, Configured> {
@@ -222,22 +227,56 @@ impl Error for TlsError {
     }
 }
 
+thread_local! {
+    /// What the handshake at hand is shown: rustls's unbuffered connections do not tell the name that was
+    /// asked for.
+    static SHOWN: RefCell<Option<Arc<CertifiedKey>>> = const { RefCell::new(None) };
+}
+
+/// What a connection was shown, where others are shown something else.
+pub(super) struct Shown {
+    certificates: Arc<Certificates>,
+    shown: Arc<CertifiedKey>,
+}
+
+impl Shown {
+    /// Whether a client that asks for `host` is shown the same.
+    pub(super) fn is_for(&self, host: &str) -> bool {
+        Arc::ptr_eq(self.certificates.for_name(Some(host)), &self.shown)
+    }
+}
+
 /// Who gets which certificate.
 #[derive(Debug)]
-struct Certificates {
+pub(super) struct Certificates {
     first: Arc<CertifiedKey>,
     /// By name in lower case, `*.` in front of all names below one.
     by_name: HashMap<String, Arc<CertifiedKey>>,
+    /// There is more than one.
+    is_many: bool,
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.find(&name.to_ascii_lowercase()));
-        Some(Arc::clone(named.unwrap_or(&self.first)))
+        let shown = Arc::clone(self.for_name(hello.server_name()));
+        if self.is_many {
+            SHOWN.set(Some(Arc::clone(&shown)));
+        }
+        Some(shown)
     }
 }
 
 impl Certificates {
+    /// What was shown to the client whose greeting was read last on this thread, if others are shown
+    /// something else.
+    pub(super) fn shown(self: &Arc<Self>) -> Option<Shown> {
+        SHOWN.take().map(|shown| Shown { certificates: Arc::clone(self), shown })
+    }
+
+    fn for_name(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
+        name.and_then(|name| self.find(&name.to_ascii_lowercase())).unwrap_or(&self.first)
+    }
+
     /// RFC 6125 §6.4.3: the star stands for one label.
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         self.by_name.get(name).or_else(|| {
@@ -269,14 +308,15 @@ fn configure(
         Some(clients) => clients.verifier(provider)?,
         None => WebPkiClientVerifier::no_client_auth(),
     };
+    let names = Arc::new(Certificates { first, by_name, is_many: pairs.len() > 1 });
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(refused)?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(Certificates { first, by_name }));
+        .with_cert_resolver(Arc::clone(&names) as Arc<dyn ResolvesServerCert>);
     config.ticketer = Arc::clone(tickets);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Configured { server: Arc::new(config), certificates: certificates.into() })
+    Ok(Configured { server: Arc::new(config), names, certificates: certificates.into() })
 }
 
 fn tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {

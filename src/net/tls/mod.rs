@@ -26,6 +26,7 @@ use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Strea
 use crate::base::Certificate;
 use crate::wire::Output;
 
+use identity::{Certificates, Shown};
 pub use identity::{ClientAuth, Tls, TlsError};
 
 /// So many handshakes are worked on in one turn of a worker; the others wait for the next.
@@ -68,6 +69,9 @@ pub struct TlsStream {
     is_closed: bool,
     /// What was sent is not whole: an end now is no regular one, and is not announced.
     is_cut: bool,
+    /// Who is shown what, where that differs; and what this client was shown.
+    names: Option<Arc<Certificates>>,
+    shown: Option<Shown>,
     /// The client's, once somebody asked for it.
     certificate: OnceCell<Option<Arc<Certificate>>>,
 }
@@ -88,9 +92,18 @@ impl TlsStream {
     /// # Errors
     /// If rustls refuses the configuration.
     pub fn new(socket: Stream, tls: &Tls) -> io::Result<Self> {
-        let records = Records::new(tls.config()).map_err(io::Error::other)?;
-        let speech = Speech::Unheard;
-        Ok(Self { socket, records, speech, is_closed: false, is_cut: false, certificate: OnceCell::new() })
+        let (config, names) = tls.current();
+        let records = Records::new(config).map_err(io::Error::other)?;
+        Ok(Self {
+            socket,
+            records,
+            speech: Speech::Unheard,
+            is_closed: false,
+            is_cut: false,
+            names,
+            shown: None,
+            certificate: OnceCell::new(),
+        })
     }
 
     pub(super) const fn socket(&mut self) -> &mut Stream {
@@ -124,6 +137,9 @@ impl TlsStream {
             }
             let opened = self.records.open(&mut ciphertext[..filled], into, output.seal());
             let opened = opened.map_err(invalid)?;
+            if let Some(shown) = self.names.as_ref().and_then(Certificates::shown) {
+                (self.names, self.shown) = (None, Some(shown));
+            }
             self.is_closed |= opened.is_closed;
             if opened.plain > 0 {
                 return Ok(Arrived { bytes: opened.plain, is_all: arrived.is_all && !self.is_closed });
@@ -219,6 +235,14 @@ impl Transport for TlsStream {
 
     fn peer(&self) -> Peer {
         self.socket.peer()
+    }
+
+    fn is_meant_for(&self, host: &str) -> bool {
+        self.shown.as_ref().is_none_or(|shown| shown.is_for(host))
+    }
+
+    fn tells_hosts_apart(&self) -> bool {
+        self.shown.is_some()
     }
 
     fn agreed(&self) -> Agreed {

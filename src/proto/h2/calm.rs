@@ -20,7 +20,8 @@ use super::limits::Limits;
 pub(super) struct Calm {
     glitches: u16,
     updates: u16,
-    filled_at: Tick,
+    /// The second in which the purses were filled last.
+    filled_at: u32,
 }
 
 /// The peer makes more work than it is worth.
@@ -33,7 +34,7 @@ const UPDATES_PER_DATA: u16 = 2;
 impl Calm {
     /// A peer that has done nothing yet.
     pub(super) const fn new(limits: &Limits) -> Self {
-        Self { glitches: limits.glitches_max, updates: limits.glitches_max, filled_at: Tick::ZERO }
+        Self { glitches: limits.glitches_max, updates: limits.glitches_max, filled_at: 0 }
     }
 
     /// Something of no use.
@@ -64,17 +65,11 @@ impl Calm {
     /// Gives back what the time since the last turn is worth.
     #[inline]
     pub(super) fn fill(&mut self, now: Tick, limits: &Limits) {
-        if self.filled_at == Tick::ZERO {
-            self.filled_at = now;
-        }
-        if self.glitches == limits.glitches_max && self.updates >= limits.glitches_max {
-            self.filled_at = now;
-            return;
-        }
-        let seconds = now.since(self.filled_at).as_secs();
+        let second = u32::try_from(now.as_nanos() / 1_000_000_000).unwrap_or(u32::MAX);
+        let seconds = second - self.filled_at.min(second);
         if seconds > 0 {
-            self.filled_at = now;
-            let seconds = u16::try_from(seconds).unwrap_or(u16::MAX);
+            let seconds = if self.filled_at == 0 { 0 } else { u16::try_from(seconds).unwrap_or(u16::MAX) };
+            self.filled_at = second;
             let gift = limits.glitches_per_second.saturating_mul(seconds);
             self.glitches = self.glitches.saturating_add(gift).min(limits.glitches_max);
             self.updates = self.updates.saturating_add(gift).min(limits.glitches_max.max(self.updates));

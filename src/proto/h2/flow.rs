@@ -88,6 +88,17 @@ impl ReceiveWindow {
         Some(increment)
     }
 
+    /// What it may grow to, if it may grow by so many bytes now.
+    #[inline]
+    pub(super) fn size_max(&self, growth: u32, size_max: u32) -> u32 {
+        self.size.saturating_add(growth).min(size_max)
+    }
+
+    /// By how many bytes it is larger than one of this size.
+    pub(super) const fn grown(&self, size: u32) -> u32 {
+        self.size.saturating_sub(size)
+    }
+
     /// The same where the peer sends nothing more.
     #[inline]
     pub(super) fn keep(&mut self, bytes: u32) {

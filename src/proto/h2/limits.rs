@@ -26,6 +26,8 @@ pub struct Limits {
     pub connection_window_bytes: u32,
     /// See [`Limits::connection_window_bytes`].
     pub connection_window_bytes_max: u32,
+    /// What the windows of all connections of a worker may grow by, beyond what each has at first.
+    pub worker_growth_bytes_max: u32,
     /// Frames that are allowed but of no use (PING, SETTINGS, PRIORITY, empty DATA, resets in either
     /// direction …): so many at once; more end the connection.
     pub glitches_max: u16,
@@ -44,8 +46,9 @@ impl Limits {
         continuations_max: 8,
         stream_window_bytes: 65_535,
         stream_window_bytes_max: 1024 * 1024,
-        connection_window_bytes: 256 * 1024,
+        connection_window_bytes: WINDOW_BYTES,
         connection_window_bytes_max: 2 * 1024 * 1024,
+        worker_growth_bytes_max: 64 * 1024 * 1024,
         glitches_max: 1_000,
         glitches_per_second: 100,
     };

@@ -76,6 +76,10 @@ pub struct Server {
     calm: Calm,
     drain: Drain,
     content_bytes_sent: u32,
+    /// What the window may grow by in this turn, as far as the other connections are concerned.
+    growth_bytes_left: u32,
+    /// What it has grown by, as far as the others know.
+    growth_bytes_taken: u32,
     /// Handlers at work on streams that are gone: each counts as one.
     ghosts: u16,
     /// The peer's first frame, SETTINGS, has come; ours was answered.
@@ -142,6 +146,8 @@ impl Server {
             calm: Calm::new(&limits),
             drain: Drain::No,
             content_bytes_sent: 0,
+            growth_bytes_left: 0,
+            growth_bytes_taken: 0,
             ghosts: 0,
             is_greeted: false,
             is_acknowledged: false,
@@ -151,10 +157,12 @@ impl Server {
         }
     }
 
-    /// A turn begins, with `room` for its streams. `ghosts`: handlers that still work for streams that are gone.
+    /// A turn begins, with what its shard's connections share. `ghosts`: handlers that still work for streams
+    /// that are gone.
     #[inline]
     pub fn begin_turn(&mut self, now: Tick, ghosts: usize, room: &mut Room) {
         self.streams.take_room(room);
+        self.growth_bytes_left = room.growth_bytes_left;
         self.ghosts = u16::try_from(ghosts).unwrap_or(u16::MAX);
         self.calm.fill(now, &self.limits);
     }
@@ -168,6 +176,14 @@ impl Server {
     #[inline]
     pub fn end_turn(&mut self, room: &mut Room) {
         self.streams.give_room(room);
+        let grown = self.receive_window.grown(self.limits.connection_window_bytes);
+        room.growth_bytes_left = room.growth_bytes_left.saturating_sub(grown - self.growth_bytes_taken);
+        self.growth_bytes_taken = grown;
+    }
+
+    /// The connection ends, and its windows with it.
+    pub fn leave_room(&mut self, room: &mut Room) {
+        room.growth_bytes_left += std::mem::take(&mut self.growth_bytes_taken);
     }
 
     /// Whether the client has yet to acknowledge our settings: RFC 9113 §6.5.3.
@@ -562,9 +578,58 @@ fn number(stream: StreamId) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::FieldTable;
+    use crate::proto::hpack::FieldList;
 
     #[test]
     fn a_connection_that_rests_stays_small() {
         assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
+    }
+
+    /// A client whose content is used at once, in frames of 16 KiB, on a connection of the room.
+    fn upload(server: &mut Server, room: &mut Room, frames: usize) {
+        let (mut table, mut list, mut output) = (FieldTable::new(), FieldList::new(), Output::default());
+        let mut bytes = PREFACE.to_vec();
+        frame::settings(&mut bytes, &[]);
+        let at = frame::begin(&mut bytes);
+        bytes.extend_from_slice(b"\x83\x86\x84\x41\x01x");
+        frame::finish(&mut bytes, at, Kind::Headers, frame::END_HEADERS, 1);
+        for _ in 0..frames {
+            bytes.extend_from_slice(&frame::head(PAYLOAD_BYTES_MAX, Kind::Data, 0, 1));
+            bytes.resize(bytes.len() + PAYLOAD_BYTES_MAX, b'x');
+        }
+        let mut input = Input::new(&bytes, false);
+        server.begin_turn(Tick::from_millis(1), 0, room);
+        loop {
+            let slate = Slate { table: &mut table, list: &mut list };
+            match server.poll(&mut input, slate, &mut output) {
+                Ok(None) => break,
+                Ok(Some(Event::Chunk { stream, bytes, .. })) => {
+                    let count = bytes.len();
+                    server.consume(stream, count, &mut output);
+                }
+                Ok(Some(Event::Head { .. })) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        server.end_turn(room);
+    }
+
+    #[test]
+    fn windows_grow_with_use_within_what_all_connections_share() {
+        let growth_bytes_max = 300_000;
+        let mut room = Room::new(growth_bytes_max);
+        let mut servers = [(); 3].map(|()| Server::new(Limits::DEFAULT));
+        let mut grown = Vec::new();
+        for server in &mut servers {
+            upload(server, &mut room, 30);
+            grown.push(server.receive_window.grown(WINDOW_BYTES));
+        }
+        assert_eq!(grown.iter().sum::<u32>() + room.growth_bytes_left(), growth_bytes_max);
+        assert!(grown[0] > 200_000 && room.growth_bytes_left() == 0, "{grown:?}");
+        for server in &mut servers {
+            server.leave_room(&mut room);
+        }
+        assert_eq!(room.growth_bytes_left(), growth_bytes_max, "who leaves gives back what it had");
     }
 }

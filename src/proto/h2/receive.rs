@@ -310,7 +310,11 @@ impl Server {
         if bytes == 0 {
             return;
         }
-        if let Some(increment) = self.receive_window.give(bytes, self.limits.connection_window_bytes_max) {
+        let before = self.receive_window.grown(0);
+        let size_max = self.limits.connection_window_bytes_max;
+        let size_max = self.receive_window.size_max(self.growth_bytes_left, size_max);
+        if let Some(increment) = self.receive_window.give(bytes, size_max) {
+            self.growth_bytes_left -= self.receive_window.grown(before);
             frame::window_update(output.inline(), 0, increment);
         }
         self.give_back_of_stream(id, bytes, output);

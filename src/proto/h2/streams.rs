@@ -99,9 +99,26 @@ impl Bits {
     }
 }
 
-/// Room for streams, which the connections of a shard use in turn: one that rests has none.
-#[derive(Debug, Default)]
-pub struct Room(Vec<Stream>);
+/// What the connections of a shard share: room for streams, which they use in turn, so that one that rests has
+/// none; and what their windows may still grow by, so that all together keep a bounded number of bytes that
+/// nobody has used.
+#[derive(Debug)]
+pub struct Room {
+    streams: Vec<Stream>,
+    pub(super) growth_bytes_left: u32,
+}
+
+impl Room {
+    /// Room for windows that grow by so many bytes together.
+    pub const fn new(growth_bytes_max: u32) -> Self {
+        Self { streams: Vec::new(), growth_bytes_left: growth_bytes_max }
+    }
+
+    /// What the windows may still grow by, in bytes.
+    pub const fn growth_bytes_left(&self) -> u32 {
+        self.growth_bytes_left
+    }
+}
 
 /// Room for more streams than this is not kept.
 const STREAMS_KEPT: usize = 128;
@@ -181,7 +198,7 @@ impl Streams {
     #[inline]
     pub(super) fn take_room(&mut self, room: &mut Room) {
         if self.open.capacity() == 0 {
-            std::mem::swap(&mut self.open, &mut room.0);
+            std::mem::swap(&mut self.open, &mut room.streams);
         }
     }
 
@@ -191,7 +208,7 @@ impl Streams {
         if self.open.is_empty() && self.open.capacity() > 0 {
             let open = std::mem::take(&mut self.open);
             if open.capacity() <= STREAMS_KEPT {
-                room.0 = open;
+                room.streams = open;
             }
         }
     }

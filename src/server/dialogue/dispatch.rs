@@ -38,6 +38,11 @@ impl Dialogue {
             Ok(path) => path,
             Err(reason) => return self.refuse_path(&asked, head, reason, call),
         };
+        if self.tells_hosts_apart && !call.peer.means(head.host().unwrap_or_default()) {
+            call.response.reset();
+            call.response.refuse(Reason::Misdirected);
+            return self.respond(&asked, Some(head), None, call);
+        }
         let id = match env.app.find(head, path, &mut *call.params) {
             Match::Route(id) => id,
             other => {

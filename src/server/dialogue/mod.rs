@@ -57,6 +57,8 @@ pub(crate) struct Dialogue {
     is_new: bool,
     /// What begins as HTTP/2 may be that.
     may_multiplex: bool,
+    /// Another host may be another server's (RFC 9110 §7.4).
+    tells_hosts_apart: bool,
 }
 
 impl Dialogue {
@@ -71,6 +73,7 @@ impl Dialogue {
             draining: false,
             is_new: true,
             may_multiplex: true,
+            tells_hosts_apart: false,
         }
     }
 
@@ -113,6 +116,12 @@ impl Dialogue {
             Agreed::Http1 => self.may_multiplex = false,
             Agreed::Http2 => self.multiplex(env, now),
         }
+    }
+
+    /// Whether the transport was set up for some hosts, and not for others.
+    #[cold]
+    pub(crate) const fn tell_hosts_apart(&mut self, apart: bool) {
+        self.tells_hosts_apart = apart;
     }
 
     /// What the machine waits for.
@@ -186,6 +195,13 @@ impl Dialogue {
     pub(crate) fn end_turn(&mut self, now: Tick, output: &mut Output, room: &mut h2::Room) {
         if let Speech::Http2(multiplex) = &mut self.speech {
             multiplex.end_turn(now, output, room);
+        }
+    }
+
+    /// The connection ends: what it shared with the others is theirs.
+    pub(crate) fn leave_room(&mut self, room: &mut h2::Room) {
+        if let Speech::Http2(multiplex) = &mut self.speech {
+            multiplex.machine.leave_room(room);
         }
     }
 
