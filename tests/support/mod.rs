@@ -109,6 +109,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// The fields behind a body in chunks.
+    pub(crate) trailer: Vec<(String, String)>,
     /// The head as it came.
     pub(crate) head: String,
 }
@@ -193,7 +195,11 @@ impl<S: Read + Write> Client<S> {
         answer.body = match (length, answer.field("transfer-encoding")) {
             _ if answer.status < 200 || matches!(answer.status, 204 | 304) => Vec::new(),
             (Some(length), None) => self.take(length),
-            (None, Some("chunked")) => self.chunks(),
+            (None, Some("chunked")) => {
+                let body = self.chunks();
+                answer.trailer = self.trailer();
+                body
+            }
             (None, None) if answer.closes() => self.rest(),
             framing => panic!("an answer framed by {framing:?}"),
         };
@@ -245,12 +251,15 @@ impl<S: Read + Write> Client<S> {
             let line = self.line();
             let size = usize::from_str_radix(&line, 16).expect("a chunk's size");
             if size == 0 {
-                while !self.line().is_empty() {}
                 return body;
             }
             body.extend(self.take(size));
             assert_eq!(self.line(), "", "a chunk is longer than it says");
         }
+    }
+
+    fn trailer(&mut self) -> Vec<(String, String)> {
+        std::iter::repeat_with(|| self.line()).take_while(|line| !line.is_empty()).map(field_of).collect()
     }
 
     fn line(&mut self) -> String {
@@ -310,12 +319,9 @@ impl Answer {
         let line = lines.next().expect("a status line");
         let code = line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..4)).expect("a status line");
         let status = code.strip_suffix(' ').and_then(|code| code.parse().ok()).expect("a status code");
-        let fields = lines.map(|line| {
-            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{line:?} is no field"));
-            assert!(!name.is_empty() && !name.contains(' '), "{name:?} is no name");
-            (name.to_owned(), value.to_owned())
-        });
-        let answer = Self { status, fields: fields.collect(), body: Vec::new(), head: text.clone() };
+        let fields = lines.map(field_of).collect();
+        let (body, trailer) = (Vec::new(), Vec::new());
+        let answer = Self { status, fields, body, trailer, head: text.clone() };
         let framings = [answer.field("content-length"), answer.field("transfer-encoding")];
         assert!(framings.iter().flatten().count() <= 1, "two framings: {text}");
         if status >= 200 {
@@ -324,6 +330,13 @@ impl Answer {
         }
         answer
     }
+}
+
+fn field_of(line: impl AsRef<str>) -> (String, String) {
+    let line = line.as_ref();
+    let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{line:?} is no field"));
+    assert!(!name.is_empty() && !name.contains(' '), "{name:?} is no name");
+    (name.to_owned(), value.to_owned())
 }
 
 /// A GET in one line end and one field.

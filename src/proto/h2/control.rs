@@ -114,7 +114,6 @@ impl Server {
             frame::ping(output.inline(), ACK, payload);
         } else if self.drain == Drain::Announced && payload == FAREWELL {
             self.leave(output);
-            self.settle();
         } else {
             self.glitch()?;
         }
@@ -166,7 +165,6 @@ impl Server {
         if self.drain != Drain::Final {
             self.drain = Drain::Announced;
             self.leave(output);
-            self.settle();
         }
         Ok(())
     }

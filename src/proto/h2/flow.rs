@@ -106,6 +106,11 @@ impl ReceiveWindow {
         debug_assert!(self.left + self.credit <= self.size, "more was used than was sent");
     }
 
+    /// How many bytes the peer may send.
+    pub(super) const fn left(&self) -> u32 {
+        self.left
+    }
+
     /// What the peer has sent and nobody has used.
     pub(super) const fn unused(&self) -> u32 {
         self.size - self.left - self.credit

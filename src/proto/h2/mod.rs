@@ -87,6 +87,8 @@ pub struct Server {
     is_acknowledged: bool,
     /// The beginning of a frame is here, and the rest is not.
     is_partial: bool,
+    /// Frames that came whole, and header blocks in several as one.
+    wholes: u16,
 }
 
 /// What comes next.
@@ -150,6 +152,7 @@ impl Server {
             is_greeted: false,
             is_acknowledged: false,
             is_partial: false,
+            wholes: 0,
             limits,
         }
     }
@@ -201,6 +204,12 @@ impl Server {
         self.is_partial || self.block.is_some() || matches!(self.reading, Reading::Preface)
     }
 
+    /// How many frames came whole, header blocks in several counted as one; it begins anew after the last.
+    #[inline]
+    pub const fn wholes(&self) -> u16 {
+        self.wholes
+    }
+
     /// Whether the end was announced, and the client may not know of it yet.
     #[inline]
     pub fn is_leaving(&self) -> bool {
@@ -212,6 +221,7 @@ impl Server {
         if self.drain == Drain::Announced {
             self.drain = Drain::Final;
             frame::go_away(output.inline(), self.streams.last(), ErrorCode::NoError, "");
+            self.settle();
         }
     }
 
@@ -248,6 +258,11 @@ impl Server {
     #[inline]
     pub const fn content_bytes_sent(&self) -> u32 {
         self.content_bytes_sent
+    }
+
+    /// Whether the client may send no content until some of what it has sent was used.
+    pub const fn is_full(&self) -> bool {
+        self.receive_window.left() == 0
     }
 
     /// What was received of all bodies and not used: the most that a connection makes others keep, in bytes.

@@ -106,6 +106,9 @@ impl Server {
                     return Ok(None);
                 }
             };
+            if self.block.is_none() && !matches!(found, Ok(Found::Partial)) {
+                self.wholes = self.wholes.wrapping_add(1);
+            }
             match found {
                 Ok(Found::Step(step)) => return Ok(Some(step)),
                 Ok(Found::Nothing) => {}

@@ -35,8 +35,12 @@ pub(crate) struct Multiplex {
     #[expect(clippy::box_collection, reason = "there are none but under attack")]
     ghosts: Option<Box<Vec<Arc<Watch>>>>,
     greeted_at: Tick,
-    /// Since when a frame is not whole; [`Tick::NEVER`]: it is.
+    /// Since when a frame, or a header block, is not whole; [`Tick::NEVER`]: it is.
     partial_from: Tick,
+    /// How many came whole before it.
+    wholes_before: u16,
+    /// The client may send no content at all: others have not used what came.
+    is_full: bool,
     /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
     held_up_from: Tick,
     /// What had been sent by then.
@@ -66,6 +70,8 @@ impl Multiplex {
             ghosts: None,
             greeted_at: now,
             partial_from: Tick::NEVER,
+            wholes_before: 0,
+            is_full: false,
             held_up_from: Tick::NEVER,
             sent_before: 0,
             leaving_from: Tick::NEVER,
@@ -129,6 +135,10 @@ impl Multiplex {
         if self.machine.awaits_acknowledgement() {
             deadline = deadline.min(self.greeted_at.after(timeouts.header));
         }
+        if std::mem::replace(&mut self.wholes_before, self.machine.wholes()) != self.machine.wholes() {
+            // What is not whole now is another one.
+            self.partial_from = Tick::NEVER;
+        }
         since(&mut self.partial_from, self.machine.is_within_head(), now);
         deadline = deadline.min(self.partial_from.after(timeouts.header));
         let was_held_up = self.held_up_from != Tick::NEVER;
@@ -139,8 +149,14 @@ impl Multiplex {
         deadline = deadline.min(self.held_up_from.after(timeouts.write));
         since(&mut self.leaving_from, self.machine.is_leaving(), now);
         deadline = deadline.min(self.leaving_from.after(FAREWELL));
-        let of_exchanges = self.exchanges.iter().map(|exchange| exchange.deadline(timeouts));
-        of_exchanges.fold(deadline, Tick::min)
+        let was_full = std::mem::replace(&mut self.is_full, self.machine.is_full());
+        for exchange in &mut self.exchanges {
+            if self.is_full || was_full {
+                exchange.pace.resume(now);
+            }
+            deadline = deadline.min(exchange.deadline(timeouts));
+        }
+        deadline
     }
 
     /// The deadline has passed: what for. What only time had to pass for is done.
@@ -164,7 +180,10 @@ impl Multiplex {
                 exchange.wake_at = Tick::NEVER;
                 self.machine.wake(exchange.stream);
             }
-            if let Some((timeout, reason)) = exchange.body_is_late(now, timeouts) {
+            // Whoever may not send is not late.
+            if !self.is_full
+                && let Some((timeout, reason)) = exchange.body_is_late(now, timeouts)
+            {
                 return Due::Stream(exchange.stream, timeout, reason);
             }
         }

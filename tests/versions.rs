@@ -1,0 +1,183 @@
+//! ONE SITE, THREE WAYS TO IT: the same question over HTTP/1.1, over HTTP/2 in the clear and
+//! over HTTP/2 in TLS is the same to a handler, and has the same answer.
+//!
+//! ```text
+//!  table ──► HTTP/1.1 ─┐
+//!        ──► h2c       ├──► a site each, the same files ──► status, fields, body, trailer: equal
+//!        ──► h2, TLS  ─┘
+//! ```
+//! Not compared: `connection`, `transfer-encoding`, `keep-alive` and `date`.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation is the message of a test")]
+
+#[path = "versions/http2.rs"]
+mod http2;
+#[path = "tls/identity.rs"]
+mod identity;
+#[path = "versions/site.rs"]
+mod site;
+mod support;
+#[path = "versions/table.rs"]
+mod table;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use kolk::{Running, Tls};
+use rustls::version::TLS13;
+
+use http2::Http2;
+use identity::Identity;
+use support::scratch::Scratch;
+use support::{Client, address, alone, start};
+use table::{Apart, Content, Exchange, exchanges};
+
+/// Names and values.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// What came of a question.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// The interim ones first.
+    pub(crate) statuses: Vec<u16>,
+    pub(crate) fields: Pairs,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailer: Pairs,
+    /// The code of an end before the end.
+    pub(crate) reset: Option<u32>,
+}
+
+impl Heard {
+    /// Without what only one version has, in an order that is the same in all.
+    fn comparable(mut self) -> Self {
+        const LEFT_OUT: [&str; 4] = ["connection", "transfer-encoding", "keep-alive", "date"];
+        self.fields.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+        self.fields.retain(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+        self.fields.sort_by(|(name, _), (other, _)| name.cmp(other));
+        self.trailer.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+        self
+    }
+
+    /// Where it differs from `other`.
+    fn difference(&self, other: &Self) -> Option<String> {
+        let text = |body: &[u8]| support::lossy(&body[..body.len().min(1_500)]);
+        let told = |heard: &Self| {
+            format!("{:?} {:?} {:?} {:?}", heard.statuses, heard.fields, heard.trailer, heard.reset)
+        };
+        if told(self) != told(other) {
+            return Some(format!("{}\n{}", told(self), told(other)));
+        }
+        (self.body != other.body).then(|| {
+            let (here, there) = (text(&self.body), text(&other.body));
+            format!("{} bytes\n{here}\n{} bytes\n{there}", self.body.len(), other.body.len())
+        })
+    }
+}
+
+/// The site, of its own uploads.
+fn serve(files: &Scratch, uploads: &str, tls: Option<&Tls>) -> Running {
+    let server = alone(site::site(files, &files.join(uploads)));
+    start(match tls {
+        Some(tls) => server.tls(tls),
+        None => server,
+    })
+}
+
+fn over_http1(server: &Running, exchange: &Exchange) -> Heard {
+    let mut client = Client::to(server);
+    let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", exchange.method, exchange.target, exchange.host);
+    for (name, value) in &exchange.fields {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &match &exchange.content {
+        Content::Nothing => "\r\n".to_owned(),
+        Content::Whole(body) => format!("Content-Length: {}\r\n\r\n", body.len()),
+        Content::Pieces(..) => "Transfer-Encoding: chunked\r\n\r\n".to_owned(),
+    };
+    client.try_send(head);
+    let mut statuses = Vec::new();
+    let mut awaited = exchange.expects().then(|| client.head());
+    if awaited.as_ref().is_some_and(|answer| answer.status < 200) {
+        statuses.extend(awaited.take().map(|answer| answer.status));
+    }
+    if awaited.is_none() {
+        send_content(&mut client, &exchange.content);
+    }
+    let mut answer = awaited.unwrap_or_else(|| client.head());
+    if exchange.method != "HEAD" {
+        client.body_of(&mut answer);
+    }
+    statuses.push(answer.status);
+    Heard { statuses, fields: answer.fields, body: answer.body, trailer: answer.trailer, reset: None }
+}
+
+/// The server may have had enough of it.
+fn send_content<S: Read + Write>(client: &mut Client<S>, content: &Content) {
+    match content {
+        Content::Nothing => {}
+        Content::Whole(body) => {
+            client.try_send(body);
+        }
+        Content::Pieces(pieces, trailer) => {
+            for piece in pieces {
+                client.try_send([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat());
+            }
+            let trailer = trailer.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+            client.try_send(format!("0\r\n{}\r\n", trailer.collect::<String>()));
+        }
+    }
+}
+
+/// All exchanges, on as few connections as the server allows.
+fn over_http2<S: Read + Write>(all: &[Exchange], connect: impl Fn() -> Http2<S>) -> (Vec<Heard>, usize) {
+    let mut connections = 1;
+    let mut client = connect();
+    let mut ask = |exchange| {
+        if client.is_leaving {
+            client = connect();
+            connections += 1;
+        }
+        client.exchange(exchange).comparable()
+    };
+    (all.iter().map(&mut ask).collect(), connections)
+}
+
+#[test]
+fn every_version_tells_the_handler_and_the_client_the_same() {
+    let files = site::files();
+    let identity = Identity::new(&["localhost"]);
+    let tls = Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let servers = [("1", None), ("2", None), ("tls", Some(&tls))];
+    let [first, clear, encrypted] = servers.map(|(name, tls)| serve(&files, name, tls));
+    let all = exchanges();
+    assert!(all.len() >= 60);
+
+    let expected: Vec<Heard> = all.iter().map(|exchange| over_http1(&first, exchange).comparable()).collect();
+    let mut config = identity.trusted_by(&[&TLS13]);
+    Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+    let in_clear = over_http2(&all, || Http2::over(Client::to(&clear).stream, "http"));
+    let over_tls = over_http2(&all, || {
+        Http2::over(identity::connect(address(&encrypted), &config, "localhost", usize::MAX), "https")
+    });
+
+    let mut complaints = Vec::new();
+    for (at, exchange) in all.iter().enumerate() {
+        let mut complain = |what: &str| complaints.push(format!("{}: {what}", exchange.name()));
+        let status = expected[at].statuses.last();
+        if status != Some(&exchange.status) {
+            complain(&format!("{status:?} in HTTP/1.1"));
+        }
+        for (way, (heard, _)) in [("h2c", &in_clear), ("h2", &over_tls)] {
+            let difference = expected[at].difference(&heard[at]);
+            match (&difference, exchange.apart) {
+                (Some(difference), Apart::Never) => complain(&format!("HTTP/1.1 and {way}:\n{difference}")),
+                (None, Apart::Body(_)) => complain("is the same after all"),
+                _ => {}
+            }
+        }
+    }
+    println!("{} exchanges, {} connections of HTTP/2", all.len(), in_clear.1);
+    assert!(complaints.is_empty(), "{} of {}\n{}", complaints.len(), all.len(), complaints.join("\n\n"));
+    // `with_close` ends a connection, and nothing else does: its GET and its HEAD.
+    assert_eq!((in_clear.1, over_tls.1), (3, 3));
+}
