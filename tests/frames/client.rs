@@ -41,6 +41,8 @@ pub(crate) struct Client {
     /// Windows, and each piece of content, are part of the trace.
     pub(crate) shows_windows: bool,
     pub(crate) is_broken: bool,
+    /// How often content came.
+    pub(crate) chunks: usize,
     table: FieldTable,
     list: FieldList,
     unread: Vec<u8>,
@@ -105,6 +107,7 @@ impl Client {
             answers: BTreeMap::new(),
             shows_windows: false,
             is_broken: false,
+            chunks: 0,
             table: FieldTable::new(),
             list: FieldList::new(),
             unread: Vec::new(),
@@ -290,6 +293,7 @@ impl Client {
         let asked = self.asked.get_mut(&stream).unwrap_or_else(|| panic!("{stream} is over"));
         assert!(!asked.is_complete && !asked.is_answered, "{stream} wants nothing");
         asked.body.get_or_insert_default().extend_from_slice(bytes);
+        self.chunks += usize::from(!bytes.is_empty());
         asked.is_complete = end;
         if asked.path.contains("/hold") {
             asked.held += bytes.len();
