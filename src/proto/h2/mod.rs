@@ -239,6 +239,8 @@ impl Server {
             frame::go_away(output.inline(), self.streams.last(), code, why);
         }
         self.reading = Reading::Over;
+        // Nothing is said behind it.
+        self.drain = Drain::Final;
         self.block = None;
         self.streams = Streams::default();
     }
