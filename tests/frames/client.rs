@@ -41,6 +41,8 @@ pub(crate) struct Client {
     /// Windows, and each piece of content, are part of the trace.
     pub(crate) shows_windows: bool,
     pub(crate) is_broken: bool,
+    /// An answer had to wait for a window.
+    pub(crate) was_held_up: bool,
     /// How often content came.
     pub(crate) chunks: usize,
     table: FieldTable,
@@ -107,6 +109,7 @@ impl Client {
             answers: BTreeMap::new(),
             shows_windows: false,
             is_broken: false,
+            was_held_up: false,
             chunks: 0,
             table: FieldTable::new(),
             list: FieldList::new(),
@@ -189,6 +192,22 @@ impl Client {
             other => panic!("no order: {other}"),
         }
         self.send(&[], false);
+    }
+
+    /// Whether an order means something now.
+    pub(crate) fn can(&self, order: &str) -> bool {
+        let (verb, rest) = order.split_once(' ').unwrap_or((order, ""));
+        let asked = rest.parse().ok().and_then(|stream: u32| self.asked.get(&stream));
+        match verb {
+            "answer" => asked.is_some_and(|asked| !asked.is_answered),
+            "use" => asked.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Those that were asked and not answered in full.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = u32> {
+        self.asked.keys().copied()
     }
 
     /// Takes one event; whether there may be more.
@@ -323,7 +342,7 @@ impl Client {
         let path = self.asked.get(&stream).unwrap_or_else(|| panic!("{stream} is over")).path.clone();
         let words: Vec<&str> = path.split('/').collect();
         let mut response = match words[1..] {
-            [.., "body", bytes] => Response::text("x".repeat(bytes.parse().unwrap())),
+            [.., "body", bytes] => Response::text("x".repeat(bytes.parse().unwrap_or(0).min(200_000))),
             [.., "stream"] => Response::stream("text/plain", Pieces { left: 2, kind: "stream" }),
             [.., "asleep"] => Response::stream("text/plain", Pieces { left: 2, kind: "asleep" }),
             [.., "fails"] => Response::stream("text/plain", Pieces { left: 2, kind: "fails" }),
@@ -356,6 +375,7 @@ impl Client {
     /// Moves what is due of the bodies.
     fn pump(&mut self) {
         for _ in 0..PUMPS_MAX {
+            self.was_held_up |= self.server.is_held_up();
             let Some(stream) = self.server.due(&self.output) else { return };
             let timeline = Timeline::default();
             let mut encoding =

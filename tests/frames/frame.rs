@@ -164,7 +164,7 @@ impl Frame {
                 "CLAIMS" => padded = Some((number(value), 0)),
                 "LENGTH" => frame.length = Some(number(value)),
                 "STREAM" => frame.payload.extend(number(value).to_be_bytes()),
-                _ => payload(&mut frame.payload, word, name, value),
+                _ => payload(&mut frame.payload, word),
             }
         }
         // PRIORITY itself has no flags.
@@ -193,7 +193,7 @@ pub(crate) fn bytes_of(line: &str) -> Vec<u8> {
         for part in line.split(" | ") {
             match part.split_once(' ').unwrap_or((part, "")) {
                 ("PREFACE", _) => bytes.extend(PREFACE),
-                ("RAW", rest) => words(rest).iter().for_each(|word| payload(&mut bytes, word, "", "")),
+                ("RAW", rest) => words(rest).iter().for_each(|word| payload(&mut bytes, word)),
                 _ => bytes.extend(Frame::read(part, round).bytes()),
             }
         }
@@ -202,7 +202,8 @@ pub(crate) fn bytes_of(line: &str) -> Vec<u8> {
 }
 
 /// Adds what a word says to a payload.
-fn payload(bytes: &mut Vec<u8>, word: &str, name: &str, value: &str) {
+fn payload(bytes: &mut Vec<u8>, word: &str) {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
     let (piece, count) = match word.rsplit_once('*') {
         Some((piece, count)) if is_piece(piece) && count.parse::<usize>().is_ok() => {
             (piece, number(count) as usize)
@@ -220,13 +221,12 @@ fn payload(bytes: &mut Vec<u8>, word: &str, name: &str, value: &str) {
     } else if let Some(place) = VALUES.iter().position(|known| *known == name) {
         bytes.extend(u16::try_from(place + 1).unwrap().to_be_bytes());
         bytes.extend(number(value).to_be_bytes());
-    } else if name.is_empty() {
+    } else if !word.contains('=') {
         bytes.extend(hex(word));
     } else if ["GET", "HEAD", "POST", "PUT", "OPTIONS"].contains(&name) {
         let fields = [(":method", name), (":scheme", "http"), (":authority", "x"), (":path", value)];
         bytes.extend(fields.iter().flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes())));
     } else {
-        assert!(word.contains('='), "what is {word}?");
         let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
         let value = quoted.map_or_else(|| value.as_bytes().to_vec(), unescape);
         bytes.extend(literal(&unescape(name), &value));

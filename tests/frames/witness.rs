@@ -110,6 +110,14 @@ impl Witness {
         self.streams.get(&stream).map_or(0, |stream| stream.may_send.min(self.may_send))
     }
 
+    /// What the client may still send on this stream.
+    pub(crate) fn allowance(&self, stream: u32) -> i64 {
+        self.streams
+            .get(&stream)
+            .map_or(self.own_stream_window, |stream| stream.may_receive)
+            .min(self.may_receive)
+    }
+
     /// Whether the machine has given the connection up.
     pub(crate) fn is_over(&self) -> bool {
         self.farewells.last().is_some_and(|(_, code)| *code != 0)
