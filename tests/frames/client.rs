@@ -41,6 +41,12 @@ pub(crate) struct Client {
     /// Windows, and each piece of content, are part of the trace.
     pub(crate) shows_windows: bool,
     pub(crate) is_broken: bool,
+    /// Every piece of content, in order: its stream and its length.
+    pub(crate) pieces: Vec<(u32, usize)>,
+    /// The output fills before it is looked at.
+    pub(crate) hears_late: bool,
+    /// Long values, and such with spaces, are in the trace as they are.
+    pub(crate) spells_out: bool,
     /// An answer had to wait for a window.
     pub(crate) was_held_up: bool,
     /// How often content came.
@@ -82,7 +88,6 @@ struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
-    pub(crate) pieces: Vec<usize>,
     pub(crate) ends: usize,
     pub(crate) is_reset: bool,
 }
@@ -109,6 +114,9 @@ impl Client {
             answers: BTreeMap::new(),
             shows_windows: false,
             is_broken: false,
+            pieces: Vec::new(),
+            hears_late: false,
+            spells_out: false,
             was_held_up: false,
             chunks: 0,
             table: FieldTable::new(),
@@ -261,8 +269,9 @@ impl Client {
         match self.server.poll(input, slate, &mut self.output) {
             Ok(None) => Told::Nothing,
             Ok(Some(Event::Head { stream, head, body })) => {
-                let mut text = format!("{} {}", head.method_name(), shortened(head.target_bytes()));
-                note_fields(&mut text, &head);
+                let shown = if self.spells_out { spelt } else { shortened };
+                let mut text = format!("{} {}", head.method_name(), shown(head.target_bytes()));
+                note_fields(&mut text, &head, shown);
                 let path = String::from_utf8(head.target_bytes().to_vec()).unwrap();
                 let body = match body {
                     Arrival::Whole(_) => panic!("content comes in frames of its own"),
@@ -276,7 +285,7 @@ impl Client {
             Ok(Some(Event::Chunk { stream, bytes, end, trailer })) => {
                 assert!(end || !bytes.is_empty(), "a chunk says something");
                 let mut text = String::new();
-                trailer.iter().for_each(|trailer| note_fields(&mut text, trailer));
+                trailer.iter().for_each(|trailer| note_fields(&mut text, trailer, shortened));
                 Told::Chunk { stream: number(stream), bytes: bytes.to_vec(), end, trailer: text }
             }
             Ok(Some(Event::Reset { stream, reason })) => {
@@ -334,7 +343,8 @@ impl Client {
     fn note_body(&mut self, stream: u32) {
         let Some(asked) = self.asked.get_mut(&stream) else { return };
         if let Some(body) = asked.body.take().filter(|body| asked.is_complete || !body.is_empty()) {
-            let _ = writeln!(self.trace, "{stream}: body {}", shown(&body));
+            let text = if self.spells_out { format!("\"{}\"", body.escape_ascii()) } else { shown(&body) };
+            let _ = writeln!(self.trace, "{stream}: body {text}");
         }
     }
 
@@ -376,12 +386,20 @@ impl Client {
     fn pump(&mut self) {
         for _ in 0..PUMPS_MAX {
             self.was_held_up |= self.server.is_held_up();
-            let Some(stream) = self.server.due(&self.output) else { return };
+            let Some(stream) = self.server.due(&self.output) else {
+                if self.output.is_empty() {
+                    return;
+                }
+                self.hear();
+                continue;
+            };
             let timeline = Timeline::default();
             let mut encoding =
                 Encoding { output: &mut self.output, preset: &self.preset, timeline: &timeline };
             let pumped = self.server.pump(stream, &mut encoding);
-            self.hear();
+            if !self.hears_late {
+                self.hear();
+            }
             let number = u32::try_from(stream.0).unwrap();
             match pumped {
                 Pumped::Full | Pumped::Waiting(None) => {}
@@ -426,7 +444,7 @@ impl Client {
         let answer = self.answers.entry(frame.stream).or_default();
         if frame.kind == DATA {
             answer.body.extend_from_slice(&frame.payload);
-            answer.pieces.push(frame.payload.len());
+            self.pieces.push((frame.stream, frame.payload.len()));
         }
         answer.ends += usize::from(matches!(frame.kind, DATA | HEADERS) && frame.is(END_STREAM));
         answer.is_reset |= frame.kind == RST_STREAM;
@@ -497,10 +515,15 @@ impl Source for Pieces {
     }
 }
 
-fn note_fields(text: &mut String, head: &Head<'_>) {
+fn note_fields(text: &mut String, head: &Head<'_>, shown: fn(&[u8]) -> String) {
     for (name, value) in head.fields() {
-        let _ = write!(text, " {name}={}", shortened(value));
+        let _ = write!(text, " {name}={}", shown(value));
     }
+}
+
+/// A value as it is.
+fn spelt(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// Long values are told by their length; those with spaces stand in quotes.
