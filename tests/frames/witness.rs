@@ -187,7 +187,7 @@ impl Witness {
                 self.stream_window += change;
                 self.streams.values_mut().for_each(|stream| stream.may_send += change);
             }
-            MAX_FRAME_SIZE => self.frame_bytes_max = value as usize,
+            MAX_FRAME_SIZE if (16_384..1 << 24).contains(&value) => self.frame_bytes_max = value as usize,
             1 => self.decoder.set_bytes_max(u16::try_from(value).unwrap_or(u16::MAX)),
             _ => {}
         }
