@@ -8,17 +8,42 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "fuzz/choices.rs"]
+mod choices;
+mod frames;
 #[path = "fuzz/h1.rs"]
 mod h1;
+#[path = "fuzz/h2.rs"]
+mod h2;
 #[path = "fuzz/hpack.rs"]
 mod hpack;
+#[path = "fuzz/script.rs"]
+mod script;
 mod trace;
 
 const ROUNDS: u64 = 6_000;
+/// They are longer.
+const CONVERSATIONS: u64 = 2_500;
 
 #[test]
 fn corpus_and_mutations() {
     corpus_and_mutations_of("h1", &[h1::connection, h1::head, h1::chunked, h1::split]);
+}
+
+#[test]
+fn frames_of_http_2() {
+    corpus_and_mutations_of("h2", &[h2::connection, h2::frames]);
+}
+
+#[test]
+fn conversations_of_http_2() {
+    let mut dice = Dice(number("FUZZ_SEED").unwrap_or(0x6B6F_6C6B));
+    for round in 0..number("FUZZ_ROUNDS").unwrap_or(CONVERSATIONS) {
+        let length = 40 + dice.below(600);
+        let bytes: Vec<u8> = (0..length).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
+        let target = if round % 4 == 0 { h2::monologue } else { h2::conversation };
+        target(&bytes);
+    }
 }
 
 #[test]
@@ -34,12 +59,15 @@ fn corpus_and_mutations_of(room: &str, targets: &[fn(&[u8])]) {
             target(seed);
         }
     }
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let mut dice = Dice(number("FUZZ_SEED").unwrap_or(0x6B6F_6C6B));
     for round in 0..number("FUZZ_ROUNDS").unwrap_or(ROUNDS) {
         let bytes = mutate(&corpus, &mut dice);
         targets[usize::try_from(round).unwrap() % targets.len()](&bytes);
     }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 fn corpus(room: &str) -> Vec<Vec<u8>> {

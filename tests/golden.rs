@@ -3,6 +3,8 @@
 //! | folder | question | answer |
 //! | --- | --- | --- |
 //! | `h1` | bytes of a connection | what the HTTP/1 machine makes of them |
+//! | `h2` | frames of a connection | what the HTTP/2 machine makes of them |
+//! | `h2/states.md` | every frame in every state of a stream | the same, in a word |
 //! | `files` | a request for a file | what a client gets, in full |
 //!
 //! `UPDATE=1 cargo test --test golden` writes the answers down anew: read what has changed before you
@@ -21,8 +23,13 @@ use cases::{Kinds, unescape};
 mod cases;
 #[path = "golden/files.rs"]
 mod files;
+mod frames;
+#[path = "golden/h2.rs"]
+mod h2;
 #[path = "support/scratch.rs"]
 mod scratch;
+#[path = "golden/states.rs"]
+mod states;
 mod trace;
 
 static STRICT: Limits = Limits { refuse_bare_lf: true, ..Limits::DEFAULT };

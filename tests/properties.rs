@@ -1,9 +1,14 @@
 //! Properties of the HTTP/1 machine: any bytes in any split give one and the same trace without a panic,
-//! and a well-formed request comes out as it was put in.
+//! and a well-formed request comes out as it was put in. `h2`: those of the HTTP/2 machine.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+mod frames;
+#[path = "properties/h2.rs"]
+mod h2;
+#[path = "support/scratch.rs"]
+mod scratch;
 mod trace;
 
 /// What requests are made of, so that random bytes get past the first line.

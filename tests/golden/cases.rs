@@ -38,7 +38,7 @@ pub(crate) fn check(folder: &str, kinds: &Kinds, mut answer: impl FnMut(&str, &s
             }
             updated.push_str(&with_answer(case, kinds, &answer));
         }
-        if update {
+        if update && updated != text {
             fs::write(&path, updated).unwrap();
         }
     }

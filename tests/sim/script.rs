@@ -103,53 +103,17 @@ impl Script {
 
     /// A request without a body.
     fn plain(&mut self, dice: &mut Dice, id: u64, wait: Wait) {
-        let n = dice.pick(&[0, 1, 50, 3_000, 8_192, 8_193, 60_000, 190_000]);
-        let delay = dice.pick(&[0, 1, 40, 2_000]);
-        let how = dice.pick(&["more", "known", "after", "wait", "fail", "less", "much", "panic"]);
-        let late = dice.pick(&["send", "send", "drop", "stream"]);
-        // A streamed body that takes its time stays short.
-        let streamed = if matches!(how, "after" | "wait") { n.min(3_000) / 20 } else { n };
-        let cut = matches!(how, "fail" | "less" | "much" | "panic");
-        let all = |body: Vec<u8>| (200, Some(body), false);
-        let mut breaks = false;
-        let (path, (status, body, mut closes)) = match dice.below(16) {
-            0..=2 => ("/fixed".into(), all(b"fixed\n".to_vec())),
-            3..=4 => (format!("/text/{id}/{n}"), all(fill(id, n))),
-            5 => (format!("/arena/{id}/{n}"), all(fill(id, n))),
-            6 => (format!("/close/{id}/{n}"), (200, Some(fill(id, n)), true)),
-            7 => (format!("/empty/{id}"), (204, Some(Vec::new()), false)),
-            8 => (format!("/same/{id}?x=%20"), (304, Some(Vec::new()), false)),
-            9 => (format!("/timed/{id}"), all(b"timed\n".to_vec())),
-            10 => (format!("/panic/{id}"), (500, None, false)),
-            11 if late == "stream" => (format!("/slices/{id}/{how}"), all(file().1)),
-            11 => (format!("/file/{id}"), all(file().1)),
-            12 if late == "drop" => (format!("/defer/{id}/{n}/{delay}/drop"), (500, None, false)),
-            12 | 13 => (format!("/defer/{id}/{n}/{delay}/{late}"), all(fill(id, n))),
-            14 => {
-                breaks = cut && (streamed > 0 || matches!(how, "fail" | "much" | "panic"));
-                (format!("/stream/{id}/{streamed}/{how}"), all(fill(id, streamed)))
-            }
-            _ if dice.chance(300) => {
-                breaks = true;
-                (format!("/short/{id}"), all(file().1))
-            }
-            _ => (format!("/nowhere/{id}"), (404, None, false)),
-        };
-        // A dropped reply is a 500 although the path says how long its answer were.
-        let late_drop = path.starts_with("/defer") && path.ends_with("drop");
-        let (status, body) = if late_drop { (500, None) } else { (status, body) };
+        let ask = Ask::draw(dice, id);
         let is_head = dice.chance(80);
-        breaks &= !is_head;
+        let breaks = ask.is_cut && !is_head;
         let old = dice.chance(100);
-        let unsized_stream = (path.contains("/stream/") && !matches!(how, "known" | "less" | "much"))
-            || (path.contains("/slices/") && how != "known")
-            || path.ends_with("/stream");
         let keeps = old && dice.chance(500);
         let says_close = dice.chance(60);
-        closes |= says_close || (old && !keeps) || (old && unsized_stream && !is_head);
+        let closes = ask.closes || says_close || (old && !keeps) || (old && ask.is_unsized && !is_head);
         let method = if is_head { "HEAD" } else { "GET" };
         let version = if old { "1.0" } else { "1.1" };
         let eol = if dice.chance(100) { "\n" } else { "\r\n" };
+        let path = ask.path;
         let mut head = format!("{method} {path} HTTP/{version}{eol}Host: sim{eol}");
         if says_close {
             head += &format!("Connection: close{eol}");
@@ -160,11 +124,11 @@ impl Script {
             head += &format!("TE: trailers{eol}Cookie: {}{eol}", "c".repeat(dice.length(600)));
         }
         head += eol;
-        let body = body.map(|body| if is_head { Vec::new() } else { body });
+        let body = ask.body.map(|body| if is_head { Vec::new() } else { body });
         let expected = if breaks {
             Expected::Cut { body: body.unwrap_or_default() }
         } else {
-            Expected::Full { status, body, closes: Some(closes) }
+            Expected::Full { status: ask.status, body, closes: Some(closes) }
         };
         let label = format!("{method} {path} {version}");
         self.push(Planned { label, is_head, expects_continue: false, expected }, wait, head.into_bytes());
@@ -179,33 +143,8 @@ impl Script {
             Sending::Expect,
             Sending::ExpectChunked,
         ]);
-        let n = dice.pick(&[0, 1, 99, 101, 5_000, 66_000, 150_000]);
-        let body = fill(id ^ 0xB0D7, n);
-        let how = dice.pick(&["more", "wait", "answer", "panic", "late", "endpanic"]);
-        let answer = dice.pick(&[10, 20_000]);
-        let delay = dice.pick(&[0, 30, 900]);
-        let mut unknown = false;
-        let twice = dice.below(2) == 0;
-        let (path, status, content) = match dice.below(8) {
-            0 | 1 if twice => (format!("/twice/echo/{id}/{delay}"), 200, Some(body.clone())),
-            0 | 1 => (format!("/echo/{id}"), 200, Some(body.clone())),
-            2 if n > 100 => (format!("/small/{id}"), 413, None),
-            2 => (format!("/small/{id}"), 200, Some(digest(&body).into_bytes())),
-            3 => (format!("/later/{id}/{answer}/{delay}/send"), 200, Some(fill(id, answer))),
-            4 => (format!("/early/{id}/{answer}/{delay}/send"), 200, Some(fill(id, answer))),
-            5 => (format!("/no/{id}"), 403, Some(Vec::new())),
-            6 if n == 0 && how == "endpanic" || n > 0 && matches!(how, "panic" | "endpanic") => {
-                (format!("/sink/{id}/{how}"), 500, None)
-            }
-            6 if how == "answer" && n >= 100 => {
-                (format!("/sink/{id}/{how}"), 200, Some(b"enough\n".to_vec()))
-            }
-            6 if twice => (format!("/twice/sink/{id}/{how}/{delay}"), 200, Some(digest(&body).into_bytes())),
-            6 => (format!("/sink/{id}/{how}"), 200, Some(digest(&body).into_bytes())),
-            _ => (format!("/fixed?{id}"), 405, None),
-        };
-        // An answer that does not wait for the body may end the connection: it depends on what is here.
-        unknown |= path.starts_with("/early") || path.starts_with("/no") || status != 200 || how == "answer";
+        let Upload { path, body, status, content, is_early } = Upload::draw(dice, id);
+        let n = body.len();
         let mut head = format!("POST {path} HTTP/1.1\r\nHost: sim\r\n");
         let chunked = matches!(sending, Sending::Chunked | Sending::ExpectChunked);
         let expects_continue = matches!(sending, Sending::Expect | Sending::ExpectChunked);
@@ -218,7 +157,8 @@ impl Script {
             head += "Expect: 100-continue\r\n";
         }
         head += "\r\n";
-        let closes = if unknown { None } else { Some(false) };
+        // An answer that does not wait for the body may end the connection: it depends on what is here.
+        let closes = if is_early { None } else { Some(false) };
         let expected = Expected::Full { status, body: content, closes };
         let label = format!("POST {path} {sending:?} {n}");
         let request = self.requests.len();
@@ -258,6 +198,106 @@ impl Script {
             wait,
             text.into_bytes(),
         );
+    }
+}
+
+/// A question without a body, whatever the version, and its answer.
+pub(crate) struct Ask {
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    /// None: whatever kolk says.
+    pub(crate) body: Option<Vec<u8>>,
+    /// The answer says that it is the last.
+    pub(crate) closes: bool,
+    /// At most the beginning of the body comes.
+    pub(crate) is_cut: bool,
+    /// The answer does not say how long it is.
+    is_unsized: bool,
+}
+
+impl Ask {
+    pub(crate) fn draw(dice: &mut Dice, id: u64) -> Self {
+        let n = dice.pick(&[0, 1, 50, 3_000, 8_192, 8_193, 60_000, 190_000]);
+        let delay = dice.pick(&[0, 1, 40, 2_000]);
+        let how = dice.pick(&["more", "known", "after", "wait", "fail", "less", "much", "panic"]);
+        let late = dice.pick(&["send", "send", "drop", "stream"]);
+        // A streamed body that takes its time stays short.
+        let streamed = if matches!(how, "after" | "wait") { n.min(3_000) / 20 } else { n };
+        let cut = matches!(how, "fail" | "less" | "much" | "panic");
+        let all = |body: Vec<u8>| (200, Some(body), false);
+        let mut is_cut = false;
+        let (path, (status, body, closes)) = match dice.below(16) {
+            0..=2 => ("/fixed".into(), all(b"fixed\n".to_vec())),
+            3..=4 => (format!("/text/{id}/{n}"), all(fill(id, n))),
+            5 => (format!("/arena/{id}/{n}"), all(fill(id, n))),
+            6 => (format!("/close/{id}/{n}"), (200, Some(fill(id, n)), true)),
+            7 => (format!("/empty/{id}"), (204, Some(Vec::new()), false)),
+            8 => (format!("/same/{id}?x=%20"), (304, Some(Vec::new()), false)),
+            9 => (format!("/timed/{id}"), all(b"timed\n".to_vec())),
+            10 => (format!("/panic/{id}"), (500, None, false)),
+            11 if late == "stream" => (format!("/slices/{id}/{how}"), all(file().1)),
+            11 => (format!("/file/{id}"), all(file().1)),
+            12 if late == "drop" => (format!("/defer/{id}/{n}/{delay}/drop"), (500, None, false)),
+            12 | 13 => (format!("/defer/{id}/{n}/{delay}/{late}"), all(fill(id, n))),
+            14 => {
+                is_cut = cut && (streamed > 0 || matches!(how, "fail" | "much" | "panic"));
+                (format!("/stream/{id}/{streamed}/{how}"), all(fill(id, streamed)))
+            }
+            _ if dice.chance(300) => {
+                is_cut = true;
+                (format!("/short/{id}"), all(file().1))
+            }
+            _ => (format!("/nowhere/{id}"), (404, None, false)),
+        };
+        // A dropped reply is a 500 although the path says how long its answer were.
+        let late_drop = path.starts_with("/defer") && path.ends_with("drop");
+        let (status, body) = if late_drop { (500, None) } else { (status, body) };
+        let is_unsized = (path.contains("/stream/") && !matches!(how, "known" | "less" | "much"))
+            || (path.contains("/slices/") && how != "known")
+            || path.ends_with("/stream");
+        Self { path, status, body, closes, is_cut, is_unsized }
+    }
+}
+
+/// A question with a body, whatever the version, and its answer.
+pub(crate) struct Upload {
+    pub(crate) path: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) content: Option<Vec<u8>>,
+    /// The answer may come before the body is here.
+    is_early: bool,
+}
+
+impl Upload {
+    pub(crate) fn draw(dice: &mut Dice, id: u64) -> Self {
+        let n = dice.pick(&[0, 1, 99, 101, 5_000, 66_000, 150_000]);
+        let body = fill(id ^ 0xB0D7, n);
+        let how = dice.pick(&["more", "wait", "answer", "panic", "late", "endpanic"]);
+        let answer = dice.pick(&[10, 20_000]);
+        let delay = dice.pick(&[0, 30, 900]);
+        let twice = dice.below(2) == 0;
+        let (path, status, content) = match dice.below(8) {
+            0 | 1 if twice => (format!("/twice/echo/{id}/{delay}"), 200, Some(body.clone())),
+            0 | 1 => (format!("/echo/{id}"), 200, Some(body.clone())),
+            2 if n > 100 => (format!("/small/{id}"), 413, None),
+            2 => (format!("/small/{id}"), 200, Some(digest(&body).into_bytes())),
+            3 => (format!("/later/{id}/{answer}/{delay}/send"), 200, Some(fill(id, answer))),
+            4 => (format!("/early/{id}/{answer}/{delay}/send"), 200, Some(fill(id, answer))),
+            5 => (format!("/no/{id}"), 403, Some(Vec::new())),
+            6 if n == 0 && how == "endpanic" || n > 0 && matches!(how, "panic" | "endpanic") => {
+                (format!("/sink/{id}/{how}"), 500, None)
+            }
+            6 if how == "answer" && n >= 100 => {
+                (format!("/sink/{id}/{how}"), 200, Some(b"enough\n".to_vec()))
+            }
+            6 if twice => (format!("/twice/sink/{id}/{how}/{delay}"), 200, Some(digest(&body).into_bytes())),
+            6 => (format!("/sink/{id}/{how}"), 200, Some(digest(&body).into_bytes())),
+            _ => (format!("/fixed?{id}"), 405, None),
+        };
+        let is_early =
+            path.starts_with("/early") || path.starts_with("/no") || status != 200 || how == "answer";
+        Self { path, body, status, content, is_early }
     }
 }
 

@@ -20,13 +20,13 @@ pub(crate) fn citations(source: &Source) -> Vec<Complaint> {
         .collect()
 }
 
-/// Whether the `rfc` at `start` is a citation in form, or none at all (`RFCs`, an address).
+/// Whether the `rfc` at `start` is a citation in form, or none at all (`RFCs`, an address, a part of a name).
 fn is_well_cited(text: &str, start: usize) -> bool {
     let before = text[..start].chars().next_back();
     let rest = &text[start + 3..];
     let digits = rest.trim_start_matches([' ', '-']);
     let cites = digits.starts_with(|next: char| next.is_ascii_digit());
-    if !cites || before.is_some_and(|letter| letter == '/' || letter.is_alphanumeric()) {
+    if !cites || before.is_some_and(|letter| matches!(letter, '/' | '_') || letter.is_alphanumeric()) {
         return true;
     }
     let after = digits.trim_start_matches(|next: char| next.is_ascii_digit()).to_lowercase();

@@ -55,7 +55,7 @@ impl Server {
 
     /// A frame for a stream that is not open, where that is no fault if it was.
     fn may_be_late(&self, id: u32) -> Result<(), Fault> {
-        match self.streams.absent(id) {
+        match self.absent(id) {
             Absent::Idle => Err(connection(Reason::H2StreamIdle)),
             Absent::Skipped | Absent::Reset | Absent::Closed => Ok(()),
         }

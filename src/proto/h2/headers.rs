@@ -8,13 +8,13 @@
 //! ```
 //! A block is decoded wherever it stands, since both tables of HPACK must stay the same.
 
+use super::Server;
 use super::control::depends_on;
 use super::flow::{ReceiveWindow, SendWindow};
 use super::frame::{END_HEADERS, END_STREAM, FrameHead, HEAD_BYTES, PADDED, PRIORITY};
 use super::receive::{Fault, Found, Step, connection, stream};
 use super::request::{self, Meaning, Unfit};
 use super::streams::{Absent, Stream};
-use super::{Drain, Server};
 use crate::http::{Arrival, FieldTable, Reason};
 use crate::proto::hpack::{self, FieldList, Fit};
 
@@ -110,7 +110,7 @@ impl Server {
             }
             return self.trailer(opening, fit, table, list);
         }
-        match self.streams.absent(id) {
+        match self.absent(id) {
             Absent::Idle => self.request(opening, frame, fit, (table, list)),
             Absent::Reset => Ok(Found::Nothing),
             Absent::Closed => Err(connection(Reason::H2StreamClosed)),
@@ -158,10 +158,6 @@ impl Server {
         (table, list): (&mut FieldTable, &mut FieldList),
     ) -> Result<Found<'i>, Fault> {
         let id = opening.id;
-        if self.drain == Drain::Final {
-            // RFC 9113 §6.8: the client knows, or will know, that it was not looked at.
-            return Ok(Found::Nothing);
-        }
         self.streams.note(id);
         if self.streams.len() + usize::from(self.ghosts) >= usize::from(self.limits.streams_max) {
             return Err(stream(id, Reason::H2Streams));

@@ -46,7 +46,8 @@ impl Limits {
         continuations_max: 8,
         stream_window_bytes: 65_535,
         stream_window_bytes_max: 1024 * 1024,
-        connection_window_bytes: WINDOW_BYTES,
+        // A few uploads that nobody reads at present do not hold up the others.
+        connection_window_bytes: 256 * 1024,
         connection_window_bytes_max: 2 * 1024 * 1024,
         worker_growth_bytes_max: 64 * 1024 * 1024,
         glitches_max: 1_000,

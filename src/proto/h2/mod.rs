@@ -285,6 +285,8 @@ impl Server {
             frame::go_away(output.inline(), self.streams.last(), code, why);
         }
         self.reading = Reading::Over;
+        // Nothing is said behind it.
+        self.drain = Drain::Final;
         self.block = None;
         self.streams = Streams::default();
     }
@@ -623,7 +625,7 @@ mod tests {
         let mut grown = Vec::new();
         for server in &mut servers {
             upload(server, &mut room, 30);
-            grown.push(server.receive_window.grown(WINDOW_BYTES));
+            grown.push(server.receive_window.grown(Limits::DEFAULT.connection_window_bytes));
         }
         assert_eq!(grown.iter().sum::<u32>() + room.growth_bytes_left(), growth_bytes_max);
         assert!(grown[0] > 200_000 && room.growth_bytes_left() == 0, "{grown:?}");

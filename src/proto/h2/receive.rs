@@ -8,8 +8,9 @@
 //! | WINDOW_UPDATE | grows | conn PROTOCOL | grows | grows | – | – |
 //! | PRIORITY | conn PROTOCOL | – | – | – | – | – |
 //!
-//! An even number is idle for ever; one that was passed over is no stream (conn PROTOCOL). What HEADERS and
-//! the frames without content do is said in `headers` and `control`.
+//! An even number is idle for ever; one that was passed over is no stream (conn PROTOCOL); one that is used
+//! behind the end of the connection (RFC 9113 §6.8) is as if reset by us. What HEADERS and the frames without
+//! content do is said in `headers` and `control`.
 
 use super::error::{Broken, code};
 use super::frame::{self, ACK, END_STREAM, FrameHead, HEAD_BYTES, Kind, PADDED, PAYLOAD_BYTES, PREFACE};
@@ -254,7 +255,7 @@ impl Server {
     fn content_may_come(&mut self, head: &FrameHead, content: u32) -> Result<bool, Fault> {
         let id = head.stream;
         let Some(open) = self.streams.get(id) else {
-            return match self.streams.absent(id) {
+            return match self.absent(id) {
                 Absent::Reset => Ok(false),
                 Absent::Closed => Err(connection(Reason::H2StreamClosed)),
                 Absent::Idle | Absent::Skipped => Err(connection(Reason::H2StreamIdle)),
@@ -330,6 +331,15 @@ impl Server {
             open.receive_window.keep(bytes);
         } else if let Some(increment) = open.receive_window.give(bytes, size_max) {
             frame::window_update(output.inline(), id, increment);
+        }
+    }
+
+    /// What it means that `id` is not open.
+    pub(super) fn absent(&self, id: u32) -> Absent {
+        match self.streams.absent(id) {
+            // RFC 9113 §6.8: the client knows, or will know, that nobody looks at what it opens now.
+            Absent::Idle if self.drain == Drain::Final && !id.is_multiple_of(2) => Absent::Reset,
+            absent => absent,
         }
     }
 

@@ -218,6 +218,8 @@ fn pseudo_fields(fields: &[Field]) -> Result<(Pseudo, &[Field]), Unfit> {
             SCHEME => pseudo.scheme.replace(field.value).is_some(),
             AUTHORITY => pseudo.authority.replace(field.value).is_some(),
             PATH | PLAIN_PATH | ASTERISK => pseudo.path.replace((field.value, field.mark)).is_some(),
+            // What is missing for its sake is not what is wrong.
+            mark @ BAD_PSEUDO.. => return Err(Unfit::Malformed(fault(mark))),
             _ => break,
         };
         if is_repeated {
