@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use kolk::server::stats::Timeout;
 use kolk::{
-    App, Body, HandlerExt, Outcome, Reply, Request, Response, Running, Sink, Take, Timeouts, Wakeup,
-    deferred, receiving,
+    App, Body, HandlerExt, Outcome, Pull, Pulled, Reply, Request, Response, Running, Sink, Source, Take,
+    Timeouts, Wakeup, deferred, receiving,
 };
 
 use client::Peer;
@@ -321,6 +321,60 @@ fn one_window_may_stay_shut_while_the_others_are_used() {
     }
     peer.send_all(&[window_update(0, 1 << 20), window_update(1, 1 << 20)]).is_answered(1, 200);
     assert_eq!(peer.answer(1).body.len(), LARGE_BYTES);
+}
+
+// ── Sources ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// Gives more than a frame, then waits, and then ends.
+struct Slow(Pulled, bool);
+
+const SLOW_BYTES: usize = 40_000;
+
+impl Source for Slow {
+    fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+        if std::mem::replace(&mut self.1, true) {
+            pull.write(b"end");
+            return Pulled::End;
+        }
+        pull.write(&[b's'; SLOW_BYTES]);
+        self.0
+    }
+}
+
+#[test]
+fn a_source_that_gives_more_than_a_frame_is_not_asked_before_its_time() {
+    const WAIT: Duration = Duration::from_millis(400);
+    let slow = |_: &Request<'_>| Response::stream("text/plain", Slow(Pulled::After(WAIT), false));
+    let server = start(alone(site().get("/slow", slow)).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[]);
+    let since = now();
+    peer.send(ask(1, "/slow")).is_answered(1, 200);
+    assert!(since.elapsed() >= WAIT, "{:?}", since.elapsed());
+    assert_eq!(peer.answer(1).body.len(), SLOW_BYTES + 3);
+}
+
+/// A wakeup is not lost while the client has yet to take what was given before.
+#[test]
+fn a_source_that_is_woken_while_its_bytes_wait_goes_on() {
+    let slow = |request: &Request<'_>| {
+        let wakeup = request.wakeup();
+        thread::spawn(move || {
+            dawdle(Duration::from_millis(100));
+            wakeup.wake();
+        });
+        Response::stream("text/plain", Slow(Pulled::Waiting, false))
+    };
+    let server = start(alone(site().get("/slow", slow)).timeouts(patient_with_idlers()));
+    for window in [20_000, 65_535] {
+        let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, window)]);
+        peer.send(ask(1, "/slow"));
+        assert!(!peer.comes_true(Duration::from_millis(90), |peer| {
+            peer.answers.get(&1).is_some_and(|answer| answer.ended)
+        }));
+        peer.comes_true(Duration::from_millis(100), |_| false);
+        peer.send(window_update(1, 1 << 20)).is_answered(1, 200);
+        assert_eq!(peer.answer(1).body.len(), SLOW_BYTES + 3);
+    }
 }
 
 // ── Work for nobody ─────────────────────────────────────────────────────────────────────────────────
