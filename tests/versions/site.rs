@@ -232,7 +232,8 @@ pub(crate) fn site(files: &Path, uploads: &Path) -> App {
         .any("/again", Again(Arc::default()))
         .get("/private", auth.guard(told))
         .any("/cors", cors.wrap(told))
-        .get("/files/{*path}", StaticDir::new(files))
+        // What is compressed by the server itself comes compressed once that is done.
+        .get("/files/{*path}", StaticDir::new(files).compressed(false))
         .post("/upload/{*path}", Upload::open(uploads).unwrap())
         .put("/upload/{*path}", Upload::open(uploads).unwrap());
     answers(app)

@@ -30,6 +30,8 @@ pub(super) struct Outgoing {
     missing: Option<u64>,
     /// The source has nothing at present.
     is_asleep: bool,
+    /// It will have nothing when the rest of what it gave was sent, for so long.
+    sleeps_next: Option<Option<Duration>>,
     trailer: Fields,
 }
 
@@ -76,6 +78,7 @@ impl Outgoing {
             source: None,
             missing: length,
             is_asleep: false,
+            sleeps_next: None,
             trailer: Fields::new(),
         };
         match body {
@@ -98,6 +101,7 @@ impl Outgoing {
 
     pub(super) const fn wake(&mut self) {
         self.is_asleep = false;
+        self.sleeps_next = None;
     }
 
     /// Whether there is something left that counts against a window, as far as is known.
@@ -198,14 +202,14 @@ impl Outgoing {
             out.truncate(at);
         }
         let has_rest = !self.bytes.is_empty() || self.file.is_some();
-        match pulled {
-            _ if has_rest => Sent::Part,
+        self.sleeps_next = match pulled {
             // A source that has more, but gives nothing, waits its turn.
-            Pulled::More if written == 0 => self.sleep(Some(Duration::ZERO)),
-            Pulled::After(wait) => self.sleep(Some(wait)),
-            Pulled::Waiting => self.sleep(None),
-            _ => self.sent(),
-        }
+            Pulled::More if written == 0 && !has_rest => Some(Some(Duration::ZERO)),
+            Pulled::After(wait) => Some(Some(wait)),
+            Pulled::Waiting => Some(None),
+            _ => None,
+        };
+        self.sent()
     }
 
     /// Keeps what a pull gave beyond `bytes_max`, and what it did not copy; false if that is more than was
@@ -236,11 +240,6 @@ impl Outgoing {
         }
     }
 
-    const fn sleep(&mut self, wait: Option<Duration>) -> Sent {
-        self.is_asleep = true;
-        Sent::Asleep(wait)
-    }
-
     /// What is said with the frame at hand of those behind it.
     fn end_flag(&self) -> u8 {
         if self.has_more() || !self.trailer.is_empty() { 0 } else { END_STREAM }
@@ -250,7 +249,14 @@ impl Outgoing {
         !self.bytes.is_empty() || self.file.is_some() || self.source.is_some()
     }
 
-    fn sent(&self) -> Sent {
+    fn sent(&mut self) -> Sent {
+        if self.bytes.is_empty()
+            && self.file.is_none()
+            && let Some(wait) = self.sleeps_next.take()
+        {
+            self.is_asleep = true;
+            return Sent::Asleep(wait);
+        }
         match (self.has_more(), self.trailer.is_empty()) {
             (true, _) => Sent::Part,
             (false, true) => Sent::Whole,
