@@ -164,15 +164,77 @@ end
 LUA
 }
 
-# load PORT PATH CONNECTIONS SECONDS: one run of wrk against a server on this machine. Sets REQUESTS, TOOK (s),
+# load PORT PATH CONNECTIONS SECONDS [SCHEME]: one run of wrk against a server on this machine. Sets REQUESTS, TOOK (s),
 # ERRORS, P50, P99 (µs). The command before wrk (`taskset -c 1`) is in WRK.
 load() {
     local line
     [[ -f $SCRATCH/wrk.lua ]] || wrk_script
-    line=$(${WRK-} wrk -t1 -c"$3" -d"$4s" -s "$SCRATCH/wrk.lua" "http://127.0.0.1:$1$2" | sed -n 's/^@ //p')
+    line=$(${WRK-} wrk -t1 -c"$3" -d"$4s" -s "$SCRATCH/wrk.lua" "${5-http}://127.0.0.1:$1$2" | sed -n 's/^@ //p')
     # shellcheck disable=SC2034 # for the caller
     read -r REQUESTS TOOK ERRORS P50 P99 <<<"$line"
     [[ ${REQUESTS:-0} -gt 0 ]] || die "no answer from port $1"
+}
+
+# Makes a certificate for this machine, cert.pem and key.pem, and has everybody who uses OpenSSL agree to nothing but
+# TLS 1.3 with AES-128-GCM and X25519, so that every server does the same work. Fails where there is no openssl.
+certificate() {
+    try_tool openssl openssl || return 1
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+        -keyout "$SCRATCH/key.pem" -out "$SCRATCH/cert.pem" 2>/dev/null || return 1
+    cat >"$SCRATCH/openssl.cnf" <<CONF
+openssl_conf = init
+[init]
+ssl_conf = modules
+[modules]
+system_default = defaults
+[defaults]
+MinProtocol = TLSv1.3
+Ciphersuites = TLS_AES_128_GCM_SHA256
+Groups = X25519
+CONF
+    export OPENSSL_CONF=$SCRATCH/openssl.cnf
+}
+
+# What TLS and HTTP/2 are measured with: sets TLS and H2LOAD to `yes`, or to nothing, and says so.
+secure_tools() {
+    TLS=yes
+    certificate || TLS=
+    [[ -n $TLS ]] || echo 'openssl is not to be had here: TLS is left out'
+    H2LOAD=yes
+    try_tool h2load nghttp2-client || H2LOAD=
+    [[ -n $H2LOAD ]] || echo 'h2load is not to be had here: HTTP/2 is left out'
+}
+
+# h2_load PORT PATH SECONDS SCHEME: one run of h2load, 32 requests at a time on each of 16 connections; http is HTTP/2
+# with prior knowledge. Sets the same as `load`, but h2load knows no percentiles.
+h2_load() {
+    local report
+    report=$(${WRK-} h2load -t1 -c16 -m32 -D"$3" --tls13-ciphers=TLS_AES_128_GCM_SHA256 "$4://127.0.0.1:$1$2")
+    # shellcheck disable=SC2034 # for the caller
+    read -r REQUESTS ERRORS <<<"$(sed -nE \
+        's/^requests: .* ([0-9]+) succeeded, ([0-9]+) failed, ([0-9]+) errored, .*/\1 \2/p' <<<"$report")"
+    # shellcheck disable=SC2034
+    TOOK=$3 P50=- P99=-
+    [[ ${REQUESTS:-0} -gt 0 ]] || die "no answer from port $1: $report"
+}
+
+# handshakes PORT PATH SECONDS: full handshakes by eight processes at a time, one request each. Sets the same; an error
+# is a process that has given up.
+handshakes() {
+    local pids=() number began=$EPOCHREALTIME
+    for number in {1..8}; do
+        ${WRK-} openssl s_time -new -time "$3" -connect "127.0.0.1:$1" -www "$2" >"$SCRATCH/s_time.$number" 2>&1 &
+        pids+=($!)
+    done
+    PIDS+=("${pids[@]}")
+    ERRORS=0
+    for number in "${pids[@]}"; do wait "$number" || ERRORS=$((ERRORS + 1)); done
+    # shellcheck disable=SC2034 # for the caller
+    REQUESTS=$(awk '/ connections in .* real seconds/ { n += $1 } END { print n + 0 }' "$SCRATCH"/s_time.*)
+    # shellcheck disable=SC2034
+    TOOK=$(calc "$EPOCHREALTIME - $began") P50=- P99=-
+    ((REQUESTS > 0)) || die "no handshake with port $1: $(cat "$SCRATCH/s_time.1")"
 }
 
 # calc EXPRESSION [FORMAT]: arithmetic with fractions.

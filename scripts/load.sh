@@ -3,9 +3,13 @@
 #
 #   scripts/load.sh [--seconds N] [--no-oha] [-- flags for kolk]
 #
-# wrk and oha are installed if missing (oha by cargo: minutes; --no-oha leaves it out). Everything stays on
-# 127.0.0.1 and ends after N seconds a case (default 5). `CPU µs` is the server's CPU time per request: unlike
-# requests per second it keeps its meaning when the client is the bottleneck, which it often is.
+# wrk, h2load, openssl and oha are installed if missing (oha by cargo: minutes; --no-oha leaves it out); without h2load
+# or openssl the cases of HTTP/2 or TLS are left out. Everything stays on 127.0.0.1 and ends after N seconds a case
+# (default 5). `CPU µs` is the server's CPU time per request: unlike requests per second it keeps its meaning when the
+# client is the bottleneck, which it often is.
+#
+# TLS is 1.3 with AES-128-GCM, X25519 and ECDSA P-256 (of `openssl s_time` each handshake is a full one); HTTP/2 is
+# 32 requests at a time on each of 16 connections, and tells no percentiles.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -22,6 +26,7 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
+SCHEME=http
 ROW='%-6s %-30s %12s %9s %9s %8s %8s %9s\n'
 
 # wrk_case NAME PATH CONNECTIONS [VARIABLE=VALUE...]
@@ -35,8 +40,30 @@ wrk_case() {
 env_load() {
     local path=$2 connections=$3 setting
     for setting in "${@:4}"; do export "${setting?}"; done
-    load "$PORT" "$path" "$connections" "$DURATION"
+    load "$PORT" "$path" "$connections" "$DURATION" "$SCHEME"
     for setting in "${@:4}"; do unset "${setting%%=*}"; done
+}
+
+# h2_case NAME PATH [SCHEME]
+h2_case() {
+    [[ -n $H2LOAD ]] || return 0
+    local before
+    before=$(cpu_us "$PID")
+    h2_load "$PORT" "$2" "$DURATION" "${3-http}"
+    row h2load "$1" "$(calc "$REQUESTS / $TOOK" %.0f)" "$P50" "$P99" "$ERRORS" "$before" "$REQUESTS"
+}
+
+# handshake_case NAME PATH
+handshake_case() {
+    local before
+    before=$(cpu_us "$PID")
+    handshakes "$PORT" "$2" "$DURATION"
+    row s_time "$1" "$(calc "$REQUESTS / $TOOK" %.0f)" "$P50" "$P99" "$ERRORS" "$before" "$REQUESTS"
+}
+
+# encrypted [COMMAND...]: starts kolk with the certificate.
+encrypted() {
+    start "$KOLK" "$@" -l 127.0.0.1:0 --tls "$SCRATCH/cert.pem,$SCRATCH/key.pem" "${FLAGS[@]}"
 }
 
 # oha_case NAME PATH CONNECTIONS [flags of oha...]
@@ -66,8 +93,10 @@ row() {
 }
 
 tool wrk wrk
+secure_tools
 [[ -z $OHA ]] || cargo_tool oha oha
 release_build
+FLAGS=("$@")
 start "$KOLK" -l 127.0.0.1:0 "$@"
 
 echo "kolk on $(nproc) CPUs, client on the same ones, $DURATION s a case"
@@ -81,13 +110,24 @@ wrk_case 'echo, 1 KiB posted' /echo 64 METHOD=POST BYTES=1024
 wrk_case '64 KiB of body' /bytes/65536 64
 wrk_case 'stream of 10 chunks' /stream/10 64
 wrk_case 'a connection per request' /plaintext 64 CLOSE=yes
+h2_case 'plaintext, HTTP/2' /plaintext
 site=$PID
 head -c 1024 /dev/urandom >"$SCRATCH/1k.bin"
 head -c 1048576 /dev/urandom >"$SCRATCH/1m.bin"
 start "$KOLK" serve "$SCRATCH" -l 127.0.0.1:0 "$@"
 wrk_case 'a file of 1 KiB' /1k.bin 64
 wrk_case 'a file of 1 MiB' /1m.bin 16
-kill "$site"
+h2_case 'a file of 1 KiB, HTTP/2' /1k.bin
+kill "$site" "$PID"
+if [[ -n $TLS ]]; then
+    encrypted
+    SCHEME=https wrk_case 'plaintext over TLS' /plaintext 64
+    handshake_case 'a handshake per request' /plaintext
+    h2_case 'plaintext, HTTP/2 over TLS' /plaintext https
+    kill "$PID"
+    encrypted serve "$SCRATCH"
+    h2_case 'a file, HTTP/2 over TLS' /1k.bin https
+fi
 if [[ -n $OHA ]]; then
     start "$KOLK" -l 127.0.0.1:0 "$@"
     oha_case 'plaintext, 64 connections' /plaintext 64
