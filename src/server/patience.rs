@@ -62,16 +62,16 @@ impl<T: Transport> Connection<T> {
         let before = self.phase;
         let phase = self.outer_phase();
         self.deadline = match phase {
+            _ if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() => {
+                let multiplex = self.dialogue.multiplexed();
+                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
+            }
             Phase::Idle if self.dialogue.requests() > 0 => now.after(timeouts.keepalive),
             // The first head's time runs from the accept.
             Phase::Idle => self.deadline,
             // Absolute: not restarted by bytes.
             Phase::Head if self.dialogue.requests() == 0 || (before == phase && same) => self.deadline,
             Phase::Head => now.after(timeouts.header),
-            _ if self.pending.is_none() && self.dialogue.is_multiplexed() && !self.is_at_end() => {
-                let multiplex = self.dialogue.multiplexed();
-                multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
-            }
             Phase::Body if self.dialogue.only_exchange().is_none() => {
                 if before == phase && same {
                     self.deadline

@@ -1,0 +1,71 @@
+//! HTTP/2 on real sockets, where the machine meets handlers that take their time, timeouts, and the end of a
+//! connection. What the frames mean, `h2` asks.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[path = "frames/frame.rs"]
+mod frame;
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use kolk::{App, Config, Response};
+
+use frame::{DATA, END_STREAM, Frame, GOAWAY, bytes_of};
+use support::{PATIENCE, address, alone, dawdle, quick, start};
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A client that has shaken hands.
+struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    fn to(server: &kolk::Running) -> Self {
+        let stream = TcpStream::connect_timeout(&address(server), PATIENCE).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self { stream, unread: Vec::new() };
+        client.say("PREFACE | SETTINGS | SETTINGS ACK");
+        client
+    }
+
+    fn say(&mut self, line: &str) {
+        self.stream.write_all(&bytes_of(line)).unwrap();
+    }
+
+    /// The next frame that is so.
+    fn until(&mut self, mut is_so: impl FnMut(&Frame) -> bool) -> Frame {
+        loop {
+            while let Some(frame) = Frame::parse(&self.unread) {
+                self.unread.drain(..frame::HEAD_BYTES + frame.payload.len());
+                if is_so(&frame) {
+                    return frame;
+                }
+            }
+            let mut bytes = [0; 4_096];
+            let count = self.stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "the connection ended before it was so");
+            self.unread.extend_from_slice(&bytes[..count]);
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_was_cut_long_ago_is_no_reason_at_the_end_of_an_idle_connection() {
+    let app = App::new().post("/", Response::text("ok"));
+    let server = start(alone(app).config(Config { timeouts: quick(), ..Config::default() }));
+    let mut client = Client::to(&server);
+    let ping = bytes_of("PING \"12345678\"");
+    client.say("HEADERS 1 END_HEADERS POST=/");
+    client.stream.write_all(&ping[..5]).unwrap();
+    dawdle(PAUSE);
+    client.stream.write_all(&ping[5..]).unwrap();
+    client.say("DATA 1 END_STREAM \"abc\"");
+    client.until(|frame| frame.kind == DATA && frame.is(END_STREAM));
+    assert_eq!(client.until(|frame| frame.kind == GOAWAY).to_string(), "GOAWAY STREAM=1 NO_ERROR");
+}
