@@ -11,9 +11,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use kolk::{App, Config, Response};
+use kolk::{App, Config, Request, Response};
 
-use frame::{DATA, END_STREAM, Frame, GOAWAY, bytes_of};
+use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
 use support::{PATIENCE, address, alone, dawdle, quick, start};
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -68,4 +68,21 @@ fn a_frame_that_was_cut_long_ago_is_no_reason_at_the_end_of_an_idle_connection()
     client.say("DATA 1 END_STREAM \"abc\"");
     client.until(|frame| frame.kind == DATA && frame.is(END_STREAM));
     assert_eq!(client.until(|frame| frame.kind == GOAWAY).to_string(), "GOAWAY STREAM=1 NO_ERROR");
+}
+
+#[test]
+fn what_is_on_its_way_at_the_end_meets_no_closed_socket() {
+    let app = App::new().get("/", |_: &Request<'_>| Response::text("bye").with_close());
+    let server = start(alone(app));
+    let mut client = Client::to(&server);
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
+    client.until(|frame| frame.kind == PING);
+    client.say("PING ACK \"farewell\"");
+    client.until(|frame| frame.kind == GOAWAY);
+    // Nothing but this waits for the server's side to be closed.
+    assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
+    for _ in 0..3 {
+        client.say("WINDOW_UPDATE 0 +3");
+        dawdle(PAUSE);
+    }
 }
