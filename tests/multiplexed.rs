@@ -9,9 +9,12 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
-use kolk::{App, Config, Request, Response};
+use kolk::app::{App, Handler, Outcome, Request, Rule, Sink, Take, receiving};
+use kolk::{Config, Response};
 
 use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
 use support::{PATIENCE, address, alone, dawdle, quick, start};
@@ -53,6 +56,50 @@ impl Client {
             self.unread.extend_from_slice(&bytes[..count]);
         }
     }
+}
+
+/// Decides when it is called a second time, after a while.
+struct Later<H>(H, AtomicBool);
+
+impl<H: Handler> Handler for Later<H> {
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        if self.1.swap(true, Relaxed) {
+            return self.0.handle(request, response);
+        }
+        let (recall, outcome) = request.suspend();
+        thread::spawn(move || {
+            dawdle(2 * PAUSE);
+            recall.call();
+        });
+        outcome
+    }
+
+    fn rule(&self) -> Rule {
+        self.0.rule()
+    }
+}
+
+struct Collected(Vec<u8>);
+
+impl Sink for Collected {
+    fn chunk(&mut self, bytes: &[u8]) -> Take {
+        self.0.extend_from_slice(bytes);
+        Take::More
+    }
+
+    fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
+        response.replace(Response::text(self.0));
+        Outcome::Ready
+    }
+}
+
+#[test]
+fn a_body_that_is_whole_before_its_handler_has_decided_is_not_lost() {
+    let sink = receiving(|_| Ok(Box::new(Collected(Vec::new()))));
+    let server = start(alone(App::new().post("/", Later(sink, AtomicBool::new(false)))));
+    let mut client = Client::to(&server);
+    client.say("HEADERS 1 END_HEADERS POST=/ | DATA 1 \"abc\" | DATA 1 END_STREAM \"def\"");
+    assert_eq!(client.until(|frame| frame.kind == DATA).payload, b"abcdef");
 }
 
 #[test]
