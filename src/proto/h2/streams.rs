@@ -35,6 +35,14 @@ pub(super) struct Stream {
     pub(super) awaits_continue: bool,
 }
 
+impl Stream {
+    /// What the client is to be told of its window now, if anything.
+    #[inline]
+    pub(super) fn take_credit(&mut self, size_max: u32) -> Option<u32> {
+        if self.is_received { None } else { self.receive_window.give(0, size_max) }
+    }
+}
+
 /// What a number of a stream means that is not among those that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absent {
