@@ -118,6 +118,20 @@ fn a_frame_that_was_cut_long_ago_is_no_reason_at_the_end_of_an_idle_connection()
 }
 
 #[test]
+fn who_is_always_within_a_frame_but_never_for_long_is_not_too_slow() {
+    let app = App::new().get("/", Response::text("ok"));
+    let server = start(alone(app).config(Config { timeouts: quick(), ..Config::default() }));
+    let mut client = Client::to(&server);
+    let pings = bytes_of("12x PING \"12345678\"");
+    for piece in pings.chunks(17 - 1) {
+        client.stream.write_all(piece).unwrap();
+        dawdle(PAUSE);
+    }
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
+    assert_eq!(client.until(|frame| matches!(frame.kind, DATA | GOAWAY)).kind, DATA);
+}
+
+#[test]
 fn what_is_on_its_way_at_the_end_meets_no_closed_socket() {
     let app = App::new().get("/", |_: &Request<'_>| Response::text("bye").with_close());
     let server = start(alone(app));

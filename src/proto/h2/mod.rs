@@ -82,6 +82,8 @@ pub struct Server {
     is_acknowledged: bool,
     /// The beginning of a frame is here, and the rest is not.
     is_partial: bool,
+    /// Frames so far, those within header blocks not counted.
+    frames: u64,
 }
 
 /// What comes next.
@@ -143,6 +145,7 @@ impl Server {
             is_greeted: false,
             is_acknowledged: false,
             is_partial: false,
+            frames: 0,
             limits,
         }
     }
@@ -170,6 +173,12 @@ impl Server {
     #[inline]
     pub const fn is_within_head(&self) -> bool {
         self.is_partial || self.block.is_some() || matches!(self.reading, Reading::Preface)
+    }
+
+    /// Frames so far, those within header blocks not counted: what is partial now began behind the last.
+    #[inline]
+    pub const fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Whether the end was announced, and the client may not know of it yet.

@@ -161,12 +161,14 @@ impl Server {
         let Some(head) = FrameHead::parse(bytes) else { return Ok(Found::Partial) };
         self.may_come(&head)?;
         if head.kind == Kind::Data {
+            self.frames += 1;
             return self.data(&head, input, output);
         }
         let whole = HEAD_BYTES + head.length as usize;
         if bytes.len() < whole {
             return Ok(Found::Partial);
         }
+        self.frames += u64::from(self.block.is_none());
         let payload = &input.take(whole)[HEAD_BYTES..];
         match head.kind {
             Kind::Headers => return self.headers(&head, payload, table, list),

@@ -36,6 +36,8 @@ pub(crate) struct Multiplex {
     greeted_at: Tick,
     /// Since when a frame is not whole; [`Tick::NEVER`]: it is.
     partial_from: Tick,
+    /// The frames before that one.
+    frames_before: u64,
     /// Since when the windows are watched; [`Tick::NEVER`]: nothing waits for one.
     held_up_from: Tick,
     /// What had been sent by then.
@@ -65,6 +67,7 @@ impl Multiplex {
             ghosts: Vec::new(),
             greeted_at: now,
             partial_from: Tick::NEVER,
+            frames_before: 0,
             held_up_from: Tick::NEVER,
             sent_before: 0,
             leaving_from: Tick::NEVER,
@@ -118,6 +121,10 @@ impl Multiplex {
         };
         if self.machine.awaits_acknowledgement() {
             deadline = deadline.min(self.greeted_at.after(timeouts.header));
+        }
+        if std::mem::replace(&mut self.frames_before, self.machine.frames()) != self.machine.frames() {
+            // It is another one.
+            self.partial_from = Tick::NEVER;
         }
         since(&mut self.partial_from, self.machine.is_within_head(), now);
         deadline = deadline.min(self.partial_from.after(timeouts.header));
