@@ -79,6 +79,7 @@ const VALUES: [&str; 9] = [
     "ENABLE_CONNECT_PROTOCOL",
     "NO_RFC7540_PRIORITIES",
 ];
+pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 pub(crate) const MAX_FRAME_SIZE: u16 = 5;
 

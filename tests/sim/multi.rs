@@ -318,9 +318,10 @@ impl Multi {
         self.heard.drain(..at);
         if end {
             (self.ended, self.torn) = (true, reset);
-            let is_whole = self.heard.is_empty() && self.block.is_none();
+            // Only a good-bye may be cut: nobody waits until it is sent.
+            let is_whole = self.heard.is_empty() && self.block.is_none() || self.exchanges.is_empty();
             if self.calm && !is_whole && !reset && self.manner.is_good() {
-                return Err("the connection ends within a frame".into());
+                return Err(format!("the end comes within a frame: {}", self.heard.escape_ascii()));
             }
         }
         Ok(bytes.len() + usize::from(end))
@@ -339,13 +340,7 @@ impl Multi {
             RST_STREAM => self.reset(frame, now),
             SETTINGS if !frame.is(ACK) => {
                 self.is_greeted = true;
-                for (name, value) in frame.values() {
-                    if name == INITIAL_WINDOW_SIZE {
-                        let change = i64::from(value) - self.their_window;
-                        self.their_window += change;
-                        self.exchanges.values_mut().for_each(|exchange| exchange.may_send += change);
-                    }
-                }
+                frame.values().for_each(|(name, value)| self.setting(name, value));
                 self.say("SETTINGS ACK");
                 Ok(())
             }
@@ -366,6 +361,20 @@ impl Multi {
             }
             GOAWAY => self.goaway(frame),
             _ => Err("no server sends this".into()),
+        }
+    }
+
+    fn setting(&mut self, name: u16, value: u32) {
+        match name {
+            INITIAL_WINDOW_SIZE => {
+                let change = i64::from(value) - self.their_window;
+                self.their_window += change;
+                self.exchanges.values_mut().for_each(|exchange| exchange.may_send += change);
+            }
+            MAX_CONCURRENT_STREAMS => {
+                self.exchanges_max = self.exchanges_max.min(usize::try_from(value).expect("few"));
+            }
+            _ => {}
         }
     }
 
@@ -514,6 +523,12 @@ impl Multi {
         };
         let plan = &self.plans[exchange.plan];
         let is_internal = frame.number(0) == 2;
+        if frame.number(0) == 7 {
+            // More than may be open at a time: before that was known, or because a handler still works on
+            // what was given up.
+            self.excused += 1;
+            return Ok(());
+        }
         self.answers += 1;
         self.answered_at = now;
         if (plan.is_cut && is_internal) || !(self.calm && self.manner.is_good()) {

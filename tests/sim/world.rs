@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kolk::app::{BlockingPool, Mail, Presence};
 use kolk::base::{Key, Mailbox, Tick, Wake};
+use kolk::proto::h2;
 use kolk::reactor::Readiness;
 use kolk::server::{
     Config, Effect, Env, Shard,
@@ -91,7 +92,7 @@ impl World {
         let stats = Arc::new(Stats::default());
         let env = Env {
             app: Arc::new(site::app()),
-            config: Arc::new(Config::default()),
+            config: Arc::new(config(&mut dice)),
             stats: Arc::clone(&stats),
             post: mailbox.post(),
             pool: Arc::new(BlockingPool::new(1, 1)),
@@ -181,10 +182,10 @@ impl World {
             if dice.chance(300) {
                 continue;
             }
+            let acted = self.clients[number].act(self.now, &mut dice, self.calm);
+            let moved =
+                acted.map_err(|error| format!("client {number}: {error}; closes:{}", self.closes()))?;
             let client = &mut self.clients[number];
-            let moved = client
-                .act(self.now, &mut dice, self.calm)
-                .map_err(|error| format!("client {number}: {error}"))?;
             let mut pipe = client.pipe().borrow_mut();
             let mut arrived = 0;
             if pipe.can_arrive() && !dice.chance(200) {
@@ -434,6 +435,22 @@ impl World {
             eprintln!("{:>6} {:>12?} {what} {numbers:?}", self.turn, self.now.since(Tick::ZERO));
         }
     }
+}
+
+/// The usual configuration, or one that lets clients of HTTP/2 have little.
+fn config(dice: &mut Dice) -> Config {
+    let mut config = Config::default();
+    if dice.chance(300) {
+        config.limits.http2 = Arc::new(h2::Limits {
+            streams_max: 3,
+            stream_window_bytes: 1_000,
+            stream_window_bytes_max: 5_000,
+            connection_window_bytes: 65_535,
+            connection_window_bytes_max: 70_000,
+            ..h2::Limits::DEFAULT
+        });
+    }
+    config
 }
 
 fn draw_client(dice: &mut Dice, number: usize) -> Guest {
