@@ -260,8 +260,14 @@ impl<T: Transport> Connection<T> {
             Phase::Closed if matches!(verdict, Verdict::Close(_)) => verdict,
             Phase::Closed if self.dialogue.refused() => Verdict::Close(CloseReason::Refused),
             Phase::Closed if self.fin => Verdict::Close(CloseReason::PeerClosed),
-            // Nothing is unread, as far as is known: a plain close is no reset.
-            Phase::Closed if self.carry.is_none() && !self.shut && self.is_drained() => {
+            // Nothing is unread, as far as is known: a plain close is no reset. Of HTTP/2 there is always
+            // something on its way: the windows that the last answer has used up.
+            Phase::Closed
+                if self.carry.is_none()
+                    && !self.shut
+                    && self.is_drained()
+                    && !self.dialogue.is_multiplexed() =>
+            {
                 Verdict::Close(CloseReason::Answered)
             }
             Phase::Lingering | Phase::Closed => {

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `early`, `late` | answers at once, or when it is ordered to |
 //! | `hold` | uses the content when it is ordered to |
+//! | `patient` | wants the content when it is ordered to |
 //! | `body`, a number | answers with so many bytes |
 //! | `stream`, `asleep`, `fails`, `panics` | with a source: two pieces and a trailer; one piece, and one when it is woken; none |
 //! | `empty`, `close` | with 204; with the last answer of the connection |
@@ -189,6 +190,7 @@ impl Client {
                 let held = std::mem::take(&mut asked.held);
                 self.server.consume(StreamId(number.into()), held, &mut self.output);
             }
+            "want" => self.server.want_body(StreamId(number.into()), &mut self.output),
             "drain" => self.server.drain(),
             "leave" => self.server.leave(&mut self.output),
             "part" => {
@@ -306,11 +308,12 @@ impl Client {
         let _ = writeln!(self.trace, "{stream}: {text}");
         let is_complete = body == Arrival::Empty;
         let does = |word: &str| path.split('/').any(|other| other == word);
-        let (is_early, is_late) = (does("early"), does("late"));
+        let (is_early, is_late, is_patient) = (does("early"), does("late"), does("patient"));
         let body_so_far = (!is_complete).then(Vec::new);
         self.asked.insert(stream, Asked { path, is_complete, body: body_so_far, ..Asked::default() });
         if let Arrival::Follows { expects_continue: true, .. } = body
             && !is_early
+            && !is_patient
         {
             self.server.want_body(StreamId(stream.into()), &mut self.output);
             self.hear();

@@ -14,6 +14,9 @@
 //! | `+100`, `STREAM=1`, `CANCEL`, `MAX_FRAME_SIZE=16384` | a window, a stream, an error, a setting of it |
 //! | `DEPENDS=3`, `PADDED=4`, `CLAIMS=4`, `LENGTH=9` | a place in the tree; padding, padding without bytes; a length that is not so |
 
+#![allow(dead_code, reason = "each of them uses its part of this")]
+#![allow(clippy::unwrap_used, reason = "a failed expectation is the message of a test")]
+
 use std::fmt;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -76,6 +79,7 @@ const VALUES: [&str; 9] = [
     "ENABLE_CONNECT_PROTOCOL",
     "NO_RFC7540_PRIORITIES",
 ];
+pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 pub(crate) const MAX_FRAME_SIZE: u16 = 5;
 

@@ -156,7 +156,8 @@ impl Client {
         if let Some((turn, how)) = self.manner.breaks
             && self.turns > turn
         {
-            self.leave(how);
+            self.gone = true;
+            self.pipe.borrow_mut().leave(how);
             return Ok(1);
         }
         let read = self.read(now, dice, calm)?;
@@ -405,23 +406,6 @@ impl Client {
                 request.label,
                 self.ended
             )),
-        }
-    }
-
-    fn leave(&mut self, how: Break) {
-        self.gone = true;
-        let mut pipe = self.pipe.borrow_mut();
-        match how {
-            Break::Reset => pipe.up_reset = true,
-            Break::Close => {
-                pipe.up_fin = true;
-                pipe.deaf = true;
-                if !pipe.down.is_empty() {
-                    pipe.down.clear();
-                    pipe.up_reset = true;
-                }
-            }
-            Break::Vanish => {}
         }
     }
 }

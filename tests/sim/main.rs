@@ -1,18 +1,24 @@
 //! THE SIMULATION: a shard, its clients and the network between them, under one seed and a virtual clock.
 //!
 //! ```text
-//!   Dice ─► Script, Manner ─► Client ─► Pipe ─► SimTransport ─► Shard ─► site (handlers) ─► jobs, mail
+//!   Dice ─► Script, Manner ─► Guest ─► Pipe ─► SimTransport ─► Shard ─► site (handlers) ─► jobs, mail
 //! ```
 //! `SIM_SEED=n` replays one seed and tells every step; `SIM_SEEDS=n` sets how many are tried, `SIM_FROM=n`
 //! the first of them.
 //!
+//! A guest is a [`client::Client`] of HTTP/1 or a [`multi::Multi`] of HTTP/2.
 //! After each turn `Shard::validate`; each client reads strictly: answers are well-formed, in order, exact,
 //! one for each request, and nothing follows the last. A quick and patient client gets every answer. Nothing
 //! works for ever or for nothing, and when everybody has left, nothing is left.
 
 mod client;
 mod dice;
+#[path = "../frames/frame.rs"]
+mod frame;
+mod guest;
+mod multi;
 mod net;
+mod plan;
 mod reader;
 mod script;
 mod site;

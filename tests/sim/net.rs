@@ -20,6 +20,7 @@ use kolk::net::{Arrived, Peer, Progress, Transport};
 use kolk::reactor::Readiness;
 use kolk::wire::{Front, Output, QUEUED_BYTES_HIGH};
 
+use crate::client::Break;
 use crate::dice::Dice;
 
 /// The server's receive buffer, in bytes.
@@ -106,6 +107,22 @@ impl Pipe {
             self.make_room();
         }
         taken
+    }
+
+    /// The client leaves before the end.
+    pub(crate) fn leave(&mut self, how: Break) {
+        match how {
+            Break::Reset => self.up_reset = true,
+            Break::Close => {
+                self.up_fin = true;
+                self.deaf = true;
+                if !self.down.is_empty() {
+                    self.down.clear();
+                    self.up_reset = true;
+                }
+            }
+            Break::Vanish => {}
+        }
     }
 
     /// Room has appeared: an edge, if the poll was asked to tell.

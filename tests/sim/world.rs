@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kolk::app::{BlockingPool, Mail, Presence};
 use kolk::base::{Key, Mailbox, Tick, Wake};
+use kolk::proto::h2;
 use kolk::reactor::Readiness;
 use kolk::server::{
     Config, Effect, Env, Shard,
@@ -20,6 +21,8 @@ use kolk::server::{
 
 use crate::client::{Client, Manner};
 use crate::dice::Dice;
+use crate::guest::Guest;
+use crate::multi::Multi;
 use crate::net::{Pipe, Shared, SimTransport};
 use crate::script::Script;
 use crate::site;
@@ -56,7 +59,7 @@ pub(crate) struct World {
     stats: Arc<Stats>,
     mailbox: Mailbox<Mail>,
     bell: Arc<Bell>,
-    clients: Vec<Client>,
+    clients: Vec<Guest>,
     keys: Vec<Option<Key>>,
     /// Keys whose guests have left.
     stale: Vec<Key>,
@@ -89,7 +92,7 @@ impl World {
         let stats = Arc::new(Stats::default());
         let env = Env {
             app: Arc::new(site::app()),
-            config: Arc::new(Config::default()),
+            config: Arc::new(config(&mut dice)),
             stats: Arc::clone(&stats),
             post: mailbox.post(),
             pool: Arc::new(BlockingPool::new(1, 1)),
@@ -104,7 +107,7 @@ impl World {
         let drain_at = if dice.chance(100) { dice.below(300) } else { u64::MAX };
         let stop_at = if dice.chance(50) { dice.below(300) } else { u64::MAX };
         let jumps = dice.chance(50);
-        let clients: Vec<Client> = (0..count).map(|number| draw_client(&mut dice, number)).collect();
+        let clients: Vec<Guest> = (0..count).map(|number| draw_client(&mut dice, number)).collect();
         Self {
             dice: Rc::new(RefCell::new(dice)),
             shard: Shard::new(env, slots, None),
@@ -135,10 +138,7 @@ impl World {
     pub(crate) fn run(mut self) -> Result<Outcome, String> {
         if self.verbose {
             for (number, client) in self.clients.iter().enumerate() {
-                eprintln!("client {number}: {:?}", client.manner);
-                for request in &client.script.requests {
-                    eprintln!("    {} {:?}", request.label, short(&request.expected));
-                }
+                client.tell(number);
             }
         }
         loop {
@@ -182,11 +182,11 @@ impl World {
             if dice.chance(300) {
                 continue;
             }
+            let acted = self.clients[number].act(self.now, &mut dice, self.calm);
+            let moved =
+                acted.map_err(|error| format!("client {number}: {error}; closes:{}", self.closes()))?;
             let client = &mut self.clients[number];
-            let moved = client
-                .act(self.now, &mut dice, self.calm)
-                .map_err(|error| format!("client {number}: {error}"))?;
-            let mut pipe = client.pipe.borrow_mut();
+            let mut pipe = client.pipe().borrow_mut();
             let mut arrived = 0;
             if pipe.can_arrive() && !dice.chance(200) {
                 arrived = dice.pick(&[1, 10, 1_000, 1_000_000]).max(pipe.up.len() / 30);
@@ -222,7 +222,7 @@ impl World {
             let mut dice = self.dice.borrow_mut();
             for (number, client) in self.clients.iter().enumerate() {
                 let Some(key) = self.keys[number] else { continue };
-                let mut pipe = client.pipe.borrow_mut();
+                let mut pipe = client.pipe().borrow_mut();
                 if pipe.has_event() && !dice.chance(self.faults) {
                     let readiness = pipe.event();
                     if dice.chance(200) && !readiness.is_broken() && readiness.is_writable() {
@@ -282,16 +282,16 @@ impl World {
             }
             self.queue.remove(0);
             let client = &mut self.clients[number];
-            client.accepted_at = Some(self.now);
+            *client.accepted_at() = Some(self.now);
             let transport = SimTransport {
-                pipe: Rc::clone(&client.pipe),
+                pipe: Rc::clone(client.pipe()),
                 dice: Rc::clone(&self.dice),
                 faults: self.faults,
             };
             let key = self.shard.accept(transport, self.now);
             self.note("accept", &[number as u64]);
             if key.is_some() {
-                self.clients[number].pipe.borrow_mut().register(false);
+                self.clients[number].pipe().borrow_mut().register(false);
             }
             self.keys[number] = key;
         }
@@ -313,7 +313,7 @@ impl World {
             }
         }
         for (number, key) in self.keys.iter_mut().enumerate() {
-            if self.clients[number].pipe.borrow().closed
+            if self.clients[number].pipe().borrow().closed
                 && let Some(key) = key.take()
             {
                 self.stale.push(key);
@@ -340,7 +340,7 @@ impl World {
 
     /// No turn works for nothing, for ever.
     fn measure(&mut self, busy: bool) -> Result<(), String> {
-        let moved: u64 = self.clients.iter().map(|client| client.pipe.borrow().progress).sum();
+        let moved: u64 = self.clients.iter().map(|client| client.pipe().borrow().progress).sum();
         let progress = moved + site::pulls();
         let stuck = busy && progress == self.progress;
         self.idle_turns = if stuck { self.idle_turns + 1 } else { 0 };
@@ -366,11 +366,11 @@ impl World {
             at = at.min(self.now.after(Duration::from_millis(50)));
         }
         for (number, client) in self.clients.iter().enumerate() {
-            let pipe = client.pipe.borrow();
+            let pipe = client.pipe().borrow();
             if pipe.has_event() || pipe.owes_room() && self.keys[number].is_some() || pipe.can_arrive() {
                 return soon;
             }
-            if client.accepted_at.is_some() {
+            if client.is_accepted() {
                 at = at.min(client.wants(self.now));
             }
         }
@@ -418,7 +418,7 @@ impl World {
         if snapshot.accepts != closes || open != 0 || snapshot.carry_buffers + snapshot.pending_buffers != 0 {
             return Err(format!("{} accepts, {closes} closes, {open} open", snapshot.accepts));
         }
-        let answers = self.clients.iter().map(|client| client.answers as u64).sum();
+        let answers = self.clients.iter().map(|client| client.answers() as u64).sum();
         if snapshot.requests() < answers {
             return Err(format!("{answers} answers were read and {} counted", snapshot.requests()));
         }
@@ -437,16 +437,29 @@ impl World {
     }
 }
 
-fn draw_client(dice: &mut Dice, number: usize) -> Client {
-    let manner = Manner::draw(dice);
-    let count = dice.pick(&[1, 2, 5, 40]);
-    let script = Script::draw(dice, number, count, manner.rude);
-    let pipe = Pipe::new(dice.pick(&[700, 5_000, 20_000, 300_000]));
-    Client::new(Rc::new(RefCell::new(pipe)), manner, script)
+/// The usual configuration, or one that lets clients of HTTP/2 have little.
+fn config(dice: &mut Dice) -> Config {
+    let mut config = Config::default();
+    if dice.chance(300) {
+        config.limits.http2 = Arc::new(h2::Limits {
+            streams_max: 3,
+            stream_window_bytes: 1_000,
+            stream_window_bytes_max: 5_000,
+            connection_window_bytes: 65_535,
+            connection_window_bytes_max: 70_000,
+            ..h2::Limits::DEFAULT
+        });
+    }
+    config
 }
 
-fn short(expected: &crate::script::Expected) -> String {
-    let mut text = format!("{expected:?}");
-    text.truncate(60);
-    text
+fn draw_client(dice: &mut Dice, number: usize) -> Guest {
+    let manner = Manner::draw(dice);
+    let pipe = Rc::new(RefCell::new(Pipe::new(dice.pick(&[700, 5_000, 20_000, 300_000]))));
+    if dice.chance(400) {
+        return Guest::Multi(Multi::new(dice, pipe, manner, number));
+    }
+    let count = dice.pick(&[1, 2, 5, 40]);
+    let script = Script::draw(dice, number, count, manner.rude);
+    Guest::Single(Client::new(pipe, manner, script))
 }

@@ -4,6 +4,7 @@
 //! Each is small, whole when it is looked at, and answered at once if it is answered.
 
 use super::frame::{self, ACK, FrameHead};
+use super::limits::WINDOW_BYTES;
 use super::priority::Priority;
 use super::receive::{Fault, Found, Step, connection, stream};
 use super::streams::Absent;
@@ -75,7 +76,7 @@ impl Server {
             if !payload.is_empty() {
                 return Err(connection(Reason::H2FrameSize));
             }
-            return if std::mem::replace(&mut self.is_acknowledged, true) { self.glitch() } else { Ok(()) };
+            return self.acknowledged(output);
         }
         if std::mem::replace(&mut self.is_greeted, true) {
             self.glitch()?;
@@ -94,6 +95,29 @@ impl Server {
         }
         frame::settings_ack(output.inline());
         Ok(())
+    }
+
+    /// RFC 9113 §6.5.3: what our settings say holds from here on.
+    fn acknowledged(&mut self, output: &mut Output) -> Result<(), Fault> {
+        let shrinkage = self.unknown_shrinkage();
+        if std::mem::replace(&mut self.is_acknowledged, true) {
+            return self.glitch();
+        }
+        if shrinkage > 0 {
+            let size_max = self.limits.stream_window_bytes_max;
+            for open in self.streams.iter_mut() {
+                open.receive_window.shrink(shrinkage);
+                if let Some(increment) = open.take_credit(size_max) {
+                    frame::window_update(output.inline(), open.id, increment);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// By how much the windows of streams are smaller than the client knows: RFC 9113 §6.9.3.
+    pub(super) fn unknown_shrinkage(&self) -> u32 {
+        if self.is_acknowledged { 0 } else { WINDOW_BYTES.saturating_sub(self.limits.stream_window_bytes) }
     }
 
     /// RFC 9113 §6.7.

@@ -55,28 +55,39 @@ impl SendWindow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReceiveWindow {
     size: u32,
-    left: u32,
+    /// Below zero where the peer sent more before it knew that the window is smaller.
+    left: i32,
     /// Used, and not yet given back.
     credit: u32,
 }
 
 impl ReceiveWindow {
     pub(super) const fn new(bytes: u32) -> Self {
-        Self { size: bytes, left: bytes, credit: 0 }
+        Self { size: bytes, left: bytes.cast_signed(), credit: 0 }
     }
 
     /// The peer has sent so many bytes.
     #[inline]
     pub(super) fn take(&mut self, bytes: u32) -> Result<(), Broken> {
-        self.left = self.left.checked_sub(bytes).ok_or(Broken::Connection(Reason::H2WindowExceeded))?;
+        // Frames are far shorter than 2^31.
+        let left = self.left - bytes.cast_signed();
+        if bytes > 0 && left < 0 {
+            return Err(Broken::Connection(Reason::H2WindowExceeded));
+        }
+        self.left = left;
         Ok(())
+    }
+
+    /// The peer knows from now on that the window is so much smaller.
+    pub(super) fn shrink(&mut self, bytes: u32) {
+        self.size -= bytes;
+        self.left -= bytes.cast_signed();
     }
 
     /// So many of them were used: what the peer is to be told now, if anything.
     #[inline]
     pub(super) fn give(&mut self, bytes: u32, size_max: u32) -> Option<u32> {
-        self.credit += bytes;
-        debug_assert!(self.left + self.credit <= self.size, "more was used than was sent");
+        self.keep(bytes);
         if self.credit < self.size.div_ceil(2) {
             return None;
         }
@@ -84,7 +95,7 @@ impl ReceiveWindow {
         let more = self.size.min(size_max.saturating_sub(self.size));
         self.size += more;
         let increment = std::mem::take(&mut self.credit) + more;
-        self.left += increment;
+        self.left += increment.cast_signed();
         Some(increment)
     }
 
@@ -103,17 +114,21 @@ impl ReceiveWindow {
     #[inline]
     pub(super) fn keep(&mut self, bytes: u32) {
         self.credit += bytes;
-        debug_assert!(self.left + self.credit <= self.size, "more was used than was sent");
+        debug_assert!(self.credit <= self.taken(), "more was used than was sent");
     }
 
     /// How many bytes the peer may send.
     pub(super) const fn left(&self) -> u32 {
-        self.left
+        if self.left > 0 { self.left.cast_unsigned() } else { 0 }
     }
 
     /// What the peer has sent and nobody has used.
     pub(super) const fn unused(&self) -> u32 {
-        self.size - self.left - self.credit
+        self.taken() - self.credit
+    }
+
+    const fn taken(&self) -> u32 {
+        self.size.wrapping_add_signed(-self.left)
     }
 }
 
@@ -144,15 +159,29 @@ mod tests {
         let mut window = ReceiveWindow::new(100);
         let mut sizes = Vec::new();
         for _ in 0..6 {
-            let all = window.left;
+            let all = window.left.cast_unsigned();
             window.take(all).unwrap();
             assert_eq!(window.take(1), Err(Broken::Connection(Reason::H2WindowExceeded)));
             assert_eq!(window.unused(), all);
             window.give(all, 350).unwrap();
-            assert_eq!((window.unused(), window.left), (0, window.size));
+            assert_eq!((window.unused(), window.left), (0, window.size.cast_signed()));
             sizes.push(window.size);
         }
         assert_eq!(sizes, [200, 350, 350, 350, 350, 350]);
+    }
+
+    #[test]
+    fn rfc_9113_6_9_3_who_did_not_know_of_a_smaller_window_may_have_sent_more() {
+        let mut window = ReceiveWindow::new(100);
+        window.take(30).unwrap();
+        assert_eq!(window.give(20, 10), None);
+        window.shrink(90);
+        assert_eq!((window.left, window.unused()), (-20, 10));
+        assert_eq!(window.take(0), Ok(()), "what is empty needs no window");
+        assert!(window.take(1).is_err());
+        assert_eq!(window.give(0, 10), Some(20));
+        assert_eq!(window.give(10, 10), Some(10));
+        assert_eq!((window.left, window.unused()), (10, 0));
     }
 
     #[test]

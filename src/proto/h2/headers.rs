@@ -183,7 +183,7 @@ impl Server {
             is_received: opening.end_stream,
             outgoing: None,
             send_window: SendWindow::new(self.peer.window_bytes),
-            receive_window: ReceiveWindow::new(self.limits.stream_window_bytes),
+            receive_window: ReceiveWindow::new(self.limits.stream_window_bytes + self.unknown_shrinkage()),
             missing: meaning.length,
             priority: meaning.priority,
             is_head: meaning.is_head,

@@ -327,9 +327,8 @@ impl Server {
         }
         let size_max = self.limits.stream_window_bytes_max;
         let Some(open) = self.streams.get(id) else { return };
-        if open.is_received {
-            open.receive_window.keep(bytes);
-        } else if let Some(increment) = open.receive_window.give(bytes, size_max) {
+        open.receive_window.keep(bytes);
+        if let Some(increment) = open.take_credit(size_max) {
             frame::window_update(output.inline(), id, increment);
         }
     }

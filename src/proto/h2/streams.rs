@@ -42,6 +42,12 @@ impl Stream {
         (connection.left() == 0 || self.send_window.left() == 0)
             && self.outgoing.as_ref().is_some_and(|outgoing| waits(outgoing))
     }
+
+    /// What the client is to be told of its window now, if anything.
+    #[inline]
+    pub(super) fn take_credit(&mut self, size_max: u32) -> Option<u32> {
+        if self.is_received { None } else { self.receive_window.give(0, size_max) }
+    }
 }
 
 /// What a number of a stream means that is not among those that are open.

@@ -328,7 +328,8 @@ impl Dialogue {
             }
             Outcome::Receive(sink) => {
                 exchange.intake = Intake::Sink(sink);
-                if exchange.ended {
+                // What was kept of the body comes before its end.
+                if exchange.ended && !exchange.paused {
                     self.body_complete(stream, call);
                 }
             }

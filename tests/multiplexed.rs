@@ -1,0 +1,149 @@
+//! HTTP/2 on real sockets, where the machine meets handlers that take their time, timeouts, and the end of a
+//! connection. What the frames mean, `h2` asks.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[path = "frames/frame.rs"]
+mod frame;
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use kolk::app::{App, Handler, Outcome, Request, Rule, Sink, Take, receiving};
+use kolk::{Config, Response};
+
+use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
+use support::{PATIENCE, address, alone, dawdle, quick, start};
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A client that has shaken hands.
+struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    fn to(server: &kolk::Running) -> Self {
+        let stream = TcpStream::connect_timeout(&address(server), PATIENCE).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self { stream, unread: Vec::new() };
+        client.say("PREFACE | SETTINGS | SETTINGS ACK");
+        client
+    }
+
+    fn say(&mut self, line: &str) {
+        self.stream.write_all(&bytes_of(line)).unwrap();
+    }
+
+    /// The next frame that is so.
+    fn until(&mut self, mut is_so: impl FnMut(&Frame) -> bool) -> Frame {
+        loop {
+            while let Some(frame) = Frame::parse(&self.unread) {
+                self.unread.drain(..frame::HEAD_BYTES + frame.payload.len());
+                if is_so(&frame) {
+                    return frame;
+                }
+            }
+            let mut bytes = [0; 4_096];
+            let count = self.stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "the connection ended before it was so");
+            self.unread.extend_from_slice(&bytes[..count]);
+        }
+    }
+}
+
+/// Decides when it is called a second time, after a while.
+struct Later<H>(H, AtomicBool);
+
+impl<H: Handler> Handler for Later<H> {
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        if self.1.swap(true, Relaxed) {
+            return self.0.handle(request, response);
+        }
+        let (recall, outcome) = request.suspend();
+        thread::spawn(move || {
+            dawdle(2 * PAUSE);
+            recall.call();
+        });
+        outcome
+    }
+
+    fn rule(&self) -> Rule {
+        self.0.rule()
+    }
+}
+
+struct Collected(Vec<u8>);
+
+impl Sink for Collected {
+    fn chunk(&mut self, bytes: &[u8]) -> Take {
+        self.0.extend_from_slice(bytes);
+        Take::More
+    }
+
+    fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
+        response.replace(Response::text(self.0));
+        Outcome::Ready
+    }
+}
+
+#[test]
+fn a_body_that_is_whole_before_its_handler_has_decided_is_not_lost() {
+    let sink = receiving(|_| Ok(Box::new(Collected(Vec::new()))));
+    let server = start(alone(App::new().post("/", Later(sink, AtomicBool::new(false)))));
+    let mut client = Client::to(&server);
+    client.say("HEADERS 1 END_HEADERS POST=/ | DATA 1 \"abc\" | DATA 1 END_STREAM \"def\"");
+    assert_eq!(client.until(|frame| frame.kind == DATA).payload, b"abcdef");
+}
+
+#[test]
+fn a_frame_that_was_cut_long_ago_is_no_reason_at_the_end_of_an_idle_connection() {
+    let app = App::new().post("/", Response::text("ok"));
+    let server = start(alone(app).config(Config { timeouts: quick(), ..Config::default() }));
+    let mut client = Client::to(&server);
+    let ping = bytes_of("PING \"12345678\"");
+    client.say("HEADERS 1 END_HEADERS POST=/");
+    client.stream.write_all(&ping[..5]).unwrap();
+    dawdle(PAUSE);
+    client.stream.write_all(&ping[5..]).unwrap();
+    client.say("DATA 1 END_STREAM \"abc\"");
+    client.until(|frame| frame.kind == DATA && frame.is(END_STREAM));
+    assert_eq!(client.until(|frame| frame.kind == GOAWAY).to_string(), "GOAWAY STREAM=1 NO_ERROR");
+}
+
+#[test]
+fn who_is_always_within_a_frame_but_never_for_long_is_not_too_slow() {
+    let app = App::new().get("/", Response::text("ok"));
+    let server = start(alone(app).config(Config { timeouts: quick(), ..Config::default() }));
+    let mut client = Client::to(&server);
+    let pings = bytes_of("12x PING \"12345678\"");
+    for piece in pings.chunks(17 - 1) {
+        client.stream.write_all(piece).unwrap();
+        dawdle(PAUSE);
+    }
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
+    assert_eq!(client.until(|frame| matches!(frame.kind, DATA | GOAWAY)).kind, DATA);
+}
+
+#[test]
+fn what_is_on_its_way_at_the_end_meets_no_closed_socket() {
+    let app = App::new().get("/", |_: &Request<'_>| Response::text("bye").with_close());
+    let server = start(alone(app));
+    let mut client = Client::to(&server);
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
+    client.until(|frame| frame.kind == PING);
+    client.say("PING ACK \"farewell\"");
+    client.until(|frame| frame.kind == GOAWAY);
+    // Nothing but this waits for the server's side to be closed.
+    assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
+    for _ in 0..3 {
+        client.say("WINDOW_UPDATE 0 +3");
+        dawdle(PAUSE);
+    }
+}
