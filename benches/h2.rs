@@ -16,7 +16,7 @@ use kolk::Response;
 use kolk::base::Tick;
 use kolk::http::{Arrival, Event, FieldTable, Rendered, StreamId, Timeline};
 use kolk::proto::h2::{Limits, Room, Server};
-use kolk::proto::hpack::{Encoder, FieldList, TABLE_BYTES, write_literal};
+use kolk::proto::hpack::{Encoder, FieldList, TABLE_BYTES};
 use kolk::proto::{Encoding, Preset, Protocol, Slate};
 use kolk::wire::{Front, Input, Output};
 
@@ -143,10 +143,9 @@ impl Scene {
 }
 
 fn block(encoder: &mut Encoder, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let (mut out, mut literal) = (Vec::new(), Vec::new());
-    write_literal(&mut literal, b":path", path.as_bytes());
+    let mut out = Vec::new();
     let mut block = encoder.block(&mut out);
-    block.written(&literal);
+    block.sensitive(b":path", path.as_bytes());
     for (name, value) in fields {
         block.field(name.as_bytes(), value.as_bytes());
     }

@@ -4,8 +4,8 @@
 //!  Content-Type: text/plain CR LF Etag: "1" CR LF Content-Length: 13 CR LF CR LF │ Hello, World!
 //!                                                                          body_at ┘
 //! ```
-//! In the form of HTTP/1, as [`Fields`](super::Fields) are; a version that writes fields in another way keeps
-//! them here in that form. Knows no date.
+//! In the form of HTTP/1, as [`Fields`](super::Fields) are; a version that writes fields in another way reads
+//! them out of it. Knows no date.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::body::Body;
 use super::response::Response;
+use super::span::Span;
 
 /// Larger bodies are better sent from where they are, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -35,8 +36,8 @@ pub struct Rendered {
     has_server: bool,
     text: Bytes,
     body_at: usize,
-    /// The fields as a version wrote them that does not use the text.
-    block: OnceLock<Box<[u8]>>,
+    /// Where names and values are, for a version that does not use the text as it is.
+    places: OnceLock<Box<[[Span; 2]]>>,
 }
 
 impl Rendered {
@@ -62,6 +63,9 @@ impl Rendered {
         text.extend_from_slice(response.fields().block());
         write!(text, "Content-Length: {}\r\n\r\n", body.len()).ok()?;
         let body_at = text.len();
+        if body_at > usize::from(u16::MAX) {
+            return None;
+        }
         text.extend_from_slice(body);
         Some(Self {
             status,
@@ -70,7 +74,7 @@ impl Rendered {
             has_server: response.has_server(),
             text: text.into(),
             body_at,
-            block: OnceLock::new(),
+            places: OnceLock::new(),
         })
     }
 
@@ -110,15 +114,11 @@ impl Rendered {
         &self.text[..self.body_at]
     }
 
-    /// Status and fields in the form of HTTP/2, written by `write` when they are first asked for.
+    /// The names and values of the fields, length included. Found when they are first asked for.
     #[inline]
-    pub fn block(&self, write: impl FnOnce() -> Vec<u8>) -> &[u8] {
-        self.block.get_or_init(|| write().into())
-    }
-
-    /// The names and values of the fields, length included.
-    pub fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        super::fields::lines(self.fields())
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let places = self.places.get_or_init(|| places(self.fields()));
+        places.iter().map(|[name, value]| (name.of(&self.text), value.of(&self.text)))
     }
 
     /// The body.
@@ -141,6 +141,17 @@ impl Rendered {
         response.adopt(self.fields());
         response.set_body(self.shared_body());
     }
+}
+
+/// Where the names and values of lines are, which are at most 65,535 bytes.
+#[cold]
+fn places(lines: &[u8]) -> Box<[[Span; 2]]> {
+    let place = |part: &[u8]| {
+        let start = part.as_ptr().addr() - lines.as_ptr().addr();
+        Some(Span::new(u16::try_from(start).ok()?, u16::try_from(start + part.len()).ok()?))
+    };
+    let fields = super::fields::lines(lines);
+    fields.filter_map(|(name, value)| Some([place(name.as_bytes())?, place(value)?])).collect()
 }
 
 #[cfg(test)]

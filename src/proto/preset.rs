@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 
-use super::hpack::{BlockWriter, write_literal};
+use super::hpack::BlockWriter;
 use crate::http::DateLine;
 
 /// What every answer has: `Server` and `Date`, with the most usual status line before them.
@@ -23,10 +23,6 @@ pub struct Preset {
     /// Where `Server` and `Date` begin in the block.
     server: usize,
     date: usize,
-    /// The same fields as literals of HPACK, and where `server` and `date` begin.
-    literals: Vec<u8>,
-    server_literal: usize,
-    date_literal: usize,
     line: DateLine,
 }
 
@@ -37,9 +33,7 @@ impl Preset {
     /// name that may not stand in a field.
     pub fn new(server: Option<&str>, second: u64) -> Self {
         let mut block = OK.to_vec();
-        let mut literals = Vec::new();
         if let Some(name) = server.filter(|name| crate::http::is_field_value(name.as_bytes())) {
-            write_literal(&mut literals, b"server", name.as_bytes());
             block.extend_from_slice(b"Server: ");
             block.extend_from_slice(name.as_bytes());
             block.extend_from_slice(b"\r\n");
@@ -47,26 +41,17 @@ impl Preset {
         let date = block.len();
         let line = DateLine::new(second);
         block.extend_from_slice(line.line());
-        let date_literal = literals.len();
-        write_literal(&mut literals, b"date", line.value().as_bytes());
-        Self { block, server: OK.len(), date, literals, server_literal: 0, date_literal, line }
+        Self { block, server: OK.len(), date, line }
     }
 
     /// The same, and whoever reads it comes over TLS for so long. RFC 6797 §6.1.
     #[must_use]
     pub fn with_hsts(mut self, time: Option<Duration>) -> Self {
-        let (mut line, mut literal) = (String::new(), Vec::new());
-        if let Some(time) = time {
-            let value = format!("max-age={}", time.as_secs());
-            write_literal(&mut literal, b"strict-transport-security", value.as_bytes());
-            line = format!("Strict-Transport-Security: {value}\r\n");
-        }
+        let line = time.map(|time| format!("Strict-Transport-Security: max-age={}\r\n", time.as_secs()));
+        let line = line.unwrap_or_default();
         self.block.splice(OK.len()..self.server, line.bytes());
         self.date = self.date - self.server + OK.len() + line.len();
         self.server = OK.len() + line.len();
-        self.date_literal = self.date_literal - self.server_literal + literal.len();
-        let before = std::mem::replace(&mut self.server_literal, literal.len());
-        self.literals.splice(..before, literal);
         self
     }
 
@@ -76,8 +61,6 @@ impl Preset {
         let changed = self.line.set(second);
         if changed {
             self.block[self.date..].copy_from_slice(self.line.line());
-            self.literals.truncate(self.date_literal);
-            write_literal(&mut self.literals, b"date", self.line.value().as_bytes());
         }
         changed
     }
@@ -95,13 +78,17 @@ impl Preset {
     /// Writes the same into a block.
     #[inline]
     pub(super) fn write_block(&self, block: &mut BlockWriter<'_>, has_server: bool, has_date: bool) {
-        let mut start = 0;
-        if has_server {
-            block.written(&self.literals[..self.server_literal]);
-            start = self.date_literal;
+        let hsts = &self.block[OK.len()..self.server];
+        if !hsts.is_empty() {
+            block.field(b"strict-transport-security", value(hsts));
         }
-        let end = if has_date { self.date_literal } else { self.literals.len() };
-        block.written(&self.literals[start..end]);
+        let server = &self.block[self.server..self.date];
+        if !server.is_empty() && !has_server {
+            block.field(b"server", value(server));
+        }
+        if !has_date {
+            block.passing(b"date", value(&self.block[self.date..]));
+        }
     }
 
     fn write_unusual(&self, out: &mut Vec<u8>, status: StatusCode, has_server: bool, has_date: bool) {
@@ -117,6 +104,13 @@ impl Preset {
             out.extend_from_slice(&self.block[self.date..]);
         }
     }
+}
+
+/// The value of a line.
+#[inline]
+fn value(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(|&byte| byte == b' ').map_or(0, |space| space + 1);
+    line.get(start..line.len() - 2).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -137,7 +131,7 @@ mod tests {
         let plain = Preset::new(Some("kolk"), 784_111_777);
         let preset = plain.clone().with_hsts(Some(Duration::from_secs(60)));
         let mut literal = Vec::new();
-        write_literal(&mut literal, b"strict-transport-security", b"max-age=60");
+        Encoder::new(4096).block(&mut literal).field(b"strict-transport-security", b"max-age=60");
         for (has_server, has_date) in [(false, false), (true, false), (false, true), (true, true)] {
             let ((text, block), (plain_text, plain_block)) =
                 (written(&preset, has_server, has_date), written(&plain, has_server, has_date));

@@ -174,7 +174,18 @@ fn rfc_7541_7_1_what_becomes_an_entry() {
         super::encoded(&mut encoder, [(&b"content-type"[..], &[b'0' + number][..])]);
     }
     assert_eq!(encoder.table().fields().count(), 3 + 1 + 10, "ten types, but one identifier");
+    for _ in 0..3 {
+        super::encoded(&mut encoder, [(&b"etag"[..], &b"1"[..])]);
+        super::encoded(&mut encoder, [(&b"etag"[..], &b"2"[..])]);
+    }
+    assert_eq!(encoder.table().fields().count(), 15, "one version of one file");
     let large = [(&b"content-security-policy"[..], &[b'x'; 3_500][..])];
     super::encoded(&mut encoder, large);
-    assert_eq!(encoder.table().fields().count(), 14);
+    assert_eq!(encoder.table().fields().count(), 15);
+    let lengths = [(); 4].map(|()| {
+        let mut out = Vec::new();
+        encoder.block(&mut out).passing(b"date", b"Mon, 21 Oct 2013 20:13:21 GMT");
+        out.len()
+    });
+    assert_eq!(lengths[2..], [1, 1], "worth an entry when it was written twice");
 }

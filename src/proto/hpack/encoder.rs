@@ -28,13 +28,21 @@ pub struct Encoder {
     bytes_lowest: u16,
     /// What this side is willing to keep.
     bytes_max: u16,
+    /// The note of the last field that is the same for a while.
+    passing: u16,
 }
 
 impl Encoder {
     /// The side of a connection on which nothing was agreed on, with a table of at most this size.
     pub fn new(bytes_max: u16) -> Self {
         let bytes_next = bytes_max.min(super::TABLE_BYTES);
-        Self { table: Table::new(super::TABLE_BYTES), bytes_next, bytes_lowest: bytes_next, bytes_max }
+        Self {
+            table: Table::new(super::TABLE_BYTES),
+            bytes_next,
+            bytes_lowest: bytes_next,
+            bytes_max,
+            passing: 0,
+        }
     }
 
     /// Notes how much the peer is willing to keep (SETTINGS_HEADER_TABLE_SIZE).
@@ -55,7 +63,7 @@ impl Encoder {
         if usize::from(self.bytes_lowest) != bytes_max || usize::from(self.bytes_next) != bytes_max {
             self.update_size(out);
         }
-        BlockWriter { table: &mut self.table, out }
+        BlockWriter { table: &mut self.table, passing: &mut self.passing, out }
     }
 
     #[inline(never)]
@@ -74,6 +82,7 @@ impl Encoder {
 #[derive(Debug)]
 pub struct BlockWriter<'e> {
     table: &'e mut Table,
+    passing: &'e mut u16,
     out: &'e mut Vec<u8>,
 }
 
@@ -105,6 +114,23 @@ impl BlockWriter<'_> {
         }
     }
 
+    /// Writes a field that is the same for a while, such as `date`: worth an entry where it is written again
+    /// in that time.
+    #[inline]
+    pub fn passing(&mut self, name: &[u8], value: &[u8]) {
+        let note = note(name, value);
+        match self.table.find(note, |entry| entry.is(name, value)) {
+            Some(young) => put(self.out, 0x80, 0x7F, statics::COUNT + 1 + young),
+            None => {
+                let kind = if std::mem::replace(self.passing, note) == note { INDEXED } else { NOT_INDEXED };
+                self.literal(kind, statics::find_name(name), name, value);
+                if kind == INDEXED {
+                    self.table.insert(name, value, note);
+                }
+            }
+        }
+    }
+
     /// Writes a field that no side keeps, wherever it is sent on: RFC 7541 §6.2.3.
     pub fn sensitive(&mut self, name: &[u8], value: &[u8]) {
         let mut buffer = [0; NAME_BYTES_USUAL];
@@ -112,12 +138,6 @@ impl BlockWriter<'_> {
             Some(name) => self.literal(NEVER_INDEXED, statics::find_name(name), name, value),
             None => self.literal(NEVER_INDEXED, None, name, value),
         }
-    }
-
-    /// Appends what [`write_literal`] wrote.
-    #[inline]
-    pub fn written(&mut self, literals: &[u8]) {
-        self.out.extend_from_slice(literals);
     }
 
     /// A field that is no entry.
@@ -141,7 +161,7 @@ impl BlockWriter<'_> {
             Policy::NeverIndexed => NEVER_INDEXED,
             Policy::NotIndexed => NOT_INDEXED,
             Policy::Indexed | Policy::IndexedOnce if is_large => NOT_INDEXED,
-            Policy::IndexedOnce if same_name.is_some() => NOT_INDEXED,
+            Policy::IndexedOnce if self.table.find_any(|entry| entry.has_name(name)).is_some() => NOT_INDEXED,
             Policy::Indexed | Policy::IndexedOnce => INDEXED,
         };
         self.literal(kind, same_name, name, value);
@@ -156,26 +176,6 @@ impl BlockWriter<'_> {
             name_string(self.out, name);
         }
         string(self.out, value);
-    }
-}
-
-/// Writes a field that refers to nothing that a connection remembers: the same bytes do for all of them. What
-/// is the same for a while, such as `date`, is written once.
-pub fn write_literal(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    let mut buffer = [0; NAME_BYTES_USUAL];
-    let index = lower_case(name, &mut buffer).and_then(statics::find_name);
-    put(out, NOT_INDEXED.bits, NOT_INDEXED.mask, index.unwrap_or(0));
-    if index.is_none() {
-        name_string(out, name);
-    }
-    string(out, value);
-}
-
-/// Writes `:status` in the same way.
-pub fn write_status(out: &mut Vec<u8>, status: StatusCode) {
-    match static_status(status) {
-        Some(index) => put(out, 0x80, 0x7F, index),
-        None => write_literal(out, b":status", status.as_str().as_bytes()),
     }
 }
 

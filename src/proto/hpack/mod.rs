@@ -25,7 +25,7 @@ mod statics;
 mod table;
 
 pub use decoder::{Decoder, Fit, Limits};
-pub use encoder::{BlockWriter, Encoder, write_literal, write_status};
+pub use encoder::{BlockWriter, Encoder};
 pub use list::{Field, FieldList};
 pub use table::Table;
 

@@ -5,7 +5,7 @@
 //! | that names a user | never indexed | a guess must not show by its length (§7.1.3) |
 //! | that differs from answer to answer | not indexed | it would only drive out others |
 //! | that often repeats | indexed | one byte the next time |
-//! | of another name | indexed once | if its value changes, it differs from answer to answer |
+//! | of a version of a file, or of another name | indexed once | if its value changes, it differs from answer to answer |
 
 /// How a literal is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,17 @@ pub(super) fn policy(name: Option<usize>, value: &[u8]) -> Policy {
         AUTHORIZATION | COOKIE | PROXY_AUTHORIZATION | SET_COOKIE => Policy::NeverIndexed,
         PATH
         | AGE
-        | CONTENT_LENGTH..=CONTENT_RANGE
         | DATE
-        | ETAG
+        | CONTENT_LENGTH..=CONTENT_RANGE
         | EXPIRES
-        | IF_MATCH..=LAST_MODIFIED
+        | IF_MATCH..LAST_MODIFIED
         | LOCATION
         | PROXY_AUTHENTICATE
         | RANGE
         | RETRY_AFTER
         | WWW_AUTHENTICATE => Policy::NotIndexed,
+        // Of one answer, if it is asked for again and again.
+        ETAG | LAST_MODIFIED => Policy::IndexedOnce,
         _ => Policy::Indexed,
     }
 }
@@ -107,6 +108,7 @@ mod tests {
         assert_eq!(of("cookie", "a cookie that nobody guesses"), Policy::Indexed);
         assert_eq!(of("content-type", "text/html"), Policy::Indexed);
         assert_eq!(of("date", "Mon, 21 Oct 2013 20:13:21 GMT"), Policy::NotIndexed);
+        assert_eq!(of("etag", "\"1\""), Policy::IndexedOnce);
         assert_eq!(of("x-frame-options", "DENY"), Policy::IndexedOnce);
     }
 }
