@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Arrived, Handshake, Peer, Progress, Stream, Transport};
-use crate::base::Certificate;
+use crate::base::{Certificate, Tick};
 use crate::wire::Output;
 
 /// Certificates of which there are none.
@@ -24,7 +24,7 @@ pub enum TlsStream {}
 
 /// A thread begins another turn.
 #[inline]
-pub const fn begin_turn() {}
+pub const fn begin_turn(_: Tick) {}
 
 impl TlsStream {
     /// The connection over a socket, which needs a certificate.

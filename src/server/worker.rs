@@ -87,9 +87,9 @@ impl Worker {
             let until = self.next_moment(log_due);
             self.reactor.turn(now, until, &mut wakes)?;
             self.ears.turn_over();
-            tls::begin_turn();
             self.mailbox.awake();
             now = self::now();
+            tls::begin_turn(now);
             if now.since(calendar_at) >= CALENDAR_AGE_MAX {
                 calendar_at = now;
                 self.shard.set_unix_millis(unix_millis());
@@ -115,7 +115,6 @@ impl Worker {
                 return Ok(());
             }
             self.ears.turn_over();
-            tls::begin_turn();
         }
     }
 

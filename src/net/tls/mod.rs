@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
 use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
-use crate::base::Certificate;
+use crate::base::{Certificate, Tick};
 use crate::wire::Output;
 
 use identity::{Certificates, Shown};
@@ -42,6 +42,8 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::NONE) };
     /// Of this turn.
     static HANDSHAKES: Cell<u32> = const { Cell::new(0) };
+    /// When this turn began.
+    static NOW: Cell<Tick> = const { Cell::new(Tick::ZERO) };
 }
 
 /// What all TLS connections of a thread use in turn.
@@ -56,8 +58,9 @@ impl Buffers {
 
 /// Handshakes may go on: the thread begins another turn.
 #[inline]
-pub fn begin_turn() {
+pub fn begin_turn(now: Tick) {
     HANDSHAKES.set(0);
+    NOW.set(now);
 }
 
 /// A connection over TLS.
@@ -164,7 +167,7 @@ impl TlsStream {
                 output.consume_sealed(length);
             }
             if output.sealed().is_empty() && output.front().is_some() {
-                length += self.records.seal(output, &mut ciphertext[length..], plain)?;
+                length += self.records.seal(output, &mut ciphertext[length..], plain, NOW.get())?;
             }
             let run = if length > 0 { &ciphertext[..length] } else { output.sealed() };
             if run.is_empty() {
@@ -341,7 +344,7 @@ mod tests {
         let (mut clients, mut into) = (Vec::new(), vec![0; CIPHERTEXT_BYTES]);
         let mut waiting: Vec<Link> = (0..9).map(|_| accepted(&listener[0], &mut clients)).collect();
         for answered_in_turn in [4, 4, 1, 0] {
-            begin_turn();
+            begin_turn(Tick::ZERO);
             let before = waiting.len();
             waiting.retain_mut(|link| {
                 let mut output = Output::default();

@@ -11,6 +11,7 @@
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
@@ -19,7 +20,7 @@ use rustls::unbuffered::{
 use rustls::{AlertDescription, Error, HandshakeKind, ServerConfig};
 
 use super::pem::described;
-use crate::base::Certificate;
+use crate::base::{Certificate, Tick};
 use crate::net::{Alarm, Alert, Handshake};
 use crate::wire::{Front, Output};
 
@@ -29,16 +30,19 @@ pub(super) const RECORD_BYTES_MAX: usize = 16 * 1024;
 pub(super) const RECORD_BYTES_MORE: usize = 64;
 /// A record that fits one segment with its own heads and those of TCP and IPv6, in bytes.
 const SMALL_RECORD_BYTES: usize = 1_300;
-/// So much goes out in small records, since the client spoke last; in bytes.
+/// So much goes out in small records behind a pause; in bytes.
 const SMALL_UNTIL_BYTES: usize = 16 * 1024;
+/// A pause: what TCP has learnt of the way does not count any more.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The TLS of one connection.
 pub(super) struct Records {
     tls: UnbufferedServerConnection,
     /// Ciphertext that is not whole yet.
     kept: Vec<u8>,
-    /// Sent since the client spoke last, as far as it matters.
+    /// Sent since the last pause, as far as it matters; and when something was sent.
     sent_bytes: usize,
+    sent_at: Tick,
     /// The client broke a rule and was told. rustls must not be asked again.
     is_failed: bool,
 }
@@ -60,6 +64,7 @@ impl Records {
             tls: UnbufferedServerConnection::new(config)?,
             kept: Vec::new(),
             sent_bytes: 0,
+            sent_at: Tick::ZERO,
             is_failed: false,
         })
     }
@@ -126,7 +131,6 @@ impl Records {
                         opened.plain = end;
                         discard += record.discard;
                     }
-                    self.sent_bytes = 0;
                     true
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
@@ -166,8 +170,13 @@ impl Records {
         output: &mut Output,
         ciphertext: &mut [u8],
         plain: &mut [u8],
+        now: Tick,
     ) -> io::Result<usize> {
         let mut late = Vec::new();
+        if now.since(self.sent_at) >= PAUSE {
+            self.sent_bytes = 0;
+        }
+        self.sent_at = now;
         while !self.is_failed {
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.kept);
             match state.map_err(io::Error::other)? {
