@@ -32,11 +32,11 @@
 //!               ▲ Request, Response, Outcome
 //!    http/  ────┤        the words of a message: Head, Fields, Body, Event
 //!               │
-//!              proto/    h1 · hpack                 bytes in, events out; response in, bytes out
+//!              proto/    h1 · h2 · hpack            bytes in, events out; response in, bytes out
 //!               │
 //!    wire/  ────┤        the words of bytes: Lane, Input, Output
 //!               ▼
-//!              net/      tcp                                        moves bytes; knows no HTTP
+//!              net/      tcp · tls                                  moves bytes; knows no HTTP
 //!              reactor/  one poll, wakes                                        knows no bytes
 //!              server/   shard · worker · config            the only room that sees the others
 //!
