@@ -243,25 +243,24 @@ impl Dialogue {
 
     /// Moves what is due of the answers' bodies, until there is nothing more or no room.
     pub(crate) fn pump(&mut self, call: &mut Call<'_>) -> Pumped {
-        let mut pumped = Pumped::Nothing;
         while let Some(stream) = self.speech.due(call.output) {
-            pumped = self.pump_one(stream, call);
-            let goes_on = matches!(pumped, Pumped::Nothing | Pumped::Full) || self.is_multiplexed();
-            // One that is full may go on when the output was sent.
-            if !goes_on || (pumped == Pumped::Full && !self.is_multiplexed()) {
+            let pumped = match self.speech.take(stream) {
+                Some(exchange) => self.pump_one(exchange, call),
+                None => self.speech.give_up(stream, call.output),
+            };
+            if !self.is_multiplexed() {
                 return pumped;
             }
         }
         match &self.speech {
-            Speech::Http1 { .. } => pumped,
             // Whoever is still due has no room.
             Speech::Http2(multiplex) if multiplex.machine.has_due() => Pumped::Full,
-            Speech::Http2(_) => Pumped::Nothing,
+            _ => Pumped::Nothing,
         }
     }
 
-    fn pump_one(&mut self, stream: StreamId, call: &mut Call<'_>) -> Pumped {
-        let Some(mut exchange) = self.speech.take(stream) else { return Pumped::Nothing };
+    fn pump_one(&mut self, mut exchange: Box<Exchange>, call: &mut Call<'_>) -> Pumped {
+        let stream = exchange.stream;
         let before = call.output.queued_bytes();
         let pumped = self.speech.machine().pump(
             stream,

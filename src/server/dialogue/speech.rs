@@ -1,8 +1,8 @@
 //! [`Speech`]: the version that is spoken, and the exchanges that are open in it: one at most in HTTP/1, many
 //! in HTTP/2.
 
-use crate::http::StreamId;
-use crate::proto::{Protocol, h1};
+use crate::http::{Reason, StreamId};
+use crate::proto::{Protocol, Pumped, h1};
 use crate::wire::Output;
 
 use super::exchange::Exchange;
@@ -66,6 +66,15 @@ impl Speech {
             Self::Http1 { machine, .. } => machine.due(output),
             Self::Http2(multiplex) => multiplex.machine.due(output),
         }
+    }
+
+    /// Ends an answer that nobody keeps any more: what is due must get on.
+    #[cold]
+    pub(super) fn give_up(&mut self, stream: StreamId, output: &mut Output) -> Pumped {
+        if let Self::Http2(multiplex) = self {
+            multiplex.machine.reset(stream, Reason::HandlerDropped, output);
+        }
+        Pumped::Nothing
     }
 
     /// Whether the answer of `stream` has more to send.
