@@ -177,8 +177,10 @@ impl Server {
     pub fn end_turn(&mut self, room: &mut Room) {
         self.streams.give_room(room);
         let grown = self.receive_window.grown(self.limits.connection_window_bytes);
-        room.growth_bytes_left = room.growth_bytes_left.saturating_sub(grown - self.growth_bytes_taken);
-        self.growth_bytes_taken = grown;
+        // Between turns letters may let it grow: no more is taken, or given back, than there was.
+        let taken = (grown - self.growth_bytes_taken).min(room.growth_bytes_left);
+        room.growth_bytes_left -= taken;
+        self.growth_bytes_taken += taken;
     }
 
     /// The connection ends, and its windows with it.

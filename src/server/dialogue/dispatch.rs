@@ -54,7 +54,7 @@ impl Dialogue {
         let rule = route.rule();
         self.timed = rule.timed || (self.timed && self.requests > 1);
         if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
-            return self.respond_fixed(&mut asked, head, route, rendered, call);
+            return self.respond_fixed(&mut asked, head, id, rendered, call);
         }
         let bytes = match body {
             Arrival::Empty => &[][..],
@@ -77,7 +77,7 @@ impl Dialogue {
         let request = Request::new(*head, path, route, call.params, bytes, None, &origin);
         match route.call(&request, call.response) {
             Outcome::Ready => self.respond(&asked, Some(head), Some(id), call),
-            Outcome::Rendered(text) => self.respond_fixed(&mut asked, head, route, &text, call),
+            Outcome::Rendered(text) => self.respond_fixed(&mut asked, head, id, &text, call),
             outcome => {
                 let path = path.as_str().to_owned();
                 self.freeze(&asked, head, (id, path), call);

@@ -261,12 +261,10 @@ impl Dialogue {
 
     fn pump_one(&mut self, mut exchange: Box<Exchange>, call: &mut Call<'_>) -> Pumped {
         let stream = exchange.stream;
-        let before = call.output.queued_bytes();
-        let pumped = self.speech.machine().pump(
-            stream,
-            &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &exchange.timeline },
-        );
-        exchange.sent.body_bytes += call.output.queued_bytes().saturating_sub(before) as u64;
+        let encoding =
+            &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &exchange.timeline };
+        let (pumped, body_bytes) = self.speech.pump(stream, encoding);
+        exchange.sent.body_bytes += body_bytes;
         match pumped {
             Pumped::Full => {}
             Pumped::Waiting(wait) => exchange.wake_at = wait.map_or(Tick::NEVER, |wait| call.now.after(wait)),
@@ -298,8 +296,8 @@ impl Dialogue {
         let timeline = Timeline::default();
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &timeline };
         self.speech.machine().refuse(call.response, encoding);
-        let open = self.only_taken().filter(|_| !self.is_multiplexed());
-        let mut exchange = open.unwrap_or_else(|| Exchange::new(StreamId(0), self.requests, timeline));
+        let mut exchange =
+            self.only_taken().unwrap_or_else(|| Exchange::new(StreamId(0), self.requests, timeline));
         exchange.timeline = timeline;
         exchange.sent = Sent::of(call.response);
         self.record_open(&exchange, call);

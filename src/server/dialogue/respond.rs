@@ -1,6 +1,6 @@
 //! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
 
-use crate::app::{Origin, Route, RouteId, Visitor};
+use crate::app::{Origin, RouteId, Visitor};
 use crate::base::{Key, Tick};
 use crate::http::{ExchangeId, Head, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -38,7 +38,7 @@ impl Dialogue {
         &mut self,
         asked: &mut Asked,
         head: &Head<'_>,
-        route: &Route,
+        route: RouteId,
         rendered: &Rendered,
         call: &mut Call<'_>,
     ) {
@@ -56,9 +56,10 @@ impl Dialogue {
         }
         let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
-            self.keep_answered(asked, Some(head), None, sent, call);
+            self.keep_answered(asked, Some(head), Some(route), sent, call);
         } else if call.ring.is_some() {
-            call.record(asked.number, Some(head), route.pattern(), &asked.timeline, sent);
+            let pattern = call.env.app.route_of(route).pattern();
+            call.record(asked.number, Some(head), pattern, &asked.timeline, sent);
         }
     }
 
@@ -196,7 +197,7 @@ fn mark_handled(timeline: &mut Timeline, call: &mut Call<'_>) {
 /// A source panicked while its body was sent.
 #[cold]
 pub(super) fn failed(env: &Env, exchange: &Exchange) -> CloseReason {
-    log::error!("the source of an answer panicked; its connection is cut (path {:?})", exchange.path);
+    log::error!("the source of an answer panicked, which is cut short (path {:?})", exchange.path);
     env.stats.handler_panics.add(1);
     CloseReason::Failed
 }

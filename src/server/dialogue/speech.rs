@@ -2,7 +2,7 @@
 //! in HTTP/2.
 
 use crate::http::{Reason, StreamId};
-use crate::proto::{Protocol, Pumped, h1};
+use crate::proto::{Encoding, Protocol, Pumped, h1};
 use crate::wire::Output;
 
 use super::exchange::Exchange;
@@ -65,6 +65,22 @@ impl Speech {
         match self {
             Self::Http1 { machine, .. } => machine.due(output),
             Self::Http2(multiplex) => multiplex.machine.due(output),
+        }
+    }
+
+    /// Moves what is due of an answer, and how many bytes that were: in HTTP/1 with what tells chunks apart.
+    pub(super) fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> (Pumped, u64) {
+        match self {
+            Self::Http1 { machine, .. } => {
+                let before = encoding.output.unsent_bytes();
+                let pumped = Protocol::pump(machine, stream, encoding);
+                (pumped, encoding.output.unsent_bytes().saturating_sub(before))
+            }
+            Self::Http2(multiplex) => {
+                let before = multiplex.machine.content_bytes_sent();
+                let pumped = multiplex.machine.pump(stream, encoding);
+                (pumped, multiplex.machine.content_bytes_sent().wrapping_sub(before).into())
+            }
         }
     }
 
