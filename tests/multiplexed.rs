@@ -7,16 +7,20 @@
 mod frame;
 mod support;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use kolk::access_log::{Destination, Format};
 use kolk::app::{App, Handler, Outcome, Request, Rule, Sink, Take, receiving};
-use kolk::{Config, Response};
+use kolk::{Body, Config, Response};
 
 use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
+use support::scratch::Scratch;
 use support::{PATIENCE, address, alone, dawdle, quick, start};
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -145,5 +149,34 @@ fn what_is_on_its_way_at_the_end_meets_no_closed_socket() {
     for _ in 0..3 {
         client.say("WINDOW_UPDATE 0 +3");
         dawdle(PAUSE);
+    }
+}
+
+/// A fixed answer of three frames, and a file of seven: neither the frames' heads nor their number show.
+#[test]
+fn the_log_tells_the_content_and_the_route_of_an_answer_in_many_frames() {
+    let folder = Scratch::new("multiplexed-log");
+    let (log, content) = (folder.join("access.log"), folder.join("content"));
+    std::fs::write(&content, vec![b'x'; 100_000]).unwrap();
+    let file = move |_: &Request<'_>| {
+        let file = Arc::new(File::open(&content).unwrap());
+        Response::text(Body::File { file, offset: 0, length: 100_000 })
+    };
+    let app = App::new().get("/fixed", Response::text("x".repeat(40_000))).get("/file/{name}", file);
+    let server = start(alone(app).access_log(Format::Json, Destination::File(log.clone())));
+    let mut client = Client::to(&server);
+    client.say("WINDOW_UPDATE 0 1000000 | SETTINGS INITIAL_WINDOW_SIZE=200000");
+    for (stream, path) in [(1, "/fixed"), (3, "/file/a")] {
+        client.say(&format!("HEADERS {stream} END_STREAM END_HEADERS GET={path}"));
+        client.until(|frame| frame.kind == DATA && frame.flags & END_STREAM != 0);
+    }
+    drop(client);
+    server.drain(PATIENCE);
+    server.join().unwrap();
+    let log = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    for (line, bytes, route) in [(lines[0], 40_000, "/fixed"), (lines[1], 100_000, "/file/{name}")] {
+        assert!(line.contains(&format!("\"bytes\":{bytes},")), "{line}");
+        assert!(line.contains(&format!("\"route\":\"{route}\"")), "{line}");
     }
 }
