@@ -17,7 +17,7 @@ use rustls::version::TLS13;
 
 use identity::{Authority, Identity, connect};
 use program::scratch::Scratch;
-use program::{Kolk, command, eventually, run};
+use program::{Kolk, PATIENCE, command, eventually, run};
 
 /// A folder with a certificate and its key, and the argument that names them.
 struct Pair {
@@ -147,6 +147,23 @@ fn without_a_certificate_it_makes_one_and_keeps_it() {
 }
 
 #[test]
+fn a_handshake_has_the_time_that_it_is_given() {
+    let pair = Pair::of(&Identity::new(&["localhost"]));
+    // Whoever has shaken hands has more of it.
+    let kolk = Kolk::start(&["--tls", &pair.argument, "--handshake-timeout", "200ms", "--keepalive", "1h"]);
+    let mut silent = kolk.connect();
+    let mut rest = Vec::new();
+    silent.reader.get_ref().set_read_timeout(Some(PATIENCE / 2)).unwrap();
+    let ended = silent.reader.read_to_end(&mut rest);
+    assert!(ended.is_ok(), "ten seconds are nobody's wish: {ended:?}");
+
+    let (code, _, said) = run(&mut command(&["--handshake-timeout", "3s"]));
+    assert_eq!((code, &*said), (Some(2), "kolk: --handshake-timeout says nothing without --tls: add it\n"));
+    let (code, _, said) = run(&mut command(&["--tls", "--handshake-timeout", "3"]));
+    assert!(code == Some(2) && said.contains("the unit is missing: 3s?"), "{said}");
+}
+
+#[test]
 fn only_who_is_known_is_let_in() {
     let (identity, authority) = (Identity::new(&["localhost"]), Authority::new("Root"));
     let pair = Pair::of(&identity);
@@ -193,7 +210,7 @@ fn visitors_are_brought_to_https_and_kept_there() {
         "--admin",
         "127.0.0.1:0",
     ]);
-    let lines = std::iter::from_fn(|| kolk.stderr.recv_timeout(program::PATIENCE).ok());
+    let lines = std::iter::from_fn(|| kolk.stderr.recv_timeout(PATIENCE).ok());
     let line = lines.into_iter().find(|line| line.contains("sends to https")).unwrap();
     let redirect = line.trim().trim_start_matches("http://").split(' ').next().unwrap();
     let answer = program::Client::new(redirect).get("/a?b");

@@ -185,6 +185,12 @@ pub(crate) struct Serving {
     #[arg(long, global = true, env = "KOLK_REDIRECT_TO_HTTPS", value_name = "ADDR")]
     pub(crate) redirect_to_https: Option<String>,
 
+    /// How long a whole handshake of TLS may take, from the accept: 500ms, 10s [default: 10s]
+    #[cfg(feature = "tls")]
+    #[arg(long, global = true, env = "KOLK_HANDSHAKE_TIMEOUT", value_name = "TIME",
+          value_parser = duration::parse)]
+    pub(crate) handshake_timeout: Option<Duration>,
+
     /// Connections that may wait to be accepted, per worker and listener
     #[arg(long, global = true, env = "KOLK_BACKLOG", value_name = "N", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -241,6 +247,7 @@ impl Serving {
             (self.tls_client_ca_optional.is_some(), "--tls-client-ca-optional"),
             (self.hsts.is_some(), "--hsts"),
             (self.redirect_to_https.is_some(), "--redirect-to-https"),
+            (self.handshake_timeout.is_some(), "--handshake-timeout"),
         ];
         flags.iter().find(|(is_given, _)| *is_given && self.tls.is_empty()).map(|(_, flag)| *flag)
     }
@@ -434,6 +441,7 @@ mod tests {
         assert_eq!(idle("kolk --hsts 1d"), Some("--hsts"));
         assert_eq!(idle("kolk serve --redirect-to-https :80"), Some("--redirect-to-https"));
         assert_eq!(idle("kolk --tls-client-ca a"), Some("--tls-client-ca"));
+        assert_eq!(idle("kolk --handshake-timeout 3s"), Some("--handshake-timeout"));
         assert_eq!(idle("kolk --tls-client-ca-optional a"), Some("--tls-client-ca-optional"));
         assert_eq!((idle("kolk"), idle("kolk --tls a,b --hsts 1d")), (None, None));
         refuse("kolk --tls-client-ca a --tls-client-ca-optional b");

@@ -57,7 +57,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, ListenAddr, Running, Server, Workers, service};
+use kolk::{App, ListenAddr, Running, Server, Timeouts, Workers, service};
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
@@ -226,7 +226,7 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
         .pin(serving.pin)
         .private_descriptors(true)
         .backlog(serving.backlog)
-        .keepalive(serving.keepalive);
+        .timeouts(timeouts(serving));
     #[cfg(feature = "tls")]
     if let Some(time) = serving.hsts {
         server = server.hsts(time);
@@ -242,6 +242,14 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
         server = server.access_log(format, destination);
     }
     Ok(server)
+}
+
+fn timeouts(serving: &Serving) -> Timeouts {
+    let timeouts = Timeouts { keepalive: serving.keepalive, ..Timeouts::default() };
+    #[cfg(feature = "tls")]
+    let timeouts =
+        Timeouts { handshake: serving.handshake_timeout.unwrap_or(timeouts.handshake), ..timeouts };
+    timeouts
 }
 
 /// Where the flags say, or else on what was passed.
