@@ -10,11 +10,13 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kolk::{App, Error, Request, Response, Running, Server, Tls};
+use kolk::access_log::{Destination, Format};
+use kolk::{App, Error, Request, Response, Running, Server, Tls, service};
 use rustls::version::TLS13;
 
 use identity::{Identity, connect};
-use support::{Client, address, alone, get, start};
+use support::scratch::Scratch;
+use support::{Client, address, alone, get, start, until};
 
 const YEAR: Duration = Duration::from_secs(31_536_000);
 const HSTS: &str = "strict-transport-security";
@@ -85,6 +87,41 @@ fn everybody_is_sent_from_the_clear() {
     let mut client = Client::at(redirect_address(&server));
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n");
     assert_eq!(client.answer().status, 308);
+}
+
+#[test]
+fn whoever_is_sent_away_is_counted_and_logged() {
+    let folder = Scratch::new("redirected");
+    let log = folder.join("access.log");
+    let server =
+        server(&Identity::new(&["localhost"])).access_log(Format::Json, Destination::File(log.clone()));
+    let server = server.admin("127.0.0.1:0").unwrap().redirect_to_https("127.0.0.1:0").unwrap();
+    let server = start(server);
+    let admin = server.admin_addr().unwrap().socket_addr().unwrap();
+    {
+        let mut client = Client::at(redirect_address(&server));
+        assert_eq!(client.get("/a?b").status, 308);
+        client.send("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n");
+        assert_eq!(client.answer().status, 400);
+    }
+    let requests: Vec<u64> = server.snapshot().workers.iter().map(|worker| worker.requests).collect();
+    assert_eq!((server.workers(), &*requests), (1, &[0, 2][..]));
+    let counted = ["kolk_requests_total{class=\"3xx\"} 1\n", "kolk_requests_total{class=\"4xx\"} 1\n"];
+    let page = Client::at(admin).get("/_kolk/metrics").text().to_owned();
+    for line in counted {
+        assert!(page.contains(line), "{line} is missing in:\n{page}");
+    }
+    let mut pulse = service::Pulse::new(server.handle());
+    until("a beat of every worker", || pulse.beat());
+    server.drain(Duration::from_secs(5));
+    server.join().unwrap();
+    let lines = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let sent = [r#""target":"/a?b""#, r#""status":308"#, r#""route":"/{*path}""#, r#""worker":1"#];
+    assert!(sent.iter().all(|part| lines[0].contains(part)), "{}", lines[0]);
+    let refused = [r#""status":400"#, r#""reason":"#, r#""worker":1"#];
+    assert!(refused.iter().all(|part| lines[1].contains(part)), "{}", lines[1]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::net::tls::Tls;
 use crate::net::{ListenAddr, Listener, Listening};
 use crate::sys::{cpu, descriptors};
 
-use super::access_log::{Destination, Format};
+use super::access_log::{Destination, Format, Ring};
 use super::config::{Config, Workers};
 use super::running::Running;
 use super::{Error, Result, Server};
@@ -37,8 +37,18 @@ pub struct Bound {
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<Sockets>,
     pub(super) redirect: Option<Sockets>,
+    pub(super) beside: Beside,
     /// How many descriptors the process may have.
     pub(super) descriptors: u64,
+}
+
+/// What a server of one worker shares with the one that it runs beside.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// How many workers the other has: their numbers are taken.
+    pub(super) workers: usize,
+    /// Of the other's access log.
+    pub(super) ring: Option<Ring>,
 }
 
 /// What to listen on.
@@ -80,13 +90,20 @@ impl Bound {
         }
         let one = |address| Sockets::open(vec![Place::Address(address)], 1, &config);
         let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
-        Ok(Self { app, config, access_log, sockets, tls, admin, redirect, descriptors })
+        let beside = Beside::default();
+        Ok(Self { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors })
     }
 
     /// A small server that runs beside another, in the clear.
-    pub(super) const fn beside(app: App, config: Config, sockets: Sockets, descriptors: u64) -> Self {
+    pub(super) const fn beside(
+        app: App,
+        config: Config,
+        sockets: Sockets,
+        beside: Beside,
+        descriptors: u64,
+    ) -> Self {
         let (access_log, tls, admin, redirect) = (None, None, None, None);
-        Self { app, config, access_log, sockets, tls, admin, redirect, descriptors }
+        Self { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors }
     }
 
     /// Where it listens, with the ports that the system chose.

@@ -175,7 +175,7 @@ impl Server {
 
     /// Sends everybody who comes to `address`, in the clear, to the same place with https: 308, with the port
     /// of the first address that the server [listens](Server::listen) on. That site ends with the server, and
-    /// is not in its counters and its log.
+    /// is in its counters and its log as one more worker, the last.
     ///
     /// [`Server::bind`] refuses it without [`Server::tls`].
     ///

@@ -14,7 +14,7 @@ use crate::sys::cpu;
 
 use super::access_log::{AccessLog, Reopener};
 use super::balance::Balance;
-use super::bound::{Bound, Sockets};
+use super::bound::{Beside, Bound, Sockets};
 use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::ears::Ears;
@@ -79,12 +79,18 @@ impl Handle {
 
     /// What the workers counted so far.
     pub fn snapshot(&self) -> Snapshot {
-        self.with_reloads(Snapshot::sum(self.stats.iter().map(Arc::as_ref)))
+        self.with_reloads(Snapshot::sum(self.all_stats()))
     }
 
     /// The same, and the longest turn begins anew.
     pub(super) fn scrape(&self) -> Snapshot {
-        self.with_reloads(Snapshot::scrape(self.stats.iter().map(Arc::as_ref)))
+        self.with_reloads(Snapshot::scrape(self.all_stats()))
+    }
+
+    /// Those of the workers, and of the one that sends visitors to https.
+    fn all_stats(&self) -> impl Iterator<Item = &Stats> + Clone {
+        let redirect = self.redirect.iter().flat_map(|redirect| redirect.stats.iter());
+        self.stats.iter().chain(redirect).map(Arc::as_ref)
     }
 
     fn with_reloads(&self, sum: Snapshot) -> Snapshot {
@@ -99,6 +105,9 @@ impl Handle {
     /// Has every worker turn once, if it can.
     pub(super) fn wake_workers(&self) {
         ring_all(&self.bells);
+        if let Some(redirect) = &self.redirect {
+            redirect.wake_workers();
+        }
     }
 }
 
@@ -179,7 +188,7 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_log, sockets, tls, admin, redirect, descriptors } = bound;
+        let Bound { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors } = bound;
         let started = now();
         let log = access_log
             .map(|(format, to)| AccessLog::start(format, to))
@@ -200,12 +209,16 @@ impl Running {
             redirect: None,
             log,
         };
+        let count = sockets.workers;
         if let Some(sockets) = redirect {
-            running.redirect = Some(Box::new(running.send_to_https(&config, sockets, descriptors)?));
+            let beside = Beside { workers: count, ring: running.log.as_ref().map(AccessLog::ring) };
+            let redirect = running.send_to_https(&config, sockets, beside, descriptors)?;
+            running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
         }
-        let workers = running.build(app, config, sockets, descriptors)?;
-        for (number, worker) in workers.into_iter().enumerate() {
+        let first = beside.workers;
+        let workers = running.build(app, config, sockets, beside, descriptors)?;
+        for (number, worker) in (first..).zip(workers) {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
             let handle = thread.spawn(move || worker.run()).map_err(starting("start a worker's thread"))?;
             running.workers.push(handle);
@@ -213,14 +226,20 @@ impl Running {
         if let Some(sockets) = admin {
             let app = admin::app(running.handle(), started);
             let config = Config { workers: Workers::Exactly(1), ..Config::default() };
-            let admin = Bound::beside(app, config, sockets, descriptors);
+            let admin = Bound::beside(app, config, sockets, Beside::default(), descriptors);
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
     }
 
     /// The site in the clear that sends everybody here.
-    fn send_to_https(&self, config: &Config, sockets: Sockets, descriptors: u64) -> Result<Self> {
+    fn send_to_https(
+        &self,
+        config: &Config,
+        sockets: Sockets,
+        beside: Beside,
+        descriptors: u64,
+    ) -> Result<Self> {
         let port = self.addresses.iter().find_map(ListenAddr::socket_addr).map(|address| address.port());
         let config = Config {
             workers: Workers::Exactly(1),
@@ -230,11 +249,19 @@ impl Running {
             ..config.clone()
         };
         let app = redirect::app(port.unwrap_or(redirect::HTTPS_PORT));
-        Bound::beside(app, config, sockets, descriptors).start()
+        Bound::beside(app, config, sockets, beside, descriptors).start()
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.
-    fn build(&mut self, app: App, config: Config, sockets: Sockets, descriptors: u64) -> Result<Vec<Worker>> {
+    fn build(
+        &mut self,
+        app: App,
+        config: Config,
+        sockets: Sockets,
+        beside: Beside,
+        descriptors: u64,
+    ) -> Result<Vec<Worker>> {
+        let Beside { workers: first, mut ring } = beside;
         let Sockets { listeners, workers: count } = sockets;
         let app = Arc::new(app);
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
@@ -259,11 +286,11 @@ impl Running {
                 stats,
                 post: mailbox.post(),
                 pool: Arc::clone(&pool),
-                worker: number,
+                worker: first + number,
                 stopwatch: now,
                 unix_millis,
             };
-            let ring = self.log.as_ref().map(AccessLog::ring);
+            let ring = self.log.as_ref().map(AccessLog::ring).or_else(|| ring.take());
             let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
             workers.push(Worker {
