@@ -36,6 +36,7 @@ pub struct Rendered {
     has_server: bool,
     text: Bytes,
     body_at: usize,
+    bytes: usize,
     /// Where names and values are, for a version that does not use the text as it is.
     places: OnceLock<Box<[[Span; 2]]>>,
 }
@@ -67,6 +68,7 @@ impl Rendered {
             return None;
         }
         text.extend_from_slice(body);
+        let bytes = text.len() + super::fields::lines(&text[..body_at]).count() * size_of::<[Span; 2]>();
         Some(Self {
             status,
             closes: response.closes(),
@@ -74,6 +76,7 @@ impl Rendered {
             has_server: response.has_server(),
             text: text.into(),
             body_at,
+            bytes,
             places: OnceLock::new(),
         })
     }
@@ -119,6 +122,12 @@ impl Rendered {
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let places = self.places.get_or_init(|| places(self.fields()));
         places.iter().map(|[name, value]| (name.of(&self.text), value.of(&self.text)))
+    }
+
+    /// The bytes of memory that it takes beside its own size, once its lines were asked for.
+    #[inline]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The body.
@@ -168,6 +177,8 @@ mod tests {
         assert_eq!(rendered.fields(), fields);
         assert_eq!(rendered.body(), b"hi");
         assert_eq!(rendered.text(), [&fields[..], b"hi"].concat());
+        let places = rendered.lines().count() * size_of::<[Span; 2]>();
+        assert_eq!((rendered.bytes(), places), (rendered.text().len() + places, 24));
         let mut response = Response::default();
         rendered.fill(&mut response);
         let lines = b"Content-Type: text/plain; charset=utf-8\r\nEtag: \"1\"\r\n";

@@ -300,7 +300,7 @@ impl Form {
             Content::Bytes(bytes) => bytes.len(),
             Content::File(..) => usize::try_from(SMALL_BYTES_MAX).unwrap_or(usize::MAX),
         };
-        let whole = self.whole.as_ref().map_or(content, |whole| whole.text().len());
+        let whole = self.whole.as_ref().map_or(content, |whole| whole.bytes());
         let fields = self.representation.fields.len() * size_of::<(HeaderName, HeaderValue)>();
         FORM_BYTES + fields + whole
     }
@@ -368,6 +368,24 @@ pub(super) fn read(file: &std::fs::File, length: u64, reading: Reading) -> io::R
 mod tests {
     use super::*;
     use crate::sys::scratch::file_of;
+
+    #[test]
+    fn what_each_field_of_an_answer_takes_is_counted() {
+        let form = |fields: usize| {
+            let field = (header::LINK, HeaderValue::from_static("</a>"));
+            Form::new(Representation {
+                version: Version::of(&std::fs::metadata("/").unwrap()),
+                content_type: HeaderValue::from_static("text/plain"),
+                fields: vec![field; fields],
+                content: Content::Bytes(Bytes::from_static(b"text")),
+            })
+        };
+        let (none, ten) = (form(0), form(10));
+        let lines = |form: &Form| form.whole.as_ref().unwrap().lines().map(|_| 8).sum::<usize>();
+        assert_eq!(lines(&ten) - lines(&none), 80, "places that only HTTP/2 asks for");
+        let each = size_of::<(HeaderName, HeaderValue)>() + "link: </a>\r\n".len() + 8;
+        assert_eq!(ten.bytes() - none.bytes(), 10 * each);
+    }
 
     #[test]
     fn a_file_that_became_shorter_is_not_what_was_said_of_it() {
