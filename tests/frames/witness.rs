@@ -95,6 +95,13 @@ impl Witness {
         self.content_left
     }
 
+    /// Of what the client has sent, so many bytes are not used: it may send for all others again, but for
+    /// less than half of the window.
+    pub(crate) fn sees_windows_return(&self, unused: usize) {
+        let known = self.may_receive + i64::try_from(unused).unwrap();
+        assert!(2 * known > WINDOW_BYTES, "{} may be sent, {unused} are unused", self.may_receive);
+    }
+
     /// The client does not stand within a frame.
     pub(crate) fn is_between(&self) -> bool {
         self.said.is_empty() && self.content_left == 0

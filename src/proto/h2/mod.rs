@@ -267,11 +267,6 @@ impl Server {
         self.receive_window.left() == 0
     }
 
-    /// What was received of all bodies and not used: the most that a connection makes others keep, in bytes.
-    pub const fn unused_bytes(&self) -> u32 {
-        self.receive_window.unused()
-    }
-
     /// Gives `stream` up, and tells its client why.
     pub fn reset(&mut self, stream: StreamId, reason: Reason, output: &mut Output) {
         let id = number(stream);
@@ -380,7 +375,9 @@ impl Protocol for Server {
         output: &mut Output,
     ) -> Result<Option<Event<'h>>, Reason> {
         let Slate { table, list } = slate;
-        let Some(step) = self.receive(input, table, list, output)? else { return Ok(None) };
+        let step = self.receive(input, table, list, output)?;
+        debug_assert!(self.is_balanced(), "a window of the connection that is not given back");
+        let Some(step) = step else { return Ok(None) };
         Ok(Some(match step {
             Step::Head { id, body, frame } => {
                 let head = Head::new(list.bytes(), table).in_frame(frame);

@@ -86,6 +86,19 @@ pub(super) const fn stream(id: u32, reason: Reason) -> Fault {
 }
 
 impl Server {
+    /// Whether what the connection takes for unused is kept for its streams, or on its way for one that is
+    /// over.
+    pub(super) fn is_balanced(&self) -> bool {
+        let kept: u32 = self.streams.iter().map(|stream| stream.receive_window.unused()).sum();
+        match self.reading {
+            Reading::Over | Reading::Closed => true,
+            Reading::Content(content) if self.streams.iter().all(|stream| stream.id != content.id) => {
+                self.receive_window.unused() == kept + content.on_its_way(content.id)
+            }
+            _ => self.receive_window.unused() == kept,
+        }
+    }
+
     /// Takes frames until there is something to say, or nothing whole is left.
     pub(super) fn receive<'i>(
         &mut self,
