@@ -10,21 +10,24 @@
 //!
 //! rustls works as its own documentation has it, with its buffers. TLS 1.3, no tickets.
 
+#[path = "shared/turns.rs"]
+mod turns;
+
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use kolk::base::{Key, Slots, Tick};
-use kolk::net::{AcceptError, Acceptor, Arrived, Link, ListenAddr, Listener, Listening, Progress, Transport};
-use kolk::reactor::{Interest, ListenerId, Reactor, Readiness, Wake};
+use kolk::net::{Arrived, Link, Progress, Transport};
+use kolk::reactor::Readiness;
 use kolk::wire::Output;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::TLS13;
 use rustls::{ServerConfig, ServerConnection};
 
+use turns::{Speaker, Turns, Verdict};
+
 const CONNECTIONS_MAX: usize = 4096;
-const EVENTS_MAX: usize = 256;
 const INPUT_BYTES: usize = 64 * 1024;
 const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
 const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
@@ -57,7 +60,8 @@ fn main() -> ExitCode {
     let tls = behind("--tls", 1).zip(behind("--tls", 2)).map(|(chain, key)| identity(chain, key));
     let served = tls.transpose().map_err(io::Error::other).and_then(|tls| {
         let answers = Answers::new(body.into_bytes(), close);
-        Null::listen(port, tls, answers).and_then(Null::run)
+        let null = Null { tls, answers, input: vec![0; INPUT_BYTES].into() };
+        Turns::listen(port, CONNECTIONS_MAX, null).and_then(Turns::run)
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,9 +113,6 @@ impl Answers {
 }
 
 struct Null {
-    reactor: Reactor,
-    acceptor: Acceptor,
-    connections: Slots<Connection>,
     tls: Option<Arc<ServerConfig>>,
     answers: Answers,
     /// Room for a read.
@@ -119,14 +120,11 @@ struct Null {
 }
 
 struct Connection {
-    stream: Link,
     tls: Option<Box<ServerConnection>>,
     speaks_http2: bool,
     /// Whether the client's preface has come, and the first request.
     is_greeted: bool,
     is_known: bool,
-    /// Whether it waits for room to write too.
-    upgraded: bool,
     /// What came and is no whole request.
     unread: Vec<u8>,
     /// What is to be said, in the clear.
@@ -134,101 +132,45 @@ struct Connection {
     output: Output,
 }
 
-/// What becomes of a connection after its turn.
-#[derive(PartialEq)]
-enum Verdict {
-    Wait,
-    WaitForRoom,
-    Close,
-}
+impl Speaker for Null {
+    type Client = Connection;
 
-impl Null {
-    fn listen(port: u16, tls: Option<Arc<ServerConfig>>, answers: Answers) -> io::Result<Self> {
-        let address = ListenAddr::Tcp(([127, 0, 0, 1], port).into());
-        let listener = Listener::open(&address, 1, &Listening::default())?.remove(0);
-        eprintln!("listening {}", listener.local_addr());
-        let reactor = Reactor::new(EVENTS_MAX)?;
-        let mut acceptor = Acceptor::new(listener);
-        reactor.register_listener(&mut acceptor, ListenerId(0))?;
-        let (connections, input) = (Slots::with_capacity(CONNECTIONS_MAX), vec![0; INPUT_BYTES].into());
-        Ok(Self { reactor, acceptor, connections, tls, answers, input })
+    fn welcome(&mut self) -> io::Result<Connection> {
+        let tls = self.tls.as_ref().map(|config| ServerConnection::new(Arc::clone(config)));
+        let tls = tls.transpose().map_err(io::Error::other)?.map(|mut tls| {
+            tls.set_buffer_limit(None);
+            Box::new(tls)
+        });
+        Ok(Connection {
+            speaks_http2: tls.is_none(),
+            tls,
+            is_greeted: false,
+            is_known: false,
+            unread: Vec::new(),
+            answer: Vec::new(),
+            output: Output::default(),
+        })
     }
 
-    fn run(mut self) -> io::Result<()> {
-        let mut wakes = Vec::with_capacity(EVENTS_MAX);
+    fn turn(
+        &mut self,
+        stream: &mut Link,
+        client: &mut Connection,
+        readiness: Readiness,
+    ) -> io::Result<Verdict> {
         loop {
-            self.reactor.turn(Tick::ZERO, Tick::NEVER, &mut wakes)?;
-            for wake in &wakes {
-                match *wake {
-                    Wake::Ready(key, readiness) => self.serve(key, readiness)?,
-                    Wake::Accept(_) => self.accept()?,
-                    Wake::Mail => {}
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self) -> io::Result<()> {
-        loop {
-            let stream = match self.acceptor.accept() {
-                Ok(stream) => stream,
-                Err(AcceptError::Empty) => return Ok(()),
-                Err(AcceptError::Aborted) => continue,
-                Err(AcceptError::Exhausted(error) | AcceptError::Fatal(error)) => return Err(error),
-            };
-            let tls = self.tls.as_ref().map(|config| ServerConnection::new(Arc::clone(config)));
-            let tls = tls.transpose().map_err(io::Error::other)?.map(|mut tls| {
-                tls.set_buffer_limit(None);
-                Box::new(tls)
-            });
-            let connection = Connection {
-                stream,
-                speaks_http2: tls.is_none(),
-                tls,
-                is_greeted: false,
-                is_known: false,
-                upgraded: false,
-                unread: Vec::new(),
-                answer: Vec::new(),
-                output: Output::default(),
-            };
-            // Without a slot it is closed.
-            let Ok(key) = self.connections.insert(connection) else { continue };
-            if let Some(connection) = self.connections.get_mut(key) {
-                self.reactor.register(&mut connection.stream, key, Interest::Read)?;
-            }
-        }
-    }
-
-    fn serve(&mut self, key: Key, readiness: Readiness) -> io::Result<()> {
-        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-        let verdict = connection.turn(readiness, &mut self.input, &self.answers);
-        match verdict.unwrap_or(Verdict::Close) {
-            Verdict::Wait => {}
-            Verdict::WaitForRoom if connection.upgraded => {}
-            Verdict::WaitForRoom => {
-                connection.upgraded = true;
-                self.reactor.reregister(&mut connection.stream, key, Interest::ReadWrite)?;
-            }
-            Verdict::Close => drop(self.connections.remove(key)),
-        }
-        Ok(())
-    }
-}
-
-impl Connection {
-    fn turn(&mut self, readiness: Readiness, input: &mut [u8], answers: &Answers) -> io::Result<Verdict> {
-        loop {
-            let arrived = match self.stream.read(input, &mut self.output) {
+            let arrived = match stream.read(&mut self.input, &mut client.output) {
                 Ok(Arrived { bytes: 0, .. }) => return Ok(Verdict::Close),
                 Ok(arrived) => arrived,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.send(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return client.send(stream),
                 Err(error) => return Err(error),
             };
-            self.receive(&input[..arrived.bytes])?;
-            let has_answered = if self.speaks_http2 { self.frames(answers) } else { self.heads(answers) };
-            self.seal(answers.close && has_answered)?;
-            let verdict = self.send()?;
+            client.receive(&self.input[..arrived.bytes])?;
+            let answers = &self.answers;
+            let has_answered =
+                if client.speaks_http2 { client.frames(answers) } else { client.heads(answers) };
+            client.seal(answers.close && has_answered)?;
+            let verdict = client.send(stream)?;
             if answers.close && has_answered {
                 return Ok(Verdict::Close);
             }
@@ -237,7 +179,9 @@ impl Connection {
             }
         }
     }
+}
 
+impl Connection {
     /// What came, in the clear.
     fn receive(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let Some(tls) = &mut self.tls else {
@@ -317,11 +261,11 @@ impl Connection {
         Ok(())
     }
 
-    fn send(&mut self) -> io::Result<Verdict> {
+    fn send(&mut self, stream: &mut Link) -> io::Result<Verdict> {
         if self.output.is_empty() {
             return Ok(Verdict::Wait);
         }
-        let progress = self.stream.write(&mut self.output)?;
+        let progress = stream.write(&mut self.output)?;
         Ok(if progress == Progress::Blocked { Verdict::WaitForRoom } else { Verdict::Wait })
     }
 }

@@ -12,14 +12,11 @@ use crate::target::{self, LARGE_BYTES};
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// A server of this case's own.
-fn server(timeouts: Timeouts) -> Running {
-    target::start(Server::new(target::site()).workers(Workers::Exactly(1)).timeouts(timeouts))
-}
-
-/// Whether the server under test is elsewhere, and its clock not ours to set.
-fn elsewhere() -> bool {
-    std::env::var_os("KOLK_H2_TARGET").is_some()
+/// A server of this case's own; none where the one under test is elsewhere, and its clock not ours to set.
+fn server(timeouts: Timeouts) -> Option<Running> {
+    let is_here = std::env::var_os("KOLK_H2_TARGET").is_none();
+    let server = Server::new(target::site()).workers(Workers::Exactly(1)).timeouts(timeouts);
+    is_here.then(|| target::start(server))
 }
 
 /// Patient in everything but what the case sets.
@@ -45,16 +42,19 @@ fn ends_after(peer: &mut Peer, begun: Instant) {
     assert!(begun.elapsed() >= SHORT * 3 / 4, "ended after {:?}", begun.elapsed());
 }
 
+/// A server, and a client that has got the first bytes of a large answer and no room for the others.
+fn begun_answer() -> Option<(Running, Peer)> {
+    let server = server(patient())?;
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 100)]);
+    peer.send(headers(1, LARGE).end()).expect_bytes(1, 100);
+    Some((server, peer))
+}
+
 // ── Draining ────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn rfc_9113_6_8_a_server_that_drains_ends_what_it_began() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(patient());
-    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 100)]);
-    peer.send(headers(1, LARGE).end()).expect_bytes(1, 100);
+    let Some((server, mut peer)) = begun_answer() else { return };
     server.drain(Duration::from_secs(5));
     peer.until("GOAWAY", |peer| !peer.goaways.is_empty());
     assert!(peer.goaways.iter().all(|(_, code)| *code == NO_ERROR), "{:?}", peer.goaways);
@@ -69,10 +69,7 @@ fn rfc_9113_6_8_a_server_that_drains_ends_what_it_began() {
 
 #[test]
 fn rfc_9113_6_8_a_server_that_drains_sends_away_whoever_is_idle() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(patient());
+    let Some(server) = server(patient()) else { return };
     let mut peer = greeted(&server, &[]);
     peer.send(headers(1, GET).end()).expect_status(1, 200);
     server.drain(Duration::from_secs(5));
@@ -83,12 +80,7 @@ fn rfc_9113_6_8_a_server_that_drains_sends_away_whoever_is_idle() {
 
 #[test]
 fn rfc_9113_6_8_streams_behind_the_last_are_not_answered() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(patient());
-    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 100)]);
-    peer.send(headers(1, LARGE).end()).expect_bytes(1, 100);
+    let Some((server, mut peer)) = begun_answer() else { return };
     server.drain(Duration::from_secs(5));
     peer.until("the last GOAWAY", |peer| peer.goaways.last() == Some(&(1, NO_ERROR)));
     peer.send(headers(3, GET).end()).is_alive();
@@ -99,10 +91,7 @@ fn rfc_9113_6_8_streams_behind_the_last_are_not_answered() {
 
 #[test]
 fn rfc_9113_6_8_a_drain_does_not_wait_for_ever() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(patient());
+    let Some(server) = server(patient()) else { return };
     let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
     peer.send(headers(1, LARGE).end()).is_content();
     server.drain(SHORT);
@@ -114,10 +103,7 @@ fn rfc_9113_6_8_a_drain_does_not_wait_for_ever() {
 
 #[test]
 fn slow_a_client_that_says_no_more_than_the_preface() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, keepalive: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, keepalive: SHORT, ..patient() }) else { return };
     for said in [0, 10, PREFACE.len()] {
         let begun = now();
         let mut peer = silent(&server);
@@ -133,10 +119,7 @@ fn slow_a_client_that_says_no_more_than_the_preface() {
 
 #[test]
 fn slow_a_client_that_asks_for_nothing() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { keepalive: SHORT, header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { keepalive: SHORT, header: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[]);
     peer.send(headers(1, GET).end()).expect_status(1, 200);
     ends_after(&mut peer, now());
@@ -145,10 +128,7 @@ fn slow_a_client_that_asks_for_nothing() {
 
 #[test]
 fn slow_a_head_whose_other_frames_do_not_come() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[]);
     let begun = now();
     peer.send(headers(1, GET).open().end());
@@ -157,10 +137,7 @@ fn slow_a_head_whose_other_frames_do_not_come() {
 
 #[test]
 fn slow_a_later_head_whose_other_frames_do_not_come() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[]);
     peer.send(headers(1, GET).end()).expect_status(1, 200);
     let begun = now();
@@ -170,10 +147,7 @@ fn slow_a_later_head_whose_other_frames_do_not_come() {
 
 #[test]
 fn slow_a_head_beside_an_answer_that_is_awaited() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
     peer.send(headers(1, LARGE).end()).is_content();
     let begun = now();
@@ -183,10 +157,7 @@ fn slow_a_head_beside_an_answer_that_is_awaited() {
 
 #[test]
 fn slow_settings_that_are_not_acknowledged() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, ..patient() }) else { return };
     let mut peer = silent(&server);
     let begun = now();
     // What is not read is not acknowledged.
@@ -200,10 +171,7 @@ fn slow_settings_that_are_not_acknowledged() {
 
 #[test]
 fn slow_a_frame_that_does_not_end() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, ..patient() }) else { return };
     for length in [1, 9, 20] {
         let mut peer = greeted(&server, &[]);
         let begun = now();
@@ -214,10 +182,7 @@ fn slow_a_frame_that_does_not_end() {
 
 #[test]
 fn slow_a_head_that_drips() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { header: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { header: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[]);
     let begun = now();
     // Bytes do not restart the clock.
@@ -232,10 +197,7 @@ fn slow_a_head_that_drips() {
 
 #[test]
 fn slow_a_request_whose_content_does_not_come() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { body: SHORT, body_rate_window: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { body: SHORT, body_rate_window: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[]);
     peer.send_all(&[headers(1, POST), data(1, "half")]);
     peer.until("408, a reset or the end", |peer| {
@@ -246,10 +208,7 @@ fn slow_a_request_whose_content_does_not_come() {
 
 #[test]
 fn slow_a_window_that_nobody_opens() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(Timeouts { write: SHORT, ..patient() });
+    let Some(server) = server(Timeouts { write: SHORT, ..patient() }) else { return };
     let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
     let begun = now();
     peer.send(headers(1, LARGE).end());
@@ -257,21 +216,23 @@ fn slow_a_window_that_nobody_opens() {
     assert!(begun.elapsed() >= SHORT, "given up after {:?}", begun.elapsed());
 }
 
-/// Twenty clients do this and leave; all are forgotten.
 #[track_caller]
-fn leave(list: &[(u16, u32)], frames: &[Frame]) {
-    if elsewhere() {
-        return;
-    }
-    let server = server(patient());
-    for _ in 0..20 {
-        greeted(&server, list).send_all(frames).is_content();
-    }
+fn forgets_everybody(server: &Running) {
     let begun = now();
     while server.snapshot().connections() > 0 {
         assert!(begun.elapsed() < PATIENCE, "{} are left", server.snapshot().connections());
         std::thread::yield_now();
     }
+}
+
+/// Twenty clients do this and leave; all are forgotten.
+#[track_caller]
+fn leave(list: &[(u16, u32)], frames: &[Frame]) {
+    let Some(server) = server(patient()) else { return };
+    for _ in 0..20 {
+        greeted(&server, list).send_all(frames).is_content();
+    }
+    forgets_everybody(&server);
     assert_eq!(server.snapshot().phases[Phase::Handling as usize], 0);
 }
 
@@ -287,18 +248,11 @@ fn gone_before_the_request_was_whole() {
 
 #[test]
 fn gone_within_a_head() {
-    if elsewhere() {
-        return;
-    }
-    let server = server(patient());
+    let Some(server) = server(patient()) else { return };
     for _ in 0..20 {
         greeted(&server, &[]).send(headers(1, GET).open().end());
     }
-    let begun = now();
-    while server.snapshot().connections() > 0 {
-        assert!(begun.elapsed() < PATIENCE, "{} are left", server.snapshot().connections());
-        std::thread::yield_now();
-    }
+    forgets_everybody(&server);
 }
 
 #[test]
