@@ -2,12 +2,15 @@
 # What do those who are connected notice while others shake hands without end?
 #
 #   scripts/storm.sh [--hellos] [--rate N]
+#   scripts/storm.sh --cost              what a handshake costs the server, full and resumed
 #
 # 32 connections over TLS ask for /plaintext, N times a second all together (1,000), in turn alone and beside full
 # handshakes, sixteen at a time: three rounds of 1.8 seconds each, 15 s in all. Fails when the median of the 99th
 # percentiles rises by 2 ms or more. One worker on CPU 0, the clients on CPU 1, where those who shake hands run only
 # while the others sleep (SCHED_IDLE). `--hellos`: they go away as soon as the server has signed its answer, and so
-# keep it busy all the time. The clients are examples/storm.rs.
+# keep it busy all the time. `--cost`: nobody but those who shake hands, with one request each; the server's CPU time
+# for each of them, connection and request included, five interleaved rounds; `lean` is X25519 and SHA-256, and the
+# others X25519MLKEM768 and SHA-384. The clients are examples/storm.rs.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -22,6 +25,7 @@ while [[ $# -gt 0 ]]; do
         --help) help ;;
         --hellos) KIND=hellos ;;
         --rate) RATE=$2 && shift ;;
+        --cost) KIND=cost ;;
         *) die "unknown argument $1; see --help" ;;
     esac
     shift
@@ -42,6 +46,29 @@ fi
 # The certificate is one that kolk makes itself, and keeps here.
 export XDG_DATA_HOME=$SCRATCH
 start taskset -c 0 "$KOLK" -w 1 -l 127.0.0.1:0 --tls
+
+# cost NAME FLAG...: one round of handshakes; notes the server's CPU time for one.
+cost() {
+    local before
+    before=$(cpu_us "$PID")
+    taskset -c "$CLIENT_CPU" "$STORM" handshakes "$PORT" "$DURATION" "${@:2}" >"$SCRATCH/storm" ||
+        die 'the storm has failed'
+    calc "($(cpu_us "$PID") - $before) / $(<"$SCRATCH/storm")" '%.1f\n' >>"$SCRATCH/$1.cost"
+}
+
+if [[ $KIND == cost ]]; then
+    for _ in {1..5}; do
+        cost full
+        cost resumed --resume
+        cost lean-full --lean
+        cost lean-resumed --lean --resume
+    done
+    printf '%-14s %12s\n' handshake 'CPU µs each'
+    for name in full resumed lean-full lean-resumed; do
+        printf '%-14s %11s\n' "$name" "$(median <"$SCRATCH/$name.cost")"
+    done
+    exit 0
+fi
 
 # beside NAME: one round of those who are connected, alone or beside the storm.
 beside() {
