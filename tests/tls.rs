@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use kolk::{App, Body, Request, Response, Running, StaticDir, Tls};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
 use identity::{Encrypted, Identity};
 use support::scratch::Scratch;
@@ -242,6 +242,9 @@ fn a_session_is_resumed_by_any_worker() {
             assert_eq!(client.get("/small.txt").text(), "0123456789");
             let kind = client.stream.conn.handshake_kind();
             assert_eq!(kind == Some(HandshakeKind::Resumed), round > 0, "{version:?} {round}: {kind:?}");
+            // RFC 8446 §4.6.1; in TLS 1.2 it is part of the handshake.
+            let tickets = u32::from(version.version == ProtocolVersion::TLSv1_3);
+            assert_eq!(client.stream.conn.tls13_tickets_received(), tickets, "{version:?} {round}");
         }
     }
 }
