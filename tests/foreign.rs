@@ -63,6 +63,23 @@ impl Sink for Scale {
     }
 }
 
+/// Promises nothing, and says so behind it.
+struct Nothing;
+
+impl Source for Nothing {
+    fn pull(&mut self, _: &mut Pull<'_>) -> Pulled {
+        Pulled::End
+    }
+
+    fn length(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn trailers(&mut self, fields: &mut Fields) {
+        fields.append(&HeaderName::from_static("x-pulls"), &HeaderValue::from_static("1"));
+    }
+}
+
 /// Says how often it was asked, behind its body.
 struct Counted(u32);
 
@@ -88,6 +105,7 @@ fn site() -> App {
         .get("/large", move |_: &kolk::Request<'_>| {
             Response::typed("application/octet-stream", Body::Shared(large.clone()))
         })
+        .get("/nothing", |_: &kolk::Request<'_>| Response::stream("text/plain", Nothing))
         .get("/counted", |_: &kolk::Request<'_>| Response::stream("text/plain", Counted(0)))
         .get(
             "/later/{n}",
@@ -310,6 +328,8 @@ fn trailers_both_ways() {
         let heard = client.get("/counted").await.unwrap();
         assert_eq!(heard.body.iter().filter(|byte| **byte == b'\n').count(), 100);
         assert_eq!(heard.trailer["x-pulls"], "100");
+        let heard = client.get("/nothing").await.unwrap();
+        assert_eq!((heard.body.len(), &heard.trailer["x-pulls"]), (0, &HeaderValue::from_static("1")));
     });
 }
 

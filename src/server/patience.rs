@@ -154,7 +154,8 @@ impl<T: Transport> Connection<T> {
             Due::Idle => {
                 stats.timed_out(Timeout::Keepalive);
                 self.part(key, desk);
-                Verdict::Close(CloseReason::TimedOut)
+                // What the kernel did not take yet is still said.
+                if self.pending.is_some() { Verdict::Rest } else { Verdict::Close(CloseReason::TimedOut) }
             }
         }
     }

@@ -171,8 +171,11 @@ impl Server {
             return Err(connection(Reason::H2StreamZero));
         }
         self.glitch()?;
+        let priority = Priority::parse(text);
         if let Some(open) = self.streams.get(id) {
-            open.priority = Priority::parse(text);
+            open.priority = priority;
+        } else if id > self.streams.last() {
+            self.early.keep(id, priority, self.limits.streams_max);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! writing costs here.
 
 use super::frame::{self, END_HEADERS, END_STREAM, HEAD_BYTES, Kind};
-use crate::http::{Fields, Rendered, Response};
+use crate::http::{Body, Fields, Rendered, Response};
 use crate::proto::Preset;
 use crate::proto::hpack::Encoder;
 
@@ -28,7 +28,11 @@ impl Plan {
             ..200 | 204 => Self { length: None, has_body: false },
             // RFC 9110 §15.4.5: only the length that a 200 would have had, which an empty body is not.
             304 => Self { length: length.filter(|length| *length > 0), has_body: false },
-            _ => Self { length, has_body: !is_head && length != Some(0) },
+            // A source that gives nothing may still have a trailer.
+            _ => {
+                let is_empty = length == Some(0) && !matches!(response.body(), Body::Source(_));
+                Self { length, has_body: !is_head && !is_empty }
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ impl Server {
         }
         match self.absent(id) {
             Absent::Idle => self.request(opening, frame, fit, (table, list)),
-            Absent::Reset => Ok(Found::Nothing),
+            Absent::Reset => self.glitch().map(|()| Found::Nothing),
             Absent::Closed => Err(connection(Reason::H2StreamClosed)),
             Absent::Skipped => Err(connection(Reason::H2StreamId)),
         }
@@ -159,6 +159,7 @@ impl Server {
     ) -> Result<Found<'i>, Fault> {
         let id = opening.id;
         self.streams.note(id);
+        let early = self.early.take(id);
         if self.streams.len() + usize::from(self.ghosts) >= usize::from(self.limits.streams_max) {
             return Err(stream(id, Reason::H2Streams));
         }
@@ -185,7 +186,8 @@ impl Server {
             send_window: SendWindow::new(self.peer.window_bytes),
             receive_window: ReceiveWindow::new(self.limits.stream_window_bytes + self.unknown_shrinkage()),
             missing: meaning.length,
-            priority: meaning.priority,
+            // RFC 9218 §7.1: a frame overrides the field.
+            priority: early.unwrap_or(meaning.priority),
             is_head: meaning.is_head,
             takes_trailers: meaning.takes_trailers,
             awaits_continue: meaning.expects_continue && !opening.end_stream,

@@ -51,6 +51,7 @@ use frame::{END_STREAM, Kind, PAYLOAD_BYTES, PREFACE};
 use headers::Block;
 use limits::WINDOW_BYTES;
 use outgoing::{Allowance, Outgoing, Sent};
+use priority::Early;
 use receive::{Content, Step};
 use settings::PeerSettings;
 use streams::Streams;
@@ -68,6 +69,7 @@ pub struct Server {
     /// A header block that goes on.
     block: Option<Box<Block>>,
     streams: Streams,
+    early: Early,
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
     peer: PeerSettings,
@@ -138,6 +140,7 @@ impl Server {
             reading: Reading::Preface,
             block: None,
             streams: Streams::default(),
+            early: Early::default(),
             decoder: hpack::Decoder::new(),
             encoder: hpack::Encoder::new(hpack::TABLE_BYTES),
             peer: PeerSettings::DEFAULT,
@@ -584,7 +587,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_rests_stays_small() {
-        assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
+        assert!(size_of::<Server>() <= 280, "{}", size_of::<Server>());
     }
 
     /// A client whose content is used at once, in frames of 16 KiB, on a connection of the room.
