@@ -175,7 +175,7 @@ impl Server {
         if let Some(open) = self.streams.get(id) {
             open.priority = priority;
         } else if id > self.streams.last() {
-            self.early.keep(id, priority, self.limits.streams_max);
+            self.aside.keep_priority(id, priority, self.limits.streams_max);
         }
         Ok(())
     }

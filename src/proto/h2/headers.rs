@@ -63,7 +63,7 @@ impl Server {
         if head.has(END_HEADERS) {
             return self.fields(opening, (block, frame), table, list);
         }
-        self.block = Some(Box::new(Block { opening, bytes: block.to_vec(), frames: 0 }));
+        self.aside.keep_block(Block { opening, bytes: block.to_vec(), frames: 0 });
         Ok(Found::Nothing)
     }
 
@@ -75,7 +75,7 @@ impl Server {
         table: &mut FieldTable,
         list: &mut FieldList,
     ) -> Result<Found<'i>, Fault> {
-        let mut block = self.block.take().ok_or(connection(Reason::H2Continuation))?;
+        let mut block = self.aside.take_block().ok_or(connection(Reason::H2Continuation))?;
         block.bytes.extend_from_slice(payload);
         block.frames += 1;
         if block.bytes.len() > self.limits.block_bytes_max as usize
@@ -86,7 +86,7 @@ impl Server {
         if head.has(END_HEADERS) {
             return self.fields(block.opening, (&block.bytes, &[]), table, list);
         }
-        self.block = Some(block);
+        self.aside.keep_block(block);
         Ok(Found::Nothing)
     }
 
@@ -159,7 +159,7 @@ impl Server {
     ) -> Result<Found<'i>, Fault> {
         let id = opening.id;
         self.streams.note(id);
-        let early = self.early.take(id);
+        let early = self.aside.take_priority(id);
         if self.streams.len() + usize::from(self.ghosts) >= usize::from(self.limits.streams_max) {
             return Err(stream(id, Reason::H2Streams));
         }

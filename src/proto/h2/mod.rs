@@ -17,12 +17,14 @@
 //! | `request` | which request do these fields make? |
 //! | `receive`, `headers`, `control` | what does each frame do? |
 //! | `encode`, `outgoing` | how does an answer leave? |
+//! | `aside` | what do few connections need? |
 //! | `error`, `calm`, `limits` | what is refused, and how far does that reach? |
 //!
 //! Frames are taken whole, DATA as it comes; everything is written straight into the output. A connection
 //! that rests owns its two tables of HPACK, as far as they were used, and nothing else. Knows no clock, no
 //! socket and no route.
 
+mod aside;
 mod calm;
 mod control;
 mod encode;
@@ -43,15 +45,14 @@ pub use streams::Room;
 
 use std::sync::Arc;
 
+use aside::Aside;
 use calm::Calm;
 use encode::{Place, Plan};
 use error::{ErrorCode, code};
 use flow::{ReceiveWindow, SendWindow};
 use frame::{END_STREAM, Kind, PAYLOAD_BYTES, PREFACE};
-use headers::Block;
 use limits::WINDOW_BYTES;
 use outgoing::{Allowance, Outgoing, Sent};
-use priority::Early;
 use receive::{Content, Step};
 use settings::PeerSettings;
 use streams::Streams;
@@ -66,10 +67,8 @@ use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
 pub struct Server {
     limits: Arc<Limits>,
     reading: Reading,
-    /// A header block that goes on.
-    block: Option<Box<Block>>,
+    aside: Aside,
     streams: Streams,
-    early: Early,
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
     peer: PeerSettings,
@@ -138,9 +137,8 @@ impl Server {
         debug_assert!(limits.are_sound());
         Self {
             reading: Reading::Preface,
-            block: None,
+            aside: Aside::default(),
             streams: Streams::default(),
-            early: Early::default(),
             decoder: hpack::Decoder::new(),
             encoder: hpack::Encoder::new(hpack::TABLE_BYTES),
             peer: PeerSettings::DEFAULT,
@@ -205,8 +203,8 @@ impl Server {
 
     /// Whether the rest of a frame, or of a header block, is missing.
     #[inline]
-    pub const fn is_within_head(&self) -> bool {
-        self.is_partial || self.block.is_some() || matches!(self.reading, Reading::Preface)
+    pub fn is_within_head(&self) -> bool {
+        self.is_partial || self.aside.block_of().is_some() || matches!(self.reading, Reading::Preface)
     }
 
     /// How many frames came whole, header blocks in several counted as one; it begins anew after the last.
@@ -287,7 +285,7 @@ impl Server {
         self.reading = Reading::Over;
         // Nothing is said behind it.
         self.drain = Drain::Final;
-        self.block = None;
+        self.aside = Aside::default();
         self.streams = Streams::default();
     }
 
@@ -587,7 +585,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_rests_stays_small() {
-        assert!(size_of::<Server>() <= 280, "{}", size_of::<Server>());
+        assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
     }
 
     /// A client whose content is used at once, in frames of 16 KiB, on a connection of the room.

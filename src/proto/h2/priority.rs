@@ -35,52 +35,9 @@ impl Priority {
     }
 }
 
-/// What was said of streams that are not open yet, in the order of their numbers: RFC 9218 §7.1.
-#[derive(Debug, Default)]
-#[expect(clippy::box_collection, reason = "nearly no client says anything early")]
-pub(super) struct Early(Option<Box<Vec<(u32, Priority)>>>);
-
-impl Early {
-    /// Keeps what was said last of stream `id`, of `streams_max` streams at most.
-    pub(super) fn keep(&mut self, id: u32, priority: Priority, streams_max: u16) {
-        let said = self.0.get_or_insert_default();
-        match said.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(place) => said[place].1 = priority,
-            Err(place) if said.len() < usize::from(streams_max) => said.insert(place, (id, priority)),
-            Err(_) => {}
-        }
-    }
-
-    /// What was said of stream `id`, which opens: those before it never will.
-    #[inline]
-    pub(super) fn take(&mut self, id: u32) -> Option<Priority> {
-        let said = self.0.as_mut()?;
-        let passed = said.partition_point(|(other, _)| *other <= id);
-        let last = said.drain(..passed).next_back().filter(|(last, _)| *last == id);
-        if said.is_empty() {
-            self.0 = None;
-        }
-        last.map(|(_, priority)| priority)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rfc_9218_7_1_what_is_said_early_is_kept_within_bounds() {
-        let urgency = |urgency| Priority { urgency, ..Priority::DEFAULT };
-        let mut early = Early::default();
-        for (id, priority) in [(5, 1), (3, 2), (5, 4), (9, 5), (11, 6)] {
-            early.keep(id, urgency(priority), 3);
-        }
-        assert_eq!(early.take(1), None);
-        assert_eq!(early.take(5), Some(urgency(4)), "the last word counts");
-        assert_eq!(early.take(3), None, "passed over");
-        assert_eq!(early.take(11), None, "there was no room");
-        assert!(early.0.is_none());
-    }
 
     #[test]
     fn rfc_9218_4_urgency_and_incremental() {

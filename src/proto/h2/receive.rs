@@ -12,6 +12,7 @@
 //! behind the end of the connection (RFC 9113 §6.8) is as if reset by us. What HEADERS and the frames without
 //! content do is said in `headers` and `control`.
 
+use super::aside::Aside;
 use super::error::{Broken, code};
 use super::frame::{self, ACK, END_STREAM, FrameHead, HEAD_BYTES, Kind, PADDED, PAYLOAD_BYTES, PREFACE};
 use super::streams::Absent;
@@ -120,7 +121,7 @@ impl Server {
                     return Ok(None);
                 }
             };
-            if self.block.is_none() && !matches!(found, Ok(Found::Partial)) {
+            if self.aside.block_of().is_none() && !matches!(found, Ok(Found::Partial)) {
                 self.wholes = self.wholes.wrapping_add(1);
             }
             match found {
@@ -149,7 +150,7 @@ impl Server {
         }
         self.drain = Drain::Final;
         self.is_partial = false;
-        self.block = None;
+        self.aside = Aside::default();
         self.reading = Reading::Closed;
         None
     }
@@ -216,7 +217,7 @@ impl Server {
             return Err(connection(Reason::H2FirstFrame));
         }
         // RFC 9113 §4.3, §6.10: nothing stands within a header block.
-        let block = self.block.as_ref().map(|block| block.stream());
+        let block = self.aside.block_of();
         if block != (head.kind == Kind::Continuation).then_some(head.stream) {
             return Err(connection(Reason::H2Continuation));
         }
