@@ -181,6 +181,14 @@ impl Peer {
         }
     }
 
+    /// Reads to the end before it looks at any of it.
+    pub(crate) fn hear_out(&mut self) {
+        let end = now() + PATIENCE;
+        while !self.closed && now() < end {
+            self.fill(PATIENCE);
+        }
+    }
+
     #[track_caller]
     pub(crate) fn fail(&self, what: &str) -> ! {
         let line = |line: &Line| match line {
