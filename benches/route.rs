@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use kolk::app::Params;
+use kolk::app::{Nobody, Params};
 use kolk::http::{FieldTable, Head, Path};
 use kolk::{App, Request};
 
@@ -45,7 +45,14 @@ fn route(criterion: &mut Criterion) {
         ("12/nothing", "/favicon.ico"),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| twelve.find(black_box(&head), black_box(Path::normalised(path)), &mut params));
+            bencher.iter(|| {
+                twelve.find(
+                    black_box(&head),
+                    black_box(Path::normalised(path)),
+                    &mut params,
+                    &Nobody::default(),
+                )
+            });
         });
     }
 
@@ -61,7 +68,14 @@ fn route(criterion: &mut Criterion) {
         ("10000/nothing", "/api/v1/resource9999/42/parts"),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| many.find(black_box(&head), black_box(Path::normalised(path)), &mut params));
+            bencher.iter(|| {
+                many.find(
+                    black_box(&head),
+                    black_box(Path::normalised(path)),
+                    &mut params,
+                    &Nobody::default(),
+                )
+            });
         });
     }
     group.finish();

@@ -649,8 +649,7 @@ fn every_refusal_can_be_read() {
         use Reason::*;
         reason.status() >= 500 && ![501, 505].contains(&reason.status())
             // Answers to well-formed requests.
-            || matches!(reason, MethodUnknown | MethodNotAllowed | NotFound | Misdirected)
-            || reason.code().starts_with("handler.")
+            || ["route.", "handler."].iter().any(|stage| reason.code().starts_with(stage))
             // `a_body_that_drips_is_refused_and_a_slow_honest_one_is_not`.
             || *reason == BodyRate
             // Where TLS is spoken: `tls`.

@@ -10,6 +10,8 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
 use super::handler::{BodyRule, Handler, Outcome, Rule, Sink};
+use super::layer::Layer;
+use super::predicate::Predicate;
 use super::reply::{Presence, Reply};
 use super::request::Request;
 use super::route;
@@ -297,6 +299,14 @@ macro_rules! rule_changed {
             fn fixed(&self) -> Option<Rendered> {
                 self.inner.fixed()
             }
+
+            fn layers(&self) -> Vec<Arc<dyn Layer>> {
+                self.inner.layers()
+            }
+
+            fn predicates(&self) -> Vec<Predicate> {
+                self.inner.predicates()
+            }
         }
     )*};
 }
@@ -354,8 +364,15 @@ mod tests {
             peer: &Nobody::default(),
         };
         let route: &Route = &app.routes()[0];
-        let request =
-            Request::new(Head::new(b"", &table), Path::normalised("/"), route, &params, b"", None, &origin);
+        let request = Request::new(
+            Head::new(b"", &table),
+            Path::normalised("/"),
+            route.shared_pattern(),
+            &params,
+            b"",
+            None,
+            &origin,
+        );
         let mut response = Response::default();
         (route.call(&request, &mut response), response)
     }

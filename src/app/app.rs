@@ -5,15 +5,19 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use ::http::{HeaderValue, StatusCode, header};
 
 use super::adapters::IntoHandler;
-use super::endpoint::{AllowOf, Endpoint, Methods, Verb, allow_of};
-use super::handler::Handler;
+use super::endpoint::{Added, Methods, Verb};
+use super::hosts::{HostError, Hosts};
+use super::layer::{Chain, Layer};
 use super::pattern::{Pattern, PatternError};
 use super::route::{Route, RouteId};
-use super::router::{Params, Router};
+use super::router::Params;
+use super::site::{Missing, Site, SiteId};
+use super::visitor::Visitor;
 use crate::http::{Head, Method, Path, Reason, Response};
 
 /// The pattern of the fallback's route.
@@ -56,16 +60,13 @@ const FALLBACK: &str = "/{*path}";
 /// ```
 #[derive(Debug)]
 pub struct App {
-    router: Router,
-    /// By the number of their pattern in the router.
-    endpoints: Vec<Endpoint>,
+    /// By [`SiteId`].
+    sites: Vec<Site>,
+    hosts: Hosts,
     /// By [`RouteId`].
     routes: Vec<Route>,
-    fallback: Option<RouteId>,
-    /// Every verb that some pattern has, once.
-    verbs: Vec<Verb>,
-    /// What `OPTIONS *` is told.
-    allow: HeaderValue,
+    /// Around all sites.
+    layers: Vec<Arc<dyn Layer>>,
 }
 
 /// Who answers a request.
@@ -73,14 +74,39 @@ pub struct App {
 pub enum Match {
     /// This route's handler.
     Route(RouteId),
-    /// Nobody: there is nothing at the path.
-    NotFound,
-    /// Nobody: the resource has other methods.
-    NotAllowed(Methods),
-    /// kolk itself: OPTIONS without a route.
-    Options(Methods),
-    /// Nobody: no resource has this method.
-    MethodUnknown,
+    /// Nobody, or kolk itself, on this site.
+    Missing(SiteId, Missing),
+}
+
+/// Whose layers stand around an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A route's.
+    Route(RouteId),
+    /// A site's: no route was found.
+    Site(SiteId),
+}
+
+impl Match {
+    /// Whose layers stand around the answer.
+    #[inline]
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::Route(route) => Scope::Route(route),
+            Self::Missing(site, _) => Scope::Site(site),
+        }
+    }
+}
+
+impl Scope {
+    /// The route, if there is one.
+    #[inline]
+    pub const fn route(self) -> Option<RouteId> {
+        match self {
+            Self::Route(route) => Some(route),
+            Self::Site(_) => None,
+        }
+    }
 }
 
 /// Generates the methods that add a route for one HTTP method.
@@ -102,12 +128,10 @@ impl App {
     /// An app that answers everything with 404.
     pub fn new() -> Self {
         Self {
-            router: Router::new(),
-            endpoints: Vec::new(),
+            sites: vec![Site::new(SiteId::MAIN)],
+            hosts: Hosts::new(),
             routes: Vec::new(),
-            fallback: None,
-            verbs: Vec::new(),
-            allow: HeaderValue::from_static("OPTIONS"),
+            layers: Vec::new(),
         }
     }
 
@@ -142,10 +166,52 @@ impl App {
     #[must_use]
     #[track_caller]
     pub fn fallback(mut self, handler: impl IntoHandler) -> Self {
-        assert!(self.fallback.is_none(), "{}", RouteError::Fallback);
         let pattern = Pattern::parse(FALLBACK).expect("it is a pattern");
-        self.fallback = Some(self.push_route(pattern, Verb::Any, Box::new(handler.into_handler())));
+        let route = Route::new(pattern, Verb::Any, Box::new(handler.into_handler()));
+        self.set_fallback(SiteId::MAIN, route).unwrap_or_else(|error| panic!("{error}"));
         self
+    }
+
+    /// Puts `layer` around all routes, those of all sites and those that are added later, and around answers
+    /// without a route. Layers act in the order in which they are written; those of an app before those of
+    /// what is mounted in it, and of its handlers.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self.settle();
+        self
+    }
+
+    /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
+    /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
+    ///
+    /// Without `*` the app's own routes answer for other hosts; if there are none, 404, or 421 on an encrypted
+    /// connection (RFC 9110 §15.5.20).
+    ///
+    /// ```
+    /// use kolk::{App, Request};
+    ///
+    /// let app = App::new()
+    ///     .site(["example.com", "www.example.com"], App::new().get("/", |_: &Request<'_>| "welcome"))
+    ///     .site(["*.example.com"], App::new().get("/", |request: &Request<'_>| {
+    ///         format!("this is {}", request.host().unwrap_or("?"))
+    ///     }));
+    /// let get = |uri| app.oneshot(http::Request::get(uri).body("").unwrap());
+    /// assert_eq!(get("http://www.example.com/").body(), "welcome");
+    /// assert_eq!(get("http://api.example.com/").body(), "this is api.example.com");
+    /// assert_eq!(get("http://example.org/").status(), 404);
+    /// ```
+    ///
+    /// # Panics
+    /// If a host is malformed or has a site already, or if `app` has sites.
+    #[must_use]
+    #[track_caller]
+    pub fn site<I>(self, hosts: I, app: Self) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.try_site(hosts, app).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Adds all routes of `app`, with `prefix` before their patterns: what is `/` there is `prefix/` here.
@@ -173,7 +239,7 @@ impl App {
     /// # Errors
     /// If the pattern is malformed, or has this method already; for CONNECT and TRACE.
     pub fn try_route(
-        self,
+        mut self,
         method: ::http::Method,
         pattern: &str,
         handler: impl IntoHandler,
@@ -183,30 +249,36 @@ impl App {
             Method::Extension => Verb::Extension(method.as_str().into()),
             known => Verb::Known(known),
         };
-        self.add(Pattern::parse(pattern)?, verb, Box::new(handler.into_handler()))
+        let route = Route::new(Pattern::parse(pattern)?, verb, Box::new(handler.into_handler()));
+        self.add(SiteId::MAIN, route)?;
+        Ok(self)
     }
 
     /// [`App::any`] with an error in place of the panic.
     ///
     /// # Errors
     /// If the pattern is malformed, or has such a route already.
-    pub fn try_any(self, pattern: &str, handler: impl IntoHandler) -> Result<Self, RouteError> {
-        self.add(Pattern::parse(pattern)?, Verb::Any, Box::new(handler.into_handler()))
+    pub fn try_any(mut self, pattern: &str, handler: impl IntoHandler) -> Result<Self, RouteError> {
+        let route = Route::new(Pattern::parse(pattern)?, Verb::Any, Box::new(handler.into_handler()));
+        self.add(SiteId::MAIN, route)?;
+        Ok(self)
     }
 
     /// [`App::mount`] with an error in place of the panic.
     ///
     /// # Errors
-    /// If the prefix is malformed, if patterns conflict, or if `app` has a fallback.
+    /// If the prefix is malformed, if patterns conflict, or if `app` has a fallback or sites.
     pub fn try_mount(mut self, prefix: &str, app: Self) -> Result<Self, RouteError> {
-        if app.fallback.is_some() {
+        if app.sites.iter().any(|site| site.fallback.is_some()) {
             return Err(RouteError::Fallback);
+        }
+        if app.sites.len() > 1 {
+            return Err(RouteError::Sites);
         }
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         for route in app.routes {
             let pattern = Pattern::parse(&format!("{prefix}{}", route.pattern()))?;
-            let (verb, handler) = route.into_parts();
-            self = self.add(pattern, verb, handler)?;
+            self.add(SiteId::MAIN, route.moved(pattern, &app.layers))?;
         }
         Ok(self)
     }
@@ -214,39 +286,70 @@ impl App {
     /// [`App::merge`] with an error in place of the panic.
     ///
     /// # Errors
-    /// If patterns conflict, or if both have a fallback.
+    /// If patterns conflict, if both have a fallback, or if `app` has sites.
     pub fn try_merge(mut self, app: Self) -> Result<Self, RouteError> {
-        for (index, route) in app.routes.into_iter().enumerate() {
-            let pattern = route.shared_pattern().as_ref().clone();
-            let (verb, handler) = route.into_parts();
-            if app.fallback.map(RouteId::index) != Some(index) {
-                self = self.add(pattern, verb, handler)?;
-            } else if self.fallback.is_none() {
-                self.fallback = Some(self.push_route(pattern, verb, handler));
-            } else {
-                return Err(RouteError::Fallback);
-            }
+        if app.sites.len() > 1 {
+            return Err(RouteError::Sites);
         }
+        self.take_in(SiteId::MAIN, app, true)?;
+        Ok(self)
+    }
+
+    /// [`App::site`] with an error in place of the panic.
+    ///
+    /// # Errors
+    /// If a host is malformed or has a site already, or if `app` has sites.
+    pub fn try_site<I>(mut self, hosts: I, app: Self) -> Result<Self, RouteError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        if app.sites.len() > 1 {
+            return Err(RouteError::Sites);
+        }
+        let id = SiteId(u16::try_from(self.sites.len()).map_err(|_| RouteError::Sites)?);
+        for host in hosts {
+            self.hosts.insert(host.as_ref(), id)?;
+        }
+        let mut site = Site::new(id);
+        site.layers.clone_from(&app.layers);
+        self.sites.push(site);
+        self.take_in(id, app, false)?;
+        self.settle();
         Ok(self)
     }
 
     /// Who answers a request with this head and this normalised path, which is empty for `OPTIONS *` and
-    /// CONNECT. `params` receives what the parameters of the route's pattern matched.
+    /// CONNECT, from this client. `params` receives what the parameters of the route's pattern matched.
     #[inline]
-    pub fn find(&self, head: &Head<'_>, path: Path<'_>, params: &mut Params) -> Match {
-        let method = head.method();
-        if let Some(number) = self.router.find(path, params) {
-            let endpoint = &self.endpoints[number as usize];
-            let route = match method {
-                Method::Extension => endpoint.extension(head.method_name()),
-                known => endpoint.known(known),
-            };
-            if let Some(route) = route {
-                return Match::Route(route);
+    pub fn find(&self, head: &Head<'_>, path: Path<'_>, params: &mut Params, peer: &dyn Visitor) -> Match {
+        let site = if self.hosts.is_empty() { &self.sites[0] } else { self.site_of(head) };
+        match site.find(head, path, params, peer) {
+            Ok(route) => Match::Route(route),
+            Err(Missing::NotFound) if site.is_empty() && site.id == SiteId::MAIN && self.sites.len() > 1 => {
+                Match::Missing(site.id, Missing::Site)
             }
-            return self.without_method(head, AllowOf::Endpoint(number));
+            Err(missing) => Match::Missing(site.id, missing),
         }
-        self.without_path(head, path, params)
+    }
+
+    /// The layers around an answer.
+    #[inline]
+    pub fn chain(&self, scope: Scope) -> &Chain {
+        match scope {
+            Scope::Route(id) => self.route_of(id).chain(),
+            Scope::Site(id) => &self.sites[id.index()].chain,
+        }
+    }
+
+    /// The pattern of the route, if there is one, else nothing.
+    #[inline]
+    pub fn pattern_of(&self, scope: Scope) -> &Arc<Pattern> {
+        static NONE: LazyLock<Arc<Pattern>> = LazyLock::new(|| Arc::new(Pattern::nothing()));
+        match scope {
+            Scope::Route(id) => self.route_of(id).shared_pattern(),
+            Scope::Site(_) => &NONE,
+        }
     }
 
     /// The route of this number.
@@ -265,88 +368,91 @@ impl App {
 
     /// The value of `Allow` for these methods.
     pub fn allow(&self, methods: Methods) -> HeaderValue {
-        match methods.0 {
-            AllowOf::Endpoint(number) => self.endpoints[number as usize].allow().clone(),
-            AllowOf::App => self.allow.clone(),
-            AllowOf::Nothing => HeaderValue::from_static(""),
-        }
+        self.sites[methods.site.index()].allow(methods.of)
     }
 
     /// Fills `response`, which is empty, where no route answers: 404, 405 with `Allow`, 501, or 204 with
-    /// `Allow` for OPTIONS. Leaves it as it is for [`Match::Route`].
-    pub fn answer_without_route(&self, found: &Match, response: &mut Response) {
-        match *found {
-            Match::Route(_) => {}
-            Match::NotFound => response.refuse(Reason::NotFound),
-            Match::MethodUnknown => response.refuse(Reason::MethodUnknown),
-            Match::NotAllowed(methods) => {
+    /// `Allow` for OPTIONS; 421 for a host that is not served on an encrypted connection.
+    pub fn answer_without_route(&self, missing: Missing, is_encrypted: bool, response: &mut Response) {
+        match missing {
+            Missing::Site if is_encrypted => response.refuse(Reason::Misdirected),
+            Missing::Site => response.refuse(Reason::SiteUnknown),
+            Missing::NotFound => response.refuse(Reason::NotFound),
+            Missing::NoneFits => response.refuse(Reason::NoneFits),
+            Missing::MethodUnknown => response.refuse(Reason::MethodUnknown),
+            Missing::NotAllowed(methods) => {
                 response.refuse(Reason::MethodNotAllowed);
                 response.append(&header::ALLOW, &self.allow(methods));
             }
-            Match::Options(methods) => {
+            Missing::Options(methods) => {
                 response.set_status(StatusCode::NO_CONTENT);
                 response.append(&header::ALLOW, &self.allow(methods));
             }
         }
     }
 
-    /// There is a resource, but no route for the method.
-    #[cold]
-    fn without_method(&self, head: &Head<'_>, allow: AllowOf) -> Match {
-        match head.method() {
-            Method::Options => Match::Options(Methods(allow)),
-            Method::Extension if !self.knows_extension(head.method_name()) => Match::MethodUnknown,
-            _ => Match::NotAllowed(Methods(allow)),
-        }
+    /// Whose the host is that the client asked for.
+    #[inline]
+    fn site_of(&self, head: &Head<'_>) -> &Site {
+        let id = self.hosts.find(head.host().unwrap_or_default()).unwrap_or(SiteId::MAIN);
+        &self.sites[id.index()]
     }
 
-    /// There is no resource.
-    #[cold]
-    fn without_path(&self, head: &Head<'_>, path: Path<'_>, params: &mut Params) -> Match {
-        match head.method() {
-            Method::Options if path.as_bytes().is_empty() => Match::Options(Methods(AllowOf::App)),
-            Method::Connect | Method::Trace => Match::NotAllowed(Methods(AllowOf::Nothing)),
-            Method::Extension if !self.knows_extension(head.method_name()) => Match::MethodUnknown,
-            _ => match self.fallback {
-                Some(route) => {
-                    params.set_rest(path);
-                    Match::Route(route)
-                }
-                None => Match::NotFound,
-            },
-        }
+    fn add(&mut self, site: SiteId, route: Route) -> Result<(), RouteError> {
+        let added = Added {
+            verb: route.verb().clone(),
+            route: self.next_id(),
+            predicates: route.predicates().into(),
+        };
+        let pattern = route.shared_pattern();
+        self.sites[site.index()].add(pattern, added).map_err(|tied| RouteError::Conflict {
+            method: route.method().into(),
+            pattern: pattern.text().into(),
+            other: self.route_of(tied).pattern().into(),
+        })?;
+        self.push_route(site, route);
+        Ok(())
     }
 
-    fn knows_extension(&self, name: &str) -> bool {
-        self.verbs.iter().any(|verb| matches!(verb, Verb::Extension(own) if **own == *name))
-    }
-
-    fn add(mut self, pattern: Pattern, verb: Verb, handler: Box<dyn Handler>) -> Result<Self, RouteError> {
-        let number = u32::try_from(self.endpoints.len()).expect("an app has fewer than 2^32 patterns");
-        let id = self.next_id();
-        match self.router.insert(&pattern, number) {
-            Ok(()) => self.endpoints.push(Endpoint::new(verb.clone(), id)),
-            Err(other) => {
-                let added = self.endpoints[other as usize].add(verb.clone(), id);
-                added.map_err(|taken| RouteError::Conflict {
-                    method: verb.name().into(),
-                    pattern: pattern.text().into(),
-                    other: self.route_of(taken).pattern().into(),
-                })?;
+    /// Adds all routes of `app`, which has no sites, and its fallback to `site`.
+    fn take_in(&mut self, site: SiteId, app: Self, with_layers: bool) -> Result<(), RouteError> {
+        let layers = if with_layers { &app.layers[..] } else { &[] };
+        let fallback = app.sites[0].fallback;
+        for (index, route) in app.routes.into_iter().enumerate() {
+            let pattern = route.shared_pattern().as_ref().clone();
+            let route = route.moved(pattern, layers);
+            if fallback.map(RouteId::index) == Some(index) {
+                self.set_fallback(site, route)?;
+            } else {
+                self.add(site, route)?;
             }
         }
-        if !self.verbs.contains(&verb) {
-            self.verbs.push(verb.clone());
-            self.allow = allow_of(self.verbs.iter());
-        }
-        self.push_route(pattern, verb, handler);
-        Ok(self)
+        Ok(())
     }
 
-    fn push_route(&mut self, pattern: Pattern, verb: Verb, handler: Box<dyn Handler>) -> RouteId {
-        let id = self.next_id();
-        self.routes.push(Route::new(pattern, verb, handler));
-        id
+    fn set_fallback(&mut self, site: SiteId, route: Route) -> Result<(), RouteError> {
+        if self.sites[site.index()].fallback.is_some() {
+            return Err(RouteError::Fallback);
+        }
+        self.sites[site.index()].fallback = Some(self.next_id());
+        self.push_route(site, route);
+        Ok(())
+    }
+
+    fn push_route(&mut self, site: SiteId, mut route: Route) {
+        route.settle(site, &[&self.layers[..], &self.sites[site.index()].layers].concat());
+        self.routes.push(route);
+    }
+
+    /// The layers have changed.
+    fn settle(&mut self) {
+        for site in &mut self.sites {
+            site.chain = Chain::new([&self.layers[..], &site.layers].concat());
+        }
+        for route in &mut self.routes {
+            route
+                .settle(route.site(), &[&self.layers[..], &self.sites[route.site().index()].layers].concat());
+        }
     }
 
     fn next_id(&self) -> RouteId {
@@ -379,6 +485,10 @@ pub enum RouteError {
     Method(::http::Method),
     /// There can be one fallback, and it belongs to the outermost app.
     Fallback,
+    /// A host is malformed, or has a site already.
+    Host(HostError),
+    /// Sites belong to the outermost app, which can have 65,535.
+    Sites,
 }
 
 impl fmt::Display for RouteError {
@@ -393,11 +503,19 @@ impl fmt::Display for RouteError {
             }
             Self::Method(method) => write!(f, "{method} cannot be routed"),
             Self::Fallback => f.write_str("there can be one fallback, and it belongs to the outermost app"),
+            Self::Host(error) => error.fmt(f),
+            Self::Sites => f.write_str("sites belong to the outermost app, which can have 65,535"),
         }
     }
 }
 
 impl Error for RouteError {}
+
+impl From<HostError> for RouteError {
+    fn from(error: HostError) -> Self {
+        Self::Host(error)
+    }
+}
 
 impl From<PatternError> for RouteError {
     fn from(error: PatternError) -> Self {
@@ -532,6 +650,51 @@ mod tests {
         assert_eq!(App::new().try_mount("/p", with_fallback()).unwrap_err(), RouteError::Fallback);
         assert_eq!(with_fallback().try_merge(with_fallback()).unwrap_err(), RouteError::Fallback);
         assert!(App::new().try_mount("p", App::new().get("/", name)).is_err());
+    }
+
+    #[test]
+    fn a_site_has_its_hosts_and_nothing_leaks_from_one_to_another() {
+        let site = |name: &'static str| App::new().get("/", move |_: &Request<'_>| name);
+        let sites = || {
+            App::new()
+                .site(["a.example", "*.a.example"], site("a").post("/form", name))
+                .site(["b.example"], site("b").fallback(|_: &Request<'_>| "fallback of b"))
+        };
+        let get = |app: &App, uri: &str| ask(app, "GET", uri);
+        let app = sites();
+        assert_eq!(get(&app, "http://a.example/").2, "a");
+        assert_eq!(get(&app, "http://A.Example.:8080/").2, "a");
+        assert_eq!(get(&app, "http://x.y.a.example/").2, "a");
+        assert_eq!(get(&app, "http://b.example/").2, "b");
+        assert_eq!(get(&app, "http://b.example/x").2, "fallback of b");
+        assert_eq!(get(&app, "http://a.example/x").0, 404);
+        assert_eq!(get(&app, "http://a.example/form").1, "POST, OPTIONS");
+        assert_eq!(get(&app, "http://b.example/form").2, "fallback of b");
+        assert_eq!(ask(&app, "OPTIONS", "*").0, 204);
+        assert_eq!(get(&app, "http://c.example/").2, {
+            "404 Not Found: this server has no site of this name (route.site)\n"
+        });
+        assert_eq!(get(&app, "https://c.example/").0, 421);
+
+        let app = sites().get("/", |_: &Request<'_>| "main");
+        assert_eq!(get(&app, "http://c.example/").2, "main");
+        assert_eq!(get(&app, "http://c.example/x").0, 404);
+        let app = app.site(["*"], site("rest"));
+        assert_eq!(get(&app, "http://c.example/").2, "rest");
+        assert_eq!(get(&app, "http://b.example/").2, "b");
+    }
+
+    #[test]
+    fn hosts_and_sites_that_cannot_be() {
+        let refused = |hosts: &[&str], app: App| {
+            App::new().site(["a.example"], App::new()).try_site(hosts, app).unwrap_err().to_string()
+        };
+        assert!(refused(&["A.example"], App::new()).contains("belongs to another site"));
+        assert!(refused(&["a.example:80"], App::new()).contains("is no host"));
+        let nested = || App::new().site(["b.example"], App::new());
+        assert!(refused(&["c.example"], nested()).contains("the outermost app"));
+        assert_eq!(App::new().try_mount("/", nested()).unwrap_err(), RouteError::Sites);
+        assert_eq!(App::new().try_merge(nested()).unwrap_err(), RouteError::Sites);
     }
 
     #[test]

@@ -11,10 +11,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ::http::{HeaderName, HeaderValue, StatusCode, header};
+use ::http::{HeaderValue, StatusCode, header};
 
 use super::adapters::IntoHandler;
-use super::handler::{Handler, Outcome, Rule, Sink, Take};
+use super::layer::{Layer, Layered, Passage};
 use super::request::Request;
 use crate::http::{Known, Method, Response};
 
@@ -99,37 +99,36 @@ impl Cors {
     }
 
     /// `handler`, whose answers these origins may read.
-    pub fn wrap<H: IntoHandler>(&self, handler: H) -> Shared<H::Handler> {
-        Shared { inner: handler.into_handler(), cors: self.clone() }
+    pub fn wrap<H: IntoHandler>(&self, handler: H) -> Layered<H::Handler> {
+        Layered::before(handler.into_handler(), self.clone())
     }
 
-    /// The fields that say who may read the answer to `request`.
-    fn fields(&self, request: &Request<'_>) -> Fields {
-        let mut fields = Vec::with_capacity(3);
-        let Some(origins) = &self.origins else {
-            fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
-            return fields;
-        };
-        // Caches must not give one origin's answer to another, nor one without to who has one.
-        fields.push((header::VARY, HeaderValue::from_static("Origin")));
-        let origin = request.head().known(Known::Origin).filter(|origin| origins.contains(*origin));
-        if let Some(origin) = origin.and_then(|origin| HeaderValue::from_bytes(origin).ok()) {
-            fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin));
-            if self.credentials {
-                let yes = HeaderValue::from_static("true");
-                fields.push((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes));
-            }
+    /// Says who may read the answer to `request`.
+    fn fields(&self, request: &Request<'_>, response: &mut Response) {
+        if self.settle(response) {
+            return;
         }
-        fields
+        // Caches must not give one origin's answer to another, nor one without to who has one.
+        response.append(&header::VARY, &HeaderValue::from_static("Origin"));
+        let origin = request.head().known(Known::Origin).filter(|_| self.allows(request));
+        let Some(origin) = origin.and_then(|origin| HeaderValue::from_bytes(origin).ok()) else { return };
+        response.append(&header::ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
+        if self.credentials {
+            response.append(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS, &HeaderValue::from_static("true"));
+        }
     }
 
-    /// What pages may send. Never stored by caches on the way: OPTIONS is not (RFC 9110 §9.3.7).
+    /// Whether the page may read answers.
+    fn allows(&self, request: &Request<'_>) -> bool {
+        let origin = request.head().known(Known::Origin);
+        self.origins.as_ref().is_none_or(|origins| origin.is_some_and(|origin| origins.contains(origin)))
+    }
+
+    /// What pages may send; who may read is said of every answer. Never stored by caches on the
+    /// way: OPTIONS is not (RFC 9110 §9.3.7).
     fn preflight(&self, request: &Request<'_>, response: &mut Response) {
         response.set_status(StatusCode::NO_CONTENT);
-        let fields = self.fields(request);
-        let is_allowed = fields.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN);
-        append(response, &fields);
-        if !is_allowed {
+        if !self.allows(request) {
             return;
         }
         response.append(&header::ACCESS_CONTROL_ALLOW_METHODS, &self.methods);
@@ -143,81 +142,34 @@ impl Cors {
     }
 }
 
-type Fields = Vec<(HeaderName, HeaderValue)>;
-
-/// A handler whose answers pages of other origins may read: what [`Cors::wrap`] makes.
-#[derive(Debug)]
-pub struct Shared<H> {
-    inner: H,
-    cors: Cors,
-}
-
-impl<H: Handler> Handler for Shared<H> {
-    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
-        if request.head().method() == Method::Options
-            && request.header_bytes(header::ACCESS_CONTROL_REQUEST_METHOD).is_some()
-        {
-            self.cors.preflight(request, response);
-            return Outcome::Ready;
+impl Layer for Cors {
+    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        if !is_preflight(request) {
+            return Passage::Open;
         }
-        let outcome = self.inner.handle(request, response);
-        with_fields(outcome, response, self.cors.fields(request))
+        self.preflight(request, response);
+        Passage::answered()
     }
 
-    fn rule(&self) -> Rule {
-        self.inner.rule()
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        self.fields(request, response);
     }
-}
 
-/// Whoever answers in the end, the answer has these fields.
-fn with_fields(outcome: Outcome, response: &mut Response, fields: Fields) -> Outcome {
-    match outcome {
-        Outcome::Ready => append(response, &fields),
-        Outcome::Rendered(rendered) => {
-            rendered.fill(response);
-            append(response, &fields);
-            return Outcome::Ready;
+    fn settle(&self, response: &mut Response) -> bool {
+        if self.origins.is_none() {
+            response.append(&header::ACCESS_CONTROL_ALLOW_ORIGIN, &HeaderValue::from_static("*"));
         }
-        Outcome::Receive(inner) => return Outcome::Receive(Box::new(SharedSink { inner, fields })),
-        Outcome::Deferred(mut ticket) => {
-            fields.into_iter().for_each(|(name, value)| ticket.append(name, value));
-            return Outcome::Deferred(ticket);
-        }
-        Outcome::Again(mut ticket) => {
-            fields.into_iter().for_each(|(name, value)| ticket.append(name, value));
-            return Outcome::Again(ticket);
-        }
+        self.origins.is_none()
     }
-    Outcome::Ready
-}
 
-fn append(response: &mut Response, fields: &Fields) {
-    for (name, value) in fields {
-        response.append(name, value);
+    fn name(&self) -> &'static str {
+        "cors"
     }
 }
 
-/// A sink whose answer gets fields.
-struct SharedSink {
-    inner: Box<dyn Sink>,
-    fields: Fields,
-}
-
-impl Sink for SharedSink {
-    fn chunk(&mut self, bytes: &[u8]) -> Take {
-        match self.inner.chunk(bytes) {
-            Take::Answer(mut answer) => {
-                append(&mut answer, &self.fields);
-                Take::Answer(answer)
-            }
-            take => take,
-        }
-    }
-
-    fn end(self: Box<Self>, request: &Request<'_>, response: &mut Response) -> Outcome {
-        let outcome = self.inner.end(request, response);
-        with_fields(outcome, response, self.fields)
-    }
+fn is_preflight(request: &Request<'_>) -> bool {
+    request.head().method() == Method::Options
+        && request.header_bytes(header::ACCESS_CONTROL_REQUEST_METHOD).is_some()
 }
 
 /// The origin that `text` is, as browsers write it.
@@ -261,7 +213,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::app::{App, BasicAuth, BodyRule, HandlerExt, Reply, blocking, deferred, receiving};
+    use crate::app::{
+        App, BasicAuth, BodyRule, Handler, HandlerExt, Outcome, Reply, Rule, Sink, Take, blocking, deferred,
+        receiving,
+    };
 
     type Answer = ::http::Response<Bytes>;
 

@@ -2,19 +2,24 @@
 
 use ::http::HeaderValue;
 
+use super::predicate::{Predicate, are_apart};
 use super::route::RouteId;
+use super::site::SiteId;
 use crate::http::Method;
 
 /// Which methods a resource has: what `Allow` lists. [`App::allow`](super::App::allow) spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Methods(pub(super) AllowOf);
+pub struct Methods {
+    pub(super) site: SiteId,
+    pub(super) of: AllowOf,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AllowOf {
     /// The pattern of this number.
     Endpoint(u32),
-    /// All patterns of the app: of `OPTIONS *`.
-    App,
+    /// All patterns of the site: of `OPTIONS *`.
+    Site,
     /// Nothing.
     Nothing,
 }
@@ -41,38 +46,79 @@ impl Verb {
 /// The routes of one pattern by method.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// In the order in which they were added.
-    routes: Vec<(Verb, RouteId)>,
+    /// Of one verb those with the most predicates first, else in the order in which they were added.
+    routes: Vec<Added>,
     /// Who answers each method, by discriminant; HEAD falls back to GET, all fall back to any.
     resolved: [Option<RouteId>; METHODS],
+    /// Some of them only answer if their predicates hold.
+    has_predicates: bool,
     allow: HeaderValue,
 }
 
 /// The known methods, and `Extension`.
 const METHODS: usize = Method::KNOWN.len() + 1;
 
+/// A route of an endpoint.
+#[derive(Debug)]
+pub(super) struct Added {
+    pub(super) verb: Verb,
+    pub(super) route: RouteId,
+    pub(super) predicates: Box<[Predicate]>,
+}
+
 impl Endpoint {
-    pub(super) fn new(verb: Verb, route: RouteId) -> Self {
-        let mut endpoint = Self {
-            routes: vec![(verb, route)],
+    pub(super) fn new() -> Self {
+        Self {
+            routes: Vec::new(),
             resolved: [None; METHODS],
+            has_predicates: false,
             allow: HeaderValue::from_static(""),
-        };
-        endpoint.resolve();
-        endpoint
+        }
     }
 
     /// Adds a route.
     ///
     /// # Errors
-    /// The route that has this method already.
-    pub(super) fn add(&mut self, verb: Verb, route: RouteId) -> Result<(), RouteId> {
-        if let Some(other) = self.own(&verb) {
-            return Err(other);
+    /// A route that may want the same requests and has as many predicates.
+    pub(super) fn add(&mut self, added: Added) -> Result<(), RouteId> {
+        let rivals = self.routes.iter().filter(|other| other.verb == added.verb);
+        if let Some(tied) = rivals.clone().find(|other| !are_apart(&other.predicates, &added.predicates)) {
+            return Err(tied.route);
         }
-        self.routes.push((verb, route));
+        let place = self
+            .routes
+            .iter()
+            .position(|other| other.verb == added.verb && other.predicates.len() < added.predicates.len());
+        self.has_predicates |= !added.predicates.is_empty();
+        self.routes.insert(place.unwrap_or(self.routes.len()), added);
         self.resolve();
         Ok(())
+    }
+
+    /// Whether some of its routes only answer if their predicates hold.
+    #[inline]
+    pub(super) const fn has_predicates(&self) -> bool {
+        self.has_predicates
+    }
+
+    /// The routes that may answer a method, the most specific first: `named` is the name of an extension.
+    pub(super) fn candidates<'e>(
+        &'e self,
+        method: Method,
+        named: &'e str,
+    ) -> impl Iterator<Item = &'e Added> {
+        let own = move |wanted: Method| {
+            self.routes.iter().filter(move |added| match &added.verb {
+                Verb::Known(method) => *method == wanted,
+                Verb::Extension(name) => wanted == Method::Extension && **name == *named,
+                Verb::Any => false,
+            })
+        };
+        let stands_in = if method == Method::Head { Some(own(Method::Get)) } else { None };
+        let any = self.routes.iter().filter(move |added| {
+            added.verb == Verb::Any && !matches!(method, Method::Connect | Method::Trace)
+        });
+        own(method).chain(stands_in.into_iter().flatten()).chain(any)
     }
 
     /// Who answers a method that has a name of its own.
@@ -83,8 +129,9 @@ impl Endpoint {
 
     /// Who answers the extension method `name`.
     pub(super) fn extension(&self, name: &str) -> Option<RouteId> {
-        let own = self.routes.iter().find(|(verb, _)| matches!(verb, Verb::Extension(own) if **own == *name));
-        own.map(|(_, route)| *route).or(self.resolved[Method::Extension as usize])
+        let own =
+            self.routes.iter().find(|added| matches!(&added.verb, Verb::Extension(own) if **own == *name));
+        own.map(|added| added.route).or(self.resolved[Method::Extension as usize])
     }
 
     /// The value of `Allow`.
@@ -93,7 +140,7 @@ impl Endpoint {
     }
 
     fn own(&self, verb: &Verb) -> Option<RouteId> {
-        self.routes.iter().find(|(own, _)| own == verb).map(|(_, route)| *route)
+        self.routes.iter().find(|added| added.verb == *verb).map(|added| added.route)
     }
 
     fn resolve(&mut self) {
@@ -108,7 +155,7 @@ impl Endpoint {
             };
         }
         self.resolved[Method::Extension as usize] = any;
-        self.allow = allow_of(self.routes.iter().map(|(verb, _)| verb));
+        self.allow = allow_of(self.routes.iter().map(|added| &added.verb));
     }
 }
 

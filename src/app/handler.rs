@@ -11,6 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::adapters::{Limited, Streaming, Timed};
+use super::layer::{Layer, Layered};
+use super::predicate::{Predicate, When};
 use super::reply::Ticket;
 use super::request::Request;
 use crate::http::{Rendered, Response};
@@ -60,6 +62,16 @@ pub trait Handler: Send + Sync + 'static {
     /// call of [`Handler::handle`]. Asked once, when the route is added.
     fn fixed(&self) -> Option<Rendered> {
         None
+    }
+
+    /// What stands before it, the outermost first. Asked once, when the route is added.
+    fn layers(&self) -> Vec<Arc<dyn Layer>> {
+        Vec::new()
+    }
+
+    /// What must hold of a request besides its path and method. Asked once, when the route is added.
+    fn predicates(&self) -> Vec<Predicate> {
+        Vec::new()
     }
 }
 
@@ -150,7 +162,7 @@ pub enum Take {
     Answer(Box<Response>),
 }
 
-/// Changes of a handler's [`Rule`].
+/// Changes of what stands around a handler.
 pub trait HandlerExt: Handler + Sized {
     /// Takes request bodies of at most `bytes` bytes; a larger one is answered with 413.
     ///
@@ -174,6 +186,37 @@ pub trait HandlerExt: Handler + Sized {
     /// Is called at the head, before the body has arrived.
     fn streaming(self) -> Streaming<Self> {
         Streaming { inner: self }
+    }
+
+    /// Has `layer` before it, behind the layers that it has: they act in the order in which they are
+    /// written.
+    ///
+    /// ```
+    /// use kolk::{App, Cors, HandlerExt, Request};
+    ///
+    /// let app = App::new().any("/", (|_: &Request<'_>| "readable").layer(Cors::any()));
+    /// let answer = app.oneshot(http::Request::get("/").body("").unwrap());
+    /// assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    /// ```
+    fn layer(self, layer: impl Layer) -> Layered<Self> {
+        Layered::behind(self, layer)
+    }
+
+    /// Answers only requests of which `predicate` holds, too. Of several routes with one pattern and one
+    /// method the one with the most predicates that hold is taken.
+    ///
+    /// ```
+    /// use kolk::{App, HandlerExt, Predicate, Request};
+    ///
+    /// let app = App::new()
+    ///     .get("/", |_: &Request<'_>| "stable")
+    ///     .get("/", (|_: &Request<'_>| "beta").when(Predicate::header("x-ring", "beta").unwrap()));
+    /// let request = http::Request::get("/").header("x-ring", "beta").body("").unwrap();
+    /// assert_eq!(app.oneshot(request).body(), "beta");
+    /// assert_eq!(app.oneshot(http::Request::get("/").body("").unwrap()).body(), "stable");
+    /// ```
+    fn when(self, predicate: Predicate) -> When<Self> {
+        When::new(self, predicate)
     }
 }
 

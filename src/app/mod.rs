@@ -18,6 +18,9 @@
 //! | `pool` | [`BlockingPool`]: threads that may block |
 //! | `pattern`, `router`, `table`, `words` | the path patterns, and how a path finds its endpoint |
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
+//! | `site`, `hosts` | the patterns of one host, and whose a host is |
+//! | `layer` | [`Layer`]: what stands before handlers and behind answers, and in which order |
+//! | `predicate` | [`Predicate`]: what else must hold of a request for a route to answer it |
 //! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
@@ -34,14 +37,18 @@ mod cors;
 mod endpoint;
 mod files;
 mod handler;
+mod hosts;
+mod layer;
 mod oneshot;
 mod owned;
 mod pattern;
 mod pool;
+mod predicate;
 mod reply;
 mod request;
 mod route;
 mod router;
+mod site;
 mod table;
 mod upload;
 mod visitor;
@@ -51,19 +58,23 @@ pub use adapters::{
     Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, blocking, deferred,
     receiving,
 };
-pub use app::{App, Match, RouteError};
-pub use auth::{BasicAuth, Guarded, HashAlgorithm, HashError, PasswordHash, UserError};
+pub use app::{App, Match, RouteError, Scope};
+pub use auth::{BasicAuth, HashAlgorithm, HashError, PasswordHash, UserError};
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
-pub use cors::{Cors, OriginError, Shared};
+pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
 pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
+pub use hosts::HostError;
+pub use layer::{Acts, Chain, Layer, Layered, Passage, Progress};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
+pub use predicate::{NameError, Predicate, When};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
 pub use router::{Params, Router};
+pub use site::{Missing, SiteId};
 pub use upload::Upload;
 pub use visitor::{Nobody, Visitor};

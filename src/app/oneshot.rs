@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::app::{App, Match};
 use super::handler::{BodyRule, Outcome, Rule, Sink, Take};
+use super::layer::{Chain, Progress};
 use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Origin, Request};
@@ -113,14 +114,10 @@ impl Exchange {
             Ok(path) => path,
             Err(reason) => return response.refuse(reason),
         };
-        let found = app.find(&head, path, &mut params);
-        let Match::Route(id) = found else { return app.answer_without_route(&found, response) };
-        let route = app.route_of(id);
-        let rule = *route.rule();
-        if body.len() as u64 > rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
-            return response.refuse(Reason::BodyBytes);
-        }
-        let (post, pool, visitor) = (self.mailbox.post(), Arc::clone(&self.pool), self.visitor);
+        let visitor = self.visitor;
+        let found = app.find(&head, path, &mut params, &visitor);
+        let scope = found.scope();
+        let (post, pool) = (self.mailbox.post(), Arc::clone(&self.pool));
         let origin = Origin {
             exchange: self.id,
             post: &post,
@@ -133,20 +130,60 @@ impl Exchange {
             timeline: Timeline::default(),
             peer: &visitor,
         };
-        let collected = if rule.body == BodyRule::Collect { body } else { &[] };
-        let request = Request::new(head, path, route, &params, collected, None, &origin);
+        let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
+        if self.passes(app.chain(scope), &at_head, response) {
+            match found {
+                Match::Route(id) => self.ask(app.route_of(id), &at_head, body, response),
+                Match::Missing(_, missing) => {
+                    app.answer_without_route(missing, visitor.is_encrypted, response);
+                }
+            }
+        }
+        app.chain(scope).after(&at_head, response);
+    }
+
+    /// Lets the layers look; whether they let it pass.
+    fn passes(&mut self, chain: &Chain, request: &Request<'_>, response: &mut Response) -> bool {
+        let mut from = 0;
+        loop {
+            match chain.before(from, request, response) {
+                Progress::Passed => return true,
+                Progress::Waits(next, wait) => {
+                    assert!(self.letter(Some(wait)).is_none(), "nobody else knows of this exchange");
+                    from = next;
+                }
+                Progress::Stopped(layer, Outcome::Deferred(_) | Outcome::Again(_)) => {
+                    if self.wait_for_answer(response) {
+                        return false;
+                    }
+                    response.reset();
+                    from = layer;
+                }
+                Progress::Stopped(_, Outcome::Rendered(rendered)) => {
+                    rendered.fill(response);
+                    return false;
+                }
+                Progress::Stopped(_, Outcome::Ready | Outcome::Receive(_)) => return false,
+            }
+        }
+    }
+
+    /// Asks the handler of `route`, who gets `body` as it wants it.
+    fn ask(&mut self, route: &Route, at_head: &Request<'_>, body: &[u8], response: &mut Response) {
+        let rule = *route.rule();
+        if body.len() as u64 > rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
+            return response.refuse(Reason::BodyBytes);
+        }
+        let request = at_head.with_body(if rule.body == BodyRule::Collect { body } else { &[] });
         loop {
             let outcome = match route.call(&request, response) {
                 Outcome::Receive(sink) => self.stream(route, sink, body, &request, response),
                 outcome => outcome,
             };
             match outcome {
-                Outcome::Deferred(mut ticket) | Outcome::Again(mut ticket) => {
+                Outcome::Deferred(_) | Outcome::Again(_) => {
                     if self.wait_for_answer(response) {
-                        return ticket
-                            .take_fields()
-                            .iter()
-                            .for_each(|(name, value)| response.append(name, value));
+                        return;
                     }
                     response.reset();
                 }

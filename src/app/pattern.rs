@@ -79,6 +79,11 @@ impl Pattern {
         Ok(pattern)
     }
 
+    /// That of no route at all.
+    pub(super) const fn nothing() -> Self {
+        Self { text: String::new(), names: Vec::new(), segments: Vec::new() }
+    }
+
     /// As it was written.
     #[inline]
     pub fn text(&self) -> &str {

@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
-use ::http::{HeaderName, HeaderValue};
-
 use crate::base::{Post, Undelivered};
 use crate::http::{ExchangeId, Response};
 
@@ -83,7 +81,7 @@ impl Reply {
     /// The right to answer `to`, and the receipt of it.
     pub(super) fn new(to: ExchangeId, post: &Post<Mail>) -> (Self, Ticket) {
         let watch = Arc::new(Watch::default());
-        let ticket = Ticket { watch: Arc::clone(&watch), fields: Vec::new() };
+        let ticket = Ticket { watch: Arc::clone(&watch) };
         (Self { to, post: post.clone(), watch, answered: false }, ticket)
     }
 
@@ -153,20 +151,9 @@ impl Recall {
 #[derive(Debug)]
 pub struct Ticket {
     watch: Arc<Watch>,
-    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Ticket {
-    /// Adds a field to the answer that will come. For handlers that wrap others.
-    pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
-        self.fields.push((name, value));
-    }
-
-    /// The fields that the answer gets besides its own.
-    pub fn take_fields(&mut self) -> Vec<(HeaderName, HeaderValue)> {
-        std::mem::take(&mut self.fields)
-    }
-
     /// Where the worker notes that the client has left.
     pub fn presence(&self) -> Arc<Watch> {
         Arc::clone(&self.watch)

@@ -14,7 +14,6 @@ use super::owned::{OwnedOrigin, OwnedRequest};
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::{Mail, Recall, Reply, Wakeup};
-use super::route::Route;
 use super::router::Params;
 use super::visitor::Visitor;
 use crate::base::{Certificate, Post, Tick};
@@ -91,20 +90,19 @@ macro_rules! at {
 }
 
 impl<'a> Request<'a> {
-    /// The request with this head that was routed to `route`.
+    /// The request with this head that was routed to the route with `pattern`.
     ///
     /// `path` is the normalised path that `params` point into.
     #[inline]
     pub fn new(
         head: Head<'a>,
         path: Path<'a>,
-        route: &'a Route,
+        pattern: &'a Arc<Pattern>,
         params: &'a Params,
         body: &'a [u8],
         trailer: Option<Head<'a>>,
         origin: &'a Origin<'a>,
     ) -> Self {
-        let pattern = route.shared_pattern();
         Self { head, path, pattern, params, body, trailer, origin: Place::Live(origin) }
     }
 
@@ -164,8 +162,7 @@ impl<'a> Request<'a> {
     /// The first value of `name` in the query, decoded as forms are (`+` is a space). What is not
     /// UTF-8 is replaced.
     pub fn query_param(&self, name: &str) -> Option<Cow<'a, str>> {
-        let pairs = self.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.into_iter().find(|(key, _)| form_decoded(key) == name).map(|(_, value)| form_decoded(value))
+        query_value(self.query()?, name)
     }
 
     /// Host and port that the client asked for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
@@ -443,6 +440,12 @@ impl fmt::Debug for Origin<'_> {
 fn visible(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok()?;
     (!text.contains(|c: char| c.is_control() && c != '\t')).then_some(text)
+}
+
+/// The first value of `name` in `query`, decoded.
+pub(super) fn query_value<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(key, _)| form_decoded(key) == name).map(|(_, value)| form_decoded(value))
 }
 
 /// Decodes `application/x-www-form-urlencoded`; broken escapes stay as they are.

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use super::endpoint::Verb;
 use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
+use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
+use super::predicate::Predicate;
 use super::request::Request;
+use super::site::SiteId;
 use crate::http::{Reason, Rendered, Response};
 
 /// The number of a route in its app.
@@ -28,6 +31,13 @@ pub struct Route {
     pattern: Arc<Pattern>,
     verb: Verb,
     rule: Rule,
+    predicates: Box<[Predicate]>,
+    /// The site that it belongs to.
+    site: SiteId,
+    /// The layers of the apps that were mounted on the way to it, and its own.
+    layers: Vec<Arc<dyn Layer>>,
+    /// All its layers.
+    chain: Chain,
     /// What is answered without a call of the handler.
     fixed: Option<Rendered>,
     handler: Box<dyn Handler>,
@@ -35,7 +45,32 @@ pub struct Route {
 
 impl Route {
     pub(super) fn new(pattern: Pattern, verb: Verb, handler: Box<dyn Handler>) -> Self {
-        Self { pattern: Arc::new(pattern), verb, rule: handler.rule(), fixed: handler.fixed(), handler }
+        Self {
+            pattern: Arc::new(pattern),
+            verb,
+            rule: handler.rule(),
+            predicates: handler.predicates().into(),
+            site: SiteId::MAIN,
+            layers: handler.layers(),
+            chain: Chain::default(),
+            fixed: None,
+            handler,
+        }
+    }
+
+    /// The same for another pattern, within more layers.
+    pub(super) fn moved(mut self, pattern: Pattern, outer: &[Arc<dyn Layer>]) -> Self {
+        self.pattern = Arc::new(pattern);
+        self.layers.splice(0..0, outer.iter().map(Arc::clone));
+        self
+    }
+
+    /// Belongs to `site`, whose layers, and those around it, are these.
+    pub(super) fn settle(&mut self, site: SiteId, outer: &[Arc<dyn Layer>]) {
+        self.site = site;
+        let layers = outer.iter().chain(&self.layers).map(Arc::clone).collect();
+        self.chain = Chain::new(layers);
+        self.fixed = self.handler.fixed().and_then(|fixed| self.chain.settle(fixed));
     }
 
     /// The pattern as it was written, with the prefixes it was mounted under.
@@ -54,7 +89,24 @@ impl Route {
         &self.rule
     }
 
-    /// The answer to every request without a body, if its handler need not be asked.
+    /// What must hold of a request besides its path and method.
+    pub fn predicates(&self) -> &[Predicate] {
+        &self.predicates
+    }
+
+    /// The site that it belongs to.
+    #[inline]
+    pub const fn site(&self) -> SiteId {
+        self.site
+    }
+
+    /// Its layers, and those around it.
+    #[inline]
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The answer to every request without a body that its layers let pass, if its handler need not be asked.
     #[inline]
     pub const fn fixed(&self) -> Option<&Rendered> {
         self.fixed.as_ref()
@@ -96,13 +148,13 @@ impl Route {
         }
     }
 
-    pub(super) const fn shared_pattern(&self) -> &Arc<Pattern> {
+    /// The pattern, for a [`Request`].
+    pub const fn shared_pattern(&self) -> &Arc<Pattern> {
         &self.pattern
     }
 
-    /// Its parts, for another app.
-    pub(super) fn into_parts(self) -> (Verb, Box<dyn Handler>) {
-        (self.verb, self.handler)
+    pub(super) const fn verb(&self) -> &Verb {
+        &self.verb
     }
 
     #[cold]
@@ -133,6 +185,8 @@ impl fmt::Debug for Route {
             .field("method", &self.method())
             .field("pattern", &self.pattern())
             .field("rule", &self.rule)
+            .field("predicates", &self.predicates)
+            .field("layers", &self.chain)
             .finish_non_exhaustive()
     }
 }

@@ -104,6 +104,8 @@ reasons! {
     MethodUnknown = 501, "route.method_unknown", "this method is not implemented";
     MethodNotAllowed = 405, "route.method", "this resource does not have this method";
     Misdirected = 421, "route.misdirected", "this connection was set up for another host";
+    SiteUnknown = 404, "route.site", "this server has no site of this name";
+    NoneFits = 404, "route.predicate", "there is nothing at this path for such a request";
     NotFound = 404, "route.none", "there is nothing at this path";
     RangeUnsatisfiable = 416, "handler.range", "none of the ranges lies within this file";
     Precondition = 412, "handler.precondition", "this is not the version that the request is about";

@@ -5,14 +5,15 @@
 //!  idle      keep-alive, from the last answer
 //!  head      absolute, from its first byte; the first of a connection from the accept or the handshake
 //!  body      silence, and a rate by windows
-//!  handling  none: that is the handler's
+//!  handling  none: that is the handler's; or the moment that a layer named
 //!  sending   a rate by windows, or the moment that its source named
 //!  linger    absolute
 //! ```
 //! Deadlines are lazy: a turn stores one field, and the wheel looks at it when it fires. Knows no clock.
 
+use crate::app::Mail;
 use crate::base::{Key, Tick};
-use crate::http::{Phase, Reason};
+use crate::http::{ExchangeId, Phase, Reason};
 use crate::net::{Handshake, Transport};
 
 use super::config::Timeouts;
@@ -23,6 +24,10 @@ use super::stats::{CloseReason, Timeout};
 impl<T: Transport> Connection<T> {
     /// The deadline has passed.
     pub(crate) fn expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
+        if let Some(stream) = self.dialogue.has_waited(desk.now) {
+            let to = ExchangeId { connection: key, stream };
+            return self.deliver(key, Mail::Again { to }, desk).unwrap_or(Verdict::Rest);
+        }
         if self.waits_for_many() {
             return self.expired_among_many(key, desk);
         }
@@ -83,7 +88,8 @@ impl<T: Transport> Connection<T> {
                 }
             }
             Phase::Body => self.exchange_deadline(timeouts),
-            Phase::Handling => Tick::NEVER,
+            // Of the handler nothing is asked; a layer may have named a moment.
+            Phase::Handling => self.exchange_deadline(timeouts),
             Phase::Sending if self.pending.is_some() => match &self.pending {
                 Some(pending) => pending.window_from.after(timeouts.write),
                 None => Tick::NEVER,

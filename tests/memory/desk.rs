@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kolk::app::{BlockingPool, Mail, Nobody, Origin, Params, Route};
+use kolk::app::{BlockingPool, Mail, Nobody, Origin, Params, Progress, Route};
 use kolk::base::{Key, Mailbox, Post, Tick, Wake};
 use kolk::http::{ExchangeId, FieldTable, Head, Path, StreamId, Timeline};
 use kolk::proto::h1::{Limits, Server};
@@ -50,7 +50,7 @@ impl Desk {
         Self { pool: Arc::new(pool), post: mailbox.post(), mailbox, letters: Vec::new() }
     }
 
-    /// Calls the handler of `route`.
+    /// Asks the layers of `route`, and calls its handler if they let the request pass.
     #[inline]
     pub(crate) fn call(&self, route: &Route, asked: &Asked, now: Tick, response: &mut Response) -> Outcome {
         let origin = Origin {
@@ -68,7 +68,12 @@ impl Desk {
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);
-        route.call(&Request::new(head, path, route, &params, b"", None, &origin), response)
+        let request = Request::new(head, path, route.shared_pattern(), &params, b"", None, &origin);
+        match route.chain().before(0, &request, response) {
+            Progress::Passed => route.call(&request, response),
+            Progress::Stopped(_, outcome) => outcome,
+            Progress::Waits(..) => panic!("nothing here waits"),
+        }
     }
 
     /// Waits for the next letter, without sleep.

@@ -10,8 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kolk::http::{Fields, Pull, Pulled, Source};
 use kolk::{
-    App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Outcome, Reply, Request, Response, Sink,
-    StaticDir, StatusCode, Take, Upload, blocking, channel, deferred, header, receiving,
+    App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Reply, Request,
+    Response, Sink, StaticDir, StatusCode, Take, Upload, blocking, channel, deferred, header, receiving,
 };
 
 use crate::support::scratch::Scratch;
@@ -133,6 +133,51 @@ impl Handler for Again {
     }
 }
 
+/// Lets every request wait, and then asks another thread whether it may pass; counts the answers.
+struct Porter {
+    /// The request that was asked about, once there is an answer.
+    asked: Arc<AtomicBool>,
+    /// Lets nobody pass.
+    bars: bool,
+}
+
+impl Layer for Porter {
+    fn before(&self, request: &Request<'_>, _: &mut Response) -> Passage {
+        if self.asked.swap(false, SeqCst) {
+            return Passage::After(Duration::from_millis(2));
+        }
+        let (recall, outcome) = request.suspend();
+        let (asked, bars) = (Arc::clone(&self.asked), self.bars);
+        thread::spawn(move || {
+            if bars {
+                return recall.send(StatusCode::FORBIDDEN);
+            }
+            asked.store(true, SeqCst);
+            recall.call();
+        });
+        Passage::Closed(outcome)
+    }
+
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        let told = format!("{} {}", request.route(), request.param("name").unwrap_or_default());
+        response.append(&header::HeaderName::from_static("x-porter"), &told.parse().unwrap());
+    }
+}
+
+/// What stands behind a porter.
+fn held() -> App {
+    let told = |request: &Request<'_>| seen(request, request.body());
+    App::new()
+        .layer(Porter { asked: Arc::default(), bars: false })
+        .any("/collect", told)
+        .any("/stream", receiving(|_| Ok(Box::new(Listener(Vec::new())))).body_limit(8 << 20))
+        .any("/narrow", told.body_limit(10))
+        .get("/see/{name}", told)
+        .get("/fixed", Response::text("fixed\n"))
+        .any("/again", Again(Arc::default()))
+        .mount("/barred", App::new().layer(Porter { asked: Arc::default(), bars: true }).any("/", told))
+}
+
 fn tape(left: usize, step: usize, says_length: bool, trailer: Option<&'static str>) -> Response {
     let length = says_length.then_some(left as u64);
     Response::stream("text/plain", Tape { left, step, length, trailer })
@@ -232,6 +277,7 @@ pub(crate) fn site(files: &Path, uploads: &Path) -> App {
         .any("/again", Again(Arc::default()))
         .get("/private", auth.guard(told))
         .any("/cors", cors.wrap(told))
+        .mount("/held", held())
         // What is compressed by the server itself comes compressed once that is done.
         .get("/files/{*path}", StaticDir::new(files).compressed(false))
         .post("/upload/{*path}", Upload::open(uploads).unwrap())

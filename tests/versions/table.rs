@@ -221,7 +221,16 @@ fn files() -> Vec<Exchange> {
 fn bodies() -> Vec<Exchange> {
     let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at >> 3).to_le_bytes()[0]).collect();
     let mut all = Vec::new();
-    for target in ["/collect", "/stream", "/blocking", "/later", "/again"] {
+    for target in [
+        "/collect",
+        "/stream",
+        "/blocking",
+        "/later",
+        "/again",
+        "/held/collect",
+        "/held/stream",
+        "/held/again",
+    ] {
         let post = || ask("POST", target, 200).with("Content-Type", "text/plain");
         all.push(post());
         all.push(post().whole(""));
@@ -235,7 +244,7 @@ fn bodies() -> Vec<Exchange> {
         all.push(ask("PUT", target, 200).whole("put"));
         all.push(get(target, 200).whole("with a GET"));
     }
-    for target in ["/wide", "/stream"] {
+    for target in ["/wide", "/stream", "/held/stream"] {
         all.push(ask("POST", target, 200).whole(large.clone()));
         all.push(
             ask("POST", target, 200).pieces(&large.chunks(70_001).collect::<Vec<_>>(), &[("x-sum", "1")]),
@@ -244,6 +253,13 @@ fn bodies() -> Vec<Exchange> {
     all.extend([
         ask("POST", "/stream", 409).whole("stop it"),
         ask("POST", "/stream", 409).whole([b"stop".to_vec(), large].concat()),
+        get("/held/fixed", 200),
+        get("/held/see/name", 200),
+        ask("POST", "/held/barred/", 403).whole("x"),
+        ask("POST", "/held/barred/", 403).pieces(&[b"x", b"y"], &[]),
+        ask("POST", "/held/barred/", 403).whole("x").with("Expect", "100-continue"),
+        ask("POST", "/held/narrow", 413).whole("0123456789a"),
+        ask("POST", "/held/narrow", 413).pieces(&[b"01234", b"56789", b"a"], &[]),
         ask("POST", "/refuse", 403).whole("x"),
         ask("POST", "/refuse", 403).pieces(&[b"x"], &[]),
         ask("POST", "/refuse", 403).whole("x").with("Expect", "100-continue"),

@@ -39,9 +39,10 @@ use blake2::digest::{KeyInit, Mac};
 use self::checks::{Account, Check, Checks, Digest};
 use self::credentials::{CREDENTIALS_BYTES_MAX, Credentials};
 use super::adapters::IntoHandler;
-use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
+use super::handler::Outcome;
+use super::layer::{Acts, Layer, Layered, Passage};
 use super::request::Request;
-use crate::http::{Known, Reason, Response, Version};
+use crate::http::{Reason, Response};
 
 pub use self::hash::{HashAlgorithm, HashError, PasswordHash};
 
@@ -134,15 +135,13 @@ impl BasicAuth {
         Ok(self)
     }
 
-    /// `handler`, for these users alone. It is called at the head if it wants to be
-    /// ([`BodyRule::Stream`]), else when the body is complete, too; then it must not
-    /// [suspend](Request::suspend).
-    pub fn guard<H: IntoHandler>(&self, handler: H) -> Guarded<H::Handler> {
-        Guarded { inner: Arc::new(handler.into_handler()), auth: self.clone() }
+    /// `handler`, for these users alone.
+    pub fn guard<H: IntoHandler>(&self, handler: H) -> Layered<H::Handler> {
+        Layered::before(handler.into_handler(), self.clone())
     }
 
     /// Who the request claims to come from.
-    fn judge(&self, request: &Request<'_>, response: &mut Response) -> Judgement {
+    fn judge(&self, request: &Request<'_>, response: &mut Response) -> Passage {
         let mut buffer = [0; CREDENTIALS_BYTES_MAX];
         let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let (Some((_, value)), None) = (fields.next(), fields.next()) else { return self.refuse(response) };
@@ -152,7 +151,7 @@ impl BasicAuth {
         };
         let (digest, now) = (self.digest(&credentials), request.now());
         if account.knows(&digest, now) {
-            return Judgement::Known;
+            return Passage::Open;
         }
         let suspended = self.checks.submit(request.pool(), || {
             let (recall, outcome) = request.suspend();
@@ -168,7 +167,7 @@ impl BasicAuth {
             };
             (check, outcome)
         });
-        Judgement::Decided(suspended.unwrap_or_else(|| {
+        Passage::Closed(suspended.unwrap_or_else(|| {
             response.refuse(Reason::PoolFull);
             response.append(&header::RETRY_AFTER, &HeaderValue::from_static("1"));
             Outcome::Ready
@@ -185,9 +184,9 @@ impl BasicAuth {
         Some((account, *number == wanted))
     }
 
-    fn refuse(&self, response: &mut Response) -> Judgement {
+    fn refuse(&self, response: &mut Response) -> Passage {
         response.replace(refusal(&self.challenge));
-        Judgement::Decided(Outcome::Ready)
+        Passage::answered()
     }
 
     /// Of the user's name, its length and the password: what stands for them in memory.
@@ -205,66 +204,17 @@ fn refusal(challenge: &HeaderValue) -> Response {
     Response::refusal(Reason::Unauthorized).with_header(header::WWW_AUTHENTICATE, challenge.clone())
 }
 
-enum Judgement {
-    Known,
-    Decided(Outcome),
-}
-
-/// A handler for known users alone: what [`BasicAuth::guard`] makes.
-#[derive(Debug)]
-pub struct Guarded<H> {
-    inner: Arc<H>,
-    auth: BasicAuth,
-}
-
-impl<H: Handler> Handler for Guarded<H> {
-    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
-        match self.auth.judge(request, response) {
-            Judgement::Decided(outcome) => outcome,
-            Judgement::Known if self.inner.rule().body == BodyRule::Collect && may_have_body(request) => {
-                Outcome::Receive(Box::new(Collector { inner: Arc::clone(&self.inner), body: Vec::new() }))
-            }
-            Judgement::Known => self.inner.handle(request, response),
-        }
+impl Layer for BasicAuth {
+    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        self.judge(request, response)
     }
 
-    fn rule(&self) -> Rule {
-        Rule { body: BodyRule::Stream, ..self.inner.rule() }
-    }
-}
-
-/// In HTTP/1 the head says it (RFC 9112 §6.3).
-fn may_have_body(request: &Request<'_>) -> bool {
-    let head = request.head();
-    !matches!(request.version(), Version::Http10 | Version::Http11)
-        || head.known(Known::TransferEncoding).is_some()
-        || head.known(Known::ContentLength).is_some_and(|length| length != b"0")
-}
-
-/// Collects the body for a handler that wants it whole. The server limits its length.
-struct Collector<H> {
-    inner: Arc<H>,
-    body: Vec<u8>,
-}
-
-impl<H: Handler> Sink for Collector<H> {
-    fn chunk(&mut self, bytes: &[u8]) -> Take {
-        self.body.extend_from_slice(bytes);
-        Take::More
+    fn acts(&self) -> Acts {
+        Acts { before: true, after: false }
     }
 
-    fn end(self: Box<Self>, request: &Request<'_>, response: &mut Response) -> Outcome {
-        let request = request.with_body(&self.body);
-        match self.inner.handle(&request, response) {
-            Outcome::Receive(mut sink) => match sink.chunk(&self.body) {
-                Take::Answer(answer) => {
-                    response.replace(*answer);
-                    Outcome::Ready
-                }
-                Take::More | Take::Wait => sink.end(&request, response),
-            },
-            outcome => outcome,
-        }
+    fn name(&self) -> &'static str {
+        "auth"
     }
 }
 

@@ -7,13 +7,13 @@
 //!                          └ collect / sink ─chunks─┘                     └► respond
 //! ```
 
-use crate::app::{BodyRule, Match, Outcome, Request, RouteId, Rule, Sink, Take};
+use crate::app::{BodyRule, Match, Outcome, Request, RouteId, Rule, Scope, Sink, Take};
 use crate::base::Tick;
 use crate::http::{Arrival, Head, OwnedHead, Path, Reason, Response, StreamId, Timeline};
 
 use super::Dialogue;
 use super::collected::{Collected, TooMuch};
-use super::exchange::{Exchange, Intake, Pace};
+use super::exchange::{Exchange, Intake};
 use super::respond::Asked;
 use crate::server::call::{Call, Env};
 
@@ -34,28 +34,62 @@ impl Dialogue {
             asked.timeline.received = call.received;
             asked.timeline.parsed = (call.env.stopwatch)();
         }
-        let env = call.env;
-        let path = match Path::of_head(head, &mut *call.path) {
+        // Lent apart: what is found in it is used together with the rest of the call.
+        let mut scratch = std::mem::take(call.path);
+        self.route(asked, head, body, &mut scratch, call);
+        *call.path = scratch;
+    }
+
+    /// Finds who answers, and asks.
+    #[inline]
+    fn route(
+        &mut self,
+        asked: Asked,
+        head: &Head<'_>,
+        body: Arrival<'_>,
+        scratch: &mut String,
+        call: &mut Call<'_>,
+    ) {
+        let app = &call.env.app;
+        let path = match Path::of_head(head, scratch) {
             Ok(path) => path,
             Err(reason) => return self.refuse_path(&asked, head, reason, call),
         };
         if self.tells_hosts_apart && !call.peer.means(head.host().unwrap_or_default()) {
             return self.answer_refusal(&asked, head, Reason::Misdirected, call);
         }
-        let id = match env.app.find(head, path, &mut *call.params) {
-            Match::Route(id) => id,
-            other => {
+        let found = app.find(head, path, &mut *call.params, call.peer);
+        let scope = found.scope();
+        if app.chain(scope).looks_at_requests() && !self.passes(&asked, (head, path, body), scope, call) {
+            return;
+        }
+        match found {
+            Match::Route(id) => self.handle(asked, (head, path, body), id, call),
+            Match::Missing(_, missing) => {
                 call.response.reset();
-                env.app.answer_without_route(&other, call.response);
-                return self.respond(&asked, Some(head), None, call);
+                app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
+                self.respond(&asked, Some(head), Some(scope), call);
             }
-        };
+        }
+    }
+
+    /// Asks the handler, now or when the body is there.
+    #[inline]
+    fn handle(
+        &mut self,
+        mut asked: Asked,
+        (head, path, body): (&Head<'_>, Path<'_>, Arrival<'_>),
+        id: RouteId,
+        call: &mut Call<'_>,
+    ) {
+        let (env, stream) = (call.env, asked.stream);
         let route = env.app.route_of(id);
         let rule = route.rule();
         self.timed = rule.timed || (self.timed && self.requests > 1);
         if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
             return self.respond_fixed(&mut asked, head, id, rendered, call);
         }
+        let scope = Scope::Route(id);
         let bytes = match body {
             Arrival::Empty => &[][..],
             Arrival::Whole(bytes)
@@ -63,24 +97,24 @@ impl Dialogue {
             {
                 bytes
             }
-            _ => {
-                let path = path.as_str().to_owned();
-                return self.open(&asked, head, (id, path), body, call);
-            }
+            _ => return self.open(&asked, (head, path, body), id, call),
         };
         if rule.body == BodyRule::Stream && !matches!(body, Arrival::Empty) {
-            let path = path.as_str().to_owned();
-            return self.open(&asked, head, (id, path), body, call);
+            return self.open(&asked, (head, path, body), id, call);
         }
         call.response.reset();
         let origin = Self::origin(&asked, (call.key, call.now, env, call.peer));
-        let request = Request::new(*head, path, route, call.params, bytes, None, &origin);
+        let pattern = route.shared_pattern();
+        let request = Request::new(*head, path, pattern, call.params, bytes, None, &origin);
         match route.call(&request, call.response) {
-            Outcome::Ready => self.respond(&asked, Some(head), Some(id), call),
+            Outcome::Ready => self.respond(&asked, Some(head), Some(scope), call),
+            Outcome::Rendered(text) if route.chain().looks_at_answers() => {
+                text.fill(call.response);
+                self.respond(&asked, Some(head), Some(scope), call);
+            }
             Outcome::Rendered(text) => self.respond_fixed(&mut asked, head, id, &text, call),
             outcome => {
-                let path = path.as_str().to_owned();
-                self.freeze(&asked, head, (id, path), call);
+                self.freeze(&asked, head, (scope, path.as_str().to_owned()), call);
                 if let (Outcome::Again(_), Some(exchange)) = (&outcome, self.speech.exchange(stream)) {
                     let mut body = Collected::new(bytes.len(), &env.stats);
                     if body.extend(bytes, u64::MAX).is_ok() {
@@ -113,35 +147,40 @@ impl Dialogue {
     fn open(
         &mut self,
         asked: &Asked,
-        head: &Head<'_>,
-        (id, path): (RouteId, String),
-        body: Arrival<'_>,
+        (head, path, body): (&Head<'_>, Path<'_>, Arrival<'_>),
+        id: RouteId,
         call: &mut Call<'_>,
     ) {
-        let stream = asked.stream;
-        let rule = call.env.app.route_of(id).rule();
-        let bytes_max = bytes_max(rule, call.env);
-        let declared = match body {
-            Arrival::Empty => Some(0),
-            Arrival::Whole(bytes) => Some(bytes.len() as u64),
-            Arrival::Follows { length, .. } => length,
-        };
-        self.freeze(asked, head, (id, path), call);
-        if declared.is_some_and(|length| length > bytes_max) {
+        self.freeze(asked, head, (Scope::Route(id), path.as_str().to_owned()), call);
+        self.admit_body(asked.stream, body, call);
+        let whole = if let Arrival::Whole(bytes) = body { Some(bytes) } else { None };
+        self.receive(asked.stream, id, whole, call);
+    }
+
+    /// The body of an open exchange may come, if it is not too long; `whole`: all of it, if it is there.
+    pub(super) fn receive(
+        &mut self,
+        stream: StreamId,
+        id: RouteId,
+        whole: Option<&[u8]>,
+        call: &mut Call<'_>,
+    ) {
+        let Some(exchange) = self.speech.exchange(stream) else { return };
+        let declared = exchange.declared_bytes;
+        if declared.is_some_and(|length| length > exchange.body_bytes_max(call.env)) {
             // RFC 9110 §15.5.14: refused before the body is read.
             call.response.reset();
             call.response.refuse(Reason::BodyBytes);
             return self.respond_open(stream, call);
         }
-        let Some(exchange) = self.speech.exchange(stream) else { return };
-        exchange.ended = false;
-        exchange.pace = Pace::new(bytes_max, &call.env.config.timeouts, call.now);
-        let whole = if let Arrival::Whole(bytes) = body { Some(bytes) } else { None };
-        match rule.body {
+        match call.env.app.route_of(id).rule().body {
             BodyRule::Collect => {
                 let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
                 let body = Collected::new(expected.min(64 * 1024), &call.env.stats);
                 exchange.intake = Intake::Collect(body);
+                if exchange.ended && !exchange.paused {
+                    return self.body_complete(stream, call);
+                }
                 self.begin_body(stream, whole, call);
             }
             BodyRule::Stream => self.begin_stream(stream, whole, call),
@@ -212,13 +251,14 @@ impl Dialogue {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         // One body may always come to what its route allows.
         let bodies_bytes_max = call.env.config.limits.bodies_bytes_max.max(exchange.pace.bytes_max());
+        let route = exchange.route();
         let take = match &mut exchange.intake {
             Intake::Nothing | Intake::Undecided(_) => Take::More,
             Intake::Collect(body) => match body.extend(bytes, bodies_bytes_max) {
                 Ok(()) => Take::More,
                 Err(TooMuch) => Take::Answer(Box::new(Response::refusal(Reason::Bodies))),
             },
-            Intake::Sink(sink) if !bytes.is_empty() => match exchange.route {
+            Intake::Sink(sink) if !bytes.is_empty() => match route {
                 Some(id) => call.env.app.route_of(id).chunk(sink.as_mut(), bytes),
                 None => Take::More,
             },
@@ -292,7 +332,7 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) -> Outcome {
         let Some(exchange) = self.speech.exchange(stream) else { return Outcome::Ready };
-        let (Some(head), Some(id)) = (&exchange.head, exchange.route) else { return Outcome::Ready };
+        let (Some(head), Some(id)) = (&exchange.head, exchange.route()) else { return Outcome::Ready };
         let env = call.env;
         let route = env.app.route_of(id);
         let asked = exchange.asked();
@@ -300,7 +340,7 @@ impl Dialogue {
         let request = Request::new(
             head.head(),
             Path::normalised(&exchange.path),
-            route,
+            route.shared_pattern(),
             &exchange.params,
             body,
             exchange.trailer.as_ref().map(OwnedHead::head),
@@ -313,7 +353,7 @@ impl Dialogue {
     }
 
     /// Acts on what a handler of an open exchange decided.
-    fn conclude(&mut self, stream: StreamId, outcome: Outcome, call: &mut Call<'_>) {
+    pub(super) fn conclude(&mut self, stream: StreamId, outcome: Outcome, call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         match outcome {
             Outcome::Ready => self.respond_open(stream, call),
@@ -321,9 +361,9 @@ impl Dialogue {
                 text.fill(call.response);
                 self.respond_open(stream, call);
             }
-            Outcome::Deferred(mut ticket) => exchange.wait_for(&mut ticket),
-            Outcome::Again(mut ticket) => {
-                exchange.wait_for(&mut ticket);
+            Outcome::Deferred(ticket) => exchange.wait_for(&ticket),
+            Outcome::Again(ticket) => {
+                exchange.wait_for(&ticket);
                 exchange.suspended = true;
             }
             Outcome::Receive(sink) => {
@@ -337,10 +377,16 @@ impl Dialogue {
     }
 
     /// Keeps what a later turn needs of this request.
-    fn freeze(&mut self, asked: &Asked, head: &Head<'_>, (id, path): (RouteId, String), call: &Call<'_>) {
+    pub(super) fn freeze(
+        &mut self,
+        asked: &Asked,
+        head: &Head<'_>,
+        (scope, path): (Scope, String),
+        call: &Call<'_>,
+    ) {
         let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
         exchange.head = Some(OwnedHead::freeze(head));
-        exchange.route = Some(id);
+        exchange.scope = Some(scope);
         exchange.path = path;
         exchange.params = call.params.clone();
         self.speech.keep(exchange);

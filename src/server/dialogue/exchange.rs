@@ -10,15 +10,15 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderName, HeaderValue};
 use bytes::BytesMut;
 
-use crate::app::{Params, Presence, RouteId, Sink, Ticket, Watch};
+use crate::app::{Params, Presence, RouteId, Scope, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::collected::Collected;
 use super::respond::Asked;
+use crate::server::call::Env;
 use crate::server::config::Timeouts;
 use crate::server::stats::Timeout;
 
@@ -29,7 +29,8 @@ pub(crate) struct Exchange {
     pub(crate) number: u32,
     /// The frozen head, where somebody will look at it again.
     pub(crate) head: Option<OwnedHead>,
-    pub(crate) route: Option<RouteId>,
+    /// Whose layers stand around the answer.
+    pub(crate) scope: Option<Scope>,
     pub(crate) path: String,
     pub(crate) params: Params,
     pub(crate) intake: Intake,
@@ -37,6 +38,8 @@ pub(crate) struct Exchange {
     pub(crate) trailer: Option<OwnedHead>,
     /// The request's body is complete.
     pub(crate) ended: bool,
+    /// How long the body is, if its head says so.
+    pub(crate) declared_bytes: Option<u64>,
     /// The sink asked to wait, or nobody has decided yet: nothing is read until it is woken, or what was
     /// promised to the client (its window) is kept here.
     pub(crate) paused: bool,
@@ -45,12 +48,12 @@ pub(crate) struct Exchange {
     pub(crate) held_bytes: usize,
     /// The answer has begun.
     pub(crate) answered: bool,
-    /// The handler asked to be called again.
+    /// The handler, or the layer that holds it, asked to be called again.
     pub(crate) suspended: bool,
+    /// The layer that looks at it next; `None`: it has passed all.
+    pub(crate) held_at: Option<usize>,
     /// What the answer's owner watches.
     pub(crate) watch: Option<Arc<Watch>>,
-    /// What the late answer gets besides its own fields.
-    pub(crate) late_fields: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeline: Timeline,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
@@ -117,19 +120,20 @@ impl Exchange {
             stream,
             number,
             head: None,
-            route: None,
+            scope: None,
             path: String::new(),
             params: Params::default(),
             intake: Intake::Nothing,
             trailer: None,
             ended: true,
+            declared_bytes: Some(0),
             paused: false,
             backlog: BytesMut::new(),
             held_bytes: 0,
             answered: false,
             suspended: false,
+            held_at: None,
             watch: None,
-            late_fields: Vec::new(),
             timeline,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
@@ -140,9 +144,19 @@ impl Exchange {
 
 impl Exchange {
     /// Somebody else works on the answer.
-    pub(crate) fn wait_for(&mut self, ticket: &mut Ticket) {
+    pub(crate) fn wait_for(&mut self, ticket: &Ticket) {
         self.watch = Some(ticket.presence());
-        self.late_fields = ticket.take_fields();
+    }
+
+    /// The route, if there is one.
+    pub(crate) fn route(&self) -> Option<RouteId> {
+        self.scope.and_then(Scope::route)
+    }
+
+    /// The most bytes that its body may have.
+    pub(super) fn body_bytes_max(&self, env: &Env) -> u64 {
+        let rule = self.route().and_then(|id| env.app.route_of(id).rule().body_bytes_max);
+        rule.unwrap_or(env.config.limits.body_bytes_max)
     }
 
     /// Which request it is.

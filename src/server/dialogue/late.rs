@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Answer, Abandoned ──► answer ──► respond
-//!  Again ──────────────► again ───► the handler, with the frozen request
+//!  Again ──────────────► again ───► the layer that holds it, or the handler, with the frozen request
 //!  Wakeup ─────────────► wake ────► its source or sink goes on
 //! ```
 
@@ -18,11 +18,8 @@ impl Dialogue {
     pub(crate) fn answer(&mut self, stream: StreamId, response: Response, call: &mut Call<'_>) -> bool {
         let open = self.speech.exchange(stream).filter(|exchange| !exchange.answered);
         let waits = open.is_some();
-        if let Some(exchange) = open {
+        if waits {
             call.response.replace(response);
-            for (name, value) in &exchange.late_fields {
-                call.response.append(name, value);
-            }
             if call.env.config.private_descriptors && matches!(call.response.body(), Body::File { .. }) {
                 // The number of its descriptor may mean another file here.
                 log::error!("a late answer with a file was refused: this worker has its own descriptors");
@@ -51,7 +48,10 @@ impl Dialogue {
             return false;
         };
         exchange.suspended = false;
-        exchange.late_fields.clear();
+        if let Some(layer) = exchange.held_at {
+            self.go_on(stream, layer, call);
+            return true;
+        }
         match std::mem::replace(&mut exchange.intake, Intake::Nothing) {
             Intake::Undecided(whole) => {
                 self.begin_stream(stream, whole.as_deref(), call);

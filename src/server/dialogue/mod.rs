@@ -10,6 +10,7 @@
 //! | `speech` | which version is spoken, and which exchanges are open? |
 //! | `multiplex` | what must be known where there are many? |
 //! | `dispatch` | who decides, and when? |
+//! | `gate` | what stands before a handler, and behind every answer? |
 //! | `respond` | what becomes of an answer? |
 //! | `late` | what do other threads' letters do? |
 //! | `exchange`, `collected` | what is kept of a request that outlives its turn? |
@@ -19,6 +20,7 @@
 mod collected;
 mod dispatch;
 pub(super) mod exchange;
+mod gate;
 mod late;
 mod multiplex;
 mod respond;

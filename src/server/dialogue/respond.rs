@@ -1,6 +1,6 @@
 //! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
 
-use crate::app::{Origin, RouteId, Visitor};
+use crate::app::{Origin, RouteId, Scope, Visitor};
 use crate::base::{Key, Tick};
 use crate::http::{ExchangeId, Head, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -25,8 +25,11 @@ impl Dialogue {
     pub(super) fn respond_open(&mut self, stream: StreamId, call: &mut Call<'_>) {
         let Some(mut exchange) = self.speech.take(stream) else { return };
         let head = exchange.head.take();
+        if !exchange.params.is_empty() {
+            call.params.clone_from(&exchange.params);
+        }
         let asked = exchange.asked();
-        self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.route, call);
+        self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.scope, call);
         if let Some(open) = self.speech.exchange(stream) {
             open.head = head;
         }
@@ -56,7 +59,7 @@ impl Dialogue {
         }
         let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
-            self.keep_answered(asked, Some(head), Some(route), sent, call);
+            self.keep_answered(asked, Some(head), Some(Scope::Route(route)), sent, call);
         } else if call.ring.is_some() {
             let pattern = call.env.app.route_of(route).pattern();
             call.record(asked.number, Some(head), pattern, &asked.timeline, sent);
@@ -69,10 +72,15 @@ impl Dialogue {
         &mut self,
         asked: &Asked,
         head: Option<&Head<'_>>,
-        route: Option<RouteId>,
+        scope: Option<Scope>,
         call: &mut Call<'_>,
     ) {
         let mut asked = *asked;
+        if let (Some(head), Some(scope)) = (head, scope)
+            && call.env.app.chain(scope).looks_at_answers()
+        {
+            self.dress(&asked, head, scope, call);
+        }
         mark_handled(&mut asked.timeline, call);
         count(call.env, call.response);
         let sent = Sent::of(call.response);
@@ -87,9 +95,9 @@ impl Dialogue {
             return call.env.stats.late_answers.add(1);
         }
         if self.speech.is_sending(stream) {
-            self.keep_answered(&asked, head, route, sent, call);
+            self.keep_answered(&asked, head, scope, sent, call);
         } else if call.ring.is_some() {
-            let pattern = route.map_or("", |id| call.env.app.route_of(id).pattern());
+            let pattern = scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
             call.record(asked.number, head, pattern, &asked.timeline, sent);
         }
     }
@@ -99,14 +107,14 @@ impl Dialogue {
         &mut self,
         asked: &Asked,
         head: Option<&Head<'_>>,
-        route: Option<RouteId>,
+        scope: Option<Scope>,
         sent: Sent,
         call: &Call<'_>,
     ) {
         let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
         exchange.answered = true;
         exchange.sent = Sent { body_bytes: 0, ..sent };
-        exchange.route = route;
+        exchange.scope = scope;
         exchange.head = head.filter(|_| call.ring.is_some()).map(OwnedHead::freeze);
         self.speech.keep(exchange);
     }
@@ -180,7 +188,7 @@ impl Dialogue {
     /// One line of the log for an exchange that took more than its turn.
     pub(super) fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
         let head = exchange.head.as_ref().map(OwnedHead::head);
-        let pattern = exchange.route.map_or("", |id| call.env.app.route_of(id).pattern());
+        let pattern = exchange.scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
         call.record(exchange.number, head.as_ref(), pattern, &exchange.timeline, exchange.sent);
     }
 }

@@ -36,6 +36,15 @@ impl Speech {
         }
     }
 
+    /// All open exchanges.
+    pub(super) fn exchanges_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
+        let (only, many) = match self {
+            Self::Http1 { exchange, .. } => (exchange.as_mut(), None),
+            Self::Http2(multiplex) => (None, Some(&mut multiplex.exchanges)),
+        };
+        only.into_iter().chain(many.into_iter().flatten()).map(|exchange| &mut **exchange)
+    }
+
     /// The same, no longer kept.
     #[inline]
     pub(super) fn take(&mut self, stream: StreamId) -> Option<Box<Exchange>> {

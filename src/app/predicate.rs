@@ -1,0 +1,253 @@
+//! [`Predicate`]: what must hold of a request, besides its path and method, for a route to answer it.
+//!
+//! | predicate | holds if |
+//! | --- | --- |
+//! | `header` | a field line of this name has this value |
+//! | `query` | the first pair of this name in the query has this value, decoded |
+//! | `client` | the client's address is within one of these networks |
+//!
+//! Two routes with as many predicates need not both hold: see [`Predicate::excludes`].
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ::http::HeaderName;
+use ipnet::IpNet;
+
+use super::handler::{Handler, Outcome, Rule};
+use super::layer::Layer;
+use super::request::{Request, query_value};
+use super::visitor::Visitor;
+use crate::http::{Head, Rendered, Response};
+
+/// What must hold of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Predicate(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Header { name: HeaderName, value: Box<str> },
+    Query { name: Box<str>, value: Box<str> },
+    Client(Box<[IpNet]>),
+}
+
+/// A text that is no name of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameError(Box<str>);
+
+impl Predicate {
+    /// One of the field lines `name` has exactly this value.
+    ///
+    /// # Errors
+    /// If `name` is not the name of a field.
+    pub fn header(name: &str, value: &str) -> Result<Self, NameError> {
+        let name = name.parse().map_err(|_| NameError(name.into()))?;
+        Ok(Self(Kind::Header { name, value: value.into() }))
+    }
+
+    /// The first pair `name=…` of the query has exactly this value when both are decoded.
+    pub fn query(name: &str, value: &str) -> Self {
+        Self(Kind::Query { name: name.into(), value: value.into() })
+    }
+
+    /// The client's address is within one of these networks. No address is within none: that of a client
+    /// behind a socket of the file system.
+    pub fn client(networks: impl IntoIterator<Item = IpNet>) -> Self {
+        Self(Kind::Client(networks.into_iter().collect()))
+    }
+
+    /// Whether it holds of the request with this head, from this client.
+    pub(super) fn holds(&self, head: &Head<'_>, peer: &dyn Visitor) -> bool {
+        match &self.0 {
+            Kind::Header { name, value } => head
+                .fields()
+                .any(|(own, content)| own.eq_ignore_ascii_case(name.as_str()) && content == value.as_bytes()),
+            Kind::Query { name, value } => head
+                .target()
+                .query
+                .and_then(|query| query_value(query, name))
+                .is_some_and(|found| found == **value),
+            Kind::Client(networks) => peer.address().is_some_and(|address| contains(networks, address.ip())),
+        }
+    }
+
+    /// Whether both can never hold of one request.
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Query { name, value }, Kind::Query { name: own, value: another }) => {
+                name == own && value != another
+            }
+            (Kind::Client(networks), Kind::Client(others)) => !networks
+                .iter()
+                .any(|network| others.iter().any(|other| network.contains(other) || other.contains(network))),
+            // A request may have two field lines of one name.
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Header { name, value } => write!(f, "header {name}: {value}"),
+            Kind::Query { name, value } => write!(f, "query {name}={value}"),
+            Kind::Client(networks) => {
+                f.write_str("client in")?;
+                networks.iter().try_for_each(|network| write!(f, " {network}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not the name of a field: letters, digits and hyphens", self.0)
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// Whether `address` is within one of `networks`. An IPv4 address in IPv6 is an IPv4 address.
+pub(super) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// Whether no request could be answered by both of two routes with as many predicates.
+pub(super) fn are_apart(some: &[Predicate], others: &[Predicate]) -> bool {
+    some.len() != others.len() || some.iter().any(|one| others.iter().any(|other| one.excludes(other)))
+}
+
+/// A handler for some requests only: what [`HandlerExt::when`](super::HandlerExt::when) makes.
+#[derive(Debug)]
+pub struct When<H> {
+    inner: H,
+    predicate: Predicate,
+}
+
+impl<H> When<H> {
+    pub(super) const fn new(inner: H, predicate: Predicate) -> Self {
+        Self { inner, predicate }
+    }
+}
+
+impl<H: Handler> Handler for When<H> {
+    #[inline]
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        self.inner.handle(request, response)
+    }
+
+    fn rule(&self) -> Rule {
+        self.inner.rule()
+    }
+
+    fn fixed(&self) -> Option<Rendered> {
+        self.inner.fixed()
+    }
+
+    fn layers(&self) -> Vec<Arc<dyn Layer>> {
+        self.inner.layers()
+    }
+
+    fn predicates(&self) -> Vec<Predicate> {
+        let mut predicates = self.inner.predicates();
+        predicates.push(self.predicate.clone());
+        predicates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{App, HandlerExt};
+
+    fn header(value: &str) -> Predicate {
+        Predicate::header("X-Ring", value).unwrap()
+    }
+
+    fn named(name: &'static str) -> impl Handler {
+        move |_: &Request<'_>| name
+    }
+
+    fn get(app: &App, target: &str, ring: Option<&str>) -> String {
+        let request = ::http::Request::get(target);
+        let request = ring.into_iter().fold(request, |request, ring| request.header("x-ring", ring));
+        String::from_utf8(app.oneshot(request.body("").unwrap()).into_body().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_route_with_the_most_predicates_that_hold_answers_in_any_order() {
+        let add = |app: App, which: usize| match which {
+            0 => app.get("/", named("plain")),
+            1 => app.get("/", named("ring").when(header("a"))),
+            2 => app.get("/", named("both").when(header("a")).when(Predicate::query("q", "1 2"))),
+            _ => {
+                app.any("/", named("any").when(Predicate::query("q", "1 2")).when(Predicate::query("r", "")))
+            }
+        };
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let app = order.into_iter().fold(App::new(), add);
+            for (target, ring, answer) in [
+                ("/", None, "plain"),
+                ("/", Some("b"), "plain"),
+                ("/", Some("a"), "ring"),
+                ("/?q=1%202&x", Some("a"), "both"),
+                ("/?x&q=1+2", Some("a"), "both"),
+                ("/?q=1", Some("a"), "ring"),
+                ("/?q=1+2&r", None, "plain"),
+            ] {
+                assert_eq!(get(&app, target, ring), answer, "{target} {ring:?} {order:?}");
+            }
+            let post = ::http::Request::post("/?q=1+2&r").body("").unwrap();
+            assert_eq!(app.oneshot(post).body(), "any");
+        }
+    }
+
+    #[test]
+    fn where_none_holds_there_is_nothing() {
+        let app = App::new().get("/", named("a").when(header("a"))).get("/{*rest}", named("rest"));
+        assert!(get(&app, "/", None).contains("route.predicate"));
+        assert_eq!(get(&app, "/x", None), "rest");
+        let delete = ::http::Request::delete("/").header("x-ring", "a").body("").unwrap();
+        assert_eq!(app.oneshot(delete).status(), 405);
+        let head = ::http::Request::head("/").header("x-ring", "a").body("").unwrap();
+        assert_eq!(app.oneshot(head).status(), 200);
+    }
+
+    #[test]
+    fn what_may_both_hold_is_a_tie() {
+        let networks = |list: &[&str]| Predicate::client(list.iter().map(|text| text.parse().unwrap()));
+        let query = |value| Predicate::query("q", value);
+        for (one, other, is_tie) in [
+            (header("a"), header("a"), true),
+            // Both may be sent.
+            (header("a"), header("b"), true),
+            (query("a"), query("b"), false),
+            (query("a"), query("a"), true),
+            (query("a"), Predicate::query("r", "a"), true),
+            (header("a"), query("a"), true),
+            (networks(&["10.0.0.0/8"]), networks(&["192.168.0.0/16", "fd00::/8"]), false),
+            (networks(&["10.0.0.0/8"]), networks(&["fd00::/8", "10.1.0.0/16"]), true),
+        ] {
+            let app = App::new().get("/", named("one").when(one.clone()));
+            let added = app.try_route(::http::Method::GET, "/", named("other").when(other.clone()));
+            assert_eq!(added.is_err(), is_tie, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_either_family_is_found_in_its_network() {
+        let networks: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap()).into();
+        for (address, is_within) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("fd12::1", true),
+            ("11.0.0.1", false),
+            ("::ffff:11.0.0.1", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(contains(&networks, address.parse().unwrap()), is_within, "{address}");
+        }
+    }
+}
