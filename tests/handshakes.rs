@@ -187,7 +187,7 @@ fn rfc_5246_7_2_2_nothing_is_negotiated_twice() {
     let SupportedCipherSuite::Tls12(suite) = suite else { panic!("{suite:?}") };
     let mut socket = client.stream.sock.socket;
     let (mut number, secrets) = client.stream.conn.dangerous_extract_secrets().unwrap().tx;
-    let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else { panic!("another cipher") };
+    let ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secrets else { panic!("another cipher") };
     let mut encrypter = suite.aead_alg.encrypter(key, &iv.as_ref()[..4], &iv.as_ref()[4..]);
     let mut record = |typ, bytes: &[u8]| {
         let (version, payload) = (ProtocolVersion::TLSv1_2, OutboundChunks::Single(bytes));

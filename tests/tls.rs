@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use kolk::{App, Body, Request, Response, Running, StaticDir, Tls};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, ClientConfig, HandshakeKind, ProtocolVersion};
 
 use identity::{Encrypted, Identity};
 use support::scratch::Scratch;
@@ -246,6 +246,38 @@ fn a_session_is_resumed_by_any_worker() {
             let tickets = u32::from(version.version == ProtocolVersion::TLSv1_3);
             assert_eq!(client.stream.conn.tls13_tickets_received(), tickets, "{version:?} {round}");
         }
+    }
+}
+
+#[test]
+fn the_cheapest_cipher_is_agreed_on_and_chacha20_with_who_would_rather_have_it() {
+    use CipherSuite as Is;
+    let (_scratch, app) = site("tls-ciphers");
+    let identity = Identity::new(&["localhost"]);
+    let server = start(alone(app).tls(&tls(&identity)));
+    for (version, first, only, agreed) in [
+        (&TLS13, "AES_256", false, Is::TLS13_AES_128_GCM_SHA256),
+        (&TLS13, "AES_128", false, Is::TLS13_AES_128_GCM_SHA256),
+        (&TLS13, "CHACHA20", false, Is::TLS13_CHACHA20_POLY1305_SHA256),
+        (&TLS13, "AES_256", true, Is::TLS13_AES_256_GCM_SHA384),
+        (&TLS12, "AES_256", false, Is::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&TLS12, "CHACHA20", false, Is::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ] {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        let is_first = |suite: CipherSuite| suite.as_str().is_some_and(|name| name.contains(first));
+        provider.cipher_suites.sort_by_key(|supported| !is_first(supported.suite()));
+        provider.cipher_suites.retain(|supported| !only || is_first(supported.suite()));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(identity.der.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut client = connect(&server, &Arc::new(config), "localhost", usize::MAX);
+        assert_eq!(client.get("/small.txt").text(), "0123456789");
+        let suite = client.stream.conn.negotiated_cipher_suite().unwrap().suite();
+        assert_eq!(suite, agreed, "{first} first");
     }
 }
 

@@ -20,7 +20,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CipherSuite, RootCertStore, ServerConfig};
 
 use super::pem::{Pair, Pem, described};
 use crate::base::{Certificate, Moment};
@@ -46,9 +46,18 @@ struct Shared {
 /// What was read of the files last.
 #[derive(Clone)]
 struct Configured {
-    server: Arc<ServerConfig>,
+    /// With our order of ciphers, and with the client's.
+    ours: Arc<ServerConfig>,
+    theirs: Arc<ServerConfig>,
     names: Arc<Certificates>,
     certificates: Arc<[Certificate]>,
+}
+
+/// What a new connection begins with.
+pub(super) struct Current {
+    pub(super) ours: Arc<ServerConfig>,
+    pub(super) theirs: Arc<ServerConfig>,
+    pub(super) names: Option<Arc<Certificates>>,
 }
 
 /// Which clients are let in by their certificates.
@@ -151,10 +160,13 @@ impl Tls {
     }
 
     /// What new connections have; and who is shown what, unless all are shown the same.
-    pub(super) fn current(&self) -> (Arc<ServerConfig>, Option<Arc<Certificates>>) {
+    pub(super) fn current(&self) -> Current {
         let configured = self.configured();
-        let names = configured.names.is_many.then(|| Arc::clone(&configured.names));
-        (Arc::clone(&configured.server), names)
+        Current {
+            ours: Arc::clone(&configured.ours),
+            theirs: Arc::clone(&configured.theirs),
+            names: configured.names.is_many.then(|| Arc::clone(&configured.names)),
+        }
     }
 
     fn configured(&self) -> RwLockReadGuard<'_, Configured> {
@@ -162,7 +174,7 @@ impl Tls {
     }
 
     fn of(pairs: Vec<Pair>, clients: Option<Clients>) -> Result<Self, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         let tickets = tickets()?;
         let config = RwLock::new(configure(&provider, &tickets, &pairs, clients.as_ref())?);
         let reloads_failed = AtomicU64::new(0);
@@ -319,7 +331,25 @@ fn configure(
     // each costs a full handshake 3 % more.
     config.send_tls13_tickets = 1;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Configured { server: Arc::new(config), names, certificates: certificates.into() })
+    let theirs = Arc::new(config.clone());
+    config.ignore_client_order = true;
+    Ok(Configured { ours: Arc::new(config), theirs, names, certificates: certificates.into() })
+}
+
+/// AES with 128 bits first: of a full handshake with 256 bits a sixth is SHA-384, which processors do not help
+/// with as they do with SHA-256.
+fn provider() -> CryptoProvider {
+    let is_costly = |suite: CipherSuite| {
+        matches!(
+            suite,
+            CipherSuite::TLS13_AES_256_GCM_SHA384
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+                | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+        )
+    };
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|supported| is_costly(supported.suite()));
+    provider
 }
 
 fn tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {

@@ -9,10 +9,12 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
+//! | `hello` | what a client would rather have |
 //! | `identity` | [`Tls`]: certificates and keys, who gets which, and who may come |
 //! | `pem` | certificates and keys as files have them |
 //! | `records` | the TLS of one connection, without its socket |
 
+mod hello;
 mod identity;
 mod pem;
 mod records;
@@ -26,7 +28,9 @@ use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Strea
 use crate::base::{Certificate, Tick};
 use crate::wire::Output;
 
-use identity::{Certificates, Shown};
+use rustls::ServerConfig;
+
+use identity::{Certificates, Current, Shown};
 pub use identity::{ClientAuth, Tls, TlsError};
 
 /// So many handshakes are worked on in one turn of a worker; the others wait for the next.
@@ -72,6 +76,8 @@ pub struct TlsStream {
     is_closed: bool,
     /// What was sent is not whole: an end now is no regular one, and is not announced.
     is_cut: bool,
+    /// For a client whose own order of ciphers counts; until its first words.
+    theirs: Option<Arc<ServerConfig>>,
     /// Who is shown what, where that differs; and what this client was shown.
     names: Option<Arc<Certificates>>,
     shown: Option<Shown>,
@@ -95,14 +101,15 @@ impl TlsStream {
     /// # Errors
     /// If rustls refuses the configuration.
     pub fn new(socket: Stream, tls: &Tls) -> io::Result<Self> {
-        let (config, names) = tls.current();
-        let records = Records::new(config).map_err(io::Error::other)?;
+        let Current { ours, theirs, names } = tls.current();
+        let records = Records::new(ours).map_err(io::Error::other)?;
         Ok(Self {
             socket,
             records,
             speech: Speech::Unheard,
             is_closed: false,
             is_cut: false,
+            theirs: Some(theirs),
             names,
             shown: None,
             certificate: OnceCell::new(),
@@ -133,10 +140,7 @@ impl TlsStream {
             HANDSHAKES.set(HANDSHAKES.get() + u32::from(self.records.is_handshaking()));
             let filled = kept + arrived.bytes;
             if self.speech == Speech::Unheard {
-                self.speech = if ciphertext[0].is_ascii_uppercase() { Speech::Plain } else { Speech::Tls };
-                if self.speech == Speech::Plain {
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, "the client speaks no TLS"));
-                }
+                self.hear(&ciphertext[..filled])?;
             }
             let opened = self.records.open(&mut ciphertext[..filled], into, output.seal());
             let opened = opened.map_err(invalid)?;
@@ -152,6 +156,20 @@ impl TlsStream {
             }
         }
         Err(io::ErrorKind::Interrupted.into())
+    }
+
+    /// What the client's first bytes say.
+    fn hear(&mut self, first: &[u8]) -> io::Result<()> {
+        if first[0].is_ascii_uppercase() {
+            self.speech = Speech::Plain;
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the client speaks no TLS"));
+        }
+        self.speech = Speech::Tls;
+        let theirs = self.theirs.take().filter(|_| hello::prefers_chacha20(first));
+        if let Some(config) = theirs {
+            self.records = Records::new(config).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 
     /// Encrypts and sends, until nothing is left or the kernel takes no more.
