@@ -93,8 +93,8 @@ pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 pub use crate::app::{
     App, BasicAuth, BodyRule, BodyWriter, Cors, Handler, HandlerExt, HashAlgorithm, Links, Outcome,
-    OwnedRequest, PasswordHash, Presence, Recall, Reply, Request, Rule, Sink, StaticDir, Take, Upload,
-    Wakeup, blocking, channel, deferred, receiving,
+    OwnedRequest, PasswordHash, Policy, Presence, Quota, Rate, RateKey, Rates, Recall, Reply, Request, Rule,
+    Sink, StaticDir, Take, Upload, Wakeup, blocking, channel, deferred, receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};

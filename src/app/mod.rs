@@ -20,6 +20,7 @@
 //! | `endpoint`, `route` | the methods of one path, and the handler of one method |
 //! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
+//! | `limits` | [`Rates`], [`RateKey`]: how often clients may come |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
 //! | `visitor` | [`Visitor`]: the client's side of a request's connection |
@@ -34,6 +35,7 @@ mod cors;
 mod endpoint;
 mod files;
 mod handler;
+mod limits;
 mod oneshot;
 mod owned;
 mod pattern;
@@ -58,6 +60,7 @@ pub use cors::{Cors, OriginError, Shared};
 pub use endpoint::Methods;
 pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
+pub use limits::{AddressKey, Decision, KeyHash, Mode, Policy, Quota, Rate, RateError, RateKey, Rates};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};

@@ -1,0 +1,26 @@
+//! LIMITS: how much of the server one client, one key or one route may have. Process-wide: all workers share
+//! one budget.
+//!
+//! ```text
+//!  Request ─► RateKey ─hash─► Rates ─► Decision ─► Retry-After, RateLimit, RateLimit-Policy
+//!                              ▲ Rate: Quota, burst, mode
+//! ```
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `rate` | [`Quota`], [`Rate`], [`Decision`]: the arithmetic of one key |
+//! | `rates` | [`Rates`]: the table of all keys |
+//! | `key` | [`RateKey`], [`AddressKey`]: whose budget a request is paid from |
+//! | `fields` | [`Policy`]: what the client is told |
+//!
+//! Knows no clock: time is an argument.
+
+mod fields;
+mod key;
+mod rate;
+mod rates;
+
+pub use fields::Policy;
+pub use key::{AddressKey, RateKey};
+pub use rate::{Decision, Mode, Quota, Rate, RateError};
+pub use rates::{KeyHash, Rates};
