@@ -92,7 +92,7 @@ pub mod wire;
 pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 pub use crate::app::{
-    App, BasicAuth, BodyRule, BodyWriter, Cors, Handler, HandlerExt, HashAlgorithm, Links, Outcome,
+    App, BasicAuth, BodyRule, BodyWriter, Cors, Handler, HandlerExt, HashAlgorithm, InFlight, Links, Outcome,
     OwnedRequest, PasswordHash, Policy, Presence, Quota, Rate, RateKey, Rates, Recall, Reply, Request, Rule,
     Sink, StaticDir, Take, Upload, Wakeup, blocking, channel, deferred, receiving,
 };

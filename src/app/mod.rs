@@ -60,7 +60,10 @@ pub use cors::{Cors, OriginError, Shared};
 pub use endpoint::Methods;
 pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
-pub use limits::{AddressKey, Decision, KeyHash, Mode, Policy, Quota, Rate, RateError, RateKey, Rates};
+pub use limits::{
+    AddressKey, AddressSeat, ConnectionsPerAddress, Decision, InFlight, InFlightLimited, KeyHash, Mode,
+    Policy, Quota, Rate, RateError, RateKey, Rates,
+};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};

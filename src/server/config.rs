@@ -60,6 +60,9 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// All bodies that a worker keeps in memory for their handlers, in bytes: 503.
     pub bodies_bytes_max: u64,
+    /// How many connections a client may have open, by its address (IPv6: by its /64); one more is closed at
+    /// once. `None`: as many as it likes. Those of socket files are not counted.
+    pub connections_per_address_max: Option<u32>,
 }
 
 /// How long the server waits; each has a counter of its own.
@@ -111,6 +114,7 @@ impl Default for Limits {
             http2: Arc::default(),
             body_bytes_max: Rule::BODY_BYTES_MAX,
             bodies_bytes_max: 256 * 1024 * 1024,
+            connections_per_address_max: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::app::{App, BlockingPool};
+use crate::app::{App, BlockingPool, ConnectionsPerAddress};
 use crate::base::Mailbox;
 use crate::net::ListenAddr;
 use crate::net::tls::Tls;
@@ -241,6 +241,8 @@ impl Running {
         let balance = Arc::new(Balance::new(count, listeners.len()));
         let share = connections_max(&config, descriptors).div_ceil(count).max(1);
         let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
+        let per_address = config.limits.connections_per_address_max;
+        let addresses = per_address.map(|most| Arc::new(ConnectionsPerAddress::new(most)));
         let config = Arc::new(config);
         let reactors = (0..count)
             .map(|_| Reactor::new(EVENTS_PER_TURN_MAX))
@@ -270,7 +272,7 @@ impl Running {
                 reactor,
                 shard: Shard::new(env, share, ring),
                 mailbox,
-                ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells),
+                ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells, addresses.clone()),
                 control: Arc::clone(&self.handle.control),
                 private_descriptors: config.private_descriptors,
                 pin_to: cpus.get(number % cpus.len().max(1)).copied(),

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::app::Mail;
+use crate::app::{AddressSeat, Mail};
 use crate::base::{Key, Slots, Tick, Wheel};
 use crate::http::Phase;
 use crate::net::{Link, Transport};
@@ -51,6 +51,8 @@ pub struct Shard<T> {
     fired: Vec<u32>,
     effects: Vec<Effect>,
     draining: bool,
+    /// Of clients whose connections are counted, by the connection's place.
+    seats: Vec<Option<AddressSeat>>,
     /// Where the next search for an idle connection begins.
     shed_from: u32,
 }
@@ -69,6 +71,7 @@ impl<T: Transport> Shard<T> {
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
+            seats: Vec::new(),
             shed_from: 0,
             env,
         }
@@ -115,6 +118,14 @@ impl<T: Transport> Shard<T> {
     /// # Panics
     /// If the shard is full (debug builds).
     pub fn accept(&mut self, transport: T, now: Tick) -> Option<Key> {
+        self.accept_seated(transport, None, now)
+    }
+
+    /// The same for a client whose connections are counted: it has its seat until the connection ends.
+    ///
+    /// # Panics
+    /// If the shard is full (debug builds).
+    pub fn accept_seated(&mut self, transport: T, seat: Option<AddressSeat>, now: Tick) -> Option<Key> {
         let config = &self.env.config;
         let machine = h1::Server::new(Arc::clone(&config.limits.http1));
         let mut connection = Connection::new(transport, machine, now, &config.timeouts);
@@ -129,6 +140,11 @@ impl<T: Transport> Shard<T> {
         let stats = &self.env.stats;
         stats.accepts.add(1);
         stats.phases[Phase::Idle as usize].add(1);
+        if seat.is_some() {
+            let place = key.index() as usize;
+            self.seats.resize_with(self.seats.len().max(place + 1), || None);
+            self.seats[place] = seat;
+        }
         self.wheel.arm(key.index(), deadline);
         self.drive(key, now, Connection::turn);
         self.slots.get(key).is_some().then_some(key)
@@ -351,6 +367,9 @@ impl<T: Transport> Shard<T> {
     fn close(&mut self, key: Key, reason: CloseReason) {
         let Some(mut connection) = self.slots.remove(key) else { return };
         self.wheel.disarm(key.index());
+        if let Some(seat) = self.seats.get_mut(key.index() as usize) {
+            *seat = None;
+        }
         connection.give_back(&mut self.scratch);
         let stats = &self.env.stats;
         stats.phases[connection.phase() as usize].sub(1);

@@ -259,6 +259,8 @@ pub struct Stats {
     pub accept_pauses: Counter,
     /// Accepts that were left to a quieter worker.
     pub accept_redirects: Counter,
+    /// Connections that were closed at once: their client has as many as it may.
+    pub address_refusals: Counter,
     /// Patiences that ended, by [`Timeout::index`].
     pub timeouts: Row<Counter, { Timeout::COUNT }>,
     /// Connections that ended, by [`CloseReason::index`].
@@ -377,6 +379,7 @@ pub struct Snapshot {
     pub accepts: u64,
     pub accept_pauses: u64,
     pub accept_redirects: u64,
+    pub address_refusals: u64,
     pub timeouts: Row<u64, { Timeout::COUNT }>,
     pub closes: Row<u64, { CloseReason::COUNT }>,
     pub handshakes: Row<u64, { Agreement::COUNT }>,
@@ -453,6 +456,7 @@ impl Snapshot {
             (&mut self.accepts, &stats.accepts),
             (&mut self.accept_pauses, &stats.accept_pauses),
             (&mut self.accept_redirects, &stats.accept_redirects),
+            (&mut self.address_refusals, &stats.address_refusals),
             (&mut self.late_answers, &stats.late_answers),
             (&mut self.http2_connections, &stats.http2_connections),
             (&mut self.streams_reset, &stats.streams_reset),

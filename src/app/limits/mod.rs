@@ -11,16 +11,22 @@
 //! | `rate` | [`Quota`], [`Rate`], [`Decision`]: the arithmetic of one key |
 //! | `rates` | [`Rates`]: the table of all keys |
 //! | `key` | [`RateKey`], [`AddressKey`]: whose budget a request is paid from |
+//! | `in_flight` | [`InFlight`]: how many requests at a time |
+//! | `addresses` | [`ConnectionsPerAddress`]: how many connections for each client |
 //! | `fields` | [`Policy`]: what the client is told |
 //!
 //! Knows no clock: time is an argument.
 
+mod addresses;
 mod fields;
+mod in_flight;
 mod key;
 mod rate;
 mod rates;
 
+pub use addresses::{AddressSeat, ConnectionsPerAddress};
 pub use fields::Policy;
+pub use in_flight::{InFlight, InFlightLimited};
 pub use key::{AddressKey, RateKey};
 pub use rate::{Decision, Mode, Quota, Rate, RateError};
 pub use rates::{KeyHash, Rates};

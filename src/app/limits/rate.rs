@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!              now               tat
-//!   ───────────┼──────────────────┼──────────► time      each admitted request moves `tat` one interval on;
-//!              │◄── what is due ──►│                      it is refused while more than the burst is due
+//!   ───────────┼──────────────────┼──────────► time    each admitted request moves `tat` one interval on
+//!              │◄── what is due ─►│                    none is admitted while more than the burst is due
 //! ```
 //! One number is kept for a key: the moment `tat` at which its budget is whole again. Admitted is exactly what
 //! a queue would take that has room for `burst` and serves one request an interval. Whole numbers only: a
@@ -338,6 +338,10 @@ mod tests {
         }
     }
 
+    fn waits() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), 0_u64..3_000_000, 0_u64..2_000_000_000]
+    }
+
     fn takes_it(decision: Decision) -> bool {
         matches!(decision, Decision::Admitted { .. })
     }
@@ -346,7 +350,7 @@ mod tests {
         #[test]
         fn exactly_what_a_queue_would_take(
             (requests, per_millis, burst) in (1_u32..50, 1_u64..2_000, 1_u32..30),
-            waits in prop::collection::vec(prop_oneof![Just(0_u64), 0_u64..3_000_000, 0_u64..2_000_000_000], 1..300),
+            waits in prop::collection::vec(waits(), 1..300),
         ) {
             let rate = rate(requests, per_millis, burst);
             let mut queue = Queue { departures: VecDeque::new(), last: 0 };

@@ -8,12 +8,12 @@
 //! backwards: N threads have one budget, to the request. A lock is held for some 20 ns, by one in 1,024.
 //!
 //! **Forgetting.** A key whose budget is whole again is as good as one that was never seen. Its slot is taken
-//! by whoever comes along; where a table gets crowded, what is forgotten is left out as it is made anew, of
-//! the size that the rest needs. That is all the tidying up there is: at most the slots of one shard, after as
-//! many insertions.
+//! by whoever comes along; a table that gets crowded is made anew, without what is forgotten and of the size
+//! that the rest needs. That is all the tidying up there is: at most the slots of one shard, after as many
+//! insertions.
 //!
-//! **Full.** With every slot in use, a new key takes the place of that of its eight neighbours whose budget is
-//! whole the soonest, and this is counted. Nobody is let through unseen, nobody is locked out, and whoever
+//! **Full.** With every slot in use, a new key takes the place of that of its eight neighbours whose budget
+//! is whole the soonest, and this is counted. Nobody is let through unseen, nobody is locked out, and whoever
 //! sends keys by the million pushes out keys like its own before it reaches one that has used up its budget.
 //!
 //! Knows nothing of requests and of clocks.

@@ -292,6 +292,7 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) -> Outcome {
         let Some(exchange) = self.speech.exchange(stream) else { return Outcome::Ready };
+        call.response.give_holds(std::mem::take(&mut exchange.holds));
         let (Some(head), Some(id)) = (&exchange.head, exchange.route) else { return Outcome::Ready };
         let env = call.env;
         let route = env.app.route_of(id);
@@ -315,6 +316,7 @@ impl Dialogue {
     /// Acts on what a handler of an open exchange decided.
     fn conclude(&mut self, stream: StreamId, outcome: Outcome, call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
+        exchange.holds = call.response.take_holds();
         match outcome {
             Outcome::Ready => self.respond_open(stream, call),
             Outcome::Rendered(text) => {

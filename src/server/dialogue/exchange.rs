@@ -15,7 +15,7 @@ use bytes::BytesMut;
 
 use crate::app::{Params, Presence, RouteId, Sink, Ticket, Watch};
 use crate::base::Tick;
-use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
+use crate::http::{Hold, OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::collected::Collected;
 use super::respond::Asked;
@@ -56,6 +56,8 @@ pub(crate) struct Exchange {
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
     pub(crate) pace: Pace,
+    /// What it has until it is over.
+    pub(crate) holds: Vec<Hold>,
     /// What was answered.
     pub(crate) sent: Sent,
 }
@@ -127,6 +129,7 @@ impl Exchange {
             backlog: BytesMut::new(),
             held_bytes: 0,
             answered: false,
+            holds: Vec::new(),
             suspended: false,
             watch: None,
             late_fields: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::app::{Origin, RouteId, Visitor};
 use crate::base::{Key, Tick};
-use crate::http::{ExchangeId, Head, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
+use crate::http::{ExchangeId, Head, Hold, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
 
 use super::Dialogue;
@@ -26,6 +26,9 @@ impl Dialogue {
         let Some(mut exchange) = self.speech.take(stream) else { return };
         let head = exchange.head.take();
         let asked = exchange.asked();
+        for hold in exchange.holds.drain(..) {
+            call.response.hold(hold);
+        }
         self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.route, call);
         if let Some(open) = self.speech.exchange(stream) {
             open.head = head;
@@ -43,6 +46,7 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) {
         mark_handled(&mut asked.timeline, call);
+        let holds = call.response.take_holds();
         let status = rendered.status().as_u16();
         call.env.stats.answered(status);
         let (stream, timeline) = (asked.stream, &asked.timeline);
@@ -56,7 +60,7 @@ impl Dialogue {
         }
         let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
-            self.keep_answered(asked, Some(head), Some(route), sent, call);
+            self.keep_answered(asked, Some(head), Some(route), (sent, holds), call);
         } else if call.ring.is_some() {
             let pattern = call.env.app.route_of(route).pattern();
             call.record(asked.number, Some(head), pattern, &asked.timeline, sent);
@@ -74,6 +78,8 @@ impl Dialogue {
     ) {
         let mut asked = *asked;
         mark_handled(&mut asked.timeline, call);
+        // Let go where nobody keeps them.
+        let holds = call.response.take_holds();
         count(call.env, call.response);
         let sent = Sent::of(call.response);
         let stream = asked.stream;
@@ -87,7 +93,7 @@ impl Dialogue {
             return call.env.stats.late_answers.add(1);
         }
         if self.speech.is_sending(stream) {
-            self.keep_answered(&asked, head, route, sent, call);
+            self.keep_answered(&asked, head, route, (sent, holds), call);
         } else if call.ring.is_some() {
             let pattern = route.map_or("", |id| call.env.app.route_of(id).pattern());
             call.record(asked.number, head, pattern, &asked.timeline, sent);
@@ -100,11 +106,12 @@ impl Dialogue {
         asked: &Asked,
         head: Option<&Head<'_>>,
         route: Option<RouteId>,
-        sent: Sent,
+        (sent, holds): (Sent, Vec<Hold>),
         call: &Call<'_>,
     ) {
         let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
         exchange.answered = true;
+        exchange.holds = holds;
         exchange.sent = Sent { body_bytes: 0, ..sent };
         exchange.route = route;
         exchange.head = head.filter(|_| call.ring.is_some()).map(OwnedHead::freeze);

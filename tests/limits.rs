@@ -1,0 +1,205 @@
+//! LIMITS on real sockets: how often clients come, how many at a time, and from where they seem to come.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[cfg(feature = "tls")]
+#[path = "tls/identity.rs"]
+mod identity;
+mod support;
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use kolk::app::Decision;
+use kolk::http::{Pull, Pulled, Source};
+use kolk::server::Limits;
+use kolk::{
+    App, Handler, InFlight, Outcome, Policy, Quota, Rate, RateKey, Rates, Reply, Request, Response, Running,
+    Server, Workers, deferred,
+};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use support::scratch::Scratch;
+use support::{Client, Gate, PATIENCE, address, alone, get, start, until};
+
+fn hello() -> App {
+    App::new().get("/", |_: &Request<'_>| Response::text("hello\n"))
+}
+
+/// A client of another address of this machine's own network.
+fn client_of(host: [u8; 4], server: &Running) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((host, 0)).into()).unwrap();
+    socket.connect(&address(server).into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Client::over(stream)
+}
+
+fn two_connections_each(server: Server) -> Server {
+    server.limits(Limits { connections_per_address_max: Some(2), ..Limits::default() })
+}
+
+// ── Rates ───────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn two_workers_have_one_budget_and_say_what_is_left() {
+    let rates = Rates::new();
+    let quota = Quota::per_minute(6).unwrap();
+    let policy = Policy::new("api", Rate::new(quota, 20).unwrap()).unwrap();
+    let app = App::new().get("/", move |request: &Request<'_>| {
+        let key = RateKey::Address.hash(&rates, request);
+        let decision = rates.check(0, policy.rate(), key, request.now());
+        let mut response = Response::text("hello\n");
+        match decision {
+            Decision::Refused { .. } => policy.refuse(decision, &mut response),
+            _ => policy.tell(decision, &mut response),
+        }
+        response
+    });
+    let server = start(Server::new(app).workers(Workers::Exactly(2)).max_connections(256));
+    let answers: Vec<_> = (0..30).map(|_| Client::to(&server).get("/")).collect();
+    let admitted = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(admitted, 20, "within the ten seconds that the next one takes");
+    assert!(answers[0].field("ratelimit").unwrap().starts_with("\"api\";r=19;t="));
+    let last = &answers[29];
+    assert_eq!((last.status, last.field("ratelimit-policy")), (429, Some("\"api\";q=6;w=60")));
+    let retry_after: u64 = last.field("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&retry_after), "{retry_after}");
+    assert!(last.text().contains("limit.rate"));
+    let other = client_of([127, 0, 0, 2], &server).get("/");
+    assert_eq!(other.status, 200, "another client has a budget of its own");
+}
+
+// ── Requests in flight ──────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn one_more_than_may_be_in_flight_is_told_so() {
+    let (gate, keeper) = Gate::new();
+    let seats = InFlight::new(2);
+    let handler = deferred(move |_: &Request<'_>, reply: Reply| {
+        let gate = gate.clone();
+        thread::spawn(move || {
+            gate.pass();
+            reply.send("at last\n");
+        });
+    });
+    let server = start(alone(hello().get("/slow", seats.limit(handler))));
+    let mut clients: Vec<_> = (0..2).map(|_| Client::to(&server)).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/slow")));
+    until("both are in flight", || seats.requests() == 2);
+
+    let mut third = Client::to(&server);
+    let refused = third.get("/slow");
+    assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
+    assert!(refused.text().contains("limit.in_flight"));
+    assert_eq!(third.get("/").status, 200, "the connection lives on, and so do the other routes");
+
+    // One is reset: its seat is free, whoever still works for it.
+    let reset = clients.pop().unwrap();
+    SockRef::from(&reset.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(reset);
+    until("a seat is free", || seats.requests() == 1);
+    third.send(get("/slow"));
+    until("it is taken", || seats.requests() == 2);
+    drop(keeper);
+    assert_eq!((clients[0].answer().text(), third.answer().text()), ("at last\n", "at last\n"));
+    until("all seats are free", || seats.requests() == 0);
+}
+
+/// A body that never ends.
+struct Endless;
+
+impl Source for Endless {
+    fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+        pull.write(&[b'x'; 1024]);
+        Pulled::More
+    }
+}
+
+#[test]
+fn a_body_that_is_still_sent_has_its_seat() {
+    let seats = InFlight::new(1);
+    let endless = seats.limit(|_: &Request<'_>| Response::stream("text/plain", Endless));
+    let server = start(alone(App::new().get("/endless", endless)));
+    let mut reader = Client::to(&server);
+    reader.send(get("/endless"));
+    assert_eq!(reader.head().status, 200);
+    assert_eq!(seats.requests(), 1);
+    assert_eq!(Client::to(&server).get("/endless").status, 503);
+    drop(reader);
+    until("the seat is free", || seats.requests() == 0);
+}
+
+#[test]
+fn a_handler_that_is_called_again_has_its_seat_still() {
+    struct Twice(AtomicU32);
+    impl Handler for Twice {
+        fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+            if self.0.fetch_add(1, SeqCst) == 1 {
+                response.replace(Response::text("twice\n"));
+                return Outcome::Ready;
+            }
+            let (recall, outcome) = request.suspend();
+            thread::spawn(move || recall.call());
+            outcome
+        }
+    }
+    let seats = InFlight::new(1);
+    let server = start(alone(App::new().any("/", seats.limit(Twice(AtomicU32::new(0))))));
+    let mut client = Client::to(&server);
+    assert_eq!(client.get("/").text(), "twice\n");
+    assert_eq!((seats.requests(), seats.refused()), (0, 0));
+}
+
+// ── Connections of one client ───────────────────────────────────────────────────────────────────────
+
+#[test]
+fn the_third_connection_of_a_client_is_closed_at_once() {
+    let server = Server::new(hello()).workers(Workers::Exactly(2)).max_connections(64);
+    let server = start(two_connections_each(server));
+    let mut first = Client::to(&server);
+    let mut second = Client::to(&server);
+    assert_eq!((first.get("/").status, second.get("/").status), (200, 200));
+    for refused in 1..=3 {
+        assert_eq!(Client::to(&server).is_cut(), b"", "nothing is said");
+        assert_eq!(server.snapshot().address_refusals, refused);
+    }
+    assert_eq!(client_of([127, 0, 0, 2], &server).get("/").status, 200, "another client is welcome");
+    drop(first);
+    until("there is a seat again", || {
+        let mut next = Client::to(&server);
+        next.try_send(get("/")) && next.is_served()
+    });
+    assert_eq!(second.get("/").status, 200);
+}
+
+#[test]
+fn connections_through_a_socket_file_are_not_counted() {
+    let folder = Scratch::new("connections-per-address");
+    let path = folder.join("site.sock");
+    let server = two_connections_each(alone(hello()));
+    let server = server.listen(&format!("unix:{}", path.display())).unwrap().start().unwrap();
+    let mut clients: Vec<_> = (0..5).map(|_| Client::over(UnixStream::connect(&path).unwrap())).collect();
+    assert!(clients.iter_mut().all(|client| client.get("/").status == 200));
+    drop(server);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_client_is_counted_before_it_says_hello() {
+    let identity = identity::Identity::new(&["localhost"]);
+    let tls = kolk::Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let server = start(two_connections_each(alone(hello()).tls(&tls)));
+    let silent = (Client::to(&server), Client::to(&server));
+    until("both are in", || server.snapshot().accepts == 2);
+    assert_eq!(Client::to(&server).is_cut(), b"");
+    drop(silent);
+    let config = identity.trusted_by(&[&rustls::version::TLS13]);
+    until("they are gone", || server.snapshot().connections() == 0);
+    let mut client = Client::over(identity::connect(address(&server), &config, "localhost", usize::MAX));
+    assert_eq!(client.get("/").text(), "hello\n");
+}
