@@ -7,6 +7,7 @@
 mod identity;
 mod support;
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -16,9 +17,10 @@ use std::time::Duration;
 use kolk::app::Decision;
 use kolk::http::{Pull, Pulled, Source};
 use kolk::server::Limits;
+use kolk::server::access_log::{Destination, Format};
 use kolk::{
-    App, Handler, InFlight, Outcome, Policy, Quota, Rate, RateKey, Rates, Reply, Request, Response, Running,
-    Server, Workers, deferred,
+    App, ForwardedIn, Handler, InFlight, Outcome, Policy, Quota, Rate, RateKey, Rates, Reply, Request,
+    Response, Running, Server, Trust, Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -202,4 +204,88 @@ fn a_client_is_counted_before_it_says_hello() {
     until("they are gone", || server.snapshot().connections() == 0);
     let mut client = Client::over(identity::connect(address(&server), &config, "localhost", usize::MAX));
     assert_eq!(client.get("/").text(), "hello\n");
+}
+
+// ── Behind proxies ──────────────────────────────────────────────────────────────────────────────────
+
+/// Says who has asked, once at once and once from another thread.
+fn who() -> App {
+    let say = |request: &Request<'_>| {
+        let client = request.client_address().map_or("nobody".to_owned(), |client| client.to_string());
+        format!("{client} {}", request.scheme())
+    };
+    let later = deferred(move |request: &Request<'_>, reply: Reply| {
+        let request = request.to_owned_request();
+        thread::spawn(move || reply.send(say(&request.request())));
+    });
+    App::new().get("/", say).get("/later", later)
+}
+
+fn asks(client: &mut Client<impl Read + Write>, target: &str, fields: &str) -> String {
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    client.answer().text().to_owned()
+}
+
+#[test]
+fn only_trusted_proxies_tell_who_the_client_is() {
+    let trust = Trust::new(ForwardedIn::XForwardedFor).network("127.0.0.0/30").unwrap();
+    let server = start(alone(who()).trust(trust));
+    let forwarded = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.7, 127.0.0.2\r\n\
+                     X-Forwarded-Proto: https\r\nForwarded: for=9.9.9.9\r\n";
+    let mut proxy = Client::to(&server);
+    for target in ["/", "/later"] {
+        assert_eq!(asks(&mut proxy, target, forwarded), "203.0.113.7 https");
+        assert_eq!(asks(&mut proxy, target, ""), "127.0.0.1 http");
+        let mut stranger = client_of([127, 0, 0, 9], &server);
+        assert_eq!(asks(&mut stranger, target, forwarded), "127.0.0.9 http");
+    }
+    let nobody = start(alone(who()));
+    assert_eq!(asks(&mut Client::to(&nobody), "/", forwarded), "127.0.0.1 http");
+}
+
+#[test]
+fn a_proxy_behind_a_socket_file_is_trusted_if_that_was_said() {
+    let folder = Scratch::new("trusted-socket-file");
+    for (name, expected) in [("trusted", "203.0.113.7 http"), ("stranger", "nobody http")] {
+        let path = folder.join(format!("{name}.sock"));
+        let mut trust = Trust::new(ForwardedIn::Forwarded);
+        if name == "trusted" {
+            trust = trust.unix_sockets();
+        }
+        let server = alone(who()).trust(trust).listen(&format!("unix:{}", path.display())).unwrap();
+        let _running = server.start().unwrap();
+        let mut client = Client::over(UnixStream::connect(&path).unwrap());
+        assert_eq!(asks(&mut client, "/", "Forwarded: for=203.0.113.7\r\n"), expected);
+        assert_eq!(asks(&mut client, "/later", "Forwarded: for=203.0.113.7\r\n"), expected);
+    }
+}
+
+#[test]
+fn the_log_and_the_rates_go_by_the_client_that_was_told() {
+    let folder = Scratch::new("told-log");
+    let (combined, json) = (folder.join("combined.log"), folder.join("json.log"));
+    for (format, path) in [(Format::Combined, &combined), (Format::Json, &json)] {
+        let rates = Rates::new();
+        let rate = Rate::new(Quota::per_minute(1).unwrap(), 1).unwrap();
+        let app = App::new().get("/", move |request: &Request<'_>| {
+            let key = RateKey::Address.hash(&rates, request);
+            format!("{:?}", matches!(rates.check(0, &rate, key, request.now()), Decision::Admitted { .. }))
+        });
+        let trust = Trust::new(ForwardedIn::XForwardedFor).network("127.0.0.1").unwrap();
+        let server = alone(app).trust(trust).access_log(format, Destination::File(path.clone()));
+        let server = start(server);
+        let mut proxy = Client::to(&server);
+        let mut taken = |client: &str| asks(&mut proxy, "/", &format!("X-Forwarded-For: {client}\r\n"));
+        let answers =
+            [taken("203.0.113.7"), taken("2001:db8::1"), taken("203.0.113.7"), taken("2001:db8::2")];
+        assert_eq!(answers, ["true", "true", "false", "false"]);
+        server.stop();
+        server.join().unwrap();
+    }
+    let lines = std::fs::read_to_string(combined).unwrap();
+    let clients: Vec<_> = lines.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(clients, ["203.0.113.7", "2001:db8::1", "203.0.113.7", "2001:db8::2"]);
+    let lines = std::fs::read_to_string(json).unwrap();
+    assert!(lines.lines().all(|line| line.contains(r#""peer":"127.0.0.1:"#)), "{lines}");
+    assert!(lines.lines().next().unwrap().contains(r#","client":"203.0.113.7","method":"GET""#), "{lines}");
 }

@@ -23,6 +23,7 @@
 //! | `limits` | [`Rates`], [`RateKey`]: how often clients may come |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
+//! | `trust` | [`Trust`]: which proxies are believed about their clients |
 //! | `visitor` | [`Visitor`]: the client's side of a request's connection |
 //! | `oneshot` | an app without a server, for tests |
 
@@ -45,6 +46,7 @@ mod request;
 mod route;
 mod router;
 mod table;
+mod trust;
 mod upload;
 mod visitor;
 mod words;
@@ -71,5 +73,6 @@ pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
 pub use router::{Params, Router};
+pub use trust::{ForwardedIn, NetworkError, Told, Trust};
 pub use upload::Upload;
 pub use visitor::{Nobody, Visitor};

@@ -132,6 +132,7 @@ impl Exchange {
             unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
             peer: &visitor,
+            trust: None,
         };
         let collected = if rule.body == BodyRule::Collect { body } else { &[] };
         let request = Request::new(head, path, route, &params, collected, None, &origin);

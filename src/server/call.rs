@@ -87,10 +87,16 @@ impl<'c> Call<'c> {
         sent: Sent,
     ) {
         let Some(ring) = &mut self.ring else { return };
+        let peer = self.peer.address();
+        let told = match (&self.env.config.trust, head) {
+            (Some(trust), Some(head)) => trust.told_of(self.peer, head).address,
+            _ => None,
+        };
         ring.record(&Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
-            peer: self.peer.address(),
+            peer,
+            client: told.filter(|told| Some(*told) != peer.map(|peer| peer.ip().to_canonical())),
             head,
             status: sent.status,
             body_bytes: sent.body_bytes,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::Rule;
+use crate::app::{Rule, Trust};
 use crate::proto::{h1, h2};
 
 /// What a server works with. Cheap to share: workers hold it behind an `Arc`.
@@ -29,6 +29,8 @@ pub struct Config {
     pub server_name: Option<String>,
     /// What `Strict-Transport-Security` in every encrypted answer says; `None` for no such field. RFC 6797.
     pub hsts: Option<Duration>,
+    /// Which proxies are believed about their clients; `None`: nobody.
+    pub trust: Option<Arc<Trust>>,
     /// What a request may cost.
     pub limits: Limits,
     /// How long the server waits for what.
@@ -99,6 +101,7 @@ impl Default for Config {
             connections_max: None,
             server_name: Some(String::from("kolk")),
             hsts: None,
+            trust: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             blocking_threads: 32,

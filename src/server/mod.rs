@@ -45,9 +45,10 @@ pub mod stats;
 mod worker;
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
+use crate::app::{App, Trust};
 use crate::net::ListenAddr;
 use crate::net::tls::Tls;
 
@@ -185,6 +186,17 @@ impl Server {
     pub fn redirect_to_https(mut self, address: &str) -> Result<Self> {
         self.redirect = Some(address.parse()?);
         Ok(self)
+    }
+
+    /// Believes these proxies when they tell who their clients are: [`Request::client_address`] and
+    /// [`Request::scheme`], the log and rates by address then go by what they say.
+    ///
+    /// [`Request::client_address`]: crate::Request::client_address
+    /// [`Request::scheme`]: crate::Request::scheme
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.config.trust = Some(Arc::new(trust));
+        self
     }
 
     /// Writes one line for each request.

@@ -32,7 +32,8 @@ pub struct AddressKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateKey {
-    /// The client's, by its address: see [`AddressKey`]. Who comes through a socket file is one client.
+    /// The client's, by its [address](Request::client_address): see [`AddressKey`]. Who comes
+    /// through a socket file is one client.
     Address,
     /// That of everybody who sends this value in this field. Who sends none is one more.
     Header(HeaderName),
@@ -67,7 +68,7 @@ impl RateKey {
     pub fn hash(&self, rates: &Rates, request: &Request<'_>) -> KeyHash {
         match self {
             Self::Address => {
-                let address = request.peer().map(|address| AddressKey::of(address.ip()));
+                let address = request.client_address().map(AddressKey::of);
                 rates.hash(address.map(AddressKey::bytes).as_ref().map_or(&[], |bytes| bytes.as_slice()))
             }
             Self::Header(name) => rates.hash(request.header_bytes(name).unwrap_or_default()),

@@ -181,6 +181,7 @@ impl Dialogue {
             unix_seconds: env.unix_millis / 1000,
             timeline: asked.timeline,
             peer,
+            trust: env.config.trust.as_deref(),
         }
     }
 
