@@ -55,6 +55,7 @@ fn bench_one_thread(c: &mut Criterion) {
     });
 }
 
+#[expect(clippy::disallowed_methods, reason = "threads are measured together, which criterion cannot")]
 fn bench_threads(c: &mut Criterion) {
     for (name, keys) in [("one key", 1), ("keys of their own", THREADS)] {
         let (rates, wide) = (Rates::new(), rate(1_000_000));

@@ -18,14 +18,15 @@ use kolk::app::Decision;
 use kolk::http::{Pull, Pulled, Source};
 use kolk::server::Limits;
 use kolk::server::access_log::{Destination, Format};
+use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
-    App, ForwardedIn, Handler, InFlight, Outcome, Policy, Quota, Rate, RateKey, Rates, Reply, Request,
-    Response, Running, Server, Trust, Workers, deferred,
+    App, ForwardedIn, Handler, InFlight, ListenOptions, Outcome, Policy, ProxyProtocol, Quota, Rate, RateKey,
+    Rates, Reply, Request, Response, Running, Server, Trust, Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
 use support::scratch::Scratch;
-use support::{Client, Gate, PATIENCE, address, alone, get, start, until};
+use support::{Client, Gate, PATIENCE, address, alone, dawdle, get, quick, start, until};
 
 fn hello() -> App {
     App::new().get("/", |_: &Request<'_>| Response::text("hello\n"))
@@ -211,7 +212,8 @@ fn a_client_is_counted_before_it_says_hello() {
 /// Says who has asked, once at once and once from another thread.
 fn who() -> App {
     let say = |request: &Request<'_>| {
-        let client = request.client_address().map_or("nobody".to_owned(), |client| client.to_string());
+        let client =
+            request.client_address().map_or_else(|| "nobody".to_owned(), |client| client.to_string());
         format!("{client} {}", request.scheme())
     };
     let later = deferred(move |request: &Request<'_>, reply: Reply| {
@@ -288,4 +290,193 @@ fn the_log_and_the_rates_go_by_the_client_that_was_told() {
     let lines = std::fs::read_to_string(json).unwrap();
     assert!(lines.lines().all(|line| line.contains(r#""peer":"127.0.0.1:"#)), "{lines}");
     assert!(lines.lines().next().unwrap().contains(r#","client":"203.0.113.7","method":"GET""#), "{lines}");
+}
+
+// ── The PROXY protocol ──────────────────────────────────────────────────────────────────────────────
+
+const LINE: &str = "PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\n";
+const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0C\xCB\x00\x71\x07\xC0\x00\x02\x01\xDC\x04\x01\xBB";
+
+/// Says who is at the other end, and over what.
+fn peers() -> App {
+    let peer = |request: &Request<'_>| {
+        let peer = request.peer().map_or_else(|| "nobody".to_owned(), |peer| peer.to_string());
+        format!("{peer} {}", request.scheme())
+    };
+    App::new().get("/", peer)
+}
+
+fn behind(server: Server, proxies: ProxyProtocol) -> Running {
+    let options = ListenOptions::default().proxy_protocol(proxies);
+    server.listen_with("127.0.0.1:0", options).unwrap().start().unwrap()
+}
+
+/// Loopback addresses that are proxies here.
+fn balancers(proxies: ProxyProtocol) -> ProxyProtocol {
+    proxies.network("127.0.0.0/30").unwrap()
+}
+
+fn refused(server: &Running) -> u64 {
+    server.snapshot().closes[CloseReason::ProxyRefused.index()]
+}
+
+#[test]
+fn a_proxy_announces_its_client_in_either_version_however_it_is_split() {
+    let server = behind(alone(peers()), balancers(ProxyProtocol::required()));
+    for header in [LINE.as_bytes(), BINARY] {
+        for bytes_max in [1, 5, 13, 1_000] {
+            let mut client = Client::to(&server);
+            for piece in header.chunks(bytes_max) {
+                client.send(piece);
+                if bytes_max < 1_000 {
+                    dawdle(Duration::from_millis(1));
+                }
+            }
+            client.send(get("/").repeat(2));
+            assert_eq!(client.answer().text(), "203.0.113.7:56324 http", "by {bytes_max}");
+            assert_eq!(client.answer().text(), "203.0.113.7:56324 http", "by {bytes_max}");
+        }
+        let mut at_once = Client::to(&server);
+        at_once.send([header, get("/").as_bytes()].concat());
+        assert_eq!(at_once.answer().text(), "203.0.113.7:56324 http");
+    }
+    let mut own = Client::to(&server);
+    own.send(b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00");
+    assert!(own.get("/").text().starts_with("127.0.0.1:"), "a proxy that looks whether we are alive");
+    assert_eq!(refused(&server), 0);
+}
+
+#[test]
+fn a_header_longer_than_one_look() {
+    let values: Vec<u8> = [&[0xEE, 0x07, 0x80][..], &[b'v'; 0x0780]].concat();
+    let mut header = BINARY.to_vec();
+    header[14..16].copy_from_slice(&u16::try_from(12 + values.len()).unwrap().to_be_bytes());
+    header.extend(values);
+    let server = behind(alone(peers()), balancers(ProxyProtocol::required()));
+    for bytes_max in [100, 600, 10_000] {
+        let mut client = Client::to(&server);
+        for piece in header.chunks(bytes_max) {
+            client.send(piece);
+            dawdle(Duration::from_millis(1));
+        }
+        assert_eq!(client.get("/").text(), "203.0.113.7:56324 http");
+    }
+}
+
+#[test]
+fn where_a_header_is_required_nobody_comes_in_without() {
+    let server = behind(alone(peers()), balancers(ProxyProtocol::required()));
+    for (host, bytes) in [
+        (1, get("/")),
+        (1, "PROPFIND / HTTP/1.1\r\n\r\n".to_owned()),
+        (1, "PROXY TCP5 203.0.113.7 192.0.2.1 56324 443\r\n".to_owned() + &get("/")),
+        (1, "PROXY ".to_owned() + &"x".repeat(200)),
+        (9, LINE.to_owned() + &get("/")),
+        (9, get("/")),
+    ] {
+        let mut client = client_of([127, 0, 0, host], &server);
+        let _ = client.try_send(&bytes);
+        assert_eq!(client.is_cut(), b"", "{host}: {bytes}");
+    }
+    until("all were counted", || refused(&server) == 6);
+}
+
+#[test]
+fn where_a_header_is_optional_only_proxies_are_believed() {
+    let server = behind(alone(peers()), balancers(ProxyProtocol::optional()));
+    let mut proxy = Client::to(&server);
+    proxy.send(LINE);
+    assert_eq!(proxy.get("/").text(), "203.0.113.7:56324 http");
+    assert!(Client::to(&server).get("/").text().starts_with("127.0.0.1:"), "it need not say anything");
+    let mut slow = client_of([127, 0, 0, 9], &server);
+    for piece in ["P", "RO", "PFIND / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        slow.send(piece);
+        dawdle(Duration::from_millis(5));
+    }
+    assert_eq!(slow.answer().status, 501, "what looked like a header was a request");
+    let mut liar = client_of([127, 0, 0, 9], &server);
+    assert!(liar.get("/").text().starts_with("127.0.0.9:"));
+    for header in [LINE.as_bytes(), BINARY] {
+        let mut liar = client_of([127, 0, 0, 9], &server);
+        let _ = liar.try_send(header);
+        assert_eq!(liar.is_cut(), b"");
+    }
+    until("both were counted", || refused(&server) == 2);
+}
+
+#[test]
+fn a_proxy_that_says_nothing_runs_out_of_time() {
+    let server = alone(peers()).timeouts(quick());
+    let server = behind(server, balancers(ProxyProtocol::required()));
+    for beginning in ["", "PRO", "PROXY TCP4 "] {
+        let mut silent = Client::to(&server);
+        silent.send(beginning);
+        assert_eq!(silent.is_cut(), b"");
+    }
+    assert_eq!(server.snapshot().timeouts[Timeout::Header.index()], 3);
+    let mut gone = Client::to(&server);
+    gone.send("PROXY TCP4 ");
+    gone.finish();
+    gone.ends();
+}
+
+#[test]
+fn trust_goes_by_the_peer_that_was_announced() {
+    let trust = Trust::new(ForwardedIn::XForwardedFor).network("203.0.113.0/24").unwrap();
+    let server = behind(alone(who()).trust(trust), balancers(ProxyProtocol::required()));
+    let mut client = Client::to(&server);
+    client.send(LINE);
+    assert_eq!(asks(&mut client, "/", "X-Forwarded-For: 198.51.100.3\r\n"), "198.51.100.3 http");
+}
+
+#[test]
+fn connections_are_counted_for_the_client_that_was_announced() {
+    let server = behind(two_connections_each(alone(peers())), balancers(ProxyProtocol::required()));
+    let come = |host: u8| {
+        let mut client = Client::to(&server);
+        client.send(format!("PROXY TCP4 203.0.113.{host} 192.0.2.1 56324 443\r\n"));
+        client.try_send(get("/"));
+        client
+    };
+    let mut welcome: Vec<_> = [1, 1, 2, 2].map(come).into_iter().collect();
+    assert!(welcome.iter_mut().all(|client| client.answer().status == 200));
+    assert_eq!(come(1).is_cut(), b"");
+    assert_eq!(server.snapshot().address_refusals, 1);
+    assert_eq!(server.snapshot().closes[CloseReason::Crowded.index()], 1);
+    drop(welcome.remove(0));
+    until("there is a seat again", || come(1).is_served());
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_header_comes_before_tls() {
+    let identity = identity::Identity::new(&["localhost"]);
+    let tls = kolk::Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let server = behind(alone(peers()).tls(&tls), balancers(ProxyProtocol::required()));
+    let config = identity.trusted_by(&[&rustls::version::TLS12, &rustls::version::TLS13]);
+    for header in [LINE.as_bytes(), BINARY] {
+        let mut stream = TcpStream::connect(address(&server)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(header).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let tls = rustls::ClientConnection::new(std::sync::Arc::clone(&config), name).unwrap();
+        let mut client = Client::over(rustls::StreamOwned::new(tls, stream));
+        assert_eq!(client.get("/").text(), "203.0.113.7:56324 https");
+    }
+    let mut hasty = Client::to(&server);
+    let _ = hasty.try_send(b"\x16\x03\x01\x02\x00\x01\x00");
+    assert_eq!(hasty.is_cut(), b"");
+    until("it was counted", || refused(&server) == 1);
+}
+
+#[test]
+fn a_proxy_may_come_through_a_socket_file() {
+    let folder = Scratch::new("proxied-socket-file");
+    let path = folder.join("site.sock");
+    let options = ListenOptions::default().proxy_protocol(ProxyProtocol::required().unix_sockets());
+    let server = alone(peers()).listen_with(&format!("unix:{}", path.display()), options).unwrap();
+    let _running = server.start().unwrap();
+    let mut client = Client::over(UnixStream::connect(&path).unwrap());
+    client.send(LINE);
+    assert_eq!(client.get("/").text(), "203.0.113.7:56324 http");
 }

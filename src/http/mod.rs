@@ -37,7 +37,7 @@ pub use event::{Arrival, Event, ExchangeId, Phase, StreamId};
 pub use field::{Known, is_field_value, is_token};
 pub use fields::Fields;
 pub use head::{FIELDS_MAX, FieldTable, Head, OwnedHead, RequestLine, TooManyFields};
-pub use hold::{Hold, Release};
+pub use hold::{Hold, Holds, Release};
 pub use method::Method;
 pub use reason::Reason;
 pub use rendered::Rendered;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::body::{Body, Source};
 use super::fields::Fields;
-use super::hold::{Hold, Release};
+use super::hold::{Hold, Holds, Release};
 use super::reason::Reason;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -39,7 +39,7 @@ pub struct Response {
     arena: Vec<u8>,
     body: Body,
     /// What the exchange has for as long as it lasts.
-    holds: Vec<Hold>,
+    holds: Holds,
 }
 
 impl Response {
@@ -56,7 +56,7 @@ impl Response {
             fields: Fields::new(),
             arena: Vec::new(),
             body: Body::Empty,
-            holds: Vec::new(),
+            holds: Holds::NONE,
         }
     }
 
@@ -307,7 +307,7 @@ impl Response {
         }
         self.clear_body();
         if !self.holds.is_empty() {
-            self.holds.clear();
+            self.holds = Holds::NONE;
         }
     }
 
@@ -318,20 +318,20 @@ impl Response {
 
     /// Whether something of this owner's is held.
     pub fn holds_of(&self, owner: &dyn Release) -> bool {
-        self.holds.iter().any(|hold| hold.is_of(owner))
+        self.holds.has_of(owner)
     }
 
     /// What is held: now whoever takes it keeps it.
     #[inline]
-    pub fn take_holds(&mut self) -> Vec<Hold> {
+    pub fn take_holds(&mut self) -> Holds {
         std::mem::take(&mut self.holds)
     }
 
     /// Gives back what [`Response::take_holds`] took.
     #[inline]
-    pub fn give_holds(&mut self, holds: Vec<Hold>) {
+    pub fn give_holds(&mut self, holds: Holds) {
         if !holds.is_empty() {
-            self.holds = holds;
+            self.holds.append(holds);
         }
     }
 
@@ -364,7 +364,7 @@ impl Response {
         }
         self.body = other.body;
         if !other.holds.is_empty() {
-            self.holds.extend(other.holds);
+            self.holds.append(other.holds);
         }
     }
 

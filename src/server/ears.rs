@@ -15,9 +15,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::ConnectionsPerAddress;
 use crate::base::{Tick, Wake as _};
-use crate::net::{AcceptError, Acceptor, Link, Listener, Peer, Transport as _};
+use crate::net::{AcceptError, Acceptor, Link, Listener};
 use crate::reactor::{Doorbell, ListenerId, Reactor};
 use crate::sys::descriptors::Reserve;
 
@@ -48,8 +47,6 @@ pub(crate) struct Ears {
     own: Vec<Ear>,
     balance: Arc<Balance>,
     bells: Arc<[Arc<Doorbell>]>,
-    /// How many connections each client has, where that is limited.
-    addresses: Option<Arc<ConnectionsPerAddress>>,
     /// A descriptor to spare, for telling somebody that there is none.
     reserve: Option<Reserve>,
     warned_at: Tick,
@@ -94,7 +91,6 @@ impl Ears {
         listeners: Arc<[Arc<Listener>]>,
         balance: Arc<Balance>,
         bells: Arc<[Arc<Doorbell>]>,
-        addresses: Option<Arc<ConnectionsPerAddress>>,
     ) -> Self {
         let ear = |&index: &usize| Ear {
             acceptor: Acceptor::new(Arc::clone(&listeners[index])),
@@ -111,7 +107,6 @@ impl Ears {
             listeners,
             balance,
             bells,
-            addresses,
             reserve: Reserve::new().ok(),
             warned_at: Tick::ZERO,
             closed: false,
@@ -241,7 +236,7 @@ impl Ears {
                     break;
                 }
                 let Ok(stream) = listener.accept() else { break };
-                self.admit(stream, shard, reactor, now);
+                admit(stream, shard, reactor, now);
             }
         }
     }
@@ -279,7 +274,7 @@ impl Ears {
             };
             match accepted {
                 Ok(stream) => {
-                    self.admit(stream, shard, reactor, now);
+                    admit(stream, shard, reactor, now);
                 }
                 Err(AcceptError::Empty) => return Stopped::Empty,
                 Err(AcceptError::Aborted) => {}
@@ -297,27 +292,6 @@ impl Ears {
             }
         }
         Stopped::Budget
-    }
-
-    /// A connection has come: it is served, unless its client has as many as it may.
-    #[inline]
-    fn admit(&self, link: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
-        let mut seat = None;
-        if let Some(addresses) = &self.addresses
-            && let Peer::Ip(address) = link.peer()
-        {
-            seat = addresses.take_seat(address.ip());
-            if seat.is_none() {
-                return shard.stats().address_refusals.add(1);
-            }
-        }
-        if shard.is_full() {
-            // Now there is somebody to give way to.
-            shard.shed_idle();
-        }
-        if let Some(key) = shard.accept_seated(link, seat, now) {
-            watch(shard, reactor, key);
-        }
     }
 
     /// Leaves who is in `listener`'s queue to a worker that has more room, if there is one.
@@ -356,5 +330,20 @@ impl Ears {
             self.warned_at = now;
             log::warn!("{message}");
         }
+    }
+}
+
+/// A connection has come: it is served, unless its client has as many as it may.
+#[inline]
+fn admit(link: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
+    let Some(seat) = shard.seat_for(&link) else {
+        return shard.stats().address_refusals.add(1);
+    };
+    if shard.is_full() {
+        // Now there is somebody to give way to.
+        shard.shed_idle();
+    }
+    if let Some(key) = shard.accept_seated(link, seat, now) {
+        watch(shard, reactor, key);
     }
 }

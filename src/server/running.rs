@@ -268,11 +268,13 @@ impl Running {
             let ring = self.log.as_ref().map(AccessLog::ring);
             let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
+            let mut shard = Shard::new(env, share, ring);
+            shard.count_addresses(addresses.clone());
             workers.push(Worker {
                 reactor,
-                shard: Shard::new(env, share, ring),
+                shard,
                 mailbox,
-                ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells, addresses.clone()),
+                ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells),
                 control: Arc::clone(&self.handle.control),
                 private_descriptors: config.private_descriptors,
                 pin_to: cpus.get(number % cpus.len().max(1)).copied(),

@@ -188,6 +188,8 @@ labels! {
         "abandoned" Abandoned = "The client left within an exchange.";
         "drained" Drained = "The server is shutting down and the connection was idle or finished.";
         "tls_failed" TlsFailed = "The client broke a rule of TLS, or shares no version, cipher or trust with the server.";
+        "proxy_refused" ProxyRefused = "A header of the PROXY protocol was malformed, missing, or a stranger's.";
+        "crowded" Crowded = "A proxy came for a client that has as many connections as it may.";
         "write_failed" WriteFailed = "The kernel refused to send.";
         "shed" Shed = "It was idle and gave way to a new connection.";
         "failed" Failed = "A source, a sink or the server's own code panicked.";

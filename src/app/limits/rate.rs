@@ -6,8 +6,8 @@
 //!              │◄── what is due ─►│                    none is admitted while more than the burst is due
 //! ```
 //! One number is kept for a key: the moment `tat` at which its budget is whole again. Admitted is exactly
-//! what a queue would take that has room for `burst` and serves one request an interval. Whole numbers only: a
-//! sixteenth of a nanosecond is the unit, and what does not divide is rounded against the client. Knows no
+//! what a queue would take that has room for `burst` and serves one request an interval. Whole numbers only:
+//! a sixteenth of a nanosecond is the unit, and what does not divide is rounded against the client. Knows no
 //! clock and no table.
 
 use std::error::Error;

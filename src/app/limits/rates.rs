@@ -242,7 +242,7 @@ impl Table {
         let neighbours = (0..NEIGHBOURS).map(|step| (low_bits(key, mask) + step) & mask);
         let used = neighbours.filter(|index| self.slots[*index].tat != 0);
         // There is one: a table that is full has no empty slot where this key would belong.
-        let evicted = used.min_by_key(|index| self.slots[*index].tat).unwrap_or(low_bits(key, mask));
+        let evicted = used.min_by_key(|index| self.slots[*index].tat).unwrap_or_else(|| low_bits(key, mask));
         self.evictions += 1;
         evicted
     }
@@ -250,7 +250,6 @@ impl Table {
 
 /// The upper bits: the lower ones choose the slot.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "ten bits are left")]
 const fn shard_of(key: u64) -> usize {
     (key >> (u64::BITS - SHARD_BITS)) as usize
 }

@@ -117,11 +117,11 @@ impl Trust {
             _ if !is_trusted => nothing,
             ForwardedIn::XForwardedFor => {
                 let (hops, schemes) = (listed(head, "x-forwarded-for"), listed(head, "x-forwarded-proto"));
-                let first = schemes.from_the_right().next().and_then(is_https);
+                let first = schemes.rightmost_first().next().and_then(is_https);
                 let start = Told { is_https: first, ..nothing };
-                self.walk(start, hops.from_the_right().enumerate(), |(step, hop)| Hop {
+                self.walk(start, hops.rightmost_first().enumerate(), |(step, hop)| Hop {
                     address: address(hop),
-                    is_https: schemes.from_the_right().take(step + 1).last().and_then(is_https),
+                    is_https: schemes.rightmost_first().take(step + 1).last().and_then(is_https),
                 })
             }
             ForwardedIn::Forwarded => {
@@ -129,7 +129,7 @@ impl Trust {
                 for line in head.values("forwarded") {
                     forwarded::elements(line).for_each(|element| hops.push(element));
                 }
-                self.walk(nothing, hops.from_the_right(), forwarded::hop)
+                self.walk(nothing, hops.rightmost_first(), forwarded::hop)
             }
         }
     }
@@ -185,7 +185,7 @@ impl<'h> Last<'h> {
         self.seen += 1;
     }
 
-    fn from_the_right(&self) -> impl Iterator<Item = &'h [u8]> + '_ {
+    fn rightmost_first(&self) -> impl Iterator<Item = &'h [u8]> + '_ {
         let kept = self.seen.min(HOPS_MAX);
         (1..=kept).map(|back| self.elements[(self.seen - back) % HOPS_MAX])
     }
@@ -250,12 +250,12 @@ mod tests {
             peer => (trust, peer.parse().ok()),
         };
         let told = trust.told(peer, peer.is_none(), &head(fields).head());
-        let address = told.address.map_or("nobody".to_owned(), |address| address.to_string());
+        let address = told.address.map_or_else(|| "nobody".to_owned(), |address| address.to_string());
         address + told.is_https.map_or("", |https| if https { " https" } else { " http" })
     }
 
     #[test]
-    fn x_forwarded_for_is_believed_from_the_right() {
+    fn x_forwarded_for_is_believed_rightmost_first() {
         let other = "2001:db8:aaaa::9";
         for (peer, list, expected) in [
             (OURS, "203.0.113.7", CLIENT),
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_believed_from_the_right() {
+    fn forwarded_is_believed_rightmost_first() {
         for (peer, list, expected) in [
             (OURS, "for=203.0.113.7", CLIENT),
             (OURS, "For=\"203.0.113.7:4242\"", CLIENT),

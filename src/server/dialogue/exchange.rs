@@ -15,7 +15,7 @@ use bytes::BytesMut;
 
 use crate::app::{Params, Presence, RouteId, Sink, Ticket, Watch};
 use crate::base::Tick;
-use crate::http::{Hold, OwnedHead, Reason, Response, StreamId, Timeline};
+use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::collected::Collected;
 use super::respond::Asked;
@@ -57,7 +57,7 @@ pub(crate) struct Exchange {
     /// How the request's body arrives.
     pub(crate) pace: Pace,
     /// What it has until it is over.
-    pub(crate) holds: Vec<Hold>,
+    pub(crate) holds: Holds,
     /// What was answered.
     pub(crate) sent: Sent,
 }
@@ -129,7 +129,7 @@ impl Exchange {
             backlog: BytesMut::new(),
             held_bytes: 0,
             answered: false,
-            holds: Vec::new(),
+            holds: Holds::NONE,
             suspended: false,
             watch: None,
             late_fields: Vec::new(),

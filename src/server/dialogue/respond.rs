@@ -2,7 +2,7 @@
 
 use crate::app::{Origin, RouteId, Visitor};
 use crate::base::{Key, Tick};
-use crate::http::{ExchangeId, Head, Hold, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
+use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
 
 use super::Dialogue;
@@ -26,9 +26,7 @@ impl Dialogue {
         let Some(mut exchange) = self.speech.take(stream) else { return };
         let head = exchange.head.take();
         let asked = exchange.asked();
-        for hold in exchange.holds.drain(..) {
-            call.response.hold(hold);
-        }
+        call.response.give_holds(std::mem::take(&mut exchange.holds));
         self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.route, call);
         if let Some(open) = self.speech.exchange(stream) {
             open.head = head;
@@ -106,7 +104,7 @@ impl Dialogue {
         asked: &Asked,
         head: Option<&Head<'_>>,
         route: Option<RouteId>,
-        (sent, holds): (Sent, Vec<Hold>),
+        (sent, holds): (Sent, Holds),
         call: &Call<'_>,
     ) {
         let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
