@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use kolk::app::{Nobody, Params};
+use kolk::app::{Asker, Nobody, Params};
 use kolk::http::{FieldTable, Head, Path};
 use kolk::{App, Request};
 
@@ -34,6 +34,7 @@ fn route(criterion: &mut Criterion) {
     let table = FieldTable::new();
     let head = Head::new(b"", &table);
     let mut params = Params::new();
+    let asker = Asker { peer: &Nobody::default(), trust: None };
     let mut group = criterion.benchmark_group("route");
 
     let twelve = app(TWELVE);
@@ -46,12 +47,7 @@ fn route(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                twelve.find(
-                    black_box(&head),
-                    black_box(Path::normalised(path)),
-                    &mut params,
-                    &Nobody::default(),
-                )
+                twelve.find(black_box(&head), black_box(Path::normalised(path)), &mut params, asker)
             });
         });
     }
@@ -68,14 +64,8 @@ fn route(criterion: &mut Criterion) {
         ("10000/nothing", "/api/v1/resource9999/42/parts"),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                many.find(
-                    black_box(&head),
-                    black_box(Path::normalised(path)),
-                    &mut params,
-                    &Nobody::default(),
-                )
-            });
+            bencher
+                .iter(|| many.find(black_box(&head), black_box(Path::normalised(path)), &mut params, asker));
         });
     }
     group.finish();

@@ -54,7 +54,7 @@
 //! | 1 | `wire` | the words of bytes: lane, input, output | `base`, `bytes` | `std::net`, `std::thread` |
 //! | 1 | `http` | the words of a message: head, field, body, response, event, phase | `base`, `bytes`, `::http`, `httpdate`, `memchr` | `std::net`, `std::thread` |
 //! | 2 | `proto` | machines: bytes in, events out; response in, bytes out | `base`, `wire`, `http`, `sys::vector` (pure functions of bytes), `bytes`, `memchr`, `itoa`, `::http` | `TcpStream`, `UdpSocket`, `Instant`, `SystemTime`, `Mutex`, `RwLock`, `std::thread` |
-//! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio`, `log`, `rustls`, `webpki` (TLS), `rcgen` (in tests) | `Instant`, `SystemTime` |
+//! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio`, `log`, `rustls`, `webpki` (TLS), `ipnet`, `rcgen` (in tests) | `Instant`, `SystemTime` |
 //! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
 //! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `sys::beneath`, `sys::folder`, `sys::page_cache`, `sys::names` (files below an open folder), `sys::scratch` (in tests), `bytes`, `brotli`, `flate2`, `zstd`, `::http`, `crossbeam_channel`, `log`, `argon2`, `bcrypt`, `sha_crypt`, `blake2`, `base64ct`, `subtle`, `getrandom` (password hashes), `memchr`, `ipnet` | `TcpStream`, `TcpListener`, `UdpSocket` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
@@ -92,15 +92,18 @@ pub mod wire;
 pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 pub use crate::app::{
-    App, BasicAuth, BodyRule, BodyWriter, Cors, Handler, HandlerExt, HashAlgorithm, Layer, Links, Outcome,
-    OwnedRequest, Passage, PasswordHash, Predicate, Presence, Recall, Reply, Request, Rule, Sink, StaticDir,
-    Take, Upload, Wakeup, blocking, channel, deferred, receiving,
+    App, BasicAuth, BodyRule, BodyWriter, Cors, ForwardedIn, Handler, HandlerExt, HashAlgorithm, InFlight,
+    Layer, Links, Outcome, OwnedRequest, Passage, PasswordHash, Policy, Predicate, Presence, Quota, Rate,
+    RateKey, RateLimit, Rates, Recall, Reply, Request, Rule, Sink, StaticDir, Take, Trust, Upload, Wakeup,
+    blocking, channel, deferred, receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
-pub use crate::net::ListenAddr;
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{ClientAuth, Tls, TlsError};
-pub use crate::server::{Bound, Config, Error, Handle, Limits, Result, Running, Server, Timeouts, Workers};
+pub use crate::net::{ListenAddr, ProxyProtocol};
+pub use crate::server::{
+    Bound, Config, Error, Handle, Limits, ListenOptions, Result, Running, Server, Timeouts, Workers,
+};
 pub use crate::server::{access_log, service};
 pub use crate::sys::terminal;

@@ -17,6 +17,8 @@ mod h1;
 mod h2;
 #[path = "fuzz/hpack.rs"]
 mod hpack;
+#[path = "fuzz/proxy.rs"]
+mod proxy;
 #[path = "fuzz/script.rs"]
 mod script;
 mod trace;
@@ -49,6 +51,11 @@ fn conversations_of_http_2() {
 #[test]
 fn blocks_of_fields() {
     corpus_and_mutations_of("hpack", &[hpack::blocks]);
+}
+
+#[test]
+fn openings_of_proxies() {
+    corpus_and_mutations_of("proxy", &[proxy::openings, proxy::blocks]);
 }
 
 fn corpus_and_mutations_of(room: &str, targets: &[fn(&[u8])]) {

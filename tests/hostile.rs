@@ -652,6 +652,8 @@ fn every_refusal_can_be_read() {
             || ["route.", "handler."].iter().any(|stage| reason.code().starts_with(stage))
             // `a_body_that_drips_is_refused_and_a_slow_honest_one_is_not`.
             || *reason == BodyRate
+            // How often clients come: `limits`.
+            || *reason == Rate
             // Where TLS is spoken: `tls`.
             || *reason == PlainHttp
             // Frames: `h2`.

@@ -362,6 +362,7 @@ mod tests {
             unix_seconds: 0,
             timeline: Timeline::default(),
             peer: &Nobody::default(),
+            trust: None,
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

@@ -17,7 +17,7 @@ use super::pattern::{Pattern, PatternError};
 use super::route::{Route, RouteId};
 use super::router::Params;
 use super::site::{Missing, Site, SiteId};
-use super::visitor::Visitor;
+use super::trust::Asker;
 use crate::http::{Head, Method, Path, Reason, Response};
 
 /// The pattern of the fallback's route.
@@ -185,8 +185,8 @@ impl App {
     /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
     /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
     ///
-    /// Without `*` the app's own routes answer for other hosts; if there are none, 404, or 421 on an encrypted
-    /// connection (RFC 9110 §15.5.20).
+    /// Without `*` the app's own routes answer for other hosts. If there are none, that is a 404, or on an
+    /// encrypted connection a 421 (RFC 9110 §15.5.20).
     ///
     /// ```
     /// use kolk::{App, Request};
@@ -322,9 +322,9 @@ impl App {
     /// Who answers a request with this head and this normalised path, which is empty for `OPTIONS *` and
     /// CONNECT, from this client. `params` receives what the parameters of the route's pattern matched.
     #[inline]
-    pub fn find(&self, head: &Head<'_>, path: Path<'_>, params: &mut Params, peer: &dyn Visitor) -> Match {
+    pub fn find(&self, head: &Head<'_>, path: Path<'_>, params: &mut Params, asker: Asker<'_>) -> Match {
         let site = if self.hosts.is_empty() { &self.sites[0] } else { self.site_of(head) };
-        match site.find(head, path, params, peer) {
+        match site.find(head, path, params, asker) {
             Ok(route) => Match::Route(route),
             Err(Missing::NotFound) if site.is_empty() && site.id == SiteId::MAIN && self.sites.len() > 1 => {
                 Match::Missing(site.id, Missing::Site)

@@ -23,8 +23,10 @@
 //! | `predicate` | [`Predicate`]: what else must hold of a request for a route to answer it |
 //! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
+//! | `limits` | [`Rates`], [`RateKey`]: how often clients may come |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
+//! | `trust` | [`Trust`]: which proxies are believed about their clients |
 //! | `visitor` | [`Visitor`]: the client's side of a request's connection |
 //! | `oneshot` | an app without a server, for tests |
 
@@ -39,6 +41,7 @@ mod files;
 mod handler;
 mod hosts;
 mod layer;
+mod limits;
 mod oneshot;
 mod owned;
 mod pattern;
@@ -50,6 +53,7 @@ mod route;
 mod router;
 mod site;
 mod table;
+mod trust;
 mod upload;
 mod visitor;
 mod words;
@@ -67,6 +71,10 @@ pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
 pub use hosts::HostError;
 pub use layer::{Acts, Chain, Layer, Layered, Passage, Progress};
+pub use limits::{
+    AddressKey, AddressSeat, ConnectionsPerAddress, Decision, InFlight, KeyHash, Mode, Policy, Quota, Rate,
+    RateError, RateKey, RateLimit, Rates,
+};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
@@ -76,5 +84,6 @@ pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
 pub use router::{Params, Router};
 pub use site::{Missing, SiteId};
+pub use trust::{Asker, ForwardedIn, NetworkError, Told, Trust};
 pub use upload::Upload;
 pub use visitor::{Nobody, Visitor};

@@ -23,6 +23,7 @@ use super::reply::Mail;
 use super::request::{Origin, Request};
 use super::route::Route;
 use super::router::Params;
+use super::trust::Asker;
 use super::visitor::Nobody;
 use crate::base::{Key, Mailbox, Tick, Wake};
 use crate::http::{
@@ -115,7 +116,7 @@ impl Exchange {
             Err(reason) => return response.refuse(reason),
         };
         let visitor = self.visitor;
-        let found = app.find(&head, path, &mut params, &visitor);
+        let found = app.find(&head, path, &mut params, Asker { peer: &visitor, trust: None });
         let scope = found.scope();
         let (post, pool) = (self.mailbox.post(), Arc::clone(&self.pool));
         let origin = Origin {
@@ -129,6 +130,7 @@ impl Exchange {
             unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
             peer: &visitor,
+            trust: None,
         };
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
         if self.passes(app.chain(scope), &at_head, response) {

@@ -8,6 +8,7 @@ use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Place, Request};
 use super::router::Params;
+use super::trust::Told;
 use crate::base::{Certificate, Post, Tick};
 use crate::http::{ExchangeId, OwnedHead, Path, Timeline};
 
@@ -47,6 +48,7 @@ pub(super) struct OwnedOrigin {
     pub(super) unix_seconds: u64,
     pub(super) timeline: Timeline,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) told: Told,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<Arc<Certificate>>,
 }
@@ -71,6 +73,7 @@ impl OwnedRequest {
                 unix_seconds: request.unix_seconds(),
                 timeline: *request.timeline(),
                 peer: request.peer(),
+                told: request.told(),
                 is_encrypted: request.is_encrypted(),
                 certificate: request.client_certificate(),
             },

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use super::handler::{Handler, Outcome, Rule};
 use super::layer::Layer;
 use super::request::{Request, query_value};
-use super::visitor::Visitor;
+use super::trust::Asker;
 use crate::http::{Head, Rendered, Response};
 
 /// What must hold of a request.
@@ -58,7 +58,7 @@ impl Predicate {
     }
 
     /// Whether it holds of the request with this head, from this client.
-    pub(super) fn holds(&self, head: &Head<'_>, peer: &dyn Visitor) -> bool {
+    pub(super) fn holds(&self, head: &Head<'_>, asker: Asker<'_>) -> bool {
         match &self.0 {
             Kind::Header { name, value } => head
                 .fields()
@@ -68,7 +68,9 @@ impl Predicate {
                 .query
                 .and_then(|query| query_value(query, name))
                 .is_some_and(|found| found == **value),
-            Kind::Client(networks) => peer.address().is_some_and(|address| contains(networks, address.ip())),
+            Kind::Client(networks) => {
+                asker.told(head).address.is_some_and(|address| contains(networks, address))
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +15,7 @@ use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::{Mail, Recall, Reply, Wakeup};
 use super::router::Params;
+use super::trust::{Asker, Told, Trust};
 use super::visitor::Visitor;
 use crate::base::{Certificate, Post, Tick};
 use crate::http::{ExchangeId, Head, Method, Path, Timeline, Version};
@@ -70,6 +71,8 @@ pub struct Origin<'a> {
     pub timeline: Timeline,
     /// The client; asked only when a handler asks.
     pub peer: &'a dyn Visitor,
+    /// Which proxies are believed about their clients.
+    pub trust: Option<&'a Trust>,
 }
 
 /// An [`Origin`], or the copy of one.
@@ -240,7 +243,8 @@ impl<'a> Request<'a> {
         visible(self.trailer.as_ref()?.field(name.as_ref())?)
     }
 
-    /// The address of the client; `None` if it came through a socket of the file system.
+    /// The address at the other end of the connection, which may be a proxy's; `None` if it came through a
+    /// socket of the file system. See [`Request::client_address`].
     pub fn peer(&self) -> Option<SocketAddr> {
         match self.origin {
             Place::Live(origin) => origin.peer.address(),
@@ -248,7 +252,14 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The address of the client: what proxies have told that the server [trusts](super::Trust), else that of
+    /// [`Request::peer`]. One address for logs, limits and lists.
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.told().address
+    }
+
     /// `https` if the connection is encrypted, else `http`: what the client has used, whatever it says.
+    /// Behind a proxy that the server [trusts](super::Trust): what that has told.
     ///
     /// ```
     /// use kolk::{App, Request};
@@ -260,7 +271,7 @@ impl<'a> Request<'a> {
     /// assert_eq!(app.oneshot(request).body(), "https://example.org/");
     /// ```
     pub fn scheme(&self) -> &'static str {
-        if self.is_encrypted() { "https" } else { "http" }
+        if self.told().is_https.unwrap_or_else(|| self.is_encrypted()) { "https" } else { "http" }
     }
 
     /// The certificate that the client has shown, if the server asks for one (`Tls::client_auth`): it is
@@ -269,6 +280,14 @@ impl<'a> Request<'a> {
         match self.origin {
             Place::Live(origin) => origin.peer.certificate(),
             Place::Owned(origin) => origin.certificate.clone(),
+        }
+    }
+
+    /// What is known of the client.
+    pub(super) fn told(&self) -> Told {
+        match self.origin {
+            Place::Live(origin) => Asker { peer: origin.peer, trust: origin.trust }.told(&self.head),
+            Place::Owned(origin) => origin.told,
         }
     }
 

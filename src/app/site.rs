@@ -10,7 +10,7 @@ use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
 use super::route::RouteId;
 use super::router::{Params, Router};
-use super::visitor::Visitor;
+use super::trust::Asker;
 use crate::http::{Head, Method, Path};
 
 /// The number of a site in its app.
@@ -120,7 +120,7 @@ impl Site {
         head: &Head<'_>,
         path: Path<'_>,
         params: &mut Params,
-        peer: &dyn Visitor,
+        asker: Asker<'_>,
     ) -> Result<RouteId, Missing> {
         let method = head.method();
         if let Some(number) = self.router.find(path, params) {
@@ -130,7 +130,7 @@ impl Site {
                 known => endpoint.known(known),
             };
             return match route {
-                Some(_) if endpoint.has_predicates() => choose(endpoint, head, peer),
+                Some(_) if endpoint.has_predicates() => choose(endpoint, head, asker),
                 Some(route) => Ok(route),
                 None => Err(self.without_method(head, AllowOf::Endpoint(number))),
             };
@@ -175,8 +175,8 @@ impl Site {
 
 /// The most specific route of those whose predicates hold.
 #[cold]
-fn choose(endpoint: &Endpoint, head: &Head<'_>, peer: &dyn Visitor) -> Result<RouteId, Missing> {
+fn choose(endpoint: &Endpoint, head: &Head<'_>, asker: Asker<'_>) -> Result<RouteId, Missing> {
     let mut candidates = endpoint.candidates(head.method(), head.method_name());
-    let fits = |added: &&Added| added.predicates.iter().all(|predicate| predicate.holds(head, peer));
+    let fits = |added: &&Added| added.predicates.iter().all(|predicate| predicate.holds(head, asker));
     candidates.find(fits).map(|added| added.route).ok_or(Missing::NoneFits)
 }

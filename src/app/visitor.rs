@@ -10,6 +10,11 @@ pub trait Visitor {
     /// Its address; `None` if it came through a socket of the file system, or is gone.
     fn address(&self) -> Option<SocketAddr>;
 
+    /// Whether it came through a socket of the file system.
+    fn is_unix(&self) -> bool {
+        false
+    }
+
     /// Whether its connection was set up for this host.
     fn means(&self, _host: &str) -> bool {
         true

@@ -8,6 +8,7 @@
 //! | `target` | forms of the request target, path normalisation |
 //! | `body` | [`Body`], [`Source`] (pulled, never pushed) |
 //! | `response` | [`Response`]: status, fields, body |
+//! | `hold` | [`Hold`]: what an exchange has for as long as it lasts |
 //! | `rendered` | [`Rendered`]: fields and body as one text, for answers that never change |
 //! | `event` | [`Event`], [`Arrival`], [`StreamId`], [`Phase`] |
 //! | `reason` | [`Reason`]: why kolk itself answers or refuses: status, stable code, sentence |
@@ -20,6 +21,7 @@ mod event;
 mod field;
 mod fields;
 mod head;
+mod hold;
 mod method;
 mod reason;
 mod rendered;
@@ -35,6 +37,7 @@ pub use event::{Arrival, Event, ExchangeId, Phase, StreamId};
 pub use field::{Known, is_field_value, is_token};
 pub use fields::Fields;
 pub use head::{FIELDS_MAX, FieldTable, Head, OwnedHead, RequestLine, TooManyFields};
+pub use hold::{Hold, Holds, Release};
 pub use method::Method;
 pub use reason::Reason;
 pub use rendered::Rendered;

@@ -93,6 +93,8 @@ reasons! {
     BodyBytes = 413, "limit.body", "the request's body is larger than this resource takes";
     Bodies = 503, "limit.bodies", "this server keeps as many request bodies as it can at the moment";
     PoolFull = 503, "limit.pool", "this server is too busy at the moment";
+    Rate = 429, "limit.rate", "this client asks more often than it may";
+    InFlight = 503, "limit.in_flight", "this resource has as many requests as it can at the moment";
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces";
     H2Calm = 429, "limit.h2_calm", "the connection makes more work than it is of use";

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::body::{Body, Source};
 use super::fields::Fields;
+use super::hold::{Hold, Holds, Release};
 use super::reason::Reason;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -37,6 +38,8 @@ pub struct Response {
     fields: Fields,
     arena: Vec<u8>,
     body: Body,
+    /// What the exchange has for as long as it lasts.
+    holds: Holds,
 }
 
 impl Response {
@@ -53,6 +56,7 @@ impl Response {
             fields: Fields::new(),
             arena: Vec::new(),
             body: Body::Empty,
+            holds: Holds::NONE,
         }
     }
 
@@ -287,6 +291,14 @@ impl Response {
         }
     }
 
+    /// Back to an empty 200; keeps the memory, and what is held.
+    #[inline]
+    pub fn renew(&mut self) {
+        let holds = self.take_holds();
+        self.reset();
+        self.holds = holds;
+    }
+
     /// Back to an empty 200; keeps the memory.
     #[inline]
     pub fn reset(&mut self) {
@@ -302,6 +314,33 @@ impl Response {
             self.arena = Vec::new();
         }
         self.clear_body();
+        if !self.holds.is_empty() {
+            self.holds = Holds::NONE;
+        }
+    }
+
+    /// Keeps `hold` until the exchange is over, whatever becomes of the answer.
+    pub fn hold(&mut self, hold: Hold) {
+        self.holds.push(hold);
+    }
+
+    /// Whether something of this owner's is held.
+    pub fn holds_of(&self, owner: &dyn Release) -> bool {
+        self.holds.has_of(owner)
+    }
+
+    /// What is held: now whoever takes it keeps it.
+    #[inline]
+    pub fn take_holds(&mut self) -> Holds {
+        std::mem::take(&mut self.holds)
+    }
+
+    /// Gives back what [`Response::take_holds`] took.
+    #[inline]
+    pub fn give_holds(&mut self, holds: Holds) {
+        if !holds.is_empty() {
+            self.holds.append(holds);
+        }
     }
 
     /// No body. What holds no memory of its own is forgotten instead of dropped: the drop of a large enum
@@ -332,6 +371,9 @@ impl Response {
             self.arena = other.arena;
         }
         self.body = other.body;
+        if !other.holds.is_empty() {
+            self.holds.append(other.holds);
+        }
     }
 
     /// A copy, if the body can be had twice: every one but a [`Source`].

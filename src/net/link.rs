@@ -7,7 +7,7 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
 use super::tls::TlsStream;
-use super::{Agreed, Arrived, Handshake, Peer, Progress, Stream, Transport};
+use super::{Agreed, Arrived, Handshake, Peer, Progress, Proxied, Stream, Transport};
 use crate::base::Certificate;
 use crate::wire::Output;
 
@@ -18,6 +18,8 @@ pub enum Link {
     Plain(Stream),
     /// Over TLS.
     Tls(Box<TlsStream>),
+    /// Either, behind a proxy that may say for whom it comes.
+    Proxied(Box<Proxied>),
 }
 
 impl Link {
@@ -26,6 +28,7 @@ impl Link {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.socket(),
+            Self::Proxied(stream) => stream.socket(),
         }
     }
 }
@@ -36,6 +39,7 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.read(into, output),
             Self::Tls(stream) => stream.read(into, output),
+            Self::Proxied(stream) => stream.read(into, output),
         }
     }
 
@@ -44,6 +48,7 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.write(output),
             Self::Tls(stream) => stream.write(output),
+            Self::Proxied(stream) => stream.write(output),
         }
     }
 
@@ -51,6 +56,7 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.shutdown_write(),
             Self::Tls(stream) => stream.shutdown_write(),
+            Self::Proxied(stream) => stream.shutdown_write(),
         }
     }
 
@@ -58,6 +64,7 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.reset(),
             Self::Tls(stream) => stream.reset(),
+            Self::Proxied(stream) => stream.reset(),
         }
     }
 
@@ -65,6 +72,14 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.peer(),
             Self::Tls(stream) => stream.peer(),
+            Self::Proxied(stream) => stream.peer(),
+        }
+    }
+
+    fn is_peer_known(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => true,
+            Self::Proxied(stream) => stream.is_peer_known(),
         }
     }
 
@@ -72,6 +87,7 @@ impl Transport for Link {
         match self {
             Self::Plain(_) => true,
             Self::Tls(stream) => stream.is_meant_for(host),
+            Self::Proxied(stream) => stream.is_meant_for(host),
         }
     }
 
@@ -79,6 +95,7 @@ impl Transport for Link {
         match self {
             Self::Plain(_) => false,
             Self::Tls(stream) => stream.tells_hosts_apart(),
+            Self::Proxied(stream) => stream.tells_hosts_apart(),
         }
     }
 
@@ -86,6 +103,7 @@ impl Transport for Link {
         match self {
             Self::Plain(stream) => stream.agreed(),
             Self::Tls(stream) => stream.agreed(),
+            Self::Proxied(stream) => stream.agreed(),
         }
     }
 
@@ -93,6 +111,7 @@ impl Transport for Link {
         match self {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.certificate(),
+            Self::Proxied(stream) => stream.certificate(),
         }
     }
 
@@ -101,6 +120,7 @@ impl Transport for Link {
         match self {
             Self::Plain(_) => Handshake::None,
             Self::Tls(stream) => stream.handshake(),
+            Self::Proxied(stream) => stream.handshake(),
         }
     }
 }

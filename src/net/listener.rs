@@ -20,7 +20,10 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use super::tls::{Tls, TlsStream};
-use super::{AcceptError, Family, Link, ListenAddr, Listening, SHORT_READ_DRAINS, Stream, TcpOptions};
+use super::{
+    AcceptError, Family, Link, ListenAddr, Listening, Proxied, ProxyProtocol, SHORT_READ_DRAINS, Stream,
+    TcpOptions, Transport as _,
+};
 use crate::sys::accept::accept;
 use crate::sys::activation::{self, Place, duplicate};
 use crate::sys::socket::{
@@ -43,6 +46,8 @@ pub struct Listener {
     options: Option<TcpOptions>,
     /// What connections are encrypted with.
     tls: OnceLock<Tls>,
+    /// Who may announce clients.
+    proxies: OnceLock<ProxyProtocol>,
 }
 
 impl Listener {
@@ -81,6 +86,13 @@ impl Listener {
         let _ = self.tls.set(tls.clone());
     }
 
+    /// Has proxies announce the clients of all connections that are accepted from now on. Only the first call
+    /// counts.
+    pub fn expect_proxies(&self, proxies: &ProxyProtocol) {
+        // Whoever shares this listener has the same.
+        let _ = self.proxies.set(proxies.clone());
+    }
+
     /// Takes the next connection from the queue.
     ///
     /// # Errors
@@ -93,10 +105,17 @@ impl Listener {
             let _ = apply_tcp_options(&socket, options);
         }
         let stream = Stream::from_fd(socket, self.family);
-        let Some(tls) = self.tls.get() else { return Ok(Link::Plain(stream)) };
-        match TlsStream::new(stream, tls) {
-            Ok(stream) => Ok(Link::Tls(Box::new(stream))),
-            Err(error) => {
+        let expect = self.proxies.get().map(|proxies| proxies.expect_of(stream.peer()));
+        let Some(tls) = self.tls.get() else {
+            return Ok(match expect {
+                None => Link::Plain(stream),
+                Some(expect) => Link::Proxied(Box::new(Proxied::plain(stream, expect))),
+            });
+        };
+        match (TlsStream::new(stream, tls).map(Box::new), expect) {
+            (Ok(stream), None) => Ok(Link::Tls(stream)),
+            (Ok(stream), Some(expect)) => Ok(Link::Proxied(Box::new(Proxied::tls(stream, expect)))),
+            (Err(error), _) => {
                 log::error!("a connection cannot be encrypted: {error}");
                 Err(AcceptError::Aborted)
             }
@@ -164,6 +183,7 @@ impl Listener {
             is_borrowed: false,
             options: (!options_are_inherited()).then(|| options.tcp.clone()),
             tls: OnceLock::new(),
+            proxies: OnceLock::new(),
         }
     }
 
@@ -177,6 +197,7 @@ impl Listener {
             is_borrowed: false,
             options: None,
             tls: OnceLock::new(),
+            proxies: OnceLock::new(),
         };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
@@ -194,8 +215,9 @@ impl Listener {
             apply_tcp_options(&socket, &options.tcp)?;
             own_options = (!options_are_inherited()).then(|| options.tcp.clone());
         }
-        let (options, tls) = (own_options, OnceLock::new());
-        let listener = Self { _file: None, socket, family, address, is_borrowed: true, options, tls };
+        let (options, tls, proxies) = (own_options, OnceLock::new(), OnceLock::new());
+        let listener =
+            Self { _file: None, socket, family, address, is_borrowed: true, options, tls, proxies };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
 }

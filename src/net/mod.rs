@@ -10,6 +10,8 @@
 //! | `alert` | [`Alert`]: what the two sides of TLS say before they part |
 //! | `listener` | [`Listener`], [`Acceptor`]: connections come in |
 //! | `link` | [`Link`]: what workers hold: a stream, plain or encrypted |
+//! | `proxy_protocol` | [`opening`]: what a proxy says before its client's first byte |
+//! | `proxied` | [`Proxied`]: a connection that may begin so; [`ProxyProtocol`]: who is believed |
 //! | `tcp` | [`Stream`]: a TCP or Unix connection |
 //! | `tls` | [`Tls`](tls::Tls), [`TlsStream`](tls::TlsStream): the same, encrypted |
 
@@ -24,6 +26,8 @@ mod address;
 mod alert;
 mod link;
 mod listener;
+mod proxied;
+mod proxy_protocol;
 mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
@@ -32,6 +36,8 @@ pub use address::{AddressError, ListenAddr};
 pub use alert::{Alarm, Alert};
 pub use link::Link;
 pub use listener::{Acceptor, Listener};
+pub use proxied::{NetworkError, Proxied, ProxyProtocol};
+pub use proxy_protocol::{Announced, Opening, PROXY_HEADER_BYTES_MAX, ProxyHeaderError, opening};
 pub use tcp::{Family, SHORT_READ_DRAINS, Stream};
 
 pub use crate::sys::accept::AcceptError;
@@ -64,6 +70,12 @@ pub trait Transport {
 
     /// Who is at the other end. Asks the system each time.
     fn peer(&self) -> Peer;
+
+    /// Whether [`Transport::peer`] will not change: a proxy may have yet to say for whom it comes.
+    #[inline]
+    fn is_peer_known(&self) -> bool {
+        true
+    }
 
     /// Whether it was set up for this host, or shows the same to everybody. Else the request belongs to
     /// another connection (RFC 9110 §7.4, §15.5.20).

@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use super::{Arrived, Peer, Progress, Transport};
 use crate::sys::sendfile::send_file;
 use crate::sys::socket::{EDGES_ARE_THE_KERNELS, reset_on_close};
-use crate::sys::stream::{receive, send};
+use crate::sys::stream::{peek, receive, send};
 use crate::wire::{Front, Output};
 
 /// Whether a read that did not fill its buffer has emptied the socket, so that a second one, which would
@@ -77,6 +77,47 @@ impl Stream {
             Self::Tcp(stream) => stream.try_io(|| receive(stream.as_fd(), into)),
             Self::Unix(stream) => stream.try_io(|| receive(stream.as_fd(), into)),
         }
+    }
+
+    /// Looks at what is there, once, and leaves it there.
+    pub(super) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let seen = match self {
+                Self::Tcp(stream) => stream.try_io(|| peek(stream.as_fd(), into)),
+                Self::Unix(stream) => stream.try_io(|| peek(stream.as_fd(), into)),
+            };
+            match seen {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                seen => return seen,
+            }
+        }
+    }
+
+    /// Takes so many bytes, which are there, and forgets them.
+    pub(super) fn skip(&mut self, mut bytes: usize) -> io::Result<()> {
+        let mut room = [0; 512];
+        while bytes > 0 {
+            let wanted = bytes.min(room.len());
+            let taken = self.read_socket(&mut room[..wanted])?.bytes;
+            if taken == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            bytes -= taken;
+        }
+        Ok(())
+    }
+
+    /// Asks to be told of more than what was looked at. Where the kernel tells of each arrival, it does so.
+    pub(super) fn await_more(&self) -> io::Error {
+        let nothing = || io::Error::from(io::ErrorKind::WouldBlock);
+        if !SHORT_READ_DRAINS {
+            // mio's `poll` back-end watches again what would block.
+            let _ = match self {
+                Self::Tcp(stream) => stream.try_io(|| Err::<(), _>(nothing())),
+                Self::Unix(stream) => stream.try_io(|| Err::<(), _>(nothing())),
+            };
+        }
+        nothing()
     }
 
     /// Sends what the kernel takes now, which may be nothing.

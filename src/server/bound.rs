@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::net::tls::Tls;
-use crate::net::{ListenAddr, Listener, Listening};
+use crate::net::{ListenAddr, Listener, Listening, ProxyProtocol};
 use crate::sys::{cpu, descriptors};
 
 use super::access_log::{Destination, Format, Ring};
@@ -51,6 +51,22 @@ pub(super) struct Beside {
     pub(super) ring: Option<Ring>,
 }
 
+/// How to listen on one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenOptions {
+    proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl ListenOptions {
+    /// Has proxies say for whom they come, in a header of the PROXY protocol (version 1 or 2) before
+    /// everything else: [`Request::peer`](crate::Request::peer) is then the address that they tell.
+    #[must_use]
+    pub fn proxy_protocol(mut self, proxies: ProxyProtocol) -> Self {
+        self.proxy_protocol = Some(proxies);
+        self
+    }
+}
+
 /// What to listen on.
 #[derive(Debug)]
 pub(super) enum Place {
@@ -88,7 +104,8 @@ impl Bound {
                 return Err(Error::Listen(io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
         }
-        let one = |address| Sockets::open(vec![Place::Address(address)], 1, &config);
+        let one =
+            |address| Sockets::open(vec![(Place::Address(address), ListenOptions::default())], 1, &config);
         let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
         let beside = Beside::default();
         Ok(Self { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors })
@@ -121,15 +138,19 @@ impl Bound {
 }
 
 impl Sockets {
-    fn open(places: Vec<Place>, workers: usize, config: &Config) -> Result<Self> {
+    fn open(places: Vec<(Place, ListenOptions)>, workers: usize, config: &Config) -> Result<Self> {
         let options = Listening { backlog: config.backlog, ..Listening::default() };
         let mut listeners = Vec::with_capacity(places.len() * workers);
-        for place in places {
+        for (place, ListenOptions { proxy_protocol }) in places {
             let opened = match place {
                 Place::Address(address) => Listener::open(&address, workers, &options),
                 Place::Socket(socket) => Listener::adopt(socket, workers, &options),
             };
-            listeners.extend(opened.map_err(Error::Listen)?);
+            let opened = opened.map_err(Error::Listen)?;
+            if let Some(proxies) = proxy_protocol {
+                opened.iter().for_each(|listener| listener.expect_proxies(&proxies));
+            }
+            listeners.extend(opened);
         }
         Ok(Self { listeners: listeners.into(), workers })
     }

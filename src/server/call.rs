@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, BlockingPool, Mail, Params, Visitor};
+use crate::app::{App, Asker, BlockingPool, Mail, Params, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Response, Timeline};
 use crate::proto::Preset;
@@ -76,6 +76,12 @@ impl<'c> Call<'c> {
         Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, ring, peer }
     }
 
+    /// Who asks.
+    #[inline]
+    pub(crate) fn asker(&self) -> Asker<'c> {
+        Asker { peer: self.peer, trust: self.env.config.trust.as_deref() }
+    }
+
     /// One line of the log, if there is one, for the answer to `head` by the route of this pattern.
     #[inline(never)]
     pub(crate) fn record(
@@ -86,11 +92,18 @@ impl<'c> Call<'c> {
         timeline: &Timeline,
         sent: Sent,
     ) {
+        if self.ring.is_none() {
+            return;
+        }
+        let peer = self.peer.address();
+        let is_told = self.env.config.trust.is_some();
+        let told = head.filter(|_| is_told).and_then(|head| self.asker().told(head).address);
         let Some(ring) = &mut self.ring else { return };
         ring.record(&Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
-            peer: self.peer.address(),
+            peer,
+            client: told.filter(|told| Some(*told) != peer.map(|peer| peer.ip().to_canonical())),
             head,
             status: sent.status,
             body_bytes: sent.body_bytes,

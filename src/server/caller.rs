@@ -18,6 +18,10 @@ impl<T: Transport> Visitor for Caller<'_, T> {
         }
     }
 
+    fn is_unix(&self) -> bool {
+        self.0.peer() == Peer::Unix
+    }
+
     fn means(&self, host: &str) -> bool {
         self.0.is_meant_for(host)
     }

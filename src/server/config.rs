@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::Rule;
+use crate::app::{Rule, Trust};
 use crate::proto::{h1, h2};
 
 /// What a server works with. Cheap to share: workers hold it behind an `Arc`.
@@ -29,6 +29,8 @@ pub struct Config {
     pub server_name: Option<String>,
     /// What `Strict-Transport-Security` in every encrypted answer says; `None` for no such field. RFC 6797.
     pub hsts: Option<Duration>,
+    /// Which proxies are believed about their clients; `None`: nobody.
+    pub trust: Option<Arc<Trust>>,
     /// What a request may cost.
     pub limits: Limits,
     /// How long the server waits for what.
@@ -60,6 +62,9 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// All bodies that a worker keeps in memory for their handlers, in bytes: 503.
     pub bodies_bytes_max: u64,
+    /// How many connections a client may have open, by its address (IPv6: by its /64); one more is closed at
+    /// once. `None`: as many as it likes. Those of socket files are not counted.
+    pub connections_per_address_max: Option<u32>,
 }
 
 /// How long the server waits; each has a counter of its own.
@@ -96,6 +101,7 @@ impl Default for Config {
             connections_max: None,
             server_name: Some(String::from("kolk")),
             hsts: None,
+            trust: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             blocking_threads: 32,
@@ -111,6 +117,7 @@ impl Default for Limits {
             http2: Arc::default(),
             body_bytes_max: Rule::BODY_BYTES_MAX,
             bodies_bytes_max: 256 * 1024 * 1024,
+            connections_per_address_max: None,
         }
     }
 }

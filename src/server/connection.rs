@@ -348,6 +348,10 @@ impl<T: Transport> Connection<T> {
                         self.dialogue.abandon(Presence::Gone);
                         Verdict::Close(CloseReason::TlsFailed)
                     }
+                    io::ErrorKind::InvalidInput => {
+                        log::debug!("connection {key}: PROXY protocol: {error}");
+                        Verdict::Close(CloseReason::ProxyRefused)
+                    }
                     io::ErrorKind::Unsupported => self.refuse_plain_http(key, output, desk),
                     _ => {
                         self.dialogue.abandon(Presence::Gone);

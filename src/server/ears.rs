@@ -274,10 +274,6 @@ impl Ears {
             };
             match accepted {
                 Ok(stream) => {
-                    if is_full {
-                        // Now there is somebody to give way to.
-                        shard.shed_idle();
-                    }
                     admit(stream, shard, reactor, now);
                 }
                 Err(AcceptError::Empty) => return Stopped::Empty,
@@ -337,8 +333,17 @@ impl Ears {
     }
 }
 
-fn admit(stream: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
-    if let Some(key) = shard.accept(stream, now) {
+/// A connection has come: it is served, unless its client has as many as it may.
+#[inline]
+fn admit(link: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
+    let Some(seat) = shard.seat_for(&link) else {
+        return shard.stats().address_refusals.add(1);
+    };
+    if shard.is_full() {
+        // Now there is somebody to give way to.
+        shard.shed_idle();
+    }
+    if let Some(key) = shard.accept_seated(link, seat, now) {
         watch(shard, reactor, key);
     }
 }

@@ -49,6 +49,9 @@ fn connections(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_accepts_total", "Connections that were accepted.", sum.accepts);
     page.counter("kolk_accept_pauses_total", "Times that accepting paused.", sum.accept_pauses);
     page.counter("kolk_accept_redirects_total", "Accepts left to a quieter worker.", sum.accept_redirects);
+    let turned_away = [("limit.connections_address", sum.address_refusals)].into_iter();
+    let help = "Connections that were closed as they came.";
+    page.table("kolk_turned_away_total", "counter", help, "reason", turned_away);
     let closes = CloseReason::ALL.iter().map(|reason| (reason.name(), sum.closes[reason.index()]));
     page.table("kolk_closes_total", "counter", "Connections that ended, by cause.", "reason", closes);
     let timeouts = Timeout::ALL.iter().map(|timeout| (timeout.name(), sum.timeouts[timeout.index()]));

@@ -45,13 +45,14 @@ pub mod stats;
 mod worker;
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
+use crate::app::{App, Trust};
 use crate::net::ListenAddr;
 use crate::net::tls::Tls;
 
-pub use bound::Bound;
+pub use bound::{Bound, ListenOptions};
 pub use call::Env;
 pub use config::{
     ACCEPTS_PER_TURN_MAX, Config, EVENTS_PER_TURN_MAX, INPUT_BYTES, Limits, TURN_REQUESTS_MAX, Timeouts,
@@ -59,7 +60,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use running::{Handle, Running};
-pub use shard::{CONNECTION_BYTES, Effect, Shard};
+pub use shard::{CONNECTION_BYTES, Effect, Seat, Shard};
 
 use access_log::{Destination, Format};
 use bound::Place;
@@ -81,7 +82,7 @@ use bound::Place;
 pub struct Server {
     app: App,
     config: Config,
-    places: Vec<Place>,
+    places: Vec<(Place, ListenOptions)>,
     admin: Option<ListenAddr>,
     redirect: Option<ListenAddr>,
     access_log: Option<(Format, Destination)>,
@@ -108,8 +109,26 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read. Whether it can be had is found out by [`Server::start`].
-    pub fn listen(mut self, address: &str) -> Result<Self> {
-        self.places.push(Place::Address(address.parse()?));
+    pub fn listen(self, address: &str) -> Result<Self> {
+        self.listen_with(address, ListenOptions::default())
+    }
+
+    /// Listens on `address`, too, in its own way.
+    ///
+    /// ```
+    /// use kolk::{App, ListenOptions, ProxyProtocol, Request, Response, Server};
+    ///
+    /// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+    /// let balancer = ProxyProtocol::required().network("10.0.0.0/8")?;
+    /// let options = ListenOptions::default().proxy_protocol(balancer);
+    /// Server::new(app).listen_with("127.0.0.1:0", options)?.start()?.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub fn listen_with(mut self, address: &str, options: ListenOptions) -> Result<Self> {
+        self.places.push((Place::Address(address.parse()?), options));
         Ok(self)
     }
 
@@ -132,8 +151,14 @@ impl Server {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn listen_fd(mut self, socket: OwnedFd) -> Self {
-        self.places.push(Place::Socket(socket));
+    pub fn listen_fd(self, socket: OwnedFd) -> Self {
+        self.listen_fd_with(socket, ListenOptions::default())
+    }
+
+    /// Listens on `socket`, too, in its own way: see [`Server::listen_fd`].
+    #[must_use]
+    pub fn listen_fd_with(mut self, socket: OwnedFd, options: ListenOptions) -> Self {
+        self.places.push((Place::Socket(socket), options));
         self
     }
 
@@ -185,6 +210,17 @@ impl Server {
     pub fn redirect_to_https(mut self, address: &str) -> Result<Self> {
         self.redirect = Some(address.parse()?);
         Ok(self)
+    }
+
+    /// Believes these proxies when they tell who their clients are: [`Request::client_address`] and
+    /// [`Request::scheme`], the log and rates by address then go by what they say.
+    ///
+    /// [`Request::client_address`]: crate::Request::client_address
+    /// [`Request::scheme`]: crate::Request::scheme
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.config.trust = Some(Arc::new(trust));
+        self
     }
 
     /// Writes one line for each request.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::app::{App, BlockingPool};
+use crate::app::{App, BlockingPool, ConnectionsPerAddress};
 use crate::base::Mailbox;
 use crate::net::ListenAddr;
 use crate::net::tls::Tls;
@@ -268,6 +268,8 @@ impl Running {
         let balance = Arc::new(Balance::new(count, listeners.len()));
         let share = connections_max(&config, descriptors).div_ceil(count).max(1);
         let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
+        let per_address = config.limits.connections_per_address_max;
+        let addresses = per_address.map(|most| Arc::new(ConnectionsPerAddress::new(most)));
         let config = Arc::new(config);
         let reactors = (0..count)
             .map(|_| Reactor::new(EVENTS_PER_TURN_MAX))
@@ -293,9 +295,11 @@ impl Running {
             let ring = self.log.as_ref().map(AccessLog::ring).or_else(|| ring.take());
             let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
+            let mut shard = Shard::new(env, share, ring);
+            shard.count_addresses(addresses.clone());
             workers.push(Worker {
                 reactor,
-                shard: Shard::new(env, share, ring),
+                shard,
                 mailbox,
                 ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells),
                 control: Arc::clone(&self.handle.control),

@@ -14,10 +14,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::app::Mail;
+use crate::app::{AddressSeat, ConnectionsPerAddress, Mail};
 use crate::base::{Key, Slots, Tick, Wheel};
 use crate::http::Phase;
-use crate::net::{Link, Transport};
+use crate::net::{Link, Peer, Transport};
 use crate::proto::{Preset, h1};
 use crate::reactor::Readiness;
 
@@ -40,6 +40,18 @@ pub enum Effect {
     WatchWrites(Key),
 }
 
+/// The place of a connection among those of its client.
+#[derive(Debug, Default)]
+pub enum Seat {
+    /// Nobody counts.
+    #[default]
+    Uncounted,
+    /// A proxy has yet to say whose connection it is.
+    Awaited,
+    /// Until the connection ends.
+    Taken(AddressSeat),
+}
+
 /// The connections of one worker.
 pub struct Shard<T> {
     env: Env,
@@ -51,6 +63,11 @@ pub struct Shard<T> {
     fired: Vec<u32>,
     effects: Vec<Effect>,
     draining: bool,
+    /// How many connections each client has, where that is limited.
+    addresses: Option<Arc<ConnectionsPerAddress>>,
+    /// By the connection's place; and how many of them are awaited.
+    seats: Vec<Seat>,
+    seats_awaited: usize,
     /// Where the next search for an idle connection begins.
     shed_from: u32,
 }
@@ -69,6 +86,9 @@ impl<T: Transport> Shard<T> {
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
+            addresses: None,
+            seats: Vec::new(),
+            seats_awaited: 0,
             shed_from: 0,
             env,
         }
@@ -115,6 +135,15 @@ impl<T: Transport> Shard<T> {
     /// # Panics
     /// If the shard is full (debug builds).
     pub fn accept(&mut self, transport: T, now: Tick) -> Option<Key> {
+        self.accept_seated(transport, Seat::Uncounted, now)
+    }
+
+    /// The same for a client whose connections are counted: it has its [seat](Shard::seat_for) until the
+    /// connection ends.
+    ///
+    /// # Panics
+    /// If the shard is full (debug builds).
+    pub fn accept_seated(&mut self, transport: T, seat: Seat, now: Tick) -> Option<Key> {
         let config = &self.env.config;
         let machine = h1::Server::new(Arc::clone(&config.limits.http1));
         let mut connection = Connection::new(transport, machine, now, &config.timeouts);
@@ -129,9 +158,33 @@ impl<T: Transport> Shard<T> {
         let stats = &self.env.stats;
         stats.accepts.add(1);
         stats.phases[Phase::Idle as usize].add(1);
+        if !matches!(seat, Seat::Uncounted) {
+            let place = key.index() as usize;
+            self.seats.resize_with(self.seats.len().max(place + 1), Seat::default);
+            self.seats_awaited += usize::from(matches!(seat, Seat::Awaited));
+            self.seats[place] = seat;
+        }
         self.wheel.arm(key.index(), deadline);
         self.drive(key, now, Connection::turn);
         self.slots.get(key).is_some().then_some(key)
+    }
+
+    /// Counts the connections of each client.
+    pub fn count_addresses(&mut self, addresses: Option<Arc<ConnectionsPerAddress>>) {
+        self.addresses = addresses;
+    }
+
+    /// The seat of a connection that has come; `None` if its client has as many as it may.
+    #[inline]
+    pub fn seat_for(&self, transport: &T) -> Option<Seat> {
+        match &self.addresses {
+            None => Some(Seat::Uncounted),
+            Some(_) if !transport.is_peer_known() => Some(Seat::Awaited),
+            Some(addresses) => match transport.peer() {
+                Peer::Ip(address) => addresses.take_seat(address.ip()).map(Seat::Taken),
+                Peer::Unix | Peer::Unknown => Some(Seat::Uncounted),
+            },
+        }
     }
 
     /// The socket of a connection.
@@ -199,7 +252,9 @@ impl<T: Transport> Shard<T> {
             let Some(key) = self.run_queue.pop_front() else { break };
             if let Some(connection) = self.slots.get_mut(key) {
                 connection.queued = false;
-                self.drive(key, now, Connection::turn);
+                if self.seats_awaited == 0 || self.settle_seat(key) {
+                    self.drive(key, now, Connection::turn);
+                }
             }
         }
         let queues = self.scratch.queues.out() - usize::from(self.scratch.output.is_some());
@@ -348,9 +403,37 @@ impl<T: Transport> Shard<T> {
         }
     }
 
+    /// A proxy may have said for whom it comes: that client is counted now. Whether the connection lives.
+    #[cold]
+    fn settle_seat(&mut self, key: Key) -> bool {
+        let place = key.index() as usize;
+        let is_awaited = matches!(self.seats.get(place), Some(Seat::Awaited));
+        let connection = self.slots.get(key).filter(|_| is_awaited);
+        let Some(transport) = connection.map(|connection| &connection.transport) else { return true };
+        if !transport.is_peer_known() {
+            return true;
+        }
+        match self.seat_for(transport) {
+            Some(seat) => {
+                self.seats[place] = seat;
+                self.seats_awaited -= 1;
+                true
+            }
+            None => {
+                self.env.stats.address_refusals.add(1);
+                self.close(key, CloseReason::Crowded);
+                false
+            }
+        }
+    }
+
     fn close(&mut self, key: Key, reason: CloseReason) {
         let Some(mut connection) = self.slots.remove(key) else { return };
         self.wheel.disarm(key.index());
+        if let Some(seat) = self.seats.get_mut(key.index() as usize) {
+            let seat = std::mem::take(seat);
+            self.seats_awaited -= usize::from(matches!(seat, Seat::Awaited));
+        }
         connection.give_back(&mut self.scratch);
         let stats = &self.env.stats;
         stats.phases[connection.phase() as usize].sub(1);

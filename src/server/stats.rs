@@ -188,6 +188,8 @@ labels! {
         "abandoned" Abandoned = "The client left within an exchange.";
         "drained" Drained = "The server is shutting down and the connection was idle or finished.";
         "tls_failed" TlsFailed = "The client broke a rule of TLS, or shares no version, cipher or trust with the server.";
+        "proxy_refused" ProxyRefused = "A header of the PROXY protocol was malformed, missing, or a stranger's.";
+        "crowded" Crowded = "A proxy came for a client that has as many connections as it may.";
         "write_failed" WriteFailed = "The kernel refused to send.";
         "shed" Shed = "It was idle and gave way to a new connection.";
         "failed" Failed = "A source, a sink or the server's own code panicked.";
@@ -259,6 +261,8 @@ pub struct Stats {
     pub accept_pauses: Counter,
     /// Accepts that were left to a quieter worker.
     pub accept_redirects: Counter,
+    /// Connections that were closed at once: their client has as many as it may.
+    pub address_refusals: Counter,
     /// Patiences that ended, by [`Timeout::index`].
     pub timeouts: Row<Counter, { Timeout::COUNT }>,
     /// Connections that ended, by [`CloseReason::index`].
@@ -377,6 +381,7 @@ pub struct Snapshot {
     pub accepts: u64,
     pub accept_pauses: u64,
     pub accept_redirects: u64,
+    pub address_refusals: u64,
     pub timeouts: Row<u64, { Timeout::COUNT }>,
     pub closes: Row<u64, { CloseReason::COUNT }>,
     pub handshakes: Row<u64, { Agreement::COUNT }>,
@@ -453,6 +458,7 @@ impl Snapshot {
             (&mut self.accepts, &stats.accepts),
             (&mut self.accept_pauses, &stats.accept_pauses),
             (&mut self.accept_redirects, &stats.accept_redirects),
+            (&mut self.address_refusals, &stats.address_refusals),
             (&mut self.late_answers, &stats.late_answers),
             (&mut self.http2_connections, &stats.http2_connections),
             (&mut self.streams_reset, &stats.streams_reset),

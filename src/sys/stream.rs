@@ -18,6 +18,17 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// As [`receive`], but leaves the bytes where they are.
+///
+/// # Errors
+/// As [`receive`].
+pub fn peek(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the descriptor is open while it is borrowed, and `into` is writable for its whole length.
+    let count =
+        unsafe { libc::recv(socket.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), libc::MSG_PEEK) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
 /// Sends from the front of `bytes`, once; how many were taken. A closed connection is an error, no signal.
 ///
 /// # Errors
@@ -92,6 +103,7 @@ mod tests {
         let mut into = [0; 8];
         assert_eq!(receive(ours.as_fd(), &mut into).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         theirs.write_all(b"hello").unwrap();
+        assert_eq!(peek(ours.as_fd(), &mut into[..3]).unwrap(), 3);
         assert_eq!(receive(ours.as_fd(), &mut into).unwrap(), 5);
         assert_eq!(&into[..5], b"hello");
         assert_eq!(send(ours.as_fd(), b"world").unwrap(), 5);

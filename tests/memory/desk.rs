@@ -65,6 +65,7 @@ impl Desk {
             unix_seconds: u64::from(u32::MAX),
             timeline: Timeline::default(),
             peer: &Nobody::default(),
+            trust: None,
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

@@ -225,6 +225,11 @@ impl<S: Read + Write> Client<S> {
         assert!(rest.is_empty(), "bytes behind the last answer: {:?}", lossy(&rest));
     }
 
+    /// Reads the beginning of an answer; whether there was one before the connection was gone.
+    pub(crate) fn is_served(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0; 1]), Ok(1))
+    }
+
     /// Reads until the connection is gone, in whatever way; what still came.
     pub(crate) fn is_cut(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.unread);

@@ -134,6 +134,7 @@ impl Desk {
             unix_seconds: 0,
             timeline: Timeline::default(),
             peer: &Nobody::default(),
+            trust: None,
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");

@@ -1,6 +1,7 @@
 //! [`Formatter`]: a record as one line, in one of three formats. The formats are described in the
 //! room's documentation.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::text::{
@@ -35,8 +36,8 @@ impl Formatter {
 
 /// `127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] "GET / HTTP/1.1" 200 13 "-" "curl/8"`
 fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
-    match record.peer {
-        Some(peer) => address(line, peer.ip()),
+    match client(record) {
+        Some(client) => address(line, client),
         None => line.push(b'-'),
     }
     line.extend_from_slice(&moment.combined);
@@ -76,6 +77,11 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
         address_and_port(line, peer);
         line.push(b'"');
     }
+    if let Some(client) = record.client {
+        line.extend_from_slice(b",\"client\":\"");
+        address(line, client);
+        line.push(b'"');
+    }
     if let Some(head) = record.head {
         json_text(line, b",\"method\":\"", Some(method(head)));
         json_text(line, b",\"target\":\"", Some(head.target_bytes()));
@@ -96,6 +102,12 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     json_number(line, b",\"connection\":", record.connection);
     json_number(line, b",\"request\":", u64::from(record.request));
     line.extend_from_slice(b"}\n");
+}
+
+/// Who has asked, as far as is known.
+#[inline]
+fn client(record: &Record<'_>) -> Option<IpAddr> {
+    record.client.or_else(|| record.peer.map(|peer| peer.ip()))
 }
 
 fn json_text(line: &mut Vec<u8>, name: &[u8], text: Option<&[u8]>) {
@@ -129,8 +141,8 @@ fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, colour: bool
     line.extend_from_slice(moment.clock());
     three_digits(line, u64::from(record.unix_millis));
     line.extend_from_slice(b"  ");
-    column(line, Align::Left(15), |line| match record.peer {
-        Some(peer) => address(line, peer.ip()),
+    column(line, Align::Left(15), |line| match client(record) {
+        Some(client) => address(line, client),
         None => line.push(b'-'),
     });
     line.extend_from_slice(b"  ");
@@ -285,6 +297,7 @@ mod tests {
             unix_seconds: SECOND,
             unix_millis: 7,
             peer: Some("127.0.0.1:4242".parse().unwrap()),
+            client: None,
             head,
             status: 200,
             body_bytes: 13,
@@ -313,6 +326,7 @@ mod tests {
         };
         Record {
             peer: None,
+            client: None,
             status: 400,
             reason: Some(Reason::BareCr),
             route: "",
@@ -415,6 +429,7 @@ mod tests {
         let head = written.head();
         let record = Record {
             peer: Some("[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap()),
+            client: None,
             status: u16::MAX,
             body_bytes: u64::MAX,
             reason: Some(Reason::VersionUnsupported),

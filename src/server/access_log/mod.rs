@@ -25,7 +25,8 @@
 //! | member | type | meaning |
 //! | --- | --- | --- |
 //! | `time` | string | RFC 3339, UTC, milliseconds: when the answer was handed to the kernel |
-//! | `peer` ? | string | address and port of the client |
+//! | `peer` ? | string | address and port of the other end: the client, or a proxy |
+//! | `client` ? | string | address of the client, where a trusted proxy has told another |
 //! | `method` ? | string | as sent; this and the next two are absent when the head could not be parsed |
 //! | `target` ? | string | the request target as sent |
 //! | `version` ? | string | `HTTP/1.1` |
@@ -45,7 +46,7 @@ mod text;
 mod writer;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -107,8 +108,10 @@ pub struct Record<'r> {
     pub unix_seconds: u64,
     /// The milliseconds within that second; below 1000.
     pub unix_millis: u16,
-    /// The client; `None` on a socket that has no addresses.
+    /// The other end of the connection; `None` on a socket that has no addresses.
     pub peer: Option<SocketAddr>,
+    /// The client, where a trusted proxy has told another than the peer.
+    pub client: Option<IpAddr>,
     /// The request; `None` when its head could not be parsed.
     pub head: Option<&'r Head<'r>>,
     /// Status of the answer.
@@ -228,6 +231,7 @@ mod tests {
             unix_seconds: number,
             unix_millis: 0,
             peer: None,
+            client: None,
             head: None,
             status: 200,
             body_bytes: number,

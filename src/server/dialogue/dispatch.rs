@@ -58,7 +58,8 @@ impl Dialogue {
         if self.tells_hosts_apart && !call.peer.means(head.host().unwrap_or_default()) {
             return self.answer_refusal(&asked, head, Reason::Misdirected, call);
         }
-        let found = app.find(head, path, &mut *call.params, call.peer);
+        let asker = call.asker();
+        let found = app.find(head, path, &mut *call.params, asker);
         let scope = found.scope();
         if app.chain(scope).looks_at_requests() && !self.passes(&asked, (head, path, body), scope, call) {
             return;
@@ -102,7 +103,8 @@ impl Dialogue {
         if rule.body == BodyRule::Stream && !matches!(body, Arrival::Empty) {
             return self.open(&asked, (head, path, body), id, call);
         }
-        call.response.reset();
+        // What its layers hold is held until it is answered.
+        call.response.renew();
         let origin = Self::origin(&asked, (call.key, call.now, env, call.peer));
         let pattern = route.shared_pattern();
         let request = Request::new(*head, path, pattern, call.params, bytes, None, &origin);
@@ -332,6 +334,7 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) -> Outcome {
         let Some(exchange) = self.speech.exchange(stream) else { return Outcome::Ready };
+        call.response.give_holds(std::mem::take(&mut exchange.holds));
         let (Some(head), Some(id)) = (&exchange.head, exchange.route()) else { return Outcome::Ready };
         let env = call.env;
         let route = env.app.route_of(id);
@@ -355,6 +358,7 @@ impl Dialogue {
     /// Acts on what a handler of an open exchange decided.
     pub(super) fn conclude(&mut self, stream: StreamId, outcome: Outcome, call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
+        exchange.holds.append(call.response.take_holds());
         match outcome {
             Outcome::Ready => self.respond_open(stream, call),
             Outcome::Rendered(text) => {
@@ -382,13 +386,14 @@ impl Dialogue {
         asked: &Asked,
         head: &Head<'_>,
         (scope, path): (Scope, String),
-        call: &Call<'_>,
+        call: &mut Call<'_>,
     ) {
         let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
         exchange.head = Some(OwnedHead::freeze(head));
         exchange.scope = Some(scope);
         exchange.path = path;
         exchange.params = call.params.clone();
+        exchange.holds = call.response.take_holds();
         self.speech.keep(exchange);
     }
 }

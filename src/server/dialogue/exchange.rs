@@ -14,7 +14,7 @@ use bytes::BytesMut;
 
 use crate::app::{Params, Presence, RouteId, Scope, Sink, Ticket, Watch};
 use crate::base::Tick;
-use crate::http::{OwnedHead, Reason, Response, StreamId, Timeline};
+use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::collected::Collected;
 use super::respond::Asked;
@@ -59,6 +59,8 @@ pub(crate) struct Exchange {
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
     pub(crate) pace: Pace,
+    /// What it has until it is over.
+    pub(crate) holds: Holds,
     /// What was answered.
     pub(crate) sent: Sent,
 }
@@ -131,6 +133,7 @@ impl Exchange {
             backlog: BytesMut::new(),
             held_bytes: 0,
             answered: false,
+            holds: Holds::NONE,
             suspended: false,
             held_at: None,
             watch: None,

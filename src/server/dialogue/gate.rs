@@ -60,13 +60,16 @@ impl Dialogue {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         let (Some(head), Some(scope)) = (&exchange.head, exchange.scope) else { return };
         call.response.reset();
+        call.response.give_holds(std::mem::take(&mut exchange.holds));
         let app = &call.env.app;
         let asked = exchange.asked();
         let origin = Self::origin(&asked, (call.key, call.now, call.env, call.peer));
         let path = Path::normalised(&exchange.path);
         let pattern = app.pattern_of(scope);
         let request = Request::new(head.head(), path, pattern, &exchange.params, &[], None, &origin);
-        match app.chain(scope).before(from, &request, call.response) {
+        let progress = app.chain(scope).before(from, &request, call.response);
+        exchange.holds = call.response.take_holds();
+        match progress {
             Progress::Passed => self.enter(stream, scope, call),
             progress => self.hold(stream, progress, call),
         }
@@ -130,7 +133,8 @@ impl Dialogue {
         let Some(head) = &exchange.head else { return };
         let path = Path::normalised(&exchange.path);
         call.response.reset();
-        if let Match::Missing(_, missing) = call.env.app.find(&head.head(), path, call.params, call.peer) {
+        let asker = call.asker();
+        if let Match::Missing(_, missing) = call.env.app.find(&head.head(), path, call.params, asker) {
             call.env.app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
         }
         self.respond_open(stream, call);

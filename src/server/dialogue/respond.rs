@@ -2,7 +2,7 @@
 
 use crate::app::{Origin, RouteId, Scope, Visitor};
 use crate::base::{Key, Tick};
-use crate::http::{ExchangeId, Head, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
+use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
 
 use super::Dialogue;
@@ -29,6 +29,7 @@ impl Dialogue {
             call.params.clone_from(&exchange.params);
         }
         let asked = exchange.asked();
+        call.response.give_holds(std::mem::take(&mut exchange.holds));
         self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.scope, call);
         if let Some(open) = self.speech.exchange(stream) {
             open.head = head;
@@ -46,6 +47,7 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) {
         mark_handled(&mut asked.timeline, call);
+        let holds = call.response.take_holds();
         let status = rendered.status().as_u16();
         call.env.stats.answered(status);
         let (stream, timeline) = (asked.stream, &asked.timeline);
@@ -59,7 +61,7 @@ impl Dialogue {
         }
         let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
-            self.keep_answered(asked, Some(head), Some(Scope::Route(route)), sent, call);
+            self.keep_answered(asked, Some(head), Some(Scope::Route(route)), (sent, holds), call);
         } else if call.ring.is_some() {
             let pattern = call.env.app.route_of(route).pattern();
             call.record(asked.number, Some(head), pattern, &asked.timeline, sent);
@@ -82,6 +84,8 @@ impl Dialogue {
             self.dress(&asked, head, scope, call);
         }
         mark_handled(&mut asked.timeline, call);
+        // Let go where nobody keeps them.
+        let holds = call.response.take_holds();
         count(call.env, call.response);
         let sent = Sent::of(call.response);
         let stream = asked.stream;
@@ -95,7 +99,7 @@ impl Dialogue {
             return call.env.stats.late_answers.add(1);
         }
         if self.speech.is_sending(stream) {
-            self.keep_answered(&asked, head, scope, sent, call);
+            self.keep_answered(&asked, head, scope, (sent, holds), call);
         } else if call.ring.is_some() {
             let pattern = scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
             call.record(asked.number, head, pattern, &asked.timeline, sent);
@@ -108,11 +112,12 @@ impl Dialogue {
         asked: &Asked,
         head: Option<&Head<'_>>,
         scope: Option<Scope>,
-        sent: Sent,
+        (sent, holds): (Sent, Holds),
         call: &Call<'_>,
     ) {
         let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
         exchange.answered = true;
+        exchange.holds = holds;
         exchange.sent = Sent { body_bytes: 0, ..sent };
         exchange.scope = scope;
         exchange.head = head.filter(|_| call.ring.is_some()).map(OwnedHead::freeze);
@@ -182,6 +187,7 @@ impl Dialogue {
             unix_seconds: env.unix_millis / 1000,
             timeline: asked.timeline,
             peer,
+            trust: env.config.trust.as_deref(),
         }
     }
 

@@ -1,0 +1,87 @@
+//! [`RateLimit`]: a rate before a handler, or before many that share its budgets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::fields::Policy;
+use super::key::RateKey;
+use super::rate::Decision;
+use super::rates::Rates;
+use crate::app::layer::{Acts, Layer, Passage};
+use crate::app::request::Request;
+use crate::http::Response;
+
+/// Lets clients come as often as a policy says. Clones, and all that have a policy of the same name in the same
+/// table, share their budgets.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kolk::{App, Policy, Quota, Rate, RateKey, RateLimit, Rates, Request};
+///
+/// let rate = Rate::new(Quota::per_minute(60)?, 2)?;
+/// let limit = RateLimit::new(&Arc::new(Rates::new()), Policy::new("api", rate)?, RateKey::Header("x-key".parse().unwrap()));
+/// let app = App::new().layer(limit).get("/", |_: &Request<'_>| "served");
+///
+/// let get = |key| app.oneshot(http::Request::get("/").header("x-key", key).body("").unwrap());
+/// assert_eq!(get("a").status(), 200);
+/// # Ok::<(), kolk::app::RateError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    rates: Arc<Rates>,
+    number: u32,
+    key: RateKey,
+    policy: Arc<Policy>,
+    refused: Arc<AtomicU64>,
+}
+
+impl RateLimit {
+    /// `policy` for each `key`, with the budgets in `rates`.
+    pub fn new(rates: &Arc<Rates>, policy: Policy, key: RateKey) -> Self {
+        Self {
+            number: rates.number_of(policy.name()),
+            rates: Arc::clone(rates),
+            key,
+            policy: Arc::new(policy),
+            refused: Arc::default(),
+        }
+    }
+
+    /// How many requests were refused, or would have been in a dry run.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}
+
+impl Layer for RateLimit {
+    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        let rate = self.policy.rate();
+        let key = self.key.hash(&self.rates, request);
+        let decision = self.rates.check(self.number, rate, key, request.now());
+        if matches!(decision, Decision::Refused { .. }) {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        match decision {
+            _ if rate.is_dry_run() => Passage::Open,
+            Decision::Admitted { .. } => Passage::Open,
+            Decision::Delayed { wait, .. } => Passage::After(wait),
+            Decision::Refused { .. } => {
+                self.policy.refuse(decision, response);
+                Passage::answered()
+            }
+        }
+    }
+
+    fn acts(&self) -> Acts {
+        Acts { before: true, after: false }
+    }
+
+    fn name(&self) -> &'static str {
+        "rate"
+    }
+}

@@ -1,0 +1,35 @@
+//! LIMITS: how much of the server one client, one key or one route may have. Process-wide: all workers share
+//! one budget.
+//!
+//! ```text
+//!  Request ─► RateKey ─hash─► Rates ─► Decision ─► Retry-After, RateLimit, RateLimit-Policy
+//!                              ▲ Rate: Quota, burst, mode
+//! ```
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `rate` | [`Quota`], [`Rate`], [`Decision`]: the arithmetic of one key |
+//! | `rates` | [`Rates`]: the table of all keys |
+//! | `key` | [`RateKey`], [`AddressKey`]: whose budget a request is paid from |
+//! | `in_flight` | [`InFlight`]: how many requests at a time |
+//! | `addresses` | [`ConnectionsPerAddress`]: how many connections for each client |
+//! | `limited` | [`RateLimit`]: a rate as a layer |
+//! | `fields` | [`Policy`]: what the client is told |
+//!
+//! Knows no clock: time is an argument.
+
+mod addresses;
+mod fields;
+mod in_flight;
+mod key;
+mod limited;
+mod rate;
+mod rates;
+
+pub use addresses::{AddressSeat, ConnectionsPerAddress};
+pub use fields::Policy;
+pub use in_flight::InFlight;
+pub use key::{AddressKey, RateKey};
+pub use limited::RateLimit;
+pub use rate::{Decision, Mode, Quota, Rate, RateError};
+pub use rates::{KeyHash, Rates};
