@@ -91,6 +91,11 @@ impl Pattern {
         &self.names
     }
 
+    /// Whether it matches the same paths as `other`: they differ in the names of their parameters at most.
+    pub fn has_shape_of(&self, other: &Self) -> bool {
+        self.segments == other.segments
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -155,6 +160,13 @@ fn parse_segment(text: &str, names: &mut Vec<String>) -> Result<Segment, &'stati
 pub struct PatternError {
     pattern: String,
     why: &'static str,
+}
+
+impl PatternError {
+    /// What is wrong, without the pattern.
+    pub const fn reason(&self) -> &'static str {
+        self.why
+    }
 }
 
 impl fmt::Display for PatternError {
