@@ -91,9 +91,16 @@ impl Pattern {
         &self.names
     }
 
-    /// Whether it matches the same paths as `other`: they differ in the names of their parameters at most.
-    pub fn has_shape_of(&self, other: &Self) -> bool {
-        self.segments == other.segments
+    /// What it matches, without the names of its parameters: patterns of one shape match the same paths.
+    pub fn shape(&self) -> String {
+        let escaped = |literal: &str| literal.replace('{', "{{").replace('}', "}}");
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(literal) => format!("/{}", escaped(literal)),
+            Segment::Affixed { prefix, suffix } => format!("/{}{{}}{}", escaped(prefix), escaped(suffix)),
+            Segment::Param => "/{}".to_owned(),
+            Segment::Rest => "/{*}".to_owned(),
+        };
+        self.segments.iter().map(segment).collect()
     }
 
     pub(super) fn segments(&self) -> &[Segment] {
@@ -198,6 +205,18 @@ mod tests {
             assert_eq!(pattern.segments(), segments, "{text}");
             assert_eq!(pattern.names(), names, "{text}");
             assert_eq!(pattern.text(), text);
+        }
+    }
+
+    #[test]
+    fn the_shape_has_no_names() {
+        for (text, shape) in [
+            ("/", "/"),
+            ("/a/{b}/{*c}", "/a/{}/{*}"),
+            ("/v{n}/{f}.json", "/v{}/{}.json"),
+            ("/{{a}}/{{{a}}}", "/{{a}}/{{{}}}"),
+        ] {
+            assert_eq!(Pattern::parse(text).unwrap().shape(), shape);
         }
     }
 

@@ -168,6 +168,14 @@ table! {
 #[derive(Clone, Debug)]
 pub struct Regex(pub regex::Regex);
 
+impl Regex {
+    /// What its groups are called in a template: by number, and by name.
+    pub fn groups(&self) -> Vec<String> {
+        let names = self.0.capture_names().flatten().map(str::to_owned);
+        (0..self.0.captures_len()).map(|number| number.to_string()).chain(names).collect()
+    }
+}
+
 impl FromText for Regex {
     const WHAT: &'static str = "a regular expression";
     const EXAMPLE: &'static str = "^/user/([0-9]+)$";

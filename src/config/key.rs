@@ -60,6 +60,8 @@ pub(super) enum Kind {
 pub(super) struct Word {
     pub(super) text: &'static str,
     pub(super) doc: &'static str,
+    /// Known, and of a later version; these stand behind the others.
+    pub(super) is_later: bool,
 }
 
 /// What a table looks like.
@@ -205,6 +207,7 @@ macro_rules! words {
         $(#[doc = $doc:literal])+
         pub enum $name:ident {
             $( $(#[doc = $word_doc:literal])+ $variant:ident = $word:literal, )+
+            $( later { $( $later:literal: $later_doc:literal, )* } )?
         }
     ) => {
         $(#[doc = $doc])+
@@ -215,7 +218,12 @@ macro_rules! words {
 
         impl $name {
             const WORDS: &[$crate::config::key::Word] = &[
-                $( $crate::config::key::Word { text: $word, doc: concat!($($word_doc),+) }, )+
+                $( $crate::config::key::Word {
+                    text: $word,
+                    doc: concat!($($word_doc),+),
+                    is_later: false,
+                }, )+
+                $( $( $crate::config::key::Word { text: $later, doc: $later_doc, is_later: true }, )* )?
             ];
 
             /// The word of the file.

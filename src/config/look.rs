@@ -69,7 +69,7 @@ pub(super) fn route(table: &Node, reader: &mut Reader<'_>) {
         reader.problems.push(problem.help("give it `static`, `respond`, `redirect` or `rewrite`"));
         return;
     };
-    for other in actions {
+    for other in actions.filter(|other| other.name != "proxy") {
         let message = format!("a route does one thing, and this one does two: `{}`", other.name);
         let problem = Problem::at(&other.origin(), message);
         reader.problems.push(problem.other(first.place.as_ref(), format!("`{}` is the first", first.name)));

@@ -13,7 +13,7 @@
 //! | `key`, `read`, `look` | how a table is described, read, and which keys go together |
 //! | `value`, `message`, `template` | the values of keys |
 //! | `server`, `named`, `site`, `action` | the tables |
-//! | `check` | what has to do with each other, across tables |
+//! | `check`, `routes`, `ties` | what has to do with each other, across tables |
 //! | `dump`, `schema`, `reference` | what else comes from the description |
 //!
 //! Invariant: a [`Configuration`] has no errors, and all errors are told at once. Knows no server: whoever
@@ -32,10 +32,12 @@ mod place;
 mod problem;
 mod read;
 mod reference;
+mod routes;
 mod schema;
 mod server;
 mod site;
 mod template;
+mod ties;
 mod value;
 
 use std::ops::Deref;
@@ -150,7 +152,7 @@ impl Configuration {
         let root = Root::read(&tree, &mut reader);
         match root {
             Some(root) => {
-                check::check(&root, &mut reader);
+                check::check(&root, &tree, &mut reader);
                 if reader.problems.is_empty() {
                     return Ok(Self { root, files: sources.files });
                 }

@@ -315,9 +315,9 @@ impl LogFormat {
         "request",
     ];
     const WORDS: &[Word] = &[
-        Word { text: "json", doc: "one JSON object a line" },
-        Word { text: "combined", doc: "the format of Apache and nginx" },
-        Word { text: "pretty", doc: "for people" },
+        Word { text: "json", doc: "one JSON object a line", is_later: false },
+        Word { text: "combined", doc: "the format of Apache and nginx", is_later: false },
+        Word { text: "pretty", doc: "for people", is_later: false },
     ];
 }
 
@@ -340,7 +340,7 @@ impl Value for LogFormat {
         }
         let template = Template::read(node, reader)?;
         if let Some(name) = template.unknown(&Self::NAMES) {
-            value::unknown_placeholder(node, reader, name, &Self::NAMES);
+            value::unknown_placeholder(&node.origin, reader, name, &Self::NAMES);
             return None;
         }
         Some(Self::Template(template))

@@ -119,10 +119,13 @@ impl<'r> Reader<'r> {
 
     /// Which of the words `node` is.
     pub(super) fn word(&mut self, node: &Node, words: &[Word]) -> Option<usize> {
-        let known: Vec<&str> = words.iter().map(|word| word.text).collect();
+        let known: Vec<&str> = words.iter().filter(|word| !word.is_later).map(|word| word.text).collect();
         let text = self.text(node, &one_of(&known))?;
         let found = known.iter().position(|word| *word == text);
-        if found.is_none() {
+        if let Some(word) = words.iter().find(|word| word.is_later && word.text == text) {
+            let message = format!("`{text}` is not in this version of kolk");
+            self.problems.push(Problem::at(&node.origin, message).label(word.doc));
+        } else if found.is_none() {
             let problem = Problem::at(&node.origin, format!("`{}` is not known here", shortened(&text)));
             self.problems.push(match nearest(&text, known.iter().copied()) {
                 Some(word) => problem.label(format!("did you mean `{word}`?")),
@@ -296,7 +299,9 @@ impl<T: Value> Value for Vec<Placed<T>> {
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let items = items(node);
-        Some(items.iter().filter_map(|item| placed(item, reader)).collect())
+        let values: Self = items.iter().filter_map(|item| placed(item, reader)).collect();
+        // A list of nothing but mistakes is not also an empty one.
+        (items.is_empty() || !values.is_empty()).then_some(values)
     }
 
     fn show(&self) -> String {

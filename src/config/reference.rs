@@ -85,7 +85,7 @@ fn words(keys: &[Key], page: &mut String) {
 
 fn words_of(kind: &Kind) -> Vec<&'static Word> {
     match kind {
-        Kind::Words(words) => words.iter().collect(),
+        Kind::Words(words) => words.iter().filter(|word| !word.is_later).collect(),
         Kind::List(item) => words_of(item),
         Kind::Any(kinds) => kinds.iter().flat_map(words_of).collect(),
         _ => Vec::new(),
@@ -102,8 +102,9 @@ fn takes(kind: &Kind) -> String {
         Kind::Integer(min, max) if *max == u64::from(u32::MAX) => format!("a number from {min}"),
         Kind::Integer(min, max) => format!("a number from {min} to {max}"),
         Kind::Fraction => "a number from 0.0 to 1.0".to_owned(),
-        Kind::Words(words) => {
-            let words: Vec<String> = words.iter().map(|word| format!("`\"{}\"`", word.text)).collect();
+        kind @ Kind::Words(_) => {
+            let words: Vec<String> =
+                words_of(kind).iter().map(|word| format!("`\"{}\"`", word.text)).collect();
             words.join(", ")
         }
         Kind::List(item) => format!("a list: {}", takes(item)),

@@ -89,7 +89,8 @@ fn plain(kind: &Kind, depth: usize) -> Vec<(String, String)> {
             vec![member("type", "\"number\""), member("minimum", "0"), member("maximum", "1")]
         }
         Kind::Words(words) => {
-            let words: Vec<String> = words.iter().map(|word| quoted(word.text)).collect();
+            let words: Vec<String> =
+                words.iter().filter(|word| !word.is_later).map(|word| quoted(word.text)).collect();
             vec![member("enum", &format!("[{}]", words.join(", ")))]
         }
         Kind::Map(_, value) => {

@@ -30,7 +30,7 @@ pub enum Workers {
 impl Value for Workers {
     fn kind() -> Kind {
         const AUTO: &[super::key::Word] =
-            &[super::key::Word { text: "auto", doc: "one for each CPU that is ours" }];
+            &[super::key::Word { text: "auto", doc: "one for each CPU that is ours", is_later: false }];
         Kind::Any(vec![Kind::Words(AUTO), Kind::Integer(1, u64::from(WORKERS_MAX))])
     }
 
@@ -180,6 +180,9 @@ words! {
         H1 = "h1",
         /// HTTP/2.
         H2 = "h2",
+        later {
+            "h3": "HTTP/3 comes in a later version",
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use ipnet::IpNet;
 
 use super::key::{Kind, Value};
 use super::node::{Node, Raw};
+use super::place::Origin;
 use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest, quoted};
 use crate::app::Pattern;
@@ -511,8 +512,8 @@ impl FromText for Text {
 }
 
 /// Notes that a placeholder stands for nothing.
-pub(super) fn unknown_placeholder(node: &Node, reader: &mut Reader<'_>, name: &str, known: &[&str]) {
-    let problem = Problem::at(&node.origin, format!("the placeholder `{{{name}}}` stands for nothing here"));
+pub(super) fn unknown_placeholder(origin: &Origin, reader: &mut Reader<'_>, name: &str, known: &[&str]) {
+    let problem = Problem::at(origin, format!("the placeholder `{{{name}}}` stands for nothing here"));
     reader.problems.push(match nearest(name, known.iter().copied()) {
         Some(known) => problem.label(format!("did you mean `{{{known}}}`?")),
         None => problem.help(format!("there are {}", enumerated(known))),
