@@ -8,10 +8,17 @@ use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest};
 use super::server::{Listen, ProxyProtocol};
 use super::site::{Route, Site};
-use super::{AuthKind, Host, LogTo, Name, Root, routes, ties};
+use super::{AuthKind, Host, Limits, LogTo, Name, Root, Size, routes, ties};
+use crate::http::FIELDS_MAX;
+
+/// The shortest request line is so long.
+const HEAD_BYTES_MIN: u64 = 16;
+/// Offsets within a head have 16 bits.
+const HEAD_BYTES_MAX: u64 = u16::MAX as u64;
 
 /// Notes everything that is wrong between the tables of `root`, which was read from `tree`.
 pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
+    limits(&root.server.limits, reader);
     listeners(root, reader);
     encryption(root, tree, reader);
     let names = Names { tree };
@@ -26,11 +33,32 @@ pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     logs(root, reader);
 }
 
+fn limits(limits: &Limits, reader: &mut Reader<'_>) {
+    let [line, head] = [&limits.request_line, &limits.headers];
+    let is_sound = |size: &Placed<Size>| (HEAD_BYTES_MIN..=HEAD_BYTES_MAX).contains(&size.value.0);
+    for size in [line, head].into_iter().filter(|size| !is_sound(size)) {
+        let message = format!("a head has room for {HEAD_BYTES_MIN} to {HEAD_BYTES_MAX} bytes");
+        reader.problems.push(Problem::at(&size.origin, message));
+    }
+    if line.value > head.value && is_sound(line) && is_sound(head) {
+        let (origin, other) = match line.place() {
+            Some(_) => (&line.origin, head),
+            None => (&head.origin, line),
+        };
+        let problem = Problem::at(origin, "the first line has more room than the whole head");
+        reader.problems.push(problem.other(other.place(), "the other one"));
+    }
+    if limits.header_count.get() as usize > FIELDS_MAX {
+        let message = format!("a head has room for at most {FIELDS_MAX} fields");
+        reader.problems.push(Problem::at(&limits.header_count.origin, message));
+    }
+}
+
 fn listeners(root: &Root, reader: &mut Reader<'_>) {
     // Port 0 is another one each time.
     let fixed = |listen: &&Listen| listen.addr.socket_addr().is_none_or(|address| address.port() != 0);
     let own = root.listen.iter().filter(fixed).map(|listen| &listen.addr);
-    let all = own.chain(root.server.admin.as_ref());
+    let all = root.server.admin.iter().chain(own);
     twice(all, |address| format!("the address `{}`", FromText::text(address)), reader);
     for listen in &root.listen {
         filled(&listen.protocols, "this listener speaks nothing", reader);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::key::{Key, Kind};
 use super::node::{Entry, Node, Raw};
-use super::place::Text;
+use super::place::{Origin, Place, Text};
 use super::problem::Problem;
 use super::read::{Reader, items};
 
@@ -35,8 +35,8 @@ impl Sources {
         self.begin(&text.path);
         self.open.push(real(&text.path));
         let mut tree = Node::of_file(text, &mut reader.problems);
-        for path in self.included(&tree, text, reader) {
-            let Some(text) = read(&path, &tree, reader) else { continue };
+        for (path, item) in self.included(&tree, text, reader) {
+            let Some(text) = read(&path, item.place(), reader) else { continue };
             let mut other = self.tree(&text, keys, reader);
             if let (Raw::Table(into), Raw::Table(from)) = (&mut tree.raw, &mut other.raw) {
                 from.retain(|entry| entry.name != "include" && entry.name != "schema");
@@ -53,19 +53,19 @@ impl Sources {
     }
 
     /// The files that `tree` includes, each of them once.
-    fn included(&self, tree: &Node, text: &Text, reader: &mut Reader<'_>) -> Vec<PathBuf> {
+    fn included(&self, tree: &Node, text: &Text, reader: &mut Reader<'_>) -> Vec<(PathBuf, Origin)> {
         let Some(entry) = tree.find("include") else { return Vec::new() };
-        let mut paths: Vec<PathBuf> = Vec::new();
+        let mut paths: Vec<(PathBuf, Origin)> = Vec::new();
         for item in items(&entry.node) {
             let Some(pattern) = reader.text(item, "a path such as \"sites/*.toml\"") else { continue };
             for path in matching(&text.folder().join(&pattern), item, reader) {
                 let own = real(&path);
                 if self.open.contains(&own) {
                     reader.refuse(item, format!("{} includes itself", path.display()));
-                } else if self.real.contains(&own) || paths.iter().any(|known| real(known) == own) {
+                } else if self.real.contains(&own) || paths.iter().any(|(known, _)| real(known) == own) {
                     reader.refuse(item, format!("{} is included twice", path.display()));
                 } else {
-                    paths.push(path);
+                    paths.push((path, item.origin.clone()));
                 }
             }
         }
@@ -73,9 +73,8 @@ impl Sources {
     }
 }
 
-/// The file at `path`, as the configuration itself or as one that `from` includes.
-pub(super) fn read(path: &Path, from: &Node, reader: &mut Reader<'_>) -> Option<Arc<Text>> {
-    let place = from.find("include").and_then(|entry| entry.node.origin.place());
+/// The file at `path`, the first one or one that is included at `place`.
+pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) -> Option<Arc<Text>> {
     let content = std::fs::metadata(path).and_then(|kind| match kind.len() {
         FILE_BYTES_MAX.. => Err(std::io::Error::other("it is too long")),
         _ => std::fs::read(path),

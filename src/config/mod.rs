@@ -66,7 +66,6 @@ pub use value::{
 };
 
 use key::{Table, table};
-use node::{Node, Raw};
 use read::Reader;
 
 table! {
@@ -115,8 +114,7 @@ impl Configuration {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Errors> {
         let environment = |name: &str| std::env::var(name).ok();
         let mut reader = Reader::new(&environment);
-        let nothing = Node { origin: Origin::Default, raw: Raw::Table(Vec::new()) };
-        match include::read(path.as_ref(), &nothing, &mut reader) {
+        match include::read(path.as_ref(), None, &mut reader) {
             Some(text) => Self::of(&text, reader),
             None => Err(Errors::new(reader.problems)),
         }

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::{Origin, Place, Text};
 use super::problem::Problem;
+use super::read::shortened;
 
 /// A value of a file.
 #[derive(Clone, Debug)]
@@ -46,6 +47,11 @@ impl Node {
             let mut lines = error.message().lines();
             let first = lines.next().unwrap_or("this is no TOML").to_owned();
             let rest: Vec<&str> = lines.collect();
+            let piece = error.span().and_then(|span| text.content.get(span)).unwrap_or_default();
+            let first = match first.as_str() {
+                "duplicate key" if !piece.is_empty() => format!("`{}` is there twice", shortened(piece)),
+                _ => first,
+            };
             let problem = Problem::new(place.as_ref(), first);
             if rest.is_empty() { problem } else { problem.help(rest.join(", ")) }
         }));
@@ -152,5 +158,8 @@ fn entries(table: &DeTable<'_>, text: &Arc<Text>) -> Raw {
 /// The names in `{env:NAME}` of a text.
 fn variables(text: &str) -> Vec<String> {
     let after = text.split("{env:").skip(1);
-    after.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect()
+    let mut names: Vec<String> =
+        after.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect();
+    names.dedup();
+    names
 }

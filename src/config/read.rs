@@ -41,8 +41,11 @@ impl<'r> Reader<'r> {
 
     /// Notes that `text` cannot be taken apart.
     pub(super) fn misread(&mut self, node: &Node, text: &str, what: &str, why: &str) {
-        let message = format!("`{}` is not {what}", shortened(text));
-        self.problems.push(Problem::at(&node.origin, message).label(why));
+        let problem = match text.is_empty() {
+            true => Problem::at(&node.origin, format!("expected {what}, found an empty text")),
+            false => Problem::at(&node.origin, format!("`{}` is not {what}", shortened(text))).label(why),
+        };
+        self.problems.push(problem);
     }
 
     /// The table that `node` is, or stands for; its keys are known and it has all that it must.
@@ -141,11 +144,17 @@ impl<'r> Reader<'r> {
             self.expected(node, &range(min, max));
             return None;
         };
-        let number = digits.parse().ok().filter(|number| (min..=max).contains(number));
-        if number.is_none() {
-            self.refuse(node, format!("expected {}, found {digits}", range(min, max)));
+        match digits.parse::<i128>() {
+            Ok(number) if number > i128::from(max) => {
+                self.refuse(node, format!("expected at most {max}, found {digits}"));
+                None
+            }
+            Ok(number) if number >= i128::from(min) => u64::try_from(number).ok(),
+            _ => {
+                self.refuse(node, format!("expected {}, found {digits}", range(min, max)));
+                None
+            }
         }
-        number
     }
 }
 
@@ -330,7 +339,11 @@ impl<T: FromText> Value for T {
     }
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let text = reader.text(node, &format!("{} such as {:?}", T::WHAT, T::EXAMPLE))?;
+        let what = match T::WHAT == T::EXAMPLE {
+            true => T::WHAT.to_owned(),
+            false => format!("{} such as {:?}", T::WHAT, T::EXAMPLE),
+        };
+        let text = reader.text(node, &what)?;
         let folder = node.origin.place().map_or_else(|| Path::new(""), |place| place.folder());
         match T::of(&text, folder) {
             Ok(value) => Some(value),
@@ -357,7 +370,9 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
     let wanted = name.to_lowercase().replace('-', "_");
     let distance = |known: &&str| strsim::damerau_levenshtein(&wanted, &known.to_lowercase());
     // Longer texts are no typing errors of names.
-    let near = known.filter(|known| name.len() <= 64 && distance(known) <= 1 + known.len() / 4);
+    let near = known
+        .filter(|known| known.contains(|char: char| char.is_ascii_alphabetic()))
+        .filter(|known| name.len() <= 64 && distance(known) <= known.len() / 3);
     near.min_by_key(distance)
 }
 
@@ -407,9 +422,11 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 fn range(min: u64, max: u64) -> String {
+    /// Nobody comes near it: not worth a word.
+    const U32_MAX: u64 = u32::MAX as u64;
     match max {
-        u64::MAX if min == 0 => "a whole number".to_owned(),
-        u64::MAX => format!("a whole number from {min}"),
+        u64::MAX | U32_MAX if min == 0 => "a whole number".to_owned(),
+        u64::MAX | U32_MAX => format!("a whole number from {min}"),
         max => format!("a whole number from {min} to {max}"),
     }
 }

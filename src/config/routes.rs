@@ -22,6 +22,7 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
     compress(&site.compress, reader);
     site.cors.iter().for_each(|cors| origins(cors, reader));
     site.redirect.iter().for_each(|to| redirect(to, None, reader));
+    unreachable(site, reader);
     for route in &site.route {
         if let Some(methods) = &route.methods {
             filled(methods, "a route without methods matches nothing", reader);
@@ -40,14 +41,35 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
     }
 }
 
+/// What a site does with requests that no route is for says nothing if there are none.
+fn unreachable(site: &Site, reader: &mut Reader<'_>) {
+    let takes_all = |route: &&Route| route.path.shape() == "/{*}" && route.conditions() == 0;
+    let origins = site.respond.iter().map(|respond| &respond.origin);
+    let origins = origins.chain(site.redirect.iter().map(|redirect| &redirect.origin));
+    if let Some(route) = site.route.iter().find(takes_all) {
+        for origin in origins {
+            let problem = Problem::at(origin, "no request gets here: there is a route for every one");
+            reader.problems.push(problem.other(route.path.place(), "this route"));
+        }
+    }
+}
+
 type Networks<'s> = Option<&'s Placed<Vec<Placed<IpNet>>>>;
 
 fn networks(allow: Networks<'_>, deny: Networks<'_>, reader: &mut Reader<'_>) {
     if let Some(allow) = allow {
         filled(allow, "an empty list lets nobody in", reader);
     }
-    let all = allow.into_iter().chain(deny).flat_map(|list| &list.value);
-    twice(all, |net| format!("the network `{net}`"), reader);
+    let [allowed, denied] = [allow, deny].map(|list| list.map(|list| &list.value[..]).unwrap_or_default());
+    for list in [allowed, denied] {
+        twice(list.iter(), |net| format!("the network `{net}`"), reader);
+    }
+    for net in denied {
+        if let Some(first) = allowed.iter().find(|known| known.value == net.value) {
+            let problem = Problem::at(&net.origin, format!("`{}` is both let in and not", net.value));
+            reader.problems.push(problem.other(first.place(), "let in here"));
+        }
+    }
 }
 
 fn pages(pages: Option<&Placed<Map<StatusSet, Text>>>, reader: &mut Reader<'_>) {
@@ -95,8 +117,9 @@ fn rewrite(rewrite: &Rewrite, route: &Route, reader: &mut Reader<'_>) {
     if let Some(prefix) = &rewrite.strip_prefix {
         let rest = route.path.text().strip_prefix(prefix.0.trim_end_matches('/'));
         if !prefix.0.starts_with('/') {
-            let problem = Problem::at(&prefix.origin, "a prefix begins with `/`");
-            reader.problems.push(problem);
+            reader.problems.push(Problem::at(&prefix.origin, "a prefix begins with `/`"));
+        } else if prefix.0.trim_end_matches('/').is_empty() {
+            reader.problems.push(Problem::at(&prefix.origin, "this takes nothing off the path"));
         } else if prefix.0.contains(['{', '}'])
             || !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
@@ -128,7 +151,7 @@ fn files(files: &StaticFiles, reader: &mut Reader<'_>) {
     for (key, name) in named.into_iter().filter_map(|(key, name)| Some((key, name.as_ref()?))) {
         if !files.root.0.join(&name.0).is_file() {
             let message = format!("`{key}` is no file of the folder");
-            let label = format!("there is no {}", files.root.0.join(&name.0).display());
+            let label = format!("{} does not exist", files.root.0.join(&name.0).display());
             let problem = Problem::at(&name.origin, message).label(label);
             reader.problems.push(problem.other(files.root.place(), "the folder"));
         }
@@ -137,7 +160,7 @@ fn files(files: &StaticFiles, reader: &mut Reader<'_>) {
         let text = String::from_utf8_lossy(media_type.as_bytes());
         if let Err(why) = crate::app::StaticDir::check_media_type("x", &text) {
             let problem = Problem::at(&media_type.origin, format!("`{text}` is no media type"));
-            reader.problems.push(problem.label(why));
+            reader.problems.push(problem.label(why.split_once(": ").map_or(&*why, |(_, hint)| hint)));
         }
     }
 }

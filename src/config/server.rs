@@ -117,9 +117,9 @@ impl super::read::FromText for ServerName {
 table! {
     /// What a request may cost; over a limit it is answered with that limit's status.
     pub struct Limits in "[server.limits]" {
-        /// The first line of a request: 414.
+        /// The first line of a request: 414. At most 65535 bytes.
         request_line: Placed<Size> = "8KiB",
-        /// The whole head of a request: 431.
+        /// The whole head of a request: 431. At most 65535 bytes.
         headers: Placed<Size> = "32KiB",
         /// Fields of a request: 431.
         header_count: Placed<NonZero<u32>> = 100,

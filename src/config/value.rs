@@ -432,7 +432,7 @@ impl FromText for PathBuf {
 
     fn of(text: &str, folder: &Path) -> Result<Self, String> {
         match text.is_empty() || text.contains('\0') {
-            true => Err("a path is expected".to_owned()),
+            true => Err("no NUL may stand in it".to_owned()),
             false => Ok(folder.join(text)),
         }
     }
@@ -522,7 +522,7 @@ pub(super) fn unknown_placeholder(origin: &Origin, reader: &mut Reader<'_>, name
 
 fn unusable(path: &Path, error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => format!("there is no {}", path.display()),
+        std::io::ErrorKind::NotFound => format!("{} does not exist", path.display()),
         std::io::ErrorKind::PermissionDenied => format!("{} may not be read by this user", path.display()),
         _ => format!("{}: {error}", path.display()),
     }
