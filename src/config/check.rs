@@ -2,6 +2,8 @@
 //!
 //! The tree is looked at for names alone: a table with a mistake in it has one all the same.
 
+use std::collections::HashMap;
+
 use super::node::{Entry, Node};
 use super::place::{Origin, Placed};
 use super::problem::Problem;
@@ -221,20 +223,21 @@ pub(super) fn filled<T>(list: &Placed<Vec<T>>, message: &str, reader: &mut Reade
     }
 }
 
-/// Notes what is there twice.
-pub(super) fn twice<'v, T: PartialEq + 'v>(
+/// Notes what is there twice, by its name.
+pub(super) fn twice<'v, T: 'v>(
     values: impl Iterator<Item = &'v Placed<T>>,
     name: impl Fn(&T) -> String,
     reader: &mut Reader<'_>,
 ) {
-    let mut known: Vec<&Placed<T>> = Vec::new();
+    let mut known: HashMap<String, &Placed<T>> = HashMap::new();
     for value in values {
-        match known.iter().find(|other| other.value == value.value) {
+        let name = name(&value.value);
+        match known.get(&name) {
             Some(first) => {
-                let problem = Problem::at(&value.origin, format!("{} is there twice", name(&value.value)));
+                let problem = Problem::at(&value.origin, format!("{name} is there twice"));
                 reader.problems.push(problem.other(first.place(), "here, too"));
             }
-            None => known.push(value),
+            None => drop(known.insert(name, value)),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! Lists of tables grow, tables are merged, names are there once, and every other key, too: the order of
 //! files never matters. Each file is read once.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,11 +76,14 @@ impl Sources {
 
 /// The file at `path`, the first one or one that is included at `place`.
 pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) -> Option<Arc<Text>> {
-    let content = std::fs::metadata(path).and_then(|kind| match kind.len() {
-        FILE_BYTES_MAX.. => Err(std::io::Error::other("it is too long")),
-        _ => std::fs::read(path),
-    });
-    let content = content.map(String::from_utf8);
+    let mut content = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut content))
+        .and_then(|bytes| match bytes as u64 {
+            FILE_BYTES_MAX.. => Err(std::io::Error::other("it is too long")),
+            _ => Ok(()),
+        });
+    let content = read.map(|()| String::from_utf8(content));
     let why = match content {
         Ok(Ok(content)) => return Some(Text::new(path, content)),
         Ok(Err(_)) => "it is not UTF-8".to_owned(),

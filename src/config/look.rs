@@ -26,7 +26,7 @@ pub(super) fn auth(table: &Node, reader: &mut Reader<'_>) {
     let kind = word(table, "kind");
     let Some((kind, must, may)) = AUTH_KEYS.iter().find(|(name, ..)| Some(*name) == kind) else { return };
     for name in must.iter().filter(|name| table.find(name).is_none()) {
-        let message = format!("`{name}` is missing in [auth.NAME]");
+        let message = format!("`{name}` is missing in {}", reader.titled("[auth.NAME]"));
         let problem = Problem::at(&table.origin, message);
         reader.problems.push(problem.help(format!("`kind = \"{kind}\"` needs it")));
     }
@@ -46,7 +46,8 @@ pub(super) fn auth(table: &Node, reader: &mut Reader<'_>) {
 
 pub(super) fn headers(table: &Node, reader: &mut Reader<'_>) {
     if table.entries().is_empty() {
-        let problem = Problem::at(&table.origin, "these [headers.NAME] change nothing");
+        let problem =
+            Problem::at(&table.origin, format!("{} changes nothing", reader.titled("[headers.NAME]")));
         reader.problems.push(problem.help("say `set`, `add` or `remove`"));
     }
 }
@@ -138,7 +139,7 @@ fn one_of_two(table: &Node, reader: &mut Reader<'_>, names: [&str; 2], title: &s
     match names.map(|name| table.find(name)) {
         [Some(first), Some(second)] => contradict(reader, second, first),
         [None, None] => {
-            let message = format!("{title} needs one of {}", enumerated(&names));
+            let message = format!("{} needs one of {}", reader.titled(title), enumerated(&names));
             reader.problems.push(Problem::at(&table.origin, message));
         }
         _ => {}

@@ -84,6 +84,14 @@ impl Place {
         &self.text.content
     }
 
+    /// The first piece of it that reads `piece`, or all of it.
+    pub(super) fn narrowed(&self, piece: &str) -> Self {
+        let within = self.text.content.get(self.span.clone()).and_then(|whole| whole.find(piece));
+        let start = within.map(|at| self.span.start + at);
+        let span = start.map_or_else(|| self.span.clone(), |start| start..start + piece.len());
+        Self { text: Arc::clone(&self.text), span }
+    }
+
     /// The folder that paths in the file start from.
     pub(super) fn folder(&self) -> &Path {
         self.text.folder()

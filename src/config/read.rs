@@ -21,11 +21,21 @@ pub(super) struct Reader<'r> {
     /// The values of variables.
     pub(super) environment: &'r dyn Fn(&str) -> Option<String>,
     pub(super) problems: Vec<Problem>,
+    /// Of the named table that is being read.
+    name: Option<String>,
 }
 
 impl<'r> Reader<'r> {
     pub(super) fn new(environment: &'r dyn Fn(&str) -> Option<String>) -> Self {
-        Self { environment, problems: Vec::new() }
+        Self { environment, problems: Vec::new(), name: None }
+    }
+
+    /// A table as messages name it: with its own name, if it has one.
+    pub(super) fn titled(&self, title: &str) -> String {
+        match &self.name {
+            Some(name) => title.replace("NAME", &shortened(name)),
+            None => title.to_owned(),
+        }
     }
 
     /// Notes that `node` is wrong.
@@ -58,7 +68,7 @@ impl<'r> Reader<'r> {
                 Cow::Owned(Node { origin: node.origin.clone(), raw: Raw::Table(vec![entry]) })
             }
             (_, None) => {
-                self.expected(node, &format!("a table, {}", shape.title));
+                self.expected(node, &format!("a table, {}", self.titled(shape.title)));
                 return None;
             }
         };
@@ -77,7 +87,7 @@ impl<'r> Reader<'r> {
     }
 
     fn unknown(&mut self, entry: &Entry, shape: &Shape, keys: &[Key]) {
-        let message = format!("unknown key `{}` in {}", entry.name, shape.title);
+        let message = format!("unknown key `{}` in {}", shortened(&entry.name), self.titled(shape.title));
         let problem = Problem::at(&entry.origin(), message);
         let known: Vec<&str> = keys.iter().filter(|key| !key.is_later).map(|key| key.name).collect();
         self.problems.push(match nearest(&entry.name, known.iter().copied()) {
@@ -105,8 +115,10 @@ impl<'r> Reader<'r> {
                 return None;
             };
             let Some(value) = (self.environment)(name) else {
-                let problem = Problem::at(&node.origin, format!("the variable `{name}` is not set"));
-                self.problems.push(problem.help(format!("set it where kolk is started: {name}=…")));
+                let place = node.origin.place().map(|place| place.narrowed(&format!("{{env:{name}}}")));
+                let message = format!("the variable `{}` is not set", shortened(name));
+                let problem = Problem::new(place.as_ref(), message);
+                self.problems.push(problem.help("set it where kolk is started"));
                 return None;
             };
             expanded.push_str(before);
@@ -287,8 +299,10 @@ impl<T: Table> Field for Named<T> {
             return Some(Self::new());
         };
         let tables = entries.iter().filter_map(|entry| {
-            let table = T::read(&entry.node, reader)?;
-            Some((entry.name.clone(), table))
+            reader.name = Some(entry.name.clone());
+            let table = T::read(&entry.node, reader);
+            reader.name = None;
+            Some((entry.name.clone(), table?))
         });
         Some(tables.collect())
     }
@@ -361,7 +375,7 @@ impl<T: FromText> Value for T {
 
 /// A key that must be there is not.
 fn missing(asked: &Asked, table: &Node, reader: &mut Reader<'_>) {
-    let message = format!("`{}` is missing in {}", asked.name, asked.title);
+    let message = format!("`{}` is missing in {}", asked.name, reader.titled(asked.title));
     reader.problems.push(Problem::at(&table.origin, message));
 }
 

@@ -8,7 +8,7 @@ use super::message::{Map, StatusSet};
 use super::place::Placed;
 use super::problem::Problem;
 use super::read::Reader;
-use super::site::{Compress, Cors, Route, Site};
+use super::site::{Coding, Compress, Cors, Route, Site};
 use super::template::{Part, Template};
 use super::value::{Text, unknown_placeholder};
 
@@ -83,6 +83,11 @@ fn pages(pages: Option<&Placed<Map<StatusSet, Text>>>, reader: &mut Reader<'_>) 
 
 fn compress(compress: &Compress, reader: &mut Reader<'_>) {
     twice(compress.codings.iter(), |coding| format!("the coding `{}`", coding.word()), reader);
+    for coding in compress.codings.iter().filter(|coding| coding.value == Coding::Zstd) {
+        if cfg!(not(feature = "zstd")) && coding.place().is_some() {
+            reader.problems.push(Problem::at(&coding.origin, "this kolk was built without zstd"));
+        }
+    }
 }
 
 fn origins(cors: &Cors, reader: &mut Reader<'_>) {

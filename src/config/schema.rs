@@ -3,6 +3,9 @@
 use super::Root;
 use super::key::{Key, Kind, Shape, Table as _};
 
+/// `{env:NAME}`, as a regular expression in JSON.
+const VARIABLE: &str = r#""\\{env:[^}]+\\}""#;
+
 /// The JSON Schema of the configuration file (draft 2020-12): what editors complete and check.
 pub fn schema() -> String {
     let root = Root::shape();
@@ -89,9 +92,12 @@ fn plain(kind: &Kind, depth: usize) -> Vec<(String, String)> {
             vec![member("type", "\"number\""), member("minimum", "0"), member("maximum", "1")]
         }
         Kind::Words(words) => {
-            let words: Vec<String> =
-                words.iter().filter(|word| !word.is_later).map(|word| quoted(word.text)).collect();
-            vec![member("enum", &format!("[{}]", words.join(", ")))]
+            let words = words.iter().filter(|word| !word.is_later).map(|word| quoted(word.text));
+            let words = format!("[{}]", words.collect::<Vec<_>>().join(", "));
+            // The value of a variable may be one of them.
+            let either =
+                [braces(&[member("enum", &words)], depth + 2), format!("{{ \"pattern\": {VARIABLE} }}")];
+            vec![member("type", "\"string\""), member("anyOf", &brackets(&either, depth))]
         }
         Kind::Map(_, value) => {
             vec![member("type", "\"object\""), member("additionalProperties", &any_of(value))]

@@ -1,7 +1,7 @@
 //! The tables of the process: `[server]` and what is in it, `[[listen]]`, `[tls]`.
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::http::HeaderValue;
@@ -11,8 +11,8 @@ use super::key::{Kind, Value, table, words};
 use super::message::Host;
 use super::node::{Node, Raw};
 use super::place::Placed;
-use super::read::{Reader, quoted};
-use super::value::{ByteRate, ExistingFile, Size, Text};
+use super::read::{FromText, Reader, quoted};
+use super::value::{ByteRate, ExistingFile, Size};
 use crate::net::ListenAddr;
 
 /// So many workers are enough for every machine.
@@ -72,7 +72,7 @@ table! {
         /// Jobs that may wait for these threads; more are answered with 503.
         blocking_queue: Placed<u32> = 1024,
         /// Becomes this user, `NAME` or `NAME:GROUP`, once the sockets are open; needs root.
-        user: Option<Placed<Text>>,
+        user: Option<Placed<User>>,
         /// Connections at the same time, all workers together; without it, what the file limit allows.
         max_connections: Option<Placed<NonZero<u32>>>,
         /// Connections of one client address at the same time (IPv6: of one /64); without it, any number.
@@ -94,23 +94,46 @@ table! {
     }
 }
 
+/// A user, and perhaps a group: names or numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User(pub String);
+
+impl FromText for User {
+    const WHAT: &'static str = "a user";
+    const EXAMPLE: &'static str = "www-data:www-data";
+
+    fn of(text: &str, _: &Path) -> Result<Self, String> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !b":,/".contains(&byte))
+        };
+        match text.split(':').count() <= 2 && text.split(':').all(is_name) {
+            true => Ok(Self(text.to_owned())),
+            false => Err("NAME or NAME:GROUP is expected".to_owned()),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// The `Server` field; none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(pub Option<HeaderValue>);
 
-impl super::read::FromText for ServerName {
+impl FromText for ServerName {
     const WHAT: &'static str = "a value of the field `server`";
     const EXAMPLE: &'static str = "kolk";
 
-    fn of(text: &str, folder: &std::path::Path) -> Result<Self, String> {
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
         if text.is_empty() {
             return Ok(Self(None));
         }
-        <HeaderValue as super::read::FromText>::of(text, folder).map(|value| Self(Some(value)))
+        <HeaderValue as FromText>::of(text, folder).map(|value| Self(Some(value)))
     }
 
     fn text(&self) -> String {
-        self.0.as_ref().map(super::read::FromText::text).unwrap_or_default()
+        self.0.as_ref().map(FromText::text).unwrap_or_default()
     }
 }
 

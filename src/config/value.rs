@@ -513,7 +513,9 @@ impl FromText for Text {
 
 /// Notes that a placeholder stands for nothing.
 pub(super) fn unknown_placeholder(origin: &Origin, reader: &mut Reader<'_>, name: &str, known: &[&str]) {
-    let problem = Problem::at(origin, format!("the placeholder `{{{name}}}` stands for nothing here"));
+    let place = origin.place().map(|place| place.narrowed(&format!("{{{name}}}")));
+    let message = format!("the placeholder `{{{name}}}` stands for nothing here");
+    let problem = Problem::new(place.as_ref(), message);
     reader.problems.push(match nearest(name, known.iter().copied()) {
         Some(known) => problem.label(format!("did you mean `{{{known}}}`?")),
         None => problem.help(format!("there are {}", enumerated(known))),
