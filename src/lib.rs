@@ -57,6 +57,7 @@
 //! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio`, `log`, `rustls`, `webpki` (TLS), `ipnet`, `rcgen` (in tests) | `Instant`, `SystemTime` |
 //! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
 //! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `sys::beneath`, `sys::folder`, `sys::page_cache`, `sys::names` (files below an open folder), `sys::scratch` (in tests), `bytes`, `brotli`, `flate2`, `zstd`, `::http`, `crossbeam_channel`, `log`, `argon2`, `bcrypt`, `sha_crypt`, `blake2`, `base64ct`, `subtle`, `getrandom` (password hashes), `memchr`, `ipnet` | `TcpStream`, `TcpListener`, `UdpSocket` |
+//! | 2 | `config` | the configuration file: TOML to a checked description in which everything has its place | `app`, `http`, `net::ListenAddr`, `net::AddressError`, `::http`, `toml`, `annotate_snippets`, `strsim`, `ipnet`, `regex` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
 //! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen` (healthcheck, a certificate of its own) | our rooms |
 //!
@@ -80,6 +81,8 @@
 
 pub mod app;
 pub mod base;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod http;
 pub mod net;
 pub mod proto;
@@ -98,6 +101,8 @@ pub use crate::app::{
     blocking, channel, deferred, receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};
+#[cfg(feature = "config")]
+pub use crate::config::{Configuration, Errors};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{ClientAuth, Tls, TlsError};

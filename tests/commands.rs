@@ -75,6 +75,38 @@ fn the_man_page_is_one() {
 }
 
 #[test]
+fn a_configuration_is_checked_and_shown() {
+    let dir = Scratch::new("check");
+    let file = dir.join("kolk.toml");
+    let check = |arguments: &[&str]| run(command(&["check"]).args(arguments).current_dir(&*dir));
+    // ./kolk.toml is found by itself.
+    assert_eq!(check(&[]).0, Some(3));
+    fs::write(&file, "[server]\npin = true\n[[site]]\nhosts = \"*\"\nrespond = 404\n").unwrap();
+    assert_eq!(check(&[]), (Some(0), "kolk.toml: 1 site, 0 routes: fine\n".into(), String::new()));
+    let (code, stdout, stderr) = check(&["--dump", "-c", "kolk.toml"]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(stdout.contains("\npin = true ") && stdout.contains("# kolk.toml:2\n"), "{stdout}");
+    assert!(stdout.contains("\nworkers = \"auto\" ") && stdout.contains("# default\n"), "{stdout}");
+    // All errors at once, on standard error, without colours where nobody looks.
+    fs::write(&file, "[server]\npni = true\nworkers = 0\n").unwrap();
+    let (code, stdout, stderr) = check(&[]);
+    assert_eq!((code, &*stdout), (Some(3), ""));
+    assert_eq!(
+        stderr,
+        "error: unknown key `pni` in [server]\n --> kolk.toml:2:1\n  |\n2 | pni = true\n  | ^^^ did you mean \
+         `pin`?\n\nerror: expected a whole number from 1 to 1024, found 0\n --> kolk.toml:3:11\n  |\n\
+         3 | workers = 0\n  |           ^\n\nkolk.toml: 2 errors\n"
+    );
+}
+
+#[test]
+fn the_schema_is_for_editors() {
+    let (code, stdout, stderr) = run(&mut command(&["schema"]));
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(stdout.starts_with("{\n  \"$schema\"") && stdout.ends_with("}\n"), "{stdout}");
+}
+
+#[test]
 fn the_doctor_tells_of_all_four_stages() {
     let (code, stdout, stderr) = run(&mut command(&["doctor"]));
     assert_eq!(stderr, "");

@@ -96,6 +96,18 @@ impl Pattern {
         &self.names
     }
 
+    /// What it matches, without the names of its parameters: patterns of one shape match the same paths.
+    pub fn shape(&self) -> String {
+        let escaped = |literal: &str| literal.replace('{', "{{").replace('}', "}}");
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(literal) => format!("/{}", escaped(literal)),
+            Segment::Affixed { prefix, suffix } => format!("/{}{{}}{}", escaped(prefix), escaped(suffix)),
+            Segment::Param => "/{}".to_owned(),
+            Segment::Rest => "/{*}".to_owned(),
+        };
+        self.segments.iter().map(segment).collect()
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -162,6 +174,13 @@ pub struct PatternError {
     why: &'static str,
 }
 
+impl PatternError {
+    /// What is wrong, without the pattern.
+    pub const fn reason(&self) -> &'static str {
+        self.why
+    }
+}
+
 impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the pattern `{}` cannot be used: {}", self.pattern, self.why)
@@ -191,6 +210,18 @@ mod tests {
             assert_eq!(pattern.segments(), segments, "{text}");
             assert_eq!(pattern.names(), names, "{text}");
             assert_eq!(pattern.text(), text);
+        }
+    }
+
+    #[test]
+    fn the_shape_has_no_names() {
+        for (text, shape) in [
+            ("/", "/"),
+            ("/a/{b}/{*c}", "/a/{}/{*}"),
+            ("/v{n}/{f}.json", "/v{}/{}.json"),
+            ("/{{a}}/{{{a}}}", "/{{a}}/{{{}}}"),
+        ] {
+            assert_eq!(Pattern::parse(text).unwrap().shape(), shape);
         }
     }
 

@@ -40,6 +40,7 @@ Examples:
   kolk -l unix:/run/kolk.sock       a Unix socket
   kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
+  kolk check --dump                 every value of kolk.toml, and where it comes from
   kolk doctor                       is this machine ready for many connections?
 
 Environment:
@@ -100,6 +101,17 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check a configuration file: exit code 3 if something is wrong with it
+    Check {
+        /// The file
+        #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE", default_value = "kolk.toml")]
+        config: PathBuf,
+        /// Print every value that counts, and where it comes from
+        #[arg(long)]
+        dump: bool,
+    },
+    /// Print the JSON Schema of configuration files, for editors
+    Schema,
     /// Print the completions for a shell
     Completions {
         /// Which shell

@@ -15,7 +15,6 @@ pub(crate) enum Exit {
     /// The command line is wrong.
     Usage = 2,
     /// A file that the server needs says something impossible.
-    #[cfg(feature = "tls")]
     Configuration = 3,
     /// An address cannot be listened on.
     Bind = 4,

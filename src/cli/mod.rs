@@ -11,6 +11,7 @@
 //! | `access` | who may read and who may store |
 //! | `certificates`, `development` | who the server is; a certificate of its own |
 //! | `password` | `kolk hash-password` |
+//! | `check` | `kolk check`, `kolk schema` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
@@ -28,6 +29,7 @@ mod banner;
 mod browser;
 #[cfg(feature = "tls")]
 mod certificates;
+mod check;
 mod clock;
 #[cfg(feature = "self-signed")]
 mod development;
@@ -120,6 +122,8 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
             });
         }
         Some(Command::HashPassword { algorithm }) => print(password::hashed(*algorithm)?.as_bytes())?,
+        Some(Command::Check { config, dump }) => return check::check(config, *dump),
+        Some(Command::Schema) => check::schema()?,
         Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
         Some(Command::Man) => {
             print(&manual::page().map_err(|error| Failure::cannot("write the man page", &error))?)?;

@@ -68,6 +68,13 @@ impl ListenAddr {
     }
 }
 
+impl AddressError {
+    /// What to write instead, without the text.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 impl FromStr for ListenAddr {
     type Err = AddressError;
 

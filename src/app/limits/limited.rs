@@ -19,7 +19,8 @@ use crate::http::Response;
 /// use kolk::{App, Policy, Quota, Rate, RateKey, RateLimit, Rates, Request};
 ///
 /// let rate = Rate::new(Quota::per_minute(60)?, 2)?;
-/// let limit = RateLimit::new(&Arc::new(Rates::new()), Policy::new("api", rate)?, RateKey::Header("x-key".parse().unwrap()));
+/// let key = RateKey::Header("x-key".parse().unwrap());
+/// let limit = RateLimit::new(&Arc::new(Rates::new()), Policy::new("api", rate)?, key);
 /// let app = App::new().layer(limit).get("/", |_: &Request<'_>| "served");
 ///
 /// let get = |key| app.oneshot(http::Request::get("/").header("x-key", key).body("").unwrap());

@@ -3,8 +3,9 @@
 //! ```text
 //!  record 5 │ handshake 4 │ version 2 │ random 32 │ session id 1+n │ cipher suites 2+2n │ …
 //! ```
-//! Whoever has no AES in its processor puts ChaCha20 first, and should have it. All others are given the AES that
-//! costs the least, whatever they list first. Only looks, and believes nothing: rustls reads the same bytes.
+//! Whoever has no AES in its processor puts ChaCha20 first, and should have it. All others are given the AES
+//! that costs the least, whatever they list first. Only looks, and believes nothing: rustls reads the same
+//! bytes.
 
 /// Of TLS 1.3, and of TLS 1.2 with ECDSA and RSA (RFC 7905 §2).
 const CHACHA20: [u16; 3] = [0x1303, 0xCCA9, 0xCCA8];

@@ -1,0 +1,44 @@
+//! `kolk check` and `kolk schema`: what the library makes of a configuration file, for people and editors.
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use kolk::Configuration;
+
+use super::failure::{Exit, Failure};
+use super::{colors, print, terminal};
+
+/// Says whether the file is right, or all that is wrong with it; or every value that counts.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn check(file: &Path, dumps: bool) -> Result<ExitCode, Failure> {
+    match Configuration::load(file) {
+        Ok(configuration) if dumps => print(configuration.dump().as_bytes())?,
+        Ok(configuration) => print(verdict(file, &configuration).as_bytes())?,
+        Err(errors) => {
+            let excerpts = errors.render(colors(io::stderr().is_terminal()));
+            let count = errors.problems().len();
+            let plural = if count == 1 { "" } else { "s" };
+            terminal::say(&format!("{excerpts}\n\n{}: {count} error{plural}\n", file.display()));
+            return Ok(ExitCode::from(Exit::Configuration as u8));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what editors complete and check files by.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn schema() -> Result<(), Failure> {
+    print(Configuration::schema().as_bytes())
+}
+
+fn verdict(file: &Path, configuration: &Configuration) -> String {
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let sites = configuration.site.len();
+    let routes = configuration.site.iter().map(|site| site.route.len()).sum();
+    format!("{}: {}, {}: fine\n", file.display(), counted(sites, "site"), counted(routes, "route"))
+}

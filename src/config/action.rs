@@ -1,0 +1,197 @@
+//! The tables of actions: what a route does.
+
+use ::http::{HeaderValue, StatusCode};
+
+use super::key::{table, words};
+use super::look;
+use super::message::Map;
+use super::place::Placed;
+use super::read::FromText;
+use super::template::Template;
+use super::value::{ExistingFile, ExistingFolder, RedirectStatus, Size, Text};
+
+words! {
+    /// Where symbolic links may lead.
+    pub enum Links {
+        /// To what is below the folder.
+        Inside = "inside",
+        /// Anywhere.
+        Follow = "follow",
+        /// Nowhere.
+        Refuse = "refuse",
+    }
+}
+
+words! {
+    /// What the `ETag` of a file is made of.
+    pub enum Etags {
+        /// Its inode, size and time.
+        Inode = "inode",
+        /// Its content: several servers give the same.
+        Content = "content",
+    }
+}
+
+table! {
+    /// Answers with the files of a folder: the parameter of the route's path that takes the rest, or else the
+    /// whole path, is looked for in it.
+    pub struct StaticFiles in "[static]", short "root", look look::files {
+        /// The folder.
+        root: Placed<ExistingFolder>,
+        /// What a folder is answered with: the first of these files that is there.
+        index: Placed<Vec<Placed<FileName>>> = ["index.html"],
+        /// Answers with this file of the folder wherever there is nothing else.
+        spa: Option<Placed<FileName>>,
+        /// Sends this file of the folder with each 404.
+        not_found: Option<Placed<FileName>>,
+        /// Finds `about.html` at `/about`, and sends whoever asks for `/about.html` there.
+        clean_urls: Placed<bool> = false,
+        /// Sends siblings such as `app.js.br` to who accepts them.
+        precompressed: Placed<bool> = true,
+        /// Shows what is in a folder that has no index.
+        listing: Placed<bool> = false,
+        /// Gives a folder as one archive to who asks for it; with `listing`.
+        archives: Placed<bool> = false,
+        /// Where symbolic links may lead.
+        links: Placed<Links> = "inside",
+        /// Serves names that begin with a dot, too; `.well-known` is always served.
+        hidden: Placed<bool> = false,
+        /// What tags are made of.
+        etags: Placed<Etags> = "inode",
+        /// How long files may be kept: `Cache-Control` by patterns of names; the first that fits counts.
+        cache_control: Option<Placed<Map<Glob, HeaderValue>>>,
+        /// The media types of files whose names end so.
+        media_types: Option<Placed<Map<Extension, HeaderValue>>>,
+        /// Memory for small files that are asked for often, all workers together.
+        memory: Placed<Size> = "64MiB",
+    }
+}
+
+/// The name of a file in a folder; without the slash that it may begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName(pub String);
+
+/// A pattern of names: `*.css`, `assets/*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(pub String);
+
+/// How a name ends, without the dot: `wasm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension(pub String);
+
+impl FromText for FileName {
+    const WHAT: &'static str = "the name of a file";
+    const EXAMPLE: &'static str = "index.html";
+
+    fn of(text: &str, _: &std::path::Path) -> Result<Self, String> {
+        let name = text.strip_prefix('/').unwrap_or(text);
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        match name.split('/').all(is_plain) {
+            true => Ok(Self(name.to_owned())),
+            false => Err("a name below the folder is expected: index.html".to_owned()),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl FromText for Glob {
+    const WHAT: &'static str = "a pattern of names";
+    const EXAMPLE: &'static str = "*.css";
+
+    fn of(text: &str, _: &std::path::Path) -> Result<Self, String> {
+        match text.is_empty() {
+            true => Err("it is empty".to_owned()),
+            false => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl FromText for Extension {
+    const WHAT: &'static str = "an ending of names";
+    const EXAMPLE: &'static str = "wasm";
+
+    fn of(text: &str, _: &std::path::Path) -> Result<Self, String> {
+        let bare = text.strip_prefix('.').unwrap_or(text);
+        crate::app::StaticDir::check_media_type(bare, "text/plain").map(|()| Self(bare.to_owned()))
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
+table! {
+    /// Answers always the same.
+    pub struct Respond in "[respond]", short "status", look look::respond {
+        /// The status.
+        status: Placed<StatusCode> = 200,
+        /// What is sent; or `file`.
+        text: Option<Placed<String>>,
+        /// A file whose content is sent; or `text`.
+        file: Option<Placed<ExistingFile>>,
+        /// The media type; without it, that of the file's name, or text.
+        content_type as "type": Option<Placed<HeaderValue>>,
+    }
+}
+
+table! {
+    /// Sends the client elsewhere.
+    pub struct Redirect in "[redirect]", short "to" {
+        /// Where: a path or a URL, with `{uri}`, `{path}`, `{query}`, `{host}`, and with the parameters of
+        /// the route's path.
+        to: Placed<Template>,
+        /// How: 301 and 308 for ever, 302, 303 and 307 for now.
+        status: Placed<RedirectStatus> = 302,
+    }
+}
+
+table! {
+    /// Asks the routes of the site again, with another path: `strip_prefix`, or `to` with or without `regex`.
+    pub struct Rewrite in "[rewrite]", look look::rewrite {
+        /// What is taken off the beginning of the path.
+        strip_prefix: Option<Placed<Text>>,
+        /// What the whole path must look like; its groups are placeholders of `to`: `{1}`, `{name}`.
+        regex: Option<Placed<Regex>>,
+        /// The new path: with `{path}`, and with the parameters of the route's path.
+        to: Option<Placed<Template>>,
+    }
+}
+
+/// A regular expression, and the names of its groups.
+#[derive(Clone, Debug)]
+pub struct Regex(pub regex::Regex);
+
+impl Regex {
+    /// What its groups are called in a template: by number, and by name.
+    pub fn groups(&self) -> Vec<String> {
+        let names = self.0.capture_names().flatten().map(str::to_owned);
+        (0..self.0.captures_len()).map(|number| number.to_string()).chain(names).collect()
+    }
+}
+
+impl FromText for Regex {
+    const WHAT: &'static str = "a regular expression";
+    const EXAMPLE: &'static str = "^/user/([0-9]+)$";
+
+    fn of(text: &str, _: &std::path::Path) -> Result<Self, String> {
+        let built = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
+        built.map(Self).map_err(|error| match error {
+            regex::Error::Syntax(long) => {
+                let last = long.lines().last().unwrap_or("it cannot be understood");
+                last.trim_start_matches("error: ").to_owned()
+            }
+            other => other.to_string(),
+        })
+    }
+
+    fn text(&self) -> String {
+        self.0.as_str().to_owned()
+    }
+}

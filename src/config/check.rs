@@ -1,0 +1,243 @@
+//! What has to do with each other, across tables: listeners and encryption, names, hosts.
+//!
+//! The tree is looked at for names alone: a table with a mistake in it has one all the same.
+
+use std::collections::HashMap;
+
+use super::node::{Entry, Node};
+use super::place::{Origin, Placed};
+use super::problem::Problem;
+use super::read::{FromText, Reader, enumerated, nearest};
+use super::server::{Listen, ProxyProtocol};
+use super::site::{Route, Site};
+use super::{AuthKind, Host, Limits, LogTo, Name, Root, Size, routes, ties};
+use crate::http::FIELDS_MAX;
+
+/// The shortest request line is so long.
+const HEAD_BYTES_MIN: u64 = 16;
+/// Offsets within a head have 16 bits.
+const HEAD_BYTES_MAX: u64 = u16::MAX as u64;
+
+/// Notes everything that is wrong between the tables of `root`, which was read from `tree`.
+pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
+    limits(&root.server.limits, reader);
+    listeners(root, reader);
+    encryption(root, tree, reader);
+    let names = Names { tree };
+    for site in &root.site {
+        names.of_site(site, reader);
+        routes::check(site, reader);
+        ties::check(site, reader);
+    }
+    let hosts = root.site.iter().flat_map(|site| &site.hosts.value);
+    twice(hosts, |host| format!("the host `{}`", host.text()), reader);
+    guards(root, reader);
+    logs(root, reader);
+}
+
+fn limits(limits: &Limits, reader: &mut Reader<'_>) {
+    let [line, head] = [&limits.request_line, &limits.headers];
+    let is_sound = |size: &Placed<Size>| (HEAD_BYTES_MIN..=HEAD_BYTES_MAX).contains(&size.value.0);
+    for size in [line, head].into_iter().filter(|size| !is_sound(size)) {
+        let message = format!("a head has room for {HEAD_BYTES_MIN} to {HEAD_BYTES_MAX} bytes");
+        reader.problems.push(Problem::at(&size.origin, message));
+    }
+    if line.value > head.value && is_sound(line) && is_sound(head) {
+        let (origin, other) = match line.place() {
+            Some(_) => (&line.origin, head),
+            None => (&head.origin, line),
+        };
+        let problem = Problem::at(origin, "the first line has more room than the whole head");
+        reader.problems.push(problem.other(other.place(), "the other one"));
+    }
+    if limits.header_count.get() as usize > FIELDS_MAX {
+        let message = format!("a head has room for at most {FIELDS_MAX} fields");
+        reader.problems.push(Problem::at(&limits.header_count.origin, message));
+    }
+}
+
+fn listeners(root: &Root, reader: &mut Reader<'_>) {
+    // Port 0 is another one each time.
+    let fixed = |listen: &&Listen| listen.addr.socket_addr().is_none_or(|address| address.port() != 0);
+    let own = root.listen.iter().filter(fixed).map(|listen| &listen.addr);
+    let all = root.server.admin.iter().chain(own);
+    twice(all, |address| format!("the address `{}`", FromText::text(address)), reader);
+    for listen in &root.listen {
+        filled(&listen.protocols, "this listener speaks nothing", reader);
+        if listen.proxy_protocol.value != ProxyProtocol::Off && root.server.trust.proxies.is_empty() {
+            let message = "the PROXY protocol is believed of trusted proxies alone, and there are none";
+            let problem = Problem::at(&listen.proxy_protocol.origin, message);
+            reader.problems.push(problem.help("list their networks: `proxies` in [server.trust]"));
+        }
+        if listen.redirect_to_https.value && listen.tls.value {
+            let problem = Problem::at(&listen.redirect_to_https.origin, "this listener is encrypted itself");
+            reader.problems.push(problem.other(listen.tls.place(), "here"));
+        }
+    }
+}
+
+fn encryption(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
+    let encrypted = root.listen.iter().find(|listen| listen.tls.value);
+    if let Some(listen) = encrypted {
+        if cfg!(not(feature = "tls")) {
+            reader.problems.push(Problem::at(&listen.tls.origin, "this kolk was built without TLS"));
+        }
+        if tree.find("tls").is_none_or(|entry| entry.node.find("cert").is_none()) {
+            let problem = Problem::at(&listen.tls.origin, "there is no certificate for this listener");
+            reader.problems.push(problem.help("add a [[tls.cert]] with `cert` and `key`"));
+        }
+    } else {
+        let redirects = root.listen.iter().map(|listen| &listen.redirect_to_https);
+        let redirects = redirects.filter(|redirects| redirects.value).map(|redirects| &redirects.origin);
+        let hsts = root.site.iter().filter_map(|site| site.hsts.as_ref()).map(|hsts| &hsts.origin);
+        let certificates = root.tls.cert.iter().map(|cert| &cert.origin);
+        let authorities = root.tls.client_ca.iter().map(|file| &file.origin);
+        for origin in certificates.chain(authorities).chain(redirects).chain(hsts) {
+            let problem = Problem::at(origin, "this says nothing: no listener is encrypted");
+            reader.problems.push(problem.help("add `tls = true` to a [[listen]]"));
+        }
+    }
+    if let Some(auth) = root.tls.client_auth.as_ref().filter(|_| root.tls.client_ca.is_none()) {
+        let problem = Problem::at(&auth.origin, "`client_auth` says nothing without `client_ca`");
+        reader.problems.push(problem);
+    }
+    let hosts = root.tls.cert.iter().filter_map(|cert| cert.hosts.as_ref());
+    for list in hosts.clone() {
+        filled(list, "this certificate is for no host", reader);
+    }
+    for any in hosts.clone().flat_map(|list| &list.value).filter(|host| host.value == Host::Any) {
+        let problem = Problem::at(&any.origin, "a certificate names its hosts");
+        reader.problems.push(problem.help("the first [[tls.cert]] is for whoever asks for no known name"));
+    }
+    let named = hosts.flat_map(|list| &list.value).filter(|host| host.value != Host::Any);
+    twice(named, |host| format!("a certificate for `{}`", host.text()), reader);
+}
+
+/// What `[auth.NAME]` and `[headers.NAME]` say with other tables, and within themselves.
+fn guards(root: &Root, reader: &mut Reader<'_>) {
+    for auth in root.auth.values() {
+        if auth.kind.value == AuthKind::Mtls && root.tls.client_ca.is_none() {
+            let problem = Problem::at(&auth.kind.origin, "clients are not asked for certificates");
+            reader.problems.push(problem.help("say who signs them: `client_ca` in [tls]"));
+        }
+        for list in [&auth.subjects, &auth.audience].into_iter().flatten() {
+            filled(list, "nobody passes an empty list", reader);
+        }
+        let Some(algorithms) = &auth.algorithms else { continue };
+        filled(algorithms, "nobody passes an empty list", reader);
+        let Some(secret) = &auth.secret else { continue };
+        for algorithm in algorithms.iter().filter(|algorithm| !algorithm.is_symmetric()) {
+            let message = format!("`{}` is checked with a public key, not with a secret", algorithm.word());
+            let problem = Problem::at(&algorithm.origin, message).other(secret.place(), "the secret");
+            reader.problems.push(problem.help("say `jwks`, or HS256, HS384, HS512"));
+        }
+    }
+    for headers in root.headers.values() {
+        let removed = headers.remove.iter().flat_map(|list| &list.value);
+        let set = headers.set.iter().flat_map(|map| &map.0).map(|(name, _)| name);
+        let added = headers.add.iter().flat_map(|map| &map.0).map(|(name, _)| name);
+        let given: Vec<_> = set.chain(added).collect();
+        for name in removed {
+            if let Some(first) = given.iter().find(|known| known.value == name.value) {
+                let message = format!("`{}` is both given and removed", name.value.text());
+                let problem = Problem::at(&name.origin, message);
+                reader.problems.push(problem.other(first.place(), "given here"));
+            }
+        }
+    }
+}
+
+/// Two logs in one file would tear each other's lines when they are opened anew.
+fn logs(root: &Root, reader: &mut Reader<'_>) {
+    let files = root.log.access.values().map(|log| &log.to).chain([&root.log.error.to]);
+    let mut files: Vec<_> = files.filter(|to| matches!(to.value, LogTo::File(_))).collect();
+    files.sort_by_key(|to| to.place().map(|place| place.span().start));
+    twice(files.into_iter(), |to| format!("the file `{}`", to.text()), reader);
+}
+
+/// The names that tables have.
+struct Names<'n> {
+    tree: &'n Node,
+}
+
+impl Names<'_> {
+    fn of_site(&self, site: &Site, reader: &mut Reader<'_>) {
+        filled(&site.hosts, "this site has no host", reader);
+        self.all("headers", site.headers.as_ref(), reader);
+        self.all("rate", site.rate.as_ref(), reader);
+        self.one("auth", site.auth.as_ref(), reader);
+        self.one("log.access", site.access_log.as_ref(), reader);
+        for route in &site.route {
+            self.of_route(route, reader);
+        }
+    }
+
+    fn of_route(&self, route: &Route, reader: &mut Reader<'_>) {
+        self.all("headers", route.headers.as_ref(), reader);
+        self.all("rate", route.rate.as_ref(), reader);
+        for (table, name) in [("auth", &route.auth), ("log.access", &route.access_log)] {
+            if let Some((text, origin)) =
+                name.as_ref().and_then(|name| Some((name.0.as_ref()?, &name.origin)))
+            {
+                self.look_up(table, text, origin, reader);
+            }
+        }
+    }
+
+    fn all(&self, table: &str, names: Option<&Placed<Vec<Placed<Name>>>>, reader: &mut Reader<'_>) {
+        let names = names.map(|list| &list.value[..]).unwrap_or_default();
+        names.iter().for_each(|name| self.look_up(table, &name.0, &name.origin, reader));
+        twice(names.iter(), |name| format!("`{}`", name.0), reader);
+    }
+
+    fn one(&self, table: &str, name: Option<&Placed<Name>>, reader: &mut Reader<'_>) {
+        if let Some(name) = name {
+            self.look_up(table, &name.0, &name.origin, reader);
+        }
+    }
+
+    /// Notes that no table is called so.
+    fn look_up(&self, table: &str, name: &str, origin: &Origin, reader: &mut Reader<'_>) {
+        let mut node = Some(self.tree);
+        for part in table.split('.') {
+            node = node.and_then(|node| node.find(part)).map(|entry| &entry.node);
+        }
+        let entries: &[Entry] = node.map(Node::entries).unwrap_or_default();
+        let known: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        if known.contains(&name) {
+            return;
+        }
+        let problem = Problem::at(origin, format!("there is no [{table}.{}]", super::read::shortened(name)));
+        reader.problems.push(match nearest(name, known.iter().copied()) {
+            Some(near) => problem.label(format!("did you mean `{near}`?")),
+            None if known.is_empty() => problem.help(format!("there is no [{table}.NAME] at all")),
+            None => problem.help(format!("there is {}", enumerated(&known))),
+        });
+    }
+}
+
+/// Notes that a list is empty.
+pub(super) fn filled<T>(list: &Placed<Vec<T>>, message: &str, reader: &mut Reader<'_>) {
+    if list.is_empty() {
+        reader.problems.push(Problem::at(&list.origin, message));
+    }
+}
+
+/// Notes what is there twice, by its name.
+pub(super) fn twice<'v, T: 'v>(
+    values: impl Iterator<Item = &'v Placed<T>>,
+    name: impl Fn(&T) -> String,
+    reader: &mut Reader<'_>,
+) {
+    let mut known: HashMap<String, &Placed<T>> = HashMap::new();
+    for value in values {
+        let name = name(&value.value);
+        match known.get(&name) {
+            Some(first) => {
+                let problem = Problem::at(&value.origin, format!("{name} is there twice"));
+                reader.problems.push(problem.other(first.place(), "here, too"));
+            }
+            None => drop(known.insert(name, value)),
+        }
+    }
+}

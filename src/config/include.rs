@@ -1,0 +1,182 @@
+//! [`Sources`]: a file and all that it includes, as one tree.
+//!
+//! ```text
+//!  kolk.toml ── include = ["sites/*.toml"] ──► sites/a.toml, sites/b.toml ──► one tree
+//! ```
+//! Lists of tables grow, tables are merged, names are there once, and every other key, too: the order of
+//! files never matters. Each file is read once.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::key::{Key, Kind};
+use super::node::{Entry, Node, Raw};
+use super::place::{Origin, Place, Text};
+use super::problem::Problem;
+use super::read::{Reader, items};
+
+/// Longer files are refused, in bytes: nobody writes them.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct Sources {
+    /// As they were asked for.
+    pub(super) files: Vec<PathBuf>,
+    /// The same, told apart: one file may have several names.
+    real: Vec<PathBuf>,
+    /// Those that include the one that is being read.
+    open: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// The tree of the file that says `text`, with all that it includes.
+    pub(super) fn tree(&mut self, text: &Arc<Text>, keys: &[Key], reader: &mut Reader<'_>) -> Node {
+        self.begin(&text.path);
+        self.open.push(real(&text.path));
+        let mut tree = Node::of_file(text, &mut reader.problems);
+        for (path, item) in self.included(&tree, text, reader) {
+            let Some(text) = read(&path, item.place(), reader) else { continue };
+            let mut other = self.tree(&text, keys, reader);
+            if let (Raw::Table(into), Raw::Table(from)) = (&mut tree.raw, &mut other.raw) {
+                from.retain(|entry| entry.name != "include" && entry.name != "schema");
+                merge(into, std::mem::take(from), keys, reader);
+            }
+        }
+        self.open.pop();
+        tree
+    }
+
+    fn begin(&mut self, path: &Path) {
+        self.files.push(path.to_owned());
+        self.real.push(real(path));
+    }
+
+    /// The files that `tree` includes, each of them once.
+    fn included(&self, tree: &Node, text: &Text, reader: &mut Reader<'_>) -> Vec<(PathBuf, Origin)> {
+        let Some(entry) = tree.find("include") else { return Vec::new() };
+        let mut paths: Vec<(PathBuf, Origin)> = Vec::new();
+        for item in items(&entry.node) {
+            let Some(pattern) = reader.text(item, "a path such as \"sites/*.toml\"") else { continue };
+            for path in matching(&text.folder().join(&pattern), item, reader) {
+                let own = real(&path);
+                if self.open.contains(&own) {
+                    reader.refuse(item, format!("{} includes itself", path.display()));
+                } else if self.real.contains(&own) || paths.iter().any(|(known, _)| real(known) == own) {
+                    reader.refuse(item, format!("{} is included twice", path.display()));
+                } else {
+                    paths.push((path, item.origin.clone()));
+                }
+            }
+        }
+        paths
+    }
+}
+
+/// The file at `path`, the first one or one that is included at `place`.
+pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) -> Option<Arc<Text>> {
+    let mut content = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut content))
+        .and_then(|bytes| match bytes as u64 {
+            FILE_BYTES_MAX.. => Err(std::io::Error::other("it is too long")),
+            _ => Ok(()),
+        });
+    let content = read.map(|()| String::from_utf8(content));
+    let why = match content {
+        Ok(Ok(content)) => return Some(Text::new(path, content)),
+        Ok(Err(_)) => "it is not UTF-8".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    reader.problems.push(Problem::new(place, format!("cannot read {}: {why}", path.display())));
+    None
+}
+
+/// The files that a path with `*` in its last part means, in the order of their names.
+fn matching(path: &Path, item: &Node, reader: &mut Reader<'_>) -> Vec<PathBuf> {
+    let last = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    if folder.to_string_lossy().contains('*') {
+        reader.refuse(item, "a `*` may stand in the last part of a path alone");
+        return Vec::new();
+    }
+    if !last.contains('*') {
+        return vec![path.to_owned()];
+    }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        reader.refuse(item, format!("there is no folder {}", folder.display()));
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| fits(name, last)).collect();
+    names.sort();
+    names.iter().map(|name| path.with_file_name(name)).collect()
+}
+
+/// Whether `name` is what `pattern` means: each `*` is any text. Names that begin with a dot are hidden.
+fn fits(name: &str, pattern: &str) -> bool {
+    if name.starts_with('.') && !pattern.starts_with('.') {
+        return false;
+    }
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = pieces.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// The one name of a file that may have several.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn merge(into: &mut Vec<Entry>, from: Vec<Entry>, keys: &[Key], reader: &mut Reader<'_>) {
+    for entry in from {
+        let Some(first) = into.iter_mut().find(|known| known.name == entry.name) else {
+            into.push(entry);
+            continue;
+        };
+        let kind = keys.iter().find(|key| key.name == entry.name).map(|key| &key.kind);
+        match (kind, &mut first.node.raw, entry.node.raw) {
+            (Some(Kind::Tables(_)), Raw::List(into), Raw::List(from)) => into.extend(from),
+            (Some(Kind::Table(shape)), Raw::Table(into), Raw::Table(from)) => {
+                merge(into, from, &(shape.keys)(), reader);
+            }
+            (Some(Kind::Named(_)), Raw::Table(into), Raw::Table(from)) => merge(into, from, &[], reader),
+            _ => {
+                let message = format!("`{}` is there twice", entry.name);
+                let problem = Problem::new(entry.place.as_ref(), message);
+                reader.problems.push(problem.other(first.place.as_ref(), "here, too"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn stars() {
+        for (name, pattern, expected) in [
+            ("a.toml", "*.toml", true),
+            (".a.toml", "*.toml", false),
+            (".a.toml", ".*.toml", true),
+            ("a.toml", "a*", true),
+            ("a.toml", "*", true),
+            ("a.toml", "b*", false),
+            ("site-a.toml", "site-*.toml", true),
+            ("a.toml~", "*.toml", false),
+            ("abcabc", "a*b*c", true),
+            ("ac", "a*b*c", false),
+        ] {
+            assert_eq!(fits(name, pattern), expected, "{name} {pattern}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! THE CONFIGURATION FILE: TOML as a complete and checked description in which everything has its place.
+//!
+//! ```text
+//!  kolk.toml ─► include ─► node ─► read ─► the tables ─► check ─► Configuration
+//!               files      TOML     kinds,     │        names,          │
+//!               as one              keys     schema,    hosts,        dump
+//!                                           reference   ties
+//! ```
+//! | file | what lives there |
+//! | --- | --- |
+//! | `place`, `problem` | [`Place`], [`Placed`]; [`Problem`], [`Errors`] |
+//! | `include`, `node` | the files as one tree |
+//! | `key`, `read`, `look` | how a table is described, read, and which keys go together |
+//! | `value`, `message`, `template` | the values of keys |
+//! | `server`, `named`, `site`, `action` | the tables |
+//! | `check`, `routes`, `ties` | what has to do with each other, across tables |
+//! | `dump`, `schema`, `reference` | what else comes from the description |
+//!
+//! Invariant: a [`Configuration`] has no errors, and all errors are told at once. Knows no server: whoever
+//! builds one takes the values from here.
+
+mod action;
+mod check;
+mod dump;
+mod include;
+mod key;
+mod look;
+mod message;
+mod named;
+mod node;
+mod place;
+mod problem;
+mod read;
+mod reference;
+mod routes;
+mod schema;
+mod server;
+mod site;
+mod template;
+mod ties;
+mod value;
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use action::{Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, StaticFiles};
+pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
+pub use named::{
+    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, Log, LogFormat, LogLevel, LogTo,
+    RateLimit, RateMode, Realm, Redacted, Sample,
+};
+pub use place::{Origin, Place, Placed};
+pub use problem::{Errors, Problem};
+pub use read::Named;
+pub use reference::reference;
+pub use schema::schema;
+pub use server::{
+    Certificate, ClientCertificate, Limits, Listen, Protocol, ProxyProtocol, Server, ServerName, Timeouts,
+    Tls, TlsVersion, Trust, TrustHeader, User, Workers,
+};
+pub use site::{Action, Coding, Compress, Cors, Hsts, Maintenance, NameOrNone, Route, RouteTimeouts, Site};
+pub use template::{Part, Template};
+pub use value::{
+    ByteRate, ExistingFile, ExistingFolder, Fraction, Name, Rate, RedirectStatus, SchemaVersion, Size, Text,
+};
+
+use key::{Table, table};
+use read::Reader;
+
+table! {
+    /// The whole file.
+    pub struct Root in "the file" {
+        /// The version of this description: 1.
+        schema: Placed<SchemaVersion> = 1,
+        /// Other files, relative to this one; `*` in the last part of a path stands for any text. The order
+        /// of files never matters.
+        include: Option<Placed<Vec<Placed<String>>>>,
+        /// The process: its threads, its rights, its end.
+        server: Box<Server> = {},
+        /// Where to listen.
+        listen: Vec<Listen>,
+        /// How connections are encrypted.
+        tls: Box<Tls> = {},
+        /// How many requests there may be.
+        rate: Named<RateLimit>,
+        /// Who may come in.
+        auth: Named<Auth>,
+        /// Changes of the fields of answers.
+        headers: Named<Headers>,
+        /// What is written down.
+        log: Box<Log> = {},
+        /// What is served, under which names.
+        site: Vec<Site>,
+        later {
+            "upstream": "the reverse proxy comes in a later version",
+            "cache": "the cache of answers comes in a later version",
+        }
+    }
+}
+
+/// A configuration without errors: all its tables, with defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    root: Root,
+    files: Vec<PathBuf>,
+}
+
+impl Configuration {
+    /// Reads the file at `path` and all that it includes.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let mut reader = Reader::new(&environment);
+        match include::read(path.as_ref(), None, &mut reader) {
+            Some(text) => Self::of(&text, reader),
+            None => Err(Errors::new(reader.problems)),
+        }
+    }
+
+    /// What `text` says, a file that would be called `name`: paths in it are relative to the folder of that.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn parse(text: &str, name: impl AsRef<Path>) -> Result<Self, Errors> {
+        Self::parse_with(text, name, &|variable| std::env::var(variable).ok())
+    }
+
+    /// The same, with variables of its own.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn parse_with(
+        text: &str,
+        name: impl AsRef<Path>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Errors> {
+        Self::of(&place::Text::new(name.as_ref(), text), Reader::new(environment))
+    }
+
+    fn of(text: &Arc<place::Text>, mut reader: Reader<'_>) -> Result<Self, Errors> {
+        let mut sources = include::Sources::default();
+        let tree = sources.tree(text, &(Root::shape().keys)(), &mut reader);
+        // What is no TOML, or is there twice, would only make more errors.
+        if !reader.problems.is_empty() {
+            return Err(Errors::new(reader.problems));
+        }
+        let root = Root::read(&tree, &mut reader);
+        match root {
+            Some(root) => {
+                check::check(&root, &tree, &mut reader);
+                if reader.problems.is_empty() {
+                    return Ok(Self { root, files: sources.files });
+                }
+            }
+            None if reader.problems.is_empty() => reader.refuse(&tree, "this is no configuration"),
+            None => {}
+        }
+        Err(Errors::new(reader.problems))
+    }
+
+    /// [`schema()`]
+    pub fn schema() -> String {
+        schema()
+    }
+
+    /// [`reference()`]
+    pub fn reference() -> String {
+        reference()
+    }
+
+    /// The files that were read, the first one first.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Every value with its origin: a file that means the same.
+    pub fn dump(&self) -> String {
+        let mut dump = dump::Dump::default();
+        self.root.dump(&mut dump);
+        dump.finish()
+    }
+}
+
+impl Deref for Configuration {
+    type Target = Root;
+
+    fn deref(&self) -> &Root {
+        &self.root
+    }
+}
+
+/// Reads the file at `path` and all that it includes.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load(path: impl AsRef<Path>) -> Result<Configuration, Errors> {
+    Configuration::load(path)
+}
+
+/// What `text` says, a file that would be called `name`.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn parse(text: &str, name: impl AsRef<Path>) -> Result<Configuration, Errors> {
+    Configuration::parse(text, name)
+}

@@ -1,0 +1,386 @@
+//! The tables that others name: `[rate.NAME]`, `[auth.NAME]`, `[headers.NAME]`, `[log.access.NAME]`; `[log]`.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue};
+
+use super::key::{Kind, Value, Word, table, words};
+use super::message::{FieldName, Map, RateKey};
+use super::node::{Node, Raw};
+use super::place::Placed;
+use super::read::{FromText, Named, Reader, quoted};
+use super::template::Template;
+use super::value::{ExistingFile, Fraction, Rate, Text};
+use super::{look, value};
+
+words! {
+    /// What happens to a request over the rate.
+    pub enum RateMode {
+        /// It is answered with 429.
+        Refuse = "refuse",
+        /// It waits for its turn.
+        Delay = "delay",
+    }
+}
+
+table! {
+    /// How many requests there may be: one budget for all workers. Routes and sites name it.
+    pub struct RateLimit in "[rate.NAME]", look look::rate {
+        /// By what they are counted: `"client_ip"` (IPv6: the /64), `"path"`, `"header:NAME"` or
+        /// `"cookie:NAME"`.
+        key: Placed<RateKey> = "client_ip",
+        /// How many, in a second, a minute, an hour or a day: `"50/s"`, `"5/m"`.
+        rate: Placed<Rate>,
+        /// How many may come at once.
+        burst: Placed<NonZero<u32>> = 1,
+        /// What happens to the others.
+        mode: Placed<RateMode> = "refuse",
+        /// With `mode = "delay"`: how long one may wait for its turn; without it, 5 s.
+        delay_max: Option<Placed<Duration>>,
+        /// Counts and logs, but lets everybody pass.
+        dry_run: Placed<bool> = false,
+        later {
+            "store": "one budget for several servers comes in a later version",
+            "if_store_down": "one budget for several servers comes in a later version",
+        }
+    }
+}
+
+words! {
+    /// How a client shows who it is.
+    pub enum AuthKind {
+        /// A user's name and a password. RFC 7617.
+        Basic = "basic",
+        /// A token that is listed in a file. RFC 6750.
+        Bearer = "bearer",
+        /// A token that somebody has signed. RFC 7519.
+        Jwt = "jwt",
+        /// A certificate.
+        Mtls = "mtls",
+    }
+}
+
+words! {
+    /// How a token is signed.
+    pub enum JwtAlgorithm {
+        /// HMAC with SHA-256.
+        Hs256 = "HS256",
+        /// HMAC with SHA-384.
+        Hs384 = "HS384",
+        /// HMAC with SHA-512.
+        Hs512 = "HS512",
+        /// RSA, PKCS 1, with SHA-256.
+        Rs256 = "RS256",
+        /// RSA, PKCS 1, with SHA-384.
+        Rs384 = "RS384",
+        /// RSA, PKCS 1, with SHA-512.
+        Rs512 = "RS512",
+        /// ECDSA on P-256.
+        Es256 = "ES256",
+        /// ECDSA on P-384.
+        Es384 = "ES384",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+    }
+}
+
+impl JwtAlgorithm {
+    /// Whether whoever can check a token can also make one.
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+}
+
+table! {
+    /// Who may come in. Routes and sites name it.
+    pub struct Auth in "[auth.NAME]", look look::auth {
+        /// How a client shows who it is.
+        kind: Placed<AuthKind>,
+        /// With `kind = "basic"`: users and hashes, as `kolk hash-password` and htpasswd make them.
+        file: Option<Placed<ExistingFile>>,
+        /// With `kind = "basic"`, `"bearer"` or `"jwt"`: what the client is told that it needs a key for.
+        realm: Option<Placed<Realm>>,
+        /// With `kind = "bearer"`: a file with a token a line.
+        tokens: Option<Placed<ExistingFile>>,
+        /// With `kind = "jwt"`: the keys of who signs, a JSON Web Key Set.
+        jwks: Option<Placed<ExistingFile>>,
+        /// With `kind = "jwt"`: a file with the secret that both sides know.
+        secret: Option<Placed<ExistingFile>>,
+        /// With `kind = "jwt"`: how tokens may be signed.
+        algorithms: Option<Placed<Vec<Placed<JwtAlgorithm>>>>,
+        /// With `kind = "jwt"`: who must have signed, `iss`.
+        issuer: Option<Placed<Text>>,
+        /// With `kind = "jwt"`: for whom, `aud`; one of these.
+        audience: Option<Placed<Vec<Placed<Text>>>>,
+        /// With `kind = "jwt"`: how wrong clocks may be.
+        leeway: Option<Placed<Duration>>,
+        /// With `kind = "mtls"`: whose certificates are accepted; their common names, or names of hosts.
+        subjects: Option<Placed<Vec<Placed<Text>>>>,
+    }
+}
+
+/// What `WWW-Authenticate` says, without quotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm(pub String);
+
+impl FromText for Realm {
+    const WHAT: &'static str = "a realm";
+    const EXAMPLE: &'static str = "Staff";
+
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
+        match text.contains(['"', '\\']) {
+            true => Err("no quotes and backslashes may stand in it".to_owned()),
+            false => <HeaderValue as FromText>::of(text, folder).map(|_| Self(text.to_owned())),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
+table! {
+    /// Changes of the fields of answers. Routes and sites name it; those of a site come first, then those of
+    /// the route, each in the order of its list.
+    pub struct Headers in "[headers.NAME]", look look::headers {
+        /// Fields that answers have with this value, whatever was there before.
+        set: Option<Placed<Map<FieldName, HeaderValue>>>,
+        /// Fields that answers have besides those that are there; a value, or a list of values.
+        add: Option<Placed<Map<FieldName, Vec<Placed<HeaderValue>>>>>,
+        /// Fields that answers do not have.
+        remove: Option<Placed<Vec<Placed<FieldName>>>>,
+    }
+}
+
+words! {
+    /// How much the server says about itself.
+    pub enum LogLevel {
+        /// What keeps it from working.
+        Error = "error",
+        /// What deserves attention.
+        Warn = "warn",
+        /// What it does.
+        Info = "info",
+        /// More.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// How lines of the error log look.
+    pub enum ErrorFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+table! {
+    /// What is written down.
+    pub struct Log in "[log]" {
+        /// How much the server says about itself.
+        level: Placed<LogLevel> = "info",
+        /// Where it says that.
+        error: Box<ErrorLog> = {},
+        /// The logs of requests; sites and routes name them.
+        access: Named<AccessLog>,
+    }
+}
+
+table! {
+    /// Where the server writes what it says about itself.
+    pub struct ErrorLog in "[log.error]", short "to" {
+        /// `"stderr"`, `"stdout"`, `"syslog:"`, `"unix:PATH"` or a file.
+        to: Placed<LogTo> = "stderr",
+        /// How its lines look.
+        format: Placed<ErrorFormat> = "text",
+    }
+}
+
+table! {
+    /// A log with a line for each request.
+    pub struct AccessLog in "[log.access.NAME]", short "to" {
+        /// `"stdout"`, `"stderr"`, `"syslog:"`, `"unix:PATH"` (datagrams) or a file, which USR1 opens anew.
+        to: Placed<LogTo> = "stdout",
+        /// `"json"`, `"combined"`, `"pretty"`, or a text with placeholders such as
+        /// `"{client} {method} {target} {status}"`.
+        format: Placed<LogFormat> = "json",
+        /// How many of the requests are written down.
+        sample: Box<Sample> = {},
+        /// What is not written down: names of fields, and `query:NAME`.
+        redact: Placed<Vec<Placed<Redacted>>> = ["authorization", "cookie"],
+    }
+}
+
+table! {
+    /// How many of the requests are written down.
+    pub struct Sample in "[log.access.NAME.sample]" {
+        /// Of those that are answered with a status below 400: from 0.0, none, to 1.0, all.
+        ok: Placed<Fraction> = 1.0,
+        /// Of the others.
+        error: Placed<Fraction> = 1.0,
+    }
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The log of the system.
+    Syslog,
+    /// Datagrams to this socket.
+    Unix(PathBuf),
+    /// This file.
+    File(PathBuf),
+}
+
+impl FromText for LogTo {
+    const WHAT: &'static str = "a place for a log";
+    const EXAMPLE: &'static str = "/var/log/kolk/access.log";
+
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
+        match text {
+            "stdout" => return Ok(Self::Stdout),
+            "stderr" => return Ok(Self::Stderr),
+            "syslog:" => return Ok(Self::Syslog),
+            _ => {}
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            return <PathBuf as FromText>::of(path, folder).map(Self::Unix);
+        }
+        let path = <PathBuf as FromText>::of(text, folder)?;
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        match above.filter(|above| !above.is_dir()) {
+            Some(above) => Err(format!("there is no folder {}", above.display())),
+            None if path.is_dir() => Err("this is a folder".to_owned()),
+            None => Ok(Self::File(path)),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Stdout => "stdout".to_owned(),
+            Self::Stderr => "stderr".to_owned(),
+            Self::Syslog => "syslog:".to_owned(),
+            Self::Unix(path) => format!("unix:{}", path.display()),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// How lines of an access log look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// That of Apache and nginx.
+    Combined,
+    /// For people.
+    Pretty,
+    /// This text, with what [`LogFormat::NAMES`] stand for.
+    Template(Template),
+}
+
+impl LogFormat {
+    /// The placeholders of a template: the members of the JSON lines, and the client's address as it is
+    /// believed.
+    pub const NAMES: [&str; 20] = [
+        "time",
+        "client",
+        "peer",
+        "host",
+        "method",
+        "target",
+        "version",
+        "status",
+        "bytes",
+        "route",
+        "reason",
+        "referer",
+        "user_agent",
+        "accept_us",
+        "parse_us",
+        "handle_us",
+        "respond_us",
+        "worker",
+        "connection",
+        "request",
+    ];
+    const WORDS: &[Word] = &[
+        Word { text: "json", doc: "one JSON object a line", is_later: false },
+        Word { text: "combined", doc: "the format of Apache and nginx", is_later: false },
+        Word { text: "pretty", doc: "for people", is_later: false },
+    ];
+}
+
+impl Value for LogFormat {
+    fn kind() -> Kind {
+        let template = Kind::Text("a text with placeholders", "{client} {method} {target} {status}");
+        Kind::Any(vec![Kind::Words(Self::WORDS), template])
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        match &node.raw {
+            Raw::Text(text) if text == "json" => return Some(Self::Json),
+            Raw::Text(text) if text == "combined" => return Some(Self::Combined),
+            Raw::Text(text) if text == "pretty" => return Some(Self::Pretty),
+            Raw::Text(text) if !text.contains('{') => {
+                reader.word(node, Self::WORDS);
+                return None;
+            }
+            _ => {}
+        }
+        let template = Template::read(node, reader)?;
+        if let Some(name) = template.unknown(&Self::NAMES) {
+            value::unknown_placeholder(&node.origin, reader, name, &Self::NAMES);
+            return None;
+        }
+        Some(Self::Template(template))
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Json => quoted("json"),
+            Self::Combined => quoted("combined"),
+            Self::Pretty => quoted("pretty"),
+            Self::Template(template) => template.show(),
+        }
+    }
+}
+
+/// What a log does not show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redacted {
+    /// The value of this field.
+    Field(HeaderName),
+    /// The value of this parameter of the query.
+    Query(String),
+}
+
+impl FromText for Redacted {
+    const WHAT: &'static str = "something that a log can leave out";
+    const EXAMPLE: &'static str = "query:token";
+
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
+        match text.strip_prefix("query:") {
+            Some("") => Err("the name of a parameter must follow: query:token".to_owned()),
+            Some(name) => Ok(Self::Query(name.to_owned())),
+            None => <HeaderName as FromText>::of(text, folder).map(Self::Field),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Field(name) => name.as_str().to_owned(),
+            Self::Query(name) => format!("query:{name}"),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What a site and its routes say that only all of their keys together tell: placeholders, paths, files.
+
+use ipnet::IpNet;
+
+use super::action::{Redirect, Rewrite, StaticFiles};
+use super::check::{filled, twice};
+use super::message::{Map, StatusSet};
+use super::place::Placed;
+use super::problem::Problem;
+use super::read::Reader;
+use super::site::{Coding, Compress, Cors, Route, Site};
+use super::template::{Part, Template};
+use super::value::{Text, unknown_placeholder};
+
+/// The placeholders that every request has a text for.
+const REQUEST: [&str; 4] = ["uri", "path", "query", "host"];
+
+/// Notes everything that is wrong with one site.
+pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
+    networks(site.allow.as_ref(), site.deny.as_ref(), reader);
+    pages(site.error_pages.as_ref(), reader);
+    compress(&site.compress, reader);
+    site.cors.iter().for_each(|cors| origins(cors, reader));
+    site.redirect.iter().for_each(|to| redirect(to, None, reader));
+    unreachable(site, reader);
+    for route in &site.route {
+        if let Some(methods) = &route.methods {
+            filled(methods, "a route without methods matches nothing", reader);
+            twice(methods.iter(), |method| format!("the method `{method}`"), reader);
+        }
+        if let Some(client) = &route.client {
+            filled(client, "a route for no client matches nothing", reader);
+        }
+        networks(route.allow.as_ref(), route.deny.as_ref(), reader);
+        pages(route.error_pages.as_ref(), reader);
+        route.compress.iter().for_each(|codings| compress(codings, reader));
+        route.cors.iter().for_each(|cors| origins(cors, reader));
+        route.redirect.iter().for_each(|to| redirect(to, Some(route), reader));
+        route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
+        route.files.iter().for_each(|of| files(of, reader));
+    }
+}
+
+/// What a site does with requests that no route is for says nothing if there are none.
+fn unreachable(site: &Site, reader: &mut Reader<'_>) {
+    let takes_all = |route: &&Route| route.path.shape() == "/{*}" && route.conditions() == 0;
+    let origins = site.respond.iter().map(|respond| &respond.origin);
+    let origins = origins.chain(site.redirect.iter().map(|redirect| &redirect.origin));
+    if let Some(route) = site.route.iter().find(takes_all) {
+        for origin in origins {
+            let problem = Problem::at(origin, "no request gets here: there is a route for every one");
+            reader.problems.push(problem.other(route.path.place(), "this route"));
+        }
+    }
+}
+
+type Networks<'s> = Option<&'s Placed<Vec<Placed<IpNet>>>>;
+
+fn networks(allow: Networks<'_>, deny: Networks<'_>, reader: &mut Reader<'_>) {
+    if let Some(allow) = allow {
+        filled(allow, "an empty list lets nobody in", reader);
+    }
+    let [allowed, denied] = [allow, deny].map(|list| list.map(|list| &list.value[..]).unwrap_or_default());
+    for list in [allowed, denied] {
+        twice(list.iter(), |net| format!("the network `{net}`"), reader);
+    }
+    for net in denied {
+        if let Some(first) = allowed.iter().find(|known| known.value == net.value) {
+            let problem = Problem::at(&net.origin, format!("`{}` is both let in and not", net.value));
+            reader.problems.push(problem.other(first.place(), "let in here"));
+        }
+    }
+}
+
+fn pages(pages: Option<&Placed<Map<StatusSet, Text>>>, reader: &mut Reader<'_>) {
+    for (_, page) in pages.iter().flat_map(|pages| &pages.0) {
+        if !page.0.starts_with('/') {
+            let problem = Problem::at(&page.origin, "an error page is a path of this site");
+            reader.problems.push(problem.label("it begins with `/`"));
+        }
+    }
+}
+
+fn compress(compress: &Compress, reader: &mut Reader<'_>) {
+    twice(compress.codings.iter(), |coding| format!("the coding `{}`", coding.word()), reader);
+    for coding in compress.codings.iter().filter(|coding| coding.value == Coding::Zstd) {
+        if cfg!(not(feature = "zstd")) && coding.place().is_some() {
+            reader.problems.push(Problem::at(&coding.origin, "this kolk was built without zstd"));
+        }
+    }
+}
+
+fn origins(cors: &Cors, reader: &mut Reader<'_>) {
+    filled(&cors.origins, "no page may read anything: leave `cors` out", reader);
+    filled(&cors.methods, "no method may be used: leave `cors` out", reader);
+}
+
+fn redirect(redirect: &Redirect, route: Option<&Route>, reader: &mut Reader<'_>) {
+    let mut known: Vec<&str> = REQUEST.to_vec();
+    known.extend(route.iter().flat_map(|route| route.path.names()).map(String::as_str));
+    placeholders(&redirect.to, &known, reader);
+    let begins_well = match redirect.to.parts().first() {
+        Some(Part::Text(text)) => {
+            text.starts_with('/') || text.starts_with("https://") || text.starts_with("http://")
+        }
+        Some(Part::Placeholder(name)) => name == "uri" || name == "path",
+        None => false,
+    };
+    if !begins_well {
+        let problem = Problem::at(&redirect.to.origin, "a redirect leads to a path or to a URL");
+        reader.problems.push(problem.label("it begins with `/`, `https://` or `http://`"));
+    }
+    visible(&redirect.to, reader);
+    let own = route.filter(|route| redirect.to.as_text() == Some(route.path.text()));
+    let goes_round = redirect.to.as_text().is_none() && redirect.to.value.text() == "{uri}";
+    if own.is_some() || goes_round {
+        reader.problems.push(Problem::at(&redirect.to.origin, "this redirect leads to itself"));
+    }
+}
+
+fn rewrite(rewrite: &Rewrite, route: &Route, reader: &mut Reader<'_>) {
+    if let Some(prefix) = &rewrite.strip_prefix {
+        let rest = route.path.text().strip_prefix(prefix.0.trim_end_matches('/'));
+        if !prefix.0.starts_with('/') {
+            reader.problems.push(Problem::at(&prefix.origin, "a prefix begins with `/`"));
+        } else if prefix.0.trim_end_matches('/').is_empty() {
+            reader.problems.push(Problem::at(&prefix.origin, "this takes nothing off the path"));
+        } else if prefix.0.contains(['{', '}'])
+            || !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        {
+            let problem = Problem::at(&prefix.origin, "the path of this route does not begin so");
+            reader.problems.push(problem.other(route.path.place(), "its path"));
+        }
+    }
+    let Some(to) = &rewrite.to else { return };
+    let groups: Vec<String> = rewrite.regex.iter().flat_map(|regex| regex.groups()).collect();
+    let names = route.path.names().iter().chain(&groups).map(String::as_str);
+    let known: Vec<&str> = REQUEST.into_iter().chain(names).collect();
+    placeholders(to, &known, reader);
+    let begins_well = match to.parts().first() {
+        Some(Part::Text(text)) => text.starts_with('/'),
+        Some(Part::Placeholder(_)) => true,
+        None => false,
+    };
+    if !begins_well {
+        let problem = Problem::at(&to.origin, "a path is expected").label("it begins with `/`");
+        reader.problems.push(problem);
+    }
+    if to.as_text() == Some(route.path.text()) {
+        reader.problems.push(Problem::at(&to.origin, "this rewrite leads to itself"));
+    }
+}
+
+fn files(files: &StaticFiles, reader: &mut Reader<'_>) {
+    let named = [("spa", &files.spa), ("not_found", &files.not_found)];
+    for (key, name) in named.into_iter().filter_map(|(key, name)| Some((key, name.as_ref()?))) {
+        if !files.root.0.join(&name.0).is_file() {
+            let message = format!("`{key}` is no file of the folder");
+            let label = format!("{} does not exist", files.root.0.join(&name.0).display());
+            let problem = Problem::at(&name.origin, message).label(label);
+            reader.problems.push(problem.other(files.root.place(), "the folder"));
+        }
+    }
+    for (_, media_type) in files.media_types.iter().flat_map(|types| &types.0) {
+        let text = String::from_utf8_lossy(media_type.as_bytes());
+        if let Err(why) = crate::app::StaticDir::check_media_type("x", &text) {
+            let problem = Problem::at(&media_type.origin, format!("`{text}` is no media type"));
+            reader.problems.push(problem.label(why.split_once(": ").map_or(&*why, |(_, hint)| hint)));
+        }
+    }
+}
+
+/// Notes a placeholder that nothing stands for.
+fn placeholders(template: &Placed<Template>, known: &[&str], reader: &mut Reader<'_>) {
+    if let Some(name) = template.unknown(known) {
+        unknown_placeholder(&template.origin, reader, name, known);
+    }
+}
+
+/// Notes what cannot stand in a field that holds a URL.
+fn visible(template: &Placed<Template>, reader: &mut Reader<'_>) {
+    let is_wrong = |part: &&Part| match part {
+        Part::Text(text) => !text.bytes().all(|byte| byte.is_ascii_graphic()),
+        Part::Placeholder(_) => false,
+    };
+    if template.parts().iter().any(|part| is_wrong(&part)) {
+        let problem = Problem::at(&template.origin, "a URL is visible ASCII");
+        reader.problems.push(problem.label("other bytes are written with %"));
+    }
+}

@@ -1,0 +1,370 @@
+//! The configuration file from outside: golden cases, what is generated, and files that were damaged.
+//!
+//! | part | what is held |
+//! | --- | --- |
+//! | `golden/config/*.md` | a file, and what is said about it: its errors, or every value with its place |
+//! | `docs/configuration.md` | the reference page, made of the description of the tables |
+//! | the JSON Schema | that it is JSON, knows each key, and accepts what kolk accepts |
+//! | damaged files | no panic, and every error within its file |
+//!
+//! `UPDATE=1 cargo test --test config` writes the answers and the page anew: read what has changed.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation is the message of a test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use cases::Kinds;
+use kolk::Configuration;
+use kolk::config::{self, Errors, Origin};
+use scratch::Scratch;
+
+#[allow(dead_code, reason = "these cases are texts, without escapes")]
+#[path = "golden/cases.rs"]
+mod cases;
+#[path = "config/damage.rs"]
+mod damage;
+#[path = "config/schema.rs"]
+mod schema;
+#[path = "support/scratch.rs"]
+mod scratch;
+
+const EXAMPLE: &str = include_str!("../packaging/kolk.toml");
+
+/// The variables of the golden cases.
+fn environment(name: &str) -> Option<String> {
+    let known = [("USER", "www"), ("PORT", "8080"), ("WORKERS", "2"), ("BRACES", "{x}")];
+    known.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+}
+
+/// What is written in a golden case; its paths start from the folder of the crate.
+fn parse(text: &str) -> Result<Configuration, Errors> {
+    // The example has its files beside it.
+    let name = if text == EXAMPLE { "packaging/kolk.toml" } else { "kolk.toml" };
+    Configuration::parse_with(text, name, &environment)
+}
+
+/// The last case of `good.md`, in which every key stands.
+fn every_key() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config/good.md");
+    let cases = fs::read_to_string(path).unwrap();
+    let (_, case) = cases.split_once("\n## every key\n\n```toml\n").unwrap();
+    case.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn every_case() {
+    let mut wrong = 0;
+    let cases =
+        cases::check("config", &Kinds { question: "toml", answer: "says" }, |title, text| {
+            match parse(text) {
+                Ok(configuration) => configuration.dump(),
+                Err(errors) => {
+                    wrong += 1;
+                    let text = errors.to_string();
+                    assert!(!text.contains('\u{1b}'), "{title}: colours that nobody asked for");
+                    assert!(errors.render(true).contains('\u{1b}'), "{title}: no colours");
+                    text + "\n"
+                }
+            }
+        });
+    assert!(wrong >= 200 && cases > wrong, "{wrong} of {cases}");
+}
+
+#[test]
+fn a_dump_is_a_file_that_means_the_same() {
+    let values = |dump: &str| -> Vec<String> {
+        let value =
+            |line: &str| line.rsplit_once(" # ").map_or(line, |(value, _)| value).trim_end().to_owned();
+        dump.lines().map(value).collect()
+    };
+    for text in ["", EXAMPLE, &every_key()] {
+        let dump = parse(text).unwrap().dump();
+        let again = parse(&dump).unwrap_or_else(|errors| panic!("{errors}\n{dump}")).dump();
+        assert_eq!(values(&dump), values(&again));
+    }
+}
+
+#[test]
+fn the_example_is_fine() {
+    let configuration = parse(EXAMPLE).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(configuration.site.len() >= 2);
+}
+
+/// Sections and keys of the reference page: `("[server.limits]", "body")`.
+fn keys_of_the_page() -> Vec<(String, String)> {
+    let page = config::reference();
+    let mut section = String::new();
+    let mut keys = Vec::new();
+    for line in page.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            title.trim_matches('`').clone_into(&mut section);
+        } else if let Some(rest) = line.strip_prefix("| `") {
+            keys.push((section.clone(), rest.split('`').next().unwrap().to_owned()));
+        }
+    }
+    assert!(keys.len() > 120, "{} keys", keys.len());
+    keys
+}
+
+/// Every value of the case with every key comes from the file at least once.
+#[test]
+fn every_key_stands_in_a_good_case() {
+    let dump = parse(&every_key()).unwrap().dump();
+    // `server.limits.body`; tables have a path of their own.
+    let mut told = BTreeSet::from(["include".to_owned()]);
+    let mut heading = String::new();
+    for line in dump.lines() {
+        if line.starts_with('[') {
+            line.trim_matches(['[', ']']).clone_into(&mut heading);
+            told.insert(heading.clone());
+        } else if line.contains("# kolk.toml:") {
+            let key = line.split(" = ").next().unwrap();
+            told.insert(if heading.is_empty() { key.to_owned() } else { format!("{heading}.{key}") });
+        }
+    }
+    let missing: Vec<_> = keys_of_the_page()
+        .into_iter()
+        .filter(|(section, key)| !told.iter().any(|path| is_key_of(path, section, key)))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Whether the path is that of a key of the section: `rate.api.burst` of `[rate.NAME]` and `burst`. Sections
+/// such as `[static]` stand below several tables.
+fn is_key_of(path: &str, section: &str, key: &str) -> bool {
+    let section = section.trim_matches(['[', ']']);
+    let wanted: Vec<&str> = match section {
+        "At the top" => vec![key],
+        _ => section.split('.').chain([key]).collect(),
+    };
+    let path: Vec<&str> = path.split('.').collect();
+    // A table that is a key, or one of the tables that are named below it.
+    [path.as_slice(), &path[..path.len() - 1]].iter().any(|path| {
+        let tail = path.len().checked_sub(wanted.len()).map(|start| &path[start..]);
+        tail.is_some_and(|tail| tail.iter().zip(&wanted).all(|(is, want)| is == want || *want == "NAME"))
+    })
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let page = config::reference();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/configuration.md is old: UPDATE=1 cargo test --test config");
+}
+
+#[test]
+fn the_schema_is_json_and_has_every_key() {
+    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    let mut names = BTreeSet::new();
+    properties(&schema, &mut names);
+    for (section, key) in keys_of_the_page() {
+        assert!(names.contains(&key), "{section} {key}");
+    }
+    for later in ["upstream", "proxy", "acme"] {
+        assert!(!names.contains(later), "{later} would be completed and then refused");
+    }
+}
+
+fn properties(value: &serde_json::Value, names: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            if let Some(serde_json::Value::Object(properties)) = members.get("properties") {
+                names.extend(properties.keys().cloned());
+                // A description says what each is for.
+                assert!(properties.values().all(|property| property.get("description").is_some()));
+            }
+            members.values().for_each(|member| properties(member, names));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| properties(item, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn values_know_their_places() {
+    let configuration = parse("[server]\nuser = \"{env:USER}\"\n[server.limits]\nbody = \"1MiB\"\n").unwrap();
+    let body = &configuration.server.limits.body;
+    assert_eq!(body.value.0, 1 << 20);
+    let place = body.place().unwrap();
+    assert_eq!((place.to_string(), place.line(), place.column()), ("kolk.toml:4:8".to_owned(), 4, 8));
+    assert_eq!(body.origin.to_string(), "kolk.toml:4");
+    let user = configuration.server.user.as_ref().unwrap();
+    assert_eq!(user.value.0, "www");
+    assert_eq!(user.origin.to_string(), "USER of the environment, kolk.toml:2");
+    assert!(matches!(configuration.server.pin.origin, Origin::Default));
+}
+
+#[test]
+fn nothing_in_a_file_speaks_to_the_terminal() {
+    for text in ["user = \"\u{1b}[31m\"\n", "[server]\nuser = \"\\u001b[31m\"\n", "\"\\u001b[2J\" = 1\n"] {
+        let errors = parse(text).unwrap_err().to_string();
+        assert!(!errors.contains('\u{1b}'), "{errors:?}");
+    }
+}
+
+#[test]
+fn editors_find_nothing_wrong_with_what_is_fine() {
+    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    let complaints = |text: &str| schema::complaints(&schema, &schema::json(text));
+    let variables = "[server]\nworkers = \"{env:WORKERS}\"\n[log]\nlevel = \"{env:LEVEL}\"\n";
+    for text in ["", EXAMPLE, variables, &every_key(), &parse(&every_key()).unwrap().dump()] {
+        assert_eq!(complaints(text), Vec::<String>::new());
+    }
+    for (text, expected) in [
+        ("[server]\nwrkers = 1\n", "server.wrkers: unknown"),
+        ("[server]\nworkers = 0\n", "server.workers: no alternative"),
+        ("[server]\npin = \"yes\"\n", "server.pin: not a boolean"),
+        ("[[listen]]\n", "listen.0: `addr` is missing"),
+        ("[tls]\nmin_version = \"1.1\"\n", "tls.min_version: no alternative"),
+    ] {
+        assert_eq!(complaints(text), [expected], "{text}");
+    }
+}
+
+/// A folder with these files.
+fn folder(name: &str, files: &[(&str, &str)]) -> Scratch {
+    let scratch = Scratch::new(name);
+    for (file, text) in files {
+        let path = scratch.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    scratch
+}
+
+/// What is wrong, without the name of the folder.
+fn refusal(scratch: &Scratch) -> String {
+    let errors = config::load(scratch.join("kolk.toml")).unwrap_err().to_string();
+    errors.replace(scratch.to_str().unwrap(), "DIR")
+}
+
+#[test]
+fn included_files_are_one_with_the_first() {
+    let site = |host: &str| {
+        format!(
+            "[[site]]\nhosts = \"{host}\"\n[[site.route]]\npath = \"/\"\nstatic = \"www\"\nheaders = \"all\"\n\
+             [log.access.{}]\nto = \"{}.log\"\n",
+            &host[..1],
+            &host[..1]
+        )
+    };
+    let dir = folder(
+        "config-include",
+        &[
+            ("kolk.toml", "include = [\"sites/*.toml\", \"headers.toml\"]\n[server]\npin = true\n"),
+            ("headers.toml", "schema = 1\n[headers.all]\nremove = \"server\"\n[server.limits]\nbody = 1\n"),
+            ("sites/a.toml", &site("a.example")),
+            ("sites/b.toml", &site("b.example")),
+            ("sites/.hidden.toml", "nonsense"),
+            ("sites/notes.txt", "nonsense"),
+            ("sites/www/index.html", ""),
+        ],
+    );
+    let configuration = config::load(dir.join("kolk.toml")).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(configuration.files().len(), 4);
+    assert_eq!(configuration.site.len(), 2);
+    assert_eq!(configuration.log.access.len(), 2);
+    assert_eq!(configuration.server.limits.body.value.0, 1);
+    // Relative to the file that says it.
+    let root = &configuration.site[0].route[0].files.as_ref().unwrap().root;
+    assert_eq!(root.value.0, dir.join("sites/www"));
+    assert_eq!(root.place().unwrap().file(), dir.join("sites/a.toml"));
+}
+
+#[test]
+fn files_that_include_each_other_are_refused() {
+    for (name, files, expected) in [
+        (
+            "config-itself",
+            &[("kolk.toml", "include = \"kolk.toml\"\n")][..],
+            "error: DIR/kolk.toml includes itself\n --> DIR/kolk.toml:1:11\n  |\n\
+             1 | include = \"kolk.toml\"\n  |           ^^^^^^^^^^^",
+        ),
+        (
+            "config-cycle",
+            &[("kolk.toml", "include = \"a.toml\"\n"), ("a.toml", "include = [\"kolk.toml\"]\n")],
+            "error: DIR/kolk.toml includes itself\n --> DIR/a.toml:1:12\n  |\n\
+             1 | include = [\"kolk.toml\"]\n  |            ^^^^^^^^^^^",
+        ),
+        (
+            "config-twice",
+            &[("kolk.toml", "include = [\"a.toml\", \"*.toml\"]\n"), ("a.toml", "")],
+            "error: DIR/kolk.toml includes itself\n --> DIR/kolk.toml:1:22\n  |\n\
+             1 | include = [\"a.toml\", \"*.toml\"]\n  |                      ^^^^^^^^\n\n\
+             error: DIR/a.toml is included twice\n --> DIR/kolk.toml:1:22\n  |\n\
+             1 | include = [\"a.toml\", \"*.toml\"]\n  |                      ^^^^^^^^",
+        ),
+    ] {
+        let dir = folder(name, files);
+        let (refusal, mut expected): (Vec<_>, Vec<_>) =
+            (refusal(&dir).split("\n\n").map(str::to_owned).collect(), expected.split("\n\n").collect());
+        let mut refusal: Vec<&str> = refusal.iter().map(String::as_str).collect();
+        // A folder lists its files in any order.
+        refusal.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(refusal, expected, "{name}");
+    }
+}
+
+#[test]
+fn what_two_files_say_of_one_thing_is_shown_in_both() {
+    let dir = folder(
+        "config-merge",
+        &[
+            ("kolk.toml", "include = [\"a.toml\"]\n[server]\npin = true\n[rate.api]\nrate = \"5/m\"\n"),
+            ("a.toml", "[server]\npin = false\n[rate.api]\nrate = \"6/m\"\n"),
+        ],
+    );
+    assert_eq!(
+        refusal(&dir),
+        "error: `pin` is there twice\n --> DIR/a.toml:2:1\n  |\n2 | pin = false\n  | ^^^\n  |\n \
+         ::: DIR/kolk.toml:3:1\n  |\n3 | pin = true\n  | --- here, too\n\n\
+         error: `api` is there twice\n --> DIR/a.toml:3:7\n  |\n3 | [rate.api]\n  |       ^^^\n  |\n \
+         ::: DIR/kolk.toml:4:7\n  |\n4 | [rate.api]\n  |       --- here, too"
+    );
+}
+
+#[test]
+fn an_error_in_an_included_file_is_shown_there() {
+    let dir = folder(
+        "config-inner",
+        &[("kolk.toml", "include = \"a.toml\"\nsever = 1\n"), ("a.toml", "[server]\npni = true\n")],
+    );
+    let refusal = refusal(&dir);
+    assert!(refusal.contains("--> DIR/a.toml:2:1") && refusal.contains("--> DIR/kolk.toml:2:1"), "{refusal}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told() {
+    let errors = config::load("nowhere/kolk.toml").unwrap_err();
+    assert_eq!(errors.to_string(), "error: cannot read nowhere/kolk.toml: there is no such file");
+    let dir = Scratch::new("config-bytes");
+    fs::write(dir.join("kolk.toml"), b"a = \"\xff\"\n").unwrap();
+    assert_eq!(refusal(&dir), "error: cannot read DIR/kolk.toml: it is not UTF-8");
+}
+
+#[test]
+fn damaged_files_never_panic_and_their_errors_lie_within() {
+    let texts = [every_key(), EXAMPLE.to_owned()];
+    for seed in 0..1_500 {
+        let text = damage::damaged(&texts[seed % texts.len()], seed as u64);
+        let Err(errors) = parse(&text) else { continue };
+        assert!(!errors.problems().is_empty(), "seed {seed}");
+        for problem in errors.problems() {
+            assert!(!problem.message().is_empty() && !problem.message().contains('\n'), "seed {seed}");
+            let place = problem.place().unwrap_or_else(|| panic!("seed {seed}: {}", problem.message()));
+            let lines = text.split('\n').count();
+            assert!(place.span().end <= text.len() && place.line() <= lines, "seed {seed}: {place}");
+            let line = text.split('\n').nth(place.line() - 1).unwrap();
+            assert!(place.column() <= line.chars().count() + 1, "seed {seed}: {place}");
+            assert!(text.is_char_boundary(place.span().start), "seed {seed}: {place}");
+        }
+        assert!(errors.to_string().contains("error: "), "seed {seed}");
+    }
+}
