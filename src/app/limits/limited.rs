@@ -11,8 +11,8 @@ use crate::app::layer::{Acts, Layer, Passage};
 use crate::app::request::Request;
 use crate::http::Response;
 
-/// Lets clients come as often as a policy says. Clones, and all that have a policy of the same name in the same
-/// table, share their budgets.
+/// Lets clients come as often as a policy says. Clones, and all that have a policy of the same name in the
+/// same table, share their budgets.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -336,8 +336,8 @@ fn configure(
     Ok(Configured { ours: Arc::new(config), theirs, names, certificates: certificates.into() })
 }
 
-/// AES with 128 bits first: of a full handshake with 256 bits a sixth is SHA-384, with which processors do not
-/// help as they do with SHA-256.
+/// AES with 128 bits first: of a full handshake with 256 bits a sixth is SHA-384, with which processors do
+/// not help as they do with SHA-256.
 fn provider() -> CryptoProvider {
     let is_costly = |suite: CipherSuite| {
         matches!(
