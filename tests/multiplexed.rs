@@ -16,12 +16,14 @@ use std::thread;
 use std::time::Duration;
 
 use kolk::access_log::{Destination, Format};
-use kolk::app::{App, Handler, Outcome, Request, Rule, Sink, Take, receiving};
+use kolk::app::{
+    App, Handler, HandlerExt, InFlight, Outcome, Reply, Request, Rule, Sink, Take, deferred, receiving,
+};
 use kolk::{Body, Config, Response};
 
 use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
 use support::scratch::Scratch;
-use support::{PATIENCE, address, alone, dawdle, quick, start};
+use support::{PATIENCE, address, alone, dawdle, quick, start, until};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -150,6 +152,25 @@ fn what_is_on_its_way_at_the_end_meets_no_closed_socket() {
         client.say("WINDOW_UPDATE 0 +3");
         dawdle(PAUSE);
     }
+}
+
+/// One stalls at its window, the other waits for a handler that never answers.
+#[test]
+fn an_exchange_that_is_reset_leaves_its_seat() {
+    let seats = InFlight::new(2);
+    let (late, replies) = std::sync::mpsc::channel();
+    let never = deferred(move |_: &Request<'_>, reply: Reply| late.send(reply).unwrap());
+    let large = |_: &Request<'_>| Response::text("x".repeat(1_000_000));
+    let large = large.layer(seats.clone());
+    let server = start(alone(App::new().get("/never", never.layer(seats.clone())).get("/large", large)));
+    let mut client = Client::to(&server);
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/large | HEADERS 3 END_STREAM END_HEADERS GET=/never");
+    until("both are in flight", || seats.requests() == 2);
+    client.say("RST_STREAM 1 CANCEL");
+    until("the reader has left", || seats.requests() == 1);
+    client.say("RST_STREAM 3 CANCEL");
+    until("both have left", || seats.requests() == 0);
+    drop(replies);
 }
 
 /// A fixed answer of three frames, and a file of seven: neither the frames' heads nor their number show.

@@ -241,16 +241,34 @@ impl Table {
         true
     }
 
-    /// The neighbour whose budget is whole the soonest gives way.
+    /// The neighbour whose budget is whole the soonest gives way; where `key` then belongs.
     #[cold]
     fn evict(&mut self, key: u64) -> usize {
         let mask = self.slots.len() - 1;
-        let neighbours = (0..NEIGHBOURS).map(|step| (low_bits(key, mask) + step) & mask);
-        let used = neighbours.filter(|index| self.slots[*index].tat != 0);
-        // There is one: a table that is full has no empty slot where this key would belong.
-        let evicted = used.min_by_key(|index| self.slots[*index].tat).unwrap_or_else(|| low_bits(key, mask));
-        self.evictions += 1;
-        evicted
+        let places = (0..self.slots.len()).map(|step| (low_bits(key, mask) + step) & mask);
+        let neighbours = places.filter(|index| self.slots[*index].tat != 0).take(NEIGHBOURS);
+        if let Some(evicted) = neighbours.min_by_key(|index| self.slots[*index].tat) {
+            self.remove(evicted);
+            self.evictions += 1;
+        }
+        self.find(key).unwrap_or_else(Option::unwrap_or_default)
+    }
+
+    /// Empties a slot. Whoever stands behind it moves up, or its search would end there.
+    fn remove(&mut self, mut hole: usize) {
+        let mask = self.slots.len() - 1;
+        let mut index = (hole + 1) & mask;
+        while self.slots[index].tat != 0 {
+            let home = low_bits(self.slots[index].key, mask);
+            // It belongs at the hole, or before it.
+            if index.wrapping_sub(home) & mask >= index.wrapping_sub(hole) & mask {
+                self.slots[hole] = self.slots[index];
+                hole = index;
+            }
+            index = (index + 1) & mask;
+        }
+        self.slots[hole] = Slot::default();
+        self.used -= 1;
     }
 }
 
@@ -274,8 +292,11 @@ const fn used_max(slots: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     use std::thread;
+
+    use proptest::prelude::*;
 
     use super::super::rate::Quota;
     use super::*;
@@ -289,6 +310,16 @@ mod tests {
     fn admits(rates: &Rates, number: u32, rate: &Rate, key: u64, millis: u64) -> bool {
         let key = rates.hash(&key.to_le_bytes());
         matches!(rates.check(number, rate, key, Tick::from_millis(millis)), Decision::Admitted { .. })
+    }
+
+    /// Whether something of `key` is due: a second burst is not whole.
+    fn is_known(rates: &Rates, key: u64, millis: u64) -> bool {
+        let key = rates.hash(&key.to_le_bytes());
+        let whole = a_minute(1_000);
+        match rates.check(0, &whole, key, Tick::from_millis(millis)) {
+            Decision::Admitted { remaining, .. } => remaining < 999,
+            _ => true,
+        }
     }
 
     #[test]
@@ -369,9 +400,41 @@ mod tests {
         }
         for flood in 10..200_000 {
             assert!(admits(&rates, 0, &idle, flood, 2));
+            assert!(flood < 190_000 || is_known(&rates, flood, 2), "who has just come is known");
         }
         assert!(rates.evictions() > 100_000, "{}", rates.evictions());
         assert!((0..10).all(|debtor| !admits(&rates, 0, &busy, debtor, 3)));
         assert!(rates.bytes() <= 64 * 1024 + SHARDS * 32 * 16, "{}", rates.bytes());
+    }
+
+    proptest! {
+        /// Keys that all want the same slots, against a map that forgets nothing; then in too small a table.
+        #[test]
+        fn a_table_remembers_what_a_map_would(
+            steps in prop::collection::vec((0_u64..40, 0_u64..30, 1_u64..200), 1..400),
+        ) {
+            let (mut table, mut crowded) = (Table::default(), Table::default());
+            let mut map = HashMap::new();
+            for (key, wait, due) in steps {
+                let key = (key << 32) | (62 + key % 3);
+                table.now += wait;
+                crowded.now += wait;
+                let slot = table.slot_of(key, 64);
+                let known = map.entry(key).or_insert(0);
+                let live = |tat: u64| if tat > table.now { tat } else { 0 };
+                prop_assert_eq!(live(table.slots[slot].tat), live(*known));
+                *known = table.now.max(*known) + due;
+                table.slots[slot].tat = *known;
+                prop_assert_eq!(table.evictions, 0);
+
+                let slot = crowded.slot_of(key, 16);
+                crowded.slots[slot].tat = crowded.now + due;
+                prop_assert_eq!(crowded.find(key), Ok(slot));
+                let used = crowded.slots.iter().filter(|slot| slot.tat != 0).count();
+                prop_assert!(used == crowded.used && used <= used_max(16));
+                let all = crowded.slots.iter().filter(|slot| slot.tat != 0);
+                prop_assert!(all.into_iter().all(|slot| crowded.find(slot.key).is_ok()), "out of reach");
+            }
+        }
     }
 }
