@@ -341,6 +341,28 @@ fn an_error_in_an_included_file_is_shown_there() {
 }
 
 #[test]
+fn what_is_wrong_beside_an_include_is_told_all_the_same() {
+    let dir = folder(
+        "config-beside",
+        &[
+            ("kolk.toml", "include = [\"a.toml\", \"b.toml\"]\n[server]\npni = true\n"),
+            ("a.toml", "schema = 2\n[[site]]\nhosts = \"a.example\"\nauth = \"staff\"\nrespond = 404\n"),
+        ],
+    );
+    let refusal = refusal(&dir);
+    let told: Vec<&str> = refusal.lines().filter(|line| line.starts_with("error: ")).collect();
+    // Not that there is no [auth.staff]: it might be in b.toml.
+    assert_eq!(
+        told,
+        [
+            "error: this kolk knows schema 1, and the file is of schema 2",
+            "error: cannot read DIR/b.toml: there is no such file",
+            "error: unknown key `pni` in [server]",
+        ]
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told() {
     let errors = config::load("nowhere/kolk.toml").unwrap_err();
     assert_eq!(errors.to_string(), "error: cannot read nowhere/kolk.toml: there is no such file");
@@ -359,6 +381,8 @@ fn damaged_files_never_panic_and_their_errors_lie_within() {
         for problem in errors.problems() {
             assert!(!problem.message().is_empty() && !problem.message().contains('\n'), "seed {seed}");
             let place = problem.place().unwrap_or_else(|| panic!("seed {seed}: {}", problem.message()));
+            // Damage may make it include another file.
+            let text = place.content();
             let lines = text.split('\n').count();
             assert!(place.span().end <= text.len() && place.line() <= lines, "seed {seed}: {place}");
             let line = text.split('\n').nth(place.line() - 1).unwrap();
