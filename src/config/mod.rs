@@ -44,11 +44,14 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use action::{Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, StaticFiles};
+pub use action::{
+    Content, Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, Rewriting,
+    StaticFiles,
+};
 pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
 pub use named::{
-    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, Log, LogFormat, LogLevel, LogTo,
-    RateLimit, RateMode, Realm, Redacted, Sample,
+    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, JwtKeys, Log, LogFormat,
+    LogLevel, LogTo, RateLimit, RateMode, Realm, Redacted, Sample, Scheme,
 };
 pub use place::{Origin, Place, Placed};
 pub use problem::{Errors, Problem};
