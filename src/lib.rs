@@ -40,6 +40,7 @@
 //!              reactor/  one poll, wakes                                        knows no bytes
 //!              server/   shard · worker · config            the only room that sees the others
 //!
+//!              config/   a file, as a checked description                     knows no server
 //!              base/     slots, wheel, mailbox: structures that know nothing of all this
 //!              sys/      the operating system: the only room with `unsafe`
 //! ```

@@ -200,6 +200,68 @@ fn values_know_their_places() {
     assert!(matches!(configuration.server.pin.origin, Origin::Default));
 }
 
+/// Whoever says nothing gets the same from the library and from a file.
+#[test]
+fn the_defaults_are_those_of_the_library() {
+    let of_file = parse("").unwrap();
+    let of_library = kolk::Config::default();
+    let (file, library) = (&of_file.server.timeouts, &of_library.timeouts);
+    assert_eq!(file.tls_handshake.value, library.handshake);
+    assert_eq!(file.header.value, library.header);
+    assert_eq!(file.keepalive.value, library.keepalive);
+    assert_eq!(file.body_idle.value, library.body);
+    assert_eq!(file.body_min_rate.value.0, library.body_rate_bytes_min);
+    assert_eq!(file.write_stall.value, library.write);
+    assert_eq!(file.write_min_rate.value.0, library.write_rate_bytes_min);
+    assert_eq!(file.linger.value, library.linger);
+    let (file, library) = (&of_file.server.limits, &of_library.limits);
+    assert_eq!(file.request_line.value.0, u64::from(library.http1.request_line_bytes_max));
+    assert_eq!(file.headers.value.0, u64::from(library.http1.head_bytes_max));
+    assert_eq!(file.header_count.get(), u32::from(library.http1.fields_max));
+    assert_eq!(file.body.value.0, library.body_bytes_max);
+    assert_eq!(file.bodies.value.0, library.bodies_bytes_max);
+    let server = &of_file.server;
+    assert_eq!(server.blocking_threads.get() as usize, of_library.blocking_threads);
+    assert_eq!(server.blocking_queue.value as usize, of_library.blocking_queue_max);
+    assert_eq!(server.pin.value, of_library.pin);
+    let name = server.server_name.0.as_ref().map(|name| name.to_str().unwrap().to_owned());
+    assert_eq!(name, of_library.server_name);
+    let listening = parse("[[listen]]\naddr = \":0\"\n").unwrap();
+    assert_eq!(listening.listen[0].backlog.get(), of_library.backlog);
+}
+
+/// What is checked is what the accessors rely on.
+#[test]
+fn tables_say_what_they_mean_in_one_word() {
+    use kolk::config::{Action, Content, JwtKeys, Rewriting, Scheme};
+
+    let configuration = parse(&every_key()).unwrap();
+    let scheme = |name: &str| configuration.auth[name].scheme().unwrap();
+    assert!(matches!(scheme("staff"), Scheme::Basic { file } if file == Path::new("README.md")));
+    assert!(matches!(scheme("robots"), Scheme::Bearer { .. }));
+    assert!(matches!(scheme("partners"), Scheme::Jwt { keys: JwtKeys::Set(_), issuer: Some(_), .. }));
+    assert!(matches!(scheme("friends"), Scheme::Jwt { keys: JwtKeys::Secret(_), audience: [], .. }));
+    assert!(matches!(scheme("machines"), Scheme::Mtls { subjects: [_] }));
+    let site = &configuration.site[0];
+    assert!(site.route.iter().all(|route| route.action().is_some()));
+    assert!(matches!(site.action(), Some(Action::Redirect(_))));
+    for route in &site.route {
+        match route.action().unwrap() {
+            Action::Rewrite(rewrite) => match rewrite.rewriting().unwrap() {
+                Rewriting::Strip(prefix) => assert_eq!(prefix, "/api"),
+                Rewriting::Replace { regex, to } => {
+                    assert!(regex.unwrap().0.is_match("/user/12"));
+                    assert_eq!(to.names().collect::<Vec<_>>(), ["id", "1"]);
+                }
+            },
+            Action::Respond(respond) => assert!(!matches!(respond.content(), Content::Nothing)),
+            Action::Static(_) | Action::Redirect(_) => {}
+        }
+    }
+    let conditions: Vec<usize> = site.route.iter().map(|route| route.conditions()).collect();
+    assert_eq!(conditions[..2], [0, 6]);
+}
+
 #[test]
 fn nothing_in_a_file_speaks_to_the_terminal() {
     for text in ["user = \"\u{1b}[31m\"\n", "[server]\nuser = \"\\u001b[31m\"\n", "\"\\u001b[2J\" = 1\n"] {
@@ -341,6 +403,28 @@ fn an_error_in_an_included_file_is_shown_there() {
 }
 
 #[test]
+fn what_is_wrong_beside_an_include_is_told_all_the_same() {
+    let dir = folder(
+        "config-beside",
+        &[
+            ("kolk.toml", "include = [\"a.toml\", \"b.toml\"]\n[server]\npni = true\n"),
+            ("a.toml", "schema = 2\n[[site]]\nhosts = \"a.example\"\nauth = \"staff\"\nrespond = 404\n"),
+        ],
+    );
+    let refusal = refusal(&dir);
+    let told: Vec<&str> = refusal.lines().filter(|line| line.starts_with("error: ")).collect();
+    // Not that there is no [auth.staff]: it might be in b.toml.
+    assert_eq!(
+        told,
+        [
+            "error: this kolk knows schema 1, and the file is of schema 2",
+            "error: cannot read DIR/b.toml: there is no such file",
+            "error: unknown key `pni` in [server]",
+        ]
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told() {
     let errors = config::load("nowhere/kolk.toml").unwrap_err();
     assert_eq!(errors.to_string(), "error: cannot read nowhere/kolk.toml: there is no such file");
@@ -359,6 +443,8 @@ fn damaged_files_never_panic_and_their_errors_lie_within() {
         for problem in errors.problems() {
             assert!(!problem.message().is_empty() && !problem.message().contains('\n'), "seed {seed}");
             let place = problem.place().unwrap_or_else(|| panic!("seed {seed}: {}", problem.message()));
+            // Damage may make it include another file.
+            let text = place.content();
             let lines = text.split('\n').count();
             assert!(place.span().end <= text.len() && place.line() <= lines, "seed {seed}: {place}");
             let line = text.split('\n').nth(place.line() - 1).unwrap();

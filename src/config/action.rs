@@ -141,6 +141,28 @@ table! {
     }
 }
 
+/// What an answer that is always the same sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// Nothing; errors have kolk's own page.
+    Nothing,
+    /// This text.
+    Text(&'a str),
+    /// What is in this file.
+    File(&'a std::path::Path),
+}
+
+impl Respond {
+    /// What it sends.
+    pub fn content(&self) -> Content<'_> {
+        match (&self.text, &self.file) {
+            (Some(text), _) => Content::Text(text),
+            (None, Some(file)) => Content::File(&file.value.0),
+            (None, None) => Content::Nothing,
+        }
+    }
+}
+
 table! {
     /// Sends the client elsewhere.
     pub struct Redirect in "[redirect]", short "to" {
@@ -161,6 +183,34 @@ table! {
         regex: Option<Placed<Regex>>,
         /// The new path: with `{path}`, and with the parameters of the route's path.
         to: Option<Placed<Template>>,
+    }
+}
+
+/// How a path becomes another one.
+#[derive(Clone, Copy, Debug)]
+pub enum Rewriting<'a> {
+    /// This is taken off its beginning; never with a slash at the end.
+    Strip(&'a str),
+    /// It becomes this.
+    Replace {
+        /// If it looks like this; otherwise no route is for the request.
+        regex: Option<&'a Regex>,
+        /// The new path.
+        to: &'a Template,
+    },
+}
+
+impl Rewrite {
+    /// How a path becomes another one. A configuration without errors says it for each.
+    pub fn rewriting(&self) -> Option<Rewriting<'_>> {
+        match (&self.strip_prefix, &self.to) {
+            (Some(prefix), _) => Some(Rewriting::Strip(prefix.0.trim_end_matches('/'))),
+            (None, Some(to)) => Some(Rewriting::Replace {
+                regex: self.regex.as_ref().map(|regex| &regex.value),
+                to: &to.value,
+            }),
+            (None, None) => None,
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::key::{Key, Kind};
+use super::SchemaVersion;
+use super::key::{Key, Kind, Value as _};
 use super::node::{Entry, Node, Raw};
 use super::place::{Origin, Place, Text};
 use super::problem::Problem;
@@ -26,6 +27,8 @@ pub(super) struct Sources {
     pub(super) files: Vec<PathBuf>,
     /// The same, told apart: one file may have several names.
     real: Vec<PathBuf>,
+    /// One of them is no TOML: what it would have said is not known.
+    pub(super) is_broken: bool,
     /// Those that include the one that is being read.
     open: Vec<PathBuf>,
 }
@@ -35,11 +38,17 @@ impl Sources {
     pub(super) fn tree(&mut self, text: &Arc<Text>, keys: &[Key], reader: &mut Reader<'_>) -> Node {
         self.begin(&text.path);
         self.open.push(real(&text.path));
+        let problems = reader.problems.len();
         let mut tree = Node::of_file(text, &mut reader.problems);
+        self.is_broken |= reader.problems.len() > problems;
         for (path, item) in self.included(&tree, text, reader) {
             let Some(text) = read(&path, item.place(), reader) else { continue };
             let mut other = self.tree(&text, keys, reader);
             if let (Raw::Table(into), Raw::Table(from)) = (&mut tree.raw, &mut other.raw) {
+                for entry in from.iter().filter(|entry| entry.name == "schema") {
+                    // Each file has its own; it says nothing but whether it is understood.
+                    let _: Option<SchemaVersion> = SchemaVersion::read(&entry.node, reader);
+                }
                 from.retain(|entry| entry.name != "include" && entry.name != "schema");
                 merge(into, std::mem::take(from), keys, reader);
             }

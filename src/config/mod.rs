@@ -44,11 +44,14 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use action::{Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, StaticFiles};
+pub use action::{
+    Content, Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, Rewriting,
+    StaticFiles,
+};
 pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
 pub use named::{
-    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, Log, LogFormat, LogLevel, LogTo,
-    RateLimit, RateMode, Realm, Redacted, Sample,
+    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, JwtKeys, Log, LogFormat,
+    LogLevel, LogTo, RateLimit, RateMode, Realm, Redacted, Sample, Scheme,
 };
 pub use place::{Origin, Place, Placed};
 pub use problem::{Errors, Problem};
@@ -100,6 +103,18 @@ table! {
 }
 
 /// A configuration without errors: all its tables, with defaults filled in.
+///
+/// ```
+/// use kolk::Configuration;
+///
+/// let text = "[[site]]\nhosts = \"example.com\"\nrespond = { status = 404, text = \"nothing\" }\n";
+/// let configuration = Configuration::parse(text, "kolk.toml").unwrap();
+/// assert_eq!(configuration.site[0].hosts.origin.to_string(), "kolk.toml:2");
+/// assert_eq!(configuration.server.limits.body.origin.to_string(), "default");
+///
+/// let errors = Configuration::parse("[server]\nwrkers = 2\n", "kolk.toml").unwrap_err();
+/// assert!(errors.to_string().contains("did you mean `workers`?"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Configuration {
     root: Root,
@@ -143,18 +158,19 @@ impl Configuration {
     fn of(text: &Arc<place::Text>, mut reader: Reader<'_>) -> Result<Self, Errors> {
         let mut sources = include::Sources::default();
         let tree = sources.tree(text, &(Root::shape().keys)(), &mut reader);
-        // What is no TOML, or is there twice, would only make more errors.
-        if !reader.problems.is_empty() {
+        if sources.is_broken {
             return Err(Errors::new(reader.problems));
         }
-        let root = Root::read(&tree, &mut reader);
-        match root {
-            Some(root) => {
+        // A file that is not there might have the names that are missed.
+        let is_whole = reader.problems.is_empty();
+        match Root::read(&tree, &mut reader) {
+            Some(root) if is_whole => {
                 check::check(&root, &tree, &mut reader);
                 if reader.problems.is_empty() {
                     return Ok(Self { root, files: sources.files });
                 }
             }
+            Some(_) => {}
             None if reader.problems.is_empty() => reader.refuse(&tree, "this is no configuration"),
             None => {}
         }

@@ -114,10 +114,74 @@ table! {
         issuer: Option<Placed<Text>>,
         /// With `kind = "jwt"`: for whom, `aud`; one of these.
         audience: Option<Placed<Vec<Placed<Text>>>>,
-        /// With `kind = "jwt"`: how wrong clocks may be.
+        /// With `kind = "jwt"`: how wrong clocks may be; without it, not at all.
         leeway: Option<Placed<Duration>>,
         /// With `kind = "mtls"`: whose certificates are accepted; their common names, or names of hosts.
         subjects: Option<Placed<Vec<Placed<Text>>>>,
+    }
+}
+
+/// How a client shows who it is, with all that is needed to check it.
+#[derive(Clone, Copy, Debug)]
+pub enum Scheme<'a> {
+    /// A user's name and a password.
+    Basic {
+        /// Users and hashes.
+        file: &'a Path,
+    },
+    /// A token of a list.
+    Bearer {
+        /// A token a line.
+        tokens: &'a Path,
+    },
+    /// A token that somebody has signed.
+    Jwt {
+        /// What it is checked with.
+        keys: JwtKeys<'a>,
+        /// How it may be signed.
+        algorithms: &'a [Placed<JwtAlgorithm>],
+        /// Who must have signed.
+        issuer: Option<&'a str>,
+        /// One of these it must be for; nothing: for anybody.
+        audience: &'a [Placed<Text>],
+        /// How wrong clocks may be.
+        leeway: Duration,
+    },
+    /// A certificate.
+    Mtls {
+        /// Whose.
+        subjects: &'a [Placed<Text>],
+    },
+}
+
+/// What signatures of tokens are checked with.
+#[derive(Clone, Copy, Debug)]
+pub enum JwtKeys<'a> {
+    /// A JSON Web Key Set.
+    Set(&'a Path),
+    /// A secret that both sides know.
+    Secret(&'a Path),
+}
+
+impl Auth {
+    /// How a client shows who it is. A configuration without errors has all that is needed.
+    pub fn scheme(&self) -> Option<Scheme<'_>> {
+        Some(match self.kind.value {
+            AuthKind::Basic => Scheme::Basic { file: self.file.as_ref().map(|file| &*file.value.0)? },
+            AuthKind::Bearer => Scheme::Bearer { tokens: self.tokens.as_ref().map(|file| &*file.value.0)? },
+            AuthKind::Jwt => {
+                let set = self.jwks.as_ref().map(|file| JwtKeys::Set(&file.value.0));
+                let secret = self.secret.as_ref().map(|file| JwtKeys::Secret(&file.value.0));
+                Scheme::Jwt {
+                    keys: set.or(secret)?,
+                    algorithms: self.algorithms.as_deref()?,
+                    issuer: self.issuer.as_ref().map(|issuer| issuer.0.as_str()),
+                    audience: self.audience.as_deref().map(Vec::as_slice).unwrap_or_default(),
+                    leeway: self.leeway.as_ref().map(|leeway| leeway.value).unwrap_or_default(),
+                }
+            }
+            AuthKind::Mtls => Scheme::Mtls { subjects: self.subjects.as_deref()? },
+        })
     }
 }
 
