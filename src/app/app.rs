@@ -182,6 +182,24 @@ impl App {
         self
     }
 
+    /// Puts `layer` around answers without a route alone: behind the layers that are around everything. For
+    /// apps whose routes have each their own.
+    ///
+    /// ```
+    /// use kolk::{App, BasicAuth, Request};
+    ///
+    /// let app = App::new().layer_without_route(BasicAuth::new("x")).get("/", |_: &Request<'_>| "open");
+    /// let get = |path| app.oneshot(http::Request::get(path).body("").unwrap());
+    /// assert_eq!(get("/").status(), 200);
+    /// assert_eq!(get("/nowhere").status(), 401, "nobody learns what there is");
+    /// ```
+    #[must_use]
+    pub fn layer_without_route(mut self, layer: impl Layer) -> Self {
+        self.sites[0].layers_without_route.push(Arc::new(layer));
+        self.settle();
+        self
+    }
+
     /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
     /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
     ///
@@ -313,6 +331,7 @@ impl App {
         }
         let mut site = Site::new(id);
         site.layers.clone_from(&app.layers);
+        site.layers_without_route.clone_from(&app.sites[0].layers_without_route);
         self.sites.push(site);
         self.take_in(id, app, false)?;
         self.settle();
@@ -447,7 +466,7 @@ impl App {
     /// The layers have changed.
     fn settle(&mut self) {
         for site in &mut self.sites {
-            site.chain = Chain::new([&self.layers[..], &site.layers].concat());
+            site.chain = Chain::new([&self.layers[..], &site.layers, &site.layers_without_route].concat());
         }
         for route in &mut self.routes {
             route

@@ -77,6 +77,28 @@ pub trait Layer: Send + Sync + 'static {
     }
 }
 
+impl Layer for Arc<dyn Layer> {
+    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        (**self).before(request, response)
+    }
+
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        (**self).after(request, response);
+    }
+
+    fn settle(&self, response: &mut Response) -> bool {
+        (**self).settle(response)
+    }
+
+    fn acts(&self) -> Acts {
+        (**self).acts()
+    }
+
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+}
+
 impl fmt::Debug for dyn Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

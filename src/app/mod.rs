@@ -78,7 +78,7 @@ pub use limits::{
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
-pub use predicate::{NameError, Predicate, When};
+pub use predicate::{Expected, NameError, Predicate, When};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};

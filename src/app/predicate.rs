@@ -2,8 +2,8 @@
 //!
 //! | predicate | holds if |
 //! | --- | --- |
-//! | `header` | a field line of this name has this value |
-//! | `query` | the first pair of this name in the query has this value, decoded |
+//! | `header` | a field line of this name has this value, or there is one, or none |
+//! | `query` | the same of the first pair of this name in the query, decoded |
 //! | `client` | the client's address is within one of these networks |
 //!
 //! Two routes with as many predicates need not both hold: see [`Predicate::excludes`].
@@ -27,9 +27,20 @@ pub struct Predicate(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    Header { name: HeaderName, value: Box<str> },
-    Query { name: Box<str>, value: Box<str> },
+    Header(HeaderName, Expected),
+    Query(Box<str>, Expected),
     Client(Box<[IpNet]>),
+}
+
+/// What is expected of a field, or of a pair in the query.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// It is there, with this value.
+    Is(Box<str>),
+    /// It is there.
+    Present,
+    /// It is not there.
+    Absent,
 }
 
 /// A text that is no name of a field.
@@ -43,12 +54,22 @@ impl Predicate {
     /// If `name` is not the name of a field.
     pub fn header(name: &str, value: &str) -> Result<Self, NameError> {
         let name = name.parse().map_err(|_| NameError(name.into()))?;
-        Ok(Self(Kind::Header { name, value: value.into() }))
+        Ok(Self::field(name, Expected::Is(value.into())))
+    }
+
+    /// The field lines `name` are as expected.
+    pub const fn field(name: HeaderName, expected: Expected) -> Self {
+        Self(Kind::Header(name, expected))
     }
 
     /// The first pair `name=…` of the query has exactly this value when both are decoded.
     pub fn query(name: &str, value: &str) -> Self {
-        Self(Kind::Query { name: name.into(), value: value.into() })
+        Self::parameter(name, Expected::Is(value.into()))
+    }
+
+    /// The first pair `name=…` of the query is as expected.
+    pub fn parameter(name: &str, expected: Expected) -> Self {
+        Self(Kind::Query(name.into(), expected))
     }
 
     /// The client's address is within one of these networks. No address is within none: that of a client
@@ -60,14 +81,19 @@ impl Predicate {
     /// Whether it holds of the request with this head, from this client.
     pub(super) fn holds(&self, head: &Head<'_>, asker: Asker<'_>) -> bool {
         match &self.0 {
-            Kind::Header { name, value } => head
+            Kind::Header(name, Expected::Is(value)) => head
                 .fields()
                 .any(|(own, content)| own.eq_ignore_ascii_case(name.as_str()) && content == value.as_bytes()),
-            Kind::Query { name, value } => head
-                .target()
-                .query
-                .and_then(|query| query_value(query, name))
-                .is_some_and(|found| found == **value),
+            Kind::Header(name, Expected::Present) => head.field(name.as_str()).is_some(),
+            Kind::Header(name, Expected::Absent) => head.field(name.as_str()).is_none(),
+            Kind::Query(name, expected) => {
+                let found = head.target().query.and_then(|query| query_value(query, name));
+                match expected {
+                    Expected::Is(value) => found.is_some_and(|found| found == **value),
+                    Expected::Present => found.is_some(),
+                    Expected::Absent => found.is_none(),
+                }
+            }
             Kind::Client(networks) => {
                 asker.told(head).address.is_some_and(|address| contains(networks, address))
             }
@@ -76,14 +102,19 @@ impl Predicate {
 
     /// Whether both can never hold of one request.
     pub fn excludes(&self, other: &Self) -> bool {
+        use Expected::{Absent, Is};
         match (&self.0, &other.0) {
-            (Kind::Query { name, value }, Kind::Query { name: own, value: another }) => {
-                name == own && value != another
+            (Kind::Query(name, one), Kind::Query(own, another)) if name == own => match (one, another) {
+                (Is(value), Is(other)) => value != other,
+                (one, another) => (*one == Absent) != (*another == Absent),
+            },
+            // A request may have two field lines of one name.
+            (Kind::Header(name, one), Kind::Header(own, another)) => {
+                name == own && (*one == Absent) != (*another == Absent)
             }
             (Kind::Client(networks), Kind::Client(others)) => !networks
                 .iter()
                 .any(|network| others.iter().any(|other| network.contains(other) || other.contains(network))),
-            // A request may have two field lines of one name.
             _ => false,
         }
     }
@@ -92,8 +123,12 @@ impl Predicate {
 impl fmt::Display for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Header { name, value } => write!(f, "header {name}: {value}"),
-            Kind::Query { name, value } => write!(f, "query {name}={value}"),
+            Kind::Header(name, Expected::Is(value)) => write!(f, "header {name}: {value}"),
+            Kind::Header(name, Expected::Present) => write!(f, "header {name}"),
+            Kind::Header(name, Expected::Absent) => write!(f, "no header {name}"),
+            Kind::Query(name, Expected::Is(value)) => write!(f, "query {name}={value}"),
+            Kind::Query(name, Expected::Present) => write!(f, "query {name}"),
+            Kind::Query(name, Expected::Absent) => write!(f, "no query {name}"),
             Kind::Client(networks) => {
                 f.write_str("client in")?;
                 networks.iter().try_for_each(|network| write!(f, " {network}"))
@@ -207,6 +242,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_or_is_not() {
+        let ring = |expected| Predicate::field(HeaderName::from_static("x-ring"), expected);
+        let q = |expected| Predicate::parameter("q", expected);
+        let app = App::new()
+            .get("/", named("ring").when(ring(Expected::Present)))
+            .get("/", named("none").when(ring(Expected::Absent)))
+            .get("/q", named("q").when(q(Expected::Present)))
+            .get("/q", named("none").when(q(Expected::Absent)));
+        for (target, ring, answer) in [
+            ("/", Some("any"), "ring"),
+            ("/", None, "none"),
+            ("/q?q", None, "q"),
+            ("/q?a=q", None, "none"),
+            ("/q", None, "none"),
+        ] {
+            assert_eq!(get(&app, target, ring), answer, "{target} {ring:?}");
+        }
+    }
+
+    #[test]
     fn where_none_holds_there_is_nothing() {
         let app = App::new().get("/", named("a").when(header("a"))).get("/{*rest}", named("rest"));
         assert!(get(&app, "/", None).contains("route.predicate"));
@@ -221,6 +276,7 @@ mod tests {
     fn what_may_both_hold_is_a_tie() {
         let networks = |list: &[&str]| Predicate::client(list.iter().map(|text| text.parse().unwrap()));
         let query = |value| Predicate::query("q", value);
+        let field = |expected| Predicate::field(HeaderName::from_static("x-ring"), expected);
         for (one, other, is_tie) in [
             (header("a"), header("a"), true),
             // Both may be sent.
@@ -229,6 +285,14 @@ mod tests {
             (query("a"), query("a"), true),
             (query("a"), Predicate::query("r", "a"), true),
             (header("a"), query("a"), true),
+            (header("a"), field(Expected::Present), true),
+            (header("a"), field(Expected::Absent), false),
+            (query("a"), Predicate::parameter("q", Expected::Absent), false),
+            (
+                Predicate::parameter("q", Expected::Present),
+                Predicate::parameter("q", Expected::Absent),
+                false,
+            ),
             (networks(&["10.0.0.0/8"]), networks(&["192.168.0.0/16", "fd00::/8"]), false),
             (networks(&["10.0.0.0/8"]), networks(&["fd00::/8", "10.1.0.0/16"]), true),
         ] {

@@ -59,6 +59,8 @@ pub(super) struct Site {
     allow: HeaderValue,
     /// Its own.
     pub(super) layers: Vec<Arc<dyn Layer>>,
+    /// Around answers without a route alone.
+    pub(super) layers_without_route: Vec<Arc<dyn Layer>>,
     /// All around answers without a route.
     pub(super) chain: Chain,
 }
@@ -73,6 +75,7 @@ impl Site {
             verbs: Vec::new(),
             allow: HeaderValue::from_static("OPTIONS"),
             layers: Vec::new(),
+            layers_without_route: Vec::new(),
             chain: Chain::default(),
         }
     }

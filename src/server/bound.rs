@@ -55,6 +55,8 @@ pub(super) struct Beside {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenOptions {
     proxy_protocol: Option<ProxyProtocol>,
+    backlog: Option<u32>,
+    in_the_clear: bool,
 }
 
 impl ListenOptions {
@@ -63,6 +65,21 @@ impl ListenOptions {
     #[must_use]
     pub fn proxy_protocol(mut self, proxies: ProxyProtocol) -> Self {
         self.proxy_protocol = Some(proxies);
+        self
+    }
+
+    /// How many connections the kernel may hold ready here, for each worker; else what [`Config::backlog`]
+    /// says.
+    #[must_use]
+    pub const fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = Some(connections);
+        self
+    }
+
+    /// Encrypts nothing here, also where [`Server::tls`] does elsewhere.
+    #[must_use]
+    pub const fn in_the_clear(mut self) -> Self {
+        self.in_the_clear = true;
         self
     }
 }
@@ -91,11 +108,7 @@ impl Bound {
             Workers::Auto => cpu::available(),
             Workers::Exactly(count) => count.max(1),
         };
-        let sockets = Sockets::open(places, workers, &config)?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &tls {
-            sockets.listeners.iter().for_each(|listener| listener.encrypt(tls));
-        }
+        let sockets = Sockets::open(places, workers, &config, tls.as_ref())?;
         if tls.is_none() {
             // RFC 6797 §7.2: never in the clear.
             config.hsts = None;
@@ -104,8 +117,9 @@ impl Bound {
                 return Err(Error::Listen(io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
         }
-        let one =
-            |address| Sockets::open(vec![(Place::Address(address), ListenOptions::default())], 1, &config);
+        let one = |address| {
+            Sockets::open(vec![(Place::Address(address), ListenOptions::default())], 1, &config, None)
+        };
         let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
         let beside = Beside::default();
         Ok(Self { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors })
@@ -138,10 +152,15 @@ impl Bound {
 }
 
 impl Sockets {
-    fn open(places: Vec<(Place, ListenOptions)>, workers: usize, config: &Config) -> Result<Self> {
-        let options = Listening { backlog: config.backlog, ..Listening::default() };
+    fn open(
+        places: Vec<(Place, ListenOptions)>,
+        workers: usize,
+        config: &Config,
+        tls: Option<&Tls>,
+    ) -> Result<Self> {
         let mut listeners = Vec::with_capacity(places.len() * workers);
-        for (place, ListenOptions { proxy_protocol }) in places {
+        for (place, ListenOptions { proxy_protocol, backlog, in_the_clear }) in places {
+            let options = Listening { backlog: backlog.unwrap_or(config.backlog), ..Listening::default() };
             let opened = match place {
                 Place::Address(address) => Listener::open(&address, workers, &options),
                 Place::Socket(socket) => Listener::adopt(socket, workers, &options),
@@ -150,6 +169,12 @@ impl Sockets {
             if let Some(proxies) = proxy_protocol {
                 opened.iter().for_each(|listener| listener.expect_proxies(&proxies));
             }
+            #[cfg(feature = "tls")]
+            if let Some(tls) = tls.filter(|_| !in_the_clear) {
+                opened.iter().for_each(|listener| listener.encrypt(tls));
+            }
+            #[cfg(not(feature = "tls"))]
+            let _ = (tls, in_the_clear);
             listeners.extend(opened);
         }
         Ok(Self { listeners: listeners.into(), workers })
