@@ -59,7 +59,7 @@ pub use adapters::{
     receiving,
 };
 pub use app::{App, Match, RouteError, Scope};
-pub use auth::{BasicAuth, HashAlgorithm, HashError, PasswordHash, UserError};
+pub use auth::{BasicAuth, HashAlgorithm, HashError, ListError, ListProblem, PasswordHash, UserError};
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
