@@ -362,6 +362,7 @@ mod tests {
             unix_seconds: 0,
             timeline: Timeline::default(),
             peer: &Nobody::default(),
+            user: std::cell::OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

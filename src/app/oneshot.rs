@@ -3,6 +3,7 @@
 //! Does what a worker does (normalise, find, limit, collect or stream, call, wait for mail, pull), with a
 //! mailbox of its own and with nothing in between.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -129,6 +130,7 @@ impl Exchange {
             unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
             peer: &visitor,
+            user: OnceCell::new(),
         };
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
         if self.passes(app.chain(scope), &at_head, response) {

@@ -49,6 +49,7 @@ pub(super) struct OwnedOrigin {
     pub(super) peer: Option<SocketAddr>,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) user: Option<Arc<str>>,
 }
 
 impl OwnedRequest {
@@ -73,6 +74,7 @@ impl OwnedRequest {
                 peer: request.peer(),
                 is_encrypted: request.is_encrypted(),
                 certificate: request.client_certificate(),
+                user: request.shared_user(),
             },
         }
     }

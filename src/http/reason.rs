@@ -113,6 +113,11 @@ reasons! {
     Forbidden = 403, "handler.forbidden", "this file may not be read";
     FileUnreadable = 500, "handler.file", "this file cannot be read";
     Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
+    UserNotAllowed = 403, "handler.user_not_allowed", "who has proved this name may not have this";
+    TokenMissing = 401, "handler.token_missing", "this resource is for who has a token";
+    TokenMalformed = 400, "handler.token_malformed", "what stands in the place of the token is none";
+    TokenUnknown = 401, "handler.token_unknown", "this token is not known here";
+    CredentialsRepeated = 400, "handler.credentials_repeated", "there is more than one Authorization field";
     StorageFull = 507, "handler.storage_full", "there is no room left for this";
     Unwritable = 500, "handler.unwritable", "this cannot be stored";
     HandlerPanic = 500, "handler.panic", "the handler of this resource failed";

@@ -1,5 +1,6 @@
 //! [`Desk`]: a worker's place without a worker: handlers are called at any moment, and their letters read.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use kolk::app::{BlockingPool, Mail, Nobody, Origin, Params, Progress, Route};
@@ -65,6 +66,7 @@ impl Desk {
             unix_seconds: u64::from(u32::MAX),
             timeline: Timeline::default(),
             peer: &Nobody::default(),
+            user: OnceCell::new(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

@@ -35,6 +35,7 @@ use super::credentials::{CREDENTIALS_BYTES_MAX, Credentials};
 use super::failures::Failures;
 use super::hash::HashError;
 use super::listing::{self, ListError, ListProblem};
+use super::who::Users;
 use crate::app::adapters::IntoHandler;
 use crate::app::handler::Outcome;
 use crate::app::layer::{Acts, Layer, Layered, Passage};
@@ -79,6 +80,7 @@ pub struct BasicAuth {
     accounts: Vec<(u64, Arc<Account>)>,
     checks: Arc<Checks>,
     failures: Option<Arc<Failures>>,
+    admitted: Users,
 }
 
 /// Why there can be no such user.
@@ -115,6 +117,7 @@ impl BasicAuth {
             accounts: Vec::new(),
             checks: Arc::default(),
             failures: Some(Arc::new(Failures::new(FAILURES_MAX, FAILURES_WITHIN))),
+            admitted: Users::default(),
         }
     }
 
@@ -130,7 +133,7 @@ impl BasicAuth {
         let number = self.numbers.hash_one(name);
         match self.accounts.binary_search_by_key(&number, |(number, _)| *number) {
             Ok(_) => return Err(UserError::Twice(name.to_owned())),
-            Err(place) => self.accounts.insert(place, (number, Arc::new(Account::new(hash)))),
+            Err(place) => self.accounts.insert(place, (number, Arc::new(Account::new(name, hash)))),
         }
         Ok(self)
     }
@@ -178,6 +181,24 @@ impl BasicAuth {
         self
     }
 
+    /// Lets in only these of the users; the others are answered with 403.
+    ///
+    /// ```
+    /// use kolk::{App, BasicAuth, Response};
+    ///
+    /// let hash = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+    /// let auth = BasicAuth::new("the archive").user("ada", hash)?.user("bob", hash)?;
+    /// let app = App::new().get("/", auth.users(["bob"]).guard(Response::text("for bob")));
+    /// let request = http::Request::get("/").header("authorization", "Basic YWRhOkhlbGxvIHdvcmxkIQ==");
+    /// assert_eq!(app.oneshot(request.body("").unwrap()).status(), 403);
+    /// # Ok::<(), kolk::app::UserError>(())
+    /// ```
+    #[must_use]
+    pub fn users<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.admitted = Users::only(names);
+        self
+    }
+
     /// `handler`, for these users alone.
     pub fn guard<H: IntoHandler>(&self, handler: H) -> Layered<H::Handler> {
         Layered::before(handler.into_handler(), self.clone())
@@ -198,7 +219,7 @@ impl BasicAuth {
             return Passage::answered();
         }
         if account.knows(&digest, now) {
-            return Passage::Open;
+            return self.admitted.admit(account.name(), request, response);
         }
         let suspended = self.checks.submit(request.pool(), || {
             let (recall, outcome) = request.suspend();

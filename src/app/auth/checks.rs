@@ -35,14 +35,20 @@ pub(super) type Digest = [u8; 32];
 
 /// A user: a hash, and the credentials that were found right.
 pub(super) struct Account {
+    name: Arc<str>,
     hash: PasswordHash,
     /// A digest, and until when it is believed. One: a user has one password. At first it is never.
     verified: Mutex<(Digest, Tick)>,
 }
 
 impl Account {
-    pub(super) const fn new(hash: PasswordHash) -> Self {
-        Self { hash, verified: Mutex::new(([0; 32], Tick::ZERO)) }
+    pub(super) fn new(name: &str, hash: PasswordHash) -> Self {
+        Self { name: name.into(), hash, verified: Mutex::new(([0; 32], Tick::ZERO)) }
+    }
+
+    /// Whose it is.
+    pub(super) const fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Whether credentials with this digest were found right not long ago. Those of another user never are.

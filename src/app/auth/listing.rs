@@ -13,7 +13,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::UserError;
+use super::basic::UserError;
 
 /// A longer file is no list of users, in bytes.
 pub(super) const LIST_BYTES_MAX: u64 = 1024 * 1024;

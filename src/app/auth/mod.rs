@@ -1,27 +1,33 @@
 //! WHO IT IS: layers that let in who can prove a name. RFC 9110 §11.
 //!
 //! ```text
-//!  Authorization: Basic  ─► BasicAuth ─┐
-//!                                      ├─► the handler, or 401 and how to do better
+//!  Authorization: Basic  ─► BasicAuth ──┐              ┌─► the handler, which sees Request::user
+//!  Authorization: Bearer ─► BearerAuth ─┴─► a name ─►──┼─► 403: known, and not listed
+//!                                                      └─► 401: not proved, and how to do better
 //! ```
 //!
 //! | file | what it is |
 //! | --- | --- |
 //! | `basic` | [`BasicAuth`]: a user name and a password |
+//! | `bearer` | [`BearerAuth`]: a random token |
 //! | `credentials` | the field's value, taken apart |
 //! | `hash` | [`PasswordHash`]: argon2, bcrypt, SHA-crypt |
 //! | `checks` | what is being checked, a few at a time |
 //! | `failures` | who has guessed too often |
-//! | `listing` | [`ListError`]: files of users |
+//! | `listing` | [`ListError`]: files of users and tokens |
+//! | `who` | who of those that are known is let in, and how a token is asked for |
 
 mod basic;
+mod bearer;
 mod checks;
 mod credentials;
 mod failures;
 mod hash;
 mod listing;
+mod who;
 
 pub use self::basic::{BasicAuth, UserError};
+pub use self::bearer::{BearerAuth, NoRandomBytes, Token};
 pub use self::hash::{HashAlgorithm, HashError, PasswordHash};
 pub use self::listing::{ListError, ListProblem};
 

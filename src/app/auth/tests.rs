@@ -1,5 +1,6 @@
 //! Who is let in, how often a hash is computed for that, and what becomes of bodies.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -220,6 +221,7 @@ impl Desk {
             unix_seconds: 0,
             timeline: Timeline::default(),
             peer: &self.visitor,
+            user: OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");
