@@ -59,6 +59,8 @@ pub use adapters::{
     receiving,
 };
 pub use app::{App, Match, RouteError, Scope};
+#[cfg(feature = "jwt")]
+pub use auth::JwtAuth;
 pub use auth::{
     BasicAuth, BearerAuth, HashAlgorithm, HashError, ListError, ListProblem, NoRandomBytes, PasswordHash,
     Token, UserError,

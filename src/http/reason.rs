@@ -117,6 +117,11 @@ reasons! {
     TokenMissing = 401, "handler.token_missing", "this resource is for who has a token";
     TokenMalformed = 400, "handler.token_malformed", "what stands in the place of the token is none";
     TokenUnknown = 401, "handler.token_unknown", "this token is not known here";
+    TokenInvalid = 401, "handler.token_invalid", "this token was not signed by whom it should, or is no such token";
+    TokenExpired = 401, "handler.token_expired", "the time of this token is over";
+    TokenEarly = 401, "handler.token_early", "the time of this token has not come";
+    TokenIssuer = 401, "handler.token_issuer", "this token is of another issuer";
+    TokenAudience = 401, "handler.token_audience", "this token is for another audience";
     CredentialsRepeated = 400, "handler.credentials_repeated", "there is more than one Authorization field";
     StorageFull = 507, "handler.storage_full", "there is no room left for this";
     Unwritable = 500, "handler.unwritable", "this cannot be stored";

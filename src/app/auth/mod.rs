@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Authorization: Basic  ─► BasicAuth ──┐              ┌─► the handler, which sees Request::user
-//!  Authorization: Bearer ─► BearerAuth ─┴─► a name ─►──┼─► 403: known, and not listed
+//!  Authorization: Bearer ─► BearerAuth ──┤
+//!                        ─► JwtAuth ─────┴─► a name ─►──┼─► 403: known, and not listed
 //!                                                      └─► 401: not proved, and how to do better
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! | `hash` | [`PasswordHash`]: argon2, bcrypt, SHA-crypt |
 //! | `checks` | what is being checked, a few at a time |
 //! | `failures` | who has guessed too often |
+//! | `jwt` | [`JwtAuth`]: a signed token |
 //! | `listing` | [`ListError`]: files of users and tokens |
 //! | `who` | who of those that are known is let in, and how a token is asked for |
 
@@ -23,12 +25,16 @@ mod checks;
 mod credentials;
 mod failures;
 mod hash;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod listing;
 mod who;
 
 pub use self::basic::{BasicAuth, UserError};
 pub use self::bearer::{BearerAuth, NoRandomBytes, Token};
 pub use self::hash::{HashAlgorithm, HashError, PasswordHash};
+#[cfg(feature = "jwt")]
+pub use self::jwt::JwtAuth;
 pub use self::listing::{ListError, ListProblem};
 
 #[cfg(test)]
