@@ -94,9 +94,10 @@ pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
 #[cfg(feature = "jwt")]
 pub use crate::app::JwtAuth;
 pub use crate::app::{
-    App, BasicAuth, BearerAuth, BodyRule, BodyWriter, Cors, Handler, HandlerExt, HashAlgorithm, Layer, Links,
-    Outcome, OwnedRequest, Passage, PasswordHash, Predicate, Presence, Recall, Reply, Request, Rule, Sink,
-    StaticDir, Take, Token, Upload, Wakeup, blocking, channel, deferred, receiving,
+    App, BasicAuth, BearerAuth, BodyRule, BodyWriter, CertificateAuth, Cors, Handler, HandlerExt,
+    HashAlgorithm, Layer, Links, Outcome, OwnedRequest, Passage, PasswordHash, Predicate, Presence, Recall,
+    Reply, Request, Rule, Sink, StaticDir, Take, Token, Upload, Wakeup, blocking, channel, deferred,
+    receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};

@@ -21,7 +21,7 @@
 //! | `site`, `hosts` | the patterns of one host, and whose a host is |
 //! | `layer` | [`Layer`]: what stands before handlers and behind answers, and in which order |
 //! | `predicate` | [`Predicate`]: what else must hold of a request for a route to answer it |
-//! | `auth` | [`BasicAuth`], [`BearerAuth`]: who it is, before a handler; [`PasswordHash`] |
+//! | `auth` | [`BasicAuth`], [`BearerAuth`], `JwtAuth`, [`CertificateAuth`]: who it is, before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
@@ -62,8 +62,8 @@ pub use app::{App, Match, RouteError, Scope};
 #[cfg(feature = "jwt")]
 pub use auth::JwtAuth;
 pub use auth::{
-    BasicAuth, BearerAuth, HashAlgorithm, HashError, ListError, ListProblem, NoRandomBytes, PasswordHash,
-    Token, UserError,
+    BasicAuth, BearerAuth, CertificateAuth, HashAlgorithm, HashError, ListError, ListProblem, NoFingerprint,
+    NoRandomBytes, PasswordHash, Token, UserError,
 };
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};

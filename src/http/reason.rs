@@ -113,6 +113,8 @@ reasons! {
     Forbidden = 403, "handler.forbidden", "this file may not be read";
     FileUnreadable = 500, "handler.file", "this file cannot be read";
     Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
+    CertificateMissing = 403, "handler.certificate_missing", "this resource is for who has shown a certificate";
+    CertificateUnknown = 403, "handler.certificate_unknown", "this certificate does not let in";
     UserNotAllowed = 403, "handler.user_not_allowed", "who has proved this name may not have this";
     TokenMissing = 401, "handler.token_missing", "this resource is for who has a token";
     TokenMalformed = 400, "handler.token_malformed", "what stands in the place of the token is none";

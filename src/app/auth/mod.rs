@@ -3,7 +3,8 @@
 //! ```text
 //!  Authorization: Basic  ─► BasicAuth ──┐              ┌─► the handler, which sees Request::user
 //!  Authorization: Bearer ─► BearerAuth ──┤
-//!                        ─► JwtAuth ─────┴─► a name ─►──┼─► 403: known, and not listed
+//!                        ─► JwtAuth ─────┤
+//!  certificate of TLS    ─► CertificateAuth ► a name ─►──┼─► 403: known, and not listed
 //!                                                      └─► 401: not proved, and how to do better
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! | --- | --- |
 //! | `basic` | [`BasicAuth`]: a user name and a password |
 //! | `bearer` | [`BearerAuth`]: a random token |
+//! | `certificate` | [`CertificateAuth`]: whom an authority vouches for |
 //! | `credentials` | the field's value, taken apart |
 //! | `hash` | [`PasswordHash`]: argon2, bcrypt, SHA-crypt |
 //! | `checks` | what is being checked, a few at a time |
@@ -21,6 +23,7 @@
 
 mod basic;
 mod bearer;
+mod certificate;
 mod checks;
 mod credentials;
 mod failures;
@@ -32,6 +35,7 @@ mod who;
 
 pub use self::basic::{BasicAuth, UserError};
 pub use self::bearer::{BearerAuth, NoRandomBytes, Token};
+pub use self::certificate::{CertificateAuth, NoFingerprint};
 pub use self::hash::{HashAlgorithm, HashError, PasswordHash};
 #[cfg(feature = "jwt")]
 pub use self::jwt::JwtAuth;
