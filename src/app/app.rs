@@ -185,8 +185,8 @@ impl App {
     /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
     /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
     ///
-    /// Without `*` the app's own routes answer for other hosts; if there are none, 404, or 421 on an encrypted
-    /// connection (RFC 9110 §15.5.20).
+    /// Without `*` the app's own routes answer for other hosts; if there are none, 404, or 421 on an
+    /// encrypted connection (RFC 9110 §15.5.20).
     ///
     /// ```
     /// use kolk::{App, Request};

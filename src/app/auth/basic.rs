@@ -139,8 +139,8 @@ impl BasicAuth {
     }
 
     /// Also lets in the users of `text`, which is as `htpasswd` writes it: a name, a colon and a hash in each
-    /// line; what stands behind a second colon means nothing. Hashes that are guessed too quickly (MD5, SHA-1,
-    /// DES) are refused.
+    /// line; what stands behind a second colon means nothing. Hashes that are guessed too quickly (MD5,
+    /// SHA-1, DES) are refused.
     ///
     /// ```
     /// use kolk::BasicAuth;
@@ -173,8 +173,8 @@ impl BasicAuth {
     }
 
     /// After `count` wrong passwords from one address (the /64 of an IPv6 address) within this time, refuses
-    /// what comes from it for the rest of the time, with 429 and before a hash is computed. 10 within a minute
-    /// unless told otherwise; a `count` of 0 is no limit. Clients without an address have none.
+    /// what comes from it for the rest of the time, with 429 and before a hash is computed. 10 within a
+    /// minute unless told otherwise; a `count` of 0 is no limit. Clients without an address have none.
     #[must_use]
     pub fn failures(mut self, count: u32, within: Duration) -> Self {
         self.failures = (count > 0).then(|| Arc::new(Failures::new(count, within)));

@@ -7,9 +7,9 @@
 //!  Authorization: Bearer kolk_K3xW… ─► SHA-256 ─► listed? ─ yes ─► the handler
 //!                                                    └ no ─► 401 error="invalid_token"
 //! ```
-//! A token is 256 random bits: one round of a hash is enough, and one that was found in the file lets nobody in.
-//! What is looked up is the number that a key of this process makes of the digest, and what is found is compared
-//! in constant time. Keeps no list of what was wrong.
+//! A token is 256 random bits: one round of a hash is enough, and who reads the file cannot come in by it.
+//! What is looked up is the number that a key of this process makes of the digest, and what is found is
+//! compared in constant time. Keeps no list of what was wrong.
 
 use std::error::Error;
 use std::fmt;
@@ -31,6 +31,9 @@ use crate::http::{Reason, Response};
 
 /// What a line has before the digest.
 const KIND: &str = "sha256:";
+/// What is wrong with a line that has none.
+const NO_HASH: &str = "this is not the hash of a token, which is sha256: and 64 hexadecimal digits: make one \
+                       with `kolk token NAME`";
 /// What tokens begin with, so that who finds one knows what it is.
 const PREFIX: &str = "kolk_";
 /// Longer tokens are nobody's, in bytes.
@@ -94,8 +97,9 @@ impl BearerAuth {
         Self { numbers: RandomState::new(), challenge, tokens: Arc::default(), users: Users::default() }
     }
 
-    /// Also lets in the owners of the tokens in `text`: a name, a colon, `sha256:` and the SHA-256 of the token
-    /// in hexadecimal digits in each line. A name may have several tokens, while one takes the other's place.
+    /// Also lets in the owners of the tokens in `text`: a name, a colon, `sha256:` and the SHA-256 of the
+    /// token in hexadecimal digits in each line. A name may have several tokens, while one takes the other's
+    /// place.
     ///
     /// # Errors
     /// If a line is none of these, or a token stands twice.
@@ -107,10 +111,8 @@ impl BearerAuth {
             if name.is_empty() || name.contains(char::is_control) {
                 return Err(wrong(ListProblem::User(UserError::Name(name.to_owned()))));
             }
-            let digest = rest.strip_prefix(KIND).and_then(digest_of).ok_or(wrong(ListProblem::Token(
-                "this is not the hash of a token, which is sha256: and 64 hexadecimal digits: make one with \
-                 `kolk token NAME`",
-            )))?;
+            let digest = rest.strip_prefix(KIND).and_then(digest_of);
+            let digest = digest.ok_or_else(|| wrong(ListProblem::Token(NO_HASH)))?;
             let place_of = self.numbers.hash_one(digest);
             match tokens.binary_search_by_key(&place_of, |owner| owner.number) {
                 Ok(_) => return Err(wrong(ListProblem::Token("this token stands here twice: remove one"))),

@@ -5,9 +5,9 @@
 //!           │ none                       │ no
 //!           └────────────────────────────┴──► 403
 //! ```
-//! Never a 401: that asks for an `Authorization` field (RFC 9110 §15.5.2), and none would help; the client has to
-//! connect anew with another certificate. That the certificate is of a trusted authority and the client's own was
-//! found out by TLS before the first request: this layer reads names.
+//! Never a 401: that asks for an `Authorization` field (RFC 9110 §15.5.2), and none would help; the client
+//! has to connect anew with another certificate. That the certificate is of a trusted authority and the
+//! client's own was found out by TLS before the first request: this layer reads names.
 
 use std::error::Error;
 use std::fmt;
@@ -66,7 +66,8 @@ impl CertificateAuth {
         self.and(Listed::DnsName(name.into()))
     }
 
-    /// Also lets in whose certificate is for this address; the case of its host means nothing (RFC 5280 §7.5).
+    /// Also lets in whose certificate is for this address; the case of its host means nothing
+    /// (RFC 5280 §7.5).
     #[must_use]
     pub fn email(self, address: &str) -> Self {
         self.and(Listed::Email(address.into()))

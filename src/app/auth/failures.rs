@@ -1,10 +1,10 @@
 //! [`Failures`]: who has guessed too often. Decides before a hash is computed.
 //!
 //! ```text
-//!  first wrong one ──► counted, with the time ──► so many of them ──► refused until the time is over ──► forgotten
+//!  first wrong one ──► counted ──► so many of them ──► refused until the time is over ──► forgotten
 //! ```
-//! An address is what one subscriber has: an IPv4 address, or the /64 of an IPv6 address. Bounded: in a full table
-//! the one that would be forgotten next makes room. Knows neither users nor passwords.
+//! An address is what one subscriber has: an IPv4 address, or the /64 of an IPv6 address. Bounded: in a full
+//! table the one that would be forgotten next makes room. Knows neither users nor passwords.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -106,7 +106,8 @@ impl PasswordHash {
 
     /// The form of `text` is that of this kind.
     fn kind_of(text: &str) -> Result<Kind, HashError> {
-        let (id, rest) = text.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or(no_hash(text))?;
+        let (id, rest) =
+            text.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or_else(|| no_hash(text))?;
         match id {
             "argon2id" | "argon2i" | "argon2d" => {
                 let hash = phc::PasswordHash::new(text).map_err(|_| HashError::Malformed("argon2"))?;

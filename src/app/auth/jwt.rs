@@ -8,9 +8,8 @@
 //!                                │ no                  │ wrong      │ wrong
 //!                                └─────────────────────┴────────────┴──► 401 error="invalid_token"
 //! ```
-//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's thread: the
-//! dearest takes less time than a switch to another thread and back, and far less than a handshake of TLS.
-//! Time is the request's.
+//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's
+//! thread: the dearest takes less time than a handshake of TLS does there. Time is the request's.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -91,8 +90,8 @@ impl JwtAuth {
         }
     }
 
-    /// Also takes tokens that were signed with a key of this set (RFC 7517 §5). A key without `alg` has the usual
-    /// one: RS256, or that of its curve. Keys for encryption are left out.
+    /// Also takes tokens that were signed with a key of this set (RFC 7517 §5). A key without `alg` has the
+    /// usual one: RS256, or that of its curve. Keys for encryption are left out.
     ///
     /// # Errors
     /// If it is no set of keys, if a key is of an unknown kind or too short, or if two have one `kid`.
@@ -105,7 +104,7 @@ impl JwtAuth {
             let named = value
                 .get("kid")
                 .and_then(Value::as_str)
-                .map_or(format!("{}", index + 1), |id| format!("{id:?}"));
+                .map_or_else(|| (index + 1).to_string(), |id| format!("{id:?}"));
             let key = Key::of(value).map_err(|what| wrong(format!("key {named}: {what}")))?;
             if let Some(key) = key {
                 self.add(key).map_err(wrong)?;
@@ -160,8 +159,8 @@ impl JwtAuth {
         self
     }
 
-    /// Takes only tokens for this audience, or for another that is named so. Without one, a token that says whom
-    /// it is for is refused (RFC 7519 §4.1.3).
+    /// Takes only tokens for this audience, or for another that is named so. Without one, a token that says
+    /// whom it is for is refused (RFC 7519 §4.1.3).
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {
         self.audiences.push(audience.into());

@@ -81,7 +81,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str, &st
         if line.trim_start().is_empty() || line.starts_with('#') {
             return None;
         }
-        let pair = line.split_once(':').ok_or(ListError::at(index + 1, ListProblem::NoColon));
+        let pair = line.split_once(':').ok_or_else(|| ListError::at(index + 1, ListProblem::NoColon));
         Some(pair.map(|(name, rest)| (index + 1, name, rest)))
     })
 }

@@ -107,7 +107,8 @@ const HTPASSWD: &str = "\
 # the archive
 ada:$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC
 
-bob:$6$rounds=1000$XeGiJRxfHDE2rJSv$QdzSnXvYsnuSu1fJETeHJ/7/wsKFs8tQ1ce/d9iSHOULvbdfnis4lalab8ODeFlqLs6w7VZPHj/6/8GEItmHH1
+bob:$6$rounds=1000$XeGiJRxfHDE2rJSv$QdzSnXvYsnuSu1fJETeHJ/7/wsKFs8tQ1ce/d9iSHOU\
+Lvbdfnis4lalab8ODeFlqLs6w7VZPHj/6/8GEItmHH1
 carol:$5$rounds=1000$uC7wCROS5OxPoqAy$OYff.578JkZgcOtddAXpb.nyYhNOVVwQvnMILsy2Zz3:Carol, of the archive
 ";
 

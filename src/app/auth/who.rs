@@ -1,5 +1,5 @@
-//! [`Named`] and [`Users`]: the names that a layer can prove, and which of them it lets in; [`Challenge`]: how a
-//! client is asked for a token.
+//! [`Users`]: which of the names that a layer can prove it lets in; [`Challenge`]: how a client is asked for
+//! a token.
 //!
 //! ```text
 //!  proved name ─► listed, or no list ─► Request::identify ─► the handler
@@ -65,7 +65,8 @@ impl Challenge {
         }
     }
 
-    /// The token of `request`, or its refusal in `response`: no token is a 401 without an error, two are a 400.
+    /// The token of `request`, or its refusal in `response`: no token is a 401 without an error, two are a
+    /// 400.
     pub(super) fn token<'a>(
         &self,
         request: &Request<'a>,
