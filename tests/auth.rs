@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding as _};
 use kolk::access_log::{Destination, Format};
 use kolk::app::{Outcome, Sink, Take};
 use kolk::{
@@ -217,4 +218,34 @@ fn many_requests_on_one_connection_are_of_many_users() {
     }
     assert_eq!((&*answers[1], &*answers[3], &*answers[7]), ("ci", "bob", "nobody"));
     assert!(answers[5].contains("handler.token_unknown"), "{}", answers[5]);
+}
+
+#[test]
+#[ignore = "needs a program: scripts/htpasswd.sh"]
+fn what_htpasswd_writes_today_is_taken_or_refused_by_its_line() {
+    let folder = Scratch::new("htpasswd");
+    let path = folder.join("users");
+    let run = |options: &[&str], rest: &[&str]| {
+        let status = std::process::Command::new("htpasswd").args(options).arg(&path).args(rest).status();
+        assert!(status.unwrap().success(), "{options:?}");
+    };
+    let write = |options: &[&str], user: &str| run(options, &[user, "correct horse"]);
+    let taken: [(&[&str], &str); 3] =
+        [(&["-cbB"], "bcrypt"), (&["-b2", "-r", "5000"], "sha256"), (&["-b5", "-r", "5000"], "sha512")];
+    for (options, user) in taken {
+        write(options, user);
+    }
+    let auth = || BasicAuth::new("x").htpasswd_file(&path);
+    let app = App::new().get("/", auth().unwrap().guard(user));
+    for (_, user) in taken {
+        let pair = Base64::encode_string(format!("{user}:correct horse").as_bytes());
+        let request = http::Request::get("/").header("authorization", format!("Basic {pair}"));
+        assert_eq!(app.oneshot(request.body("").unwrap()).body(), user);
+    }
+    for (options, user) in [("-bm", "md5"), ("-bs", "sha1"), ("-bd", "des"), ("-bp", "plain")] {
+        write(&[options], user);
+        let said = auth().unwrap_err().to_string();
+        assert!(said.contains(":4: ") && said.contains("kolk hash-password"), "{said}");
+        run(&["-D"], &[user]);
+    }
 }

@@ -8,8 +8,9 @@
 //!                                │ no                  │ wrong      │ wrong
 //!                                └─────────────────────┴────────────┴──► 401 error="invalid_token"
 //! ```
-//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's
-//! thread: the dearest takes less time than a handshake of TLS does there. Time is the request's.
+//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's thread:
+//! that takes about a tenth of a millisecond, for ES384 some tenths, and once for each token that is right.
+//! Time is the request's.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -226,21 +227,25 @@ impl JwtAuth {
         if header.crit.is_some() {
             return None;
         }
-        let fits = |key: &&Key| {
-            let is_named = key.id.is_none() || header.kid.as_deref() == key.id.as_deref();
-            key.algorithm == header.alg && (is_named || header.kid.is_none())
-        };
-        let mut fitting = self.keys.iter().filter(fits);
-        let (key, other) = (fitting.next()?, fitting.next());
-        // A token without a kid is of the only key that it can be of.
-        if header.kid.is_none() && other.is_some() {
-            return None;
+        self.keys_for(header.alg, header.kid.as_deref()).into_iter().find_map(|key| {
+            let mut validation = Validation::new(key.algorithm);
+            validation.required_spec_claims.clear();
+            validation.validate_exp = false;
+            validation.validate_aud = false;
+            decode::<Value>(token, &key.key, &validation).ok().map(|token| token.claims)
+        })
+    }
+
+    /// The key of this name; else those without one; else, for a token that names none, the only one.
+    fn keys_for(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<&Key> {
+        let known: Vec<_> = self.keys.iter().filter(|key| key.algorithm == algorithm).collect();
+        if let Some(named) = known.iter().find(|key| id.is_some() && key.id.as_deref() == id) {
+            return vec![named];
         }
-        let mut validation = Validation::new(key.algorithm);
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        decode::<Value>(token, &key.key, &validation).ok().map(|token| token.claims)
+        if id.is_none() && known.len() == 1 {
+            return known;
+        }
+        known.into_iter().filter(|key| key.id.is_none()).collect()
     }
 
     /// RFC 7519 §4.1: until when it is taken, and who has it.

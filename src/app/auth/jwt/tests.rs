@@ -131,6 +131,12 @@ fn keys_are_found_by_their_kid() {
     }
     let one = JwtAuth::new("x").jwks(&json!({ "keys": [oct("a", 1)] }).to_string()).unwrap();
     assert_eq!(judged(&one, &token(None, 1)).as_deref(), Ok("ada"), "of the only key");
+    // A new secret beside the old one, and beside keys with names.
+    let both = auth.secret("HS256", &[3; 32]).unwrap().secret("HS256", &[4; 32]).unwrap();
+    for (kid, byte) in [(None, 3), (None, 4), (Some("c"), 3), (Some("c"), 4), (Some("a"), 1)] {
+        assert_eq!(judged(&both, &token(kid, byte)).as_deref(), Ok("ada"), "{kid:?} {byte}");
+    }
+    assert_eq!(judged(&both, &token(Some("a"), 3)), Err(Reason::TokenInvalid));
     let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::HS256) };
     let token = signed(&critical, &good(), &EncodingKey::from_secret(SECRET));
     assert_eq!(judged(&secret(), &token), Err(Reason::TokenInvalid));
