@@ -10,7 +10,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use kolk::net::Alert;
-use kolk::{App, ClientAuth, Reply, Request, Response, Running, Tls, deferred};
+use kolk::{App, CertificateAuth, ClientAuth, Reply, Request, Response, Running, Tls, deferred};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind};
 
@@ -52,6 +52,27 @@ fn is_let_in(server: &Running, config: &Arc<ClientConfig>) -> bool {
     let mut client = client_of(server, config);
     // A client of TLS 1.3 is done before it is refused.
     client.try_send(support::get("/")) && client.stream.read(&mut [0; 8]).is_ok_and(|count| count > 0)
+}
+
+#[test]
+fn who_has_a_listed_certificate_is_let_in_and_named() {
+    let (identity, authority) = (Identity::new(&["localhost"]), Authority::new("Root"));
+    let (ada, eve) = (authority.admit("Ada"), authority.admit("Eve"));
+    let tls = tls(&identity).client_auth(authority.pem.as_bytes(), ClientAuth::Optional).unwrap();
+    let user = |request: &Request<'_>| request.user().unwrap_or("nobody").to_owned();
+    let app = App::new().get("/", CertificateAuth::new().common_name("Ada").guard(user)).get("/open", user);
+    let server = start(alone(app).tls(&tls));
+    for (member, status, text) in [
+        (Some(&ada), 200, "Ada"),
+        (Some(&eve), 403, "handler.certificate_unknown"),
+        (None, 403, "handler.certificate_missing"),
+    ] {
+        let mut client = client_of(&server, &identity.trusted_by_client(&[&TLS13], member));
+        let answer = client.get("/");
+        assert!(answer.status == status && answer.text().contains(text), "{}", answer.text());
+        assert_eq!(answer.field("www-authenticate"), None);
+        assert_eq!(client.get("/open").text(), "nobody", "of this request alone");
+    }
 }
 
 #[test]

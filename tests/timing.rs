@@ -12,7 +12,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
 #![expect(clippy::print_stdout, reason = "the figures are for who runs the script")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use kolk::app::{BlockingPool, Mail};
@@ -63,6 +63,8 @@ impl Guesser {
     /// The right password was found right just before.
     fn new(hash: &str) -> Self {
         let auth = BasicAuth::new("tests").user(USER, hash).unwrap().user("bob", hash).unwrap();
+        // What is wrong is counted, and never too much.
+        let auth = auth.failures(u32::MAX, Duration::from_secs(3_600));
         let app = App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
         let asked = Asked::new("/", &format!("Authorization: {}\r\n", basic(USER, PASSWORD)));
         let desk = Desk::new(BlockingPool::new(1, 8));

@@ -363,6 +363,7 @@ mod tests {
             timeline: Timeline::default(),
             peer: &Nobody::default(),
             trust: None,
+            user: std::cell::OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

@@ -21,7 +21,7 @@
 //! | `site`, `hosts` | the patterns of one host, and whose a host is |
 //! | `layer` | [`Layer`]: what stands before handlers and behind answers, and in which order |
 //! | `predicate` | [`Predicate`]: what else must hold of a request for a route to answer it |
-//! | `auth` | [`BasicAuth`]: a user name and a password before a handler; [`PasswordHash`] |
+//! | `auth` | [`BasicAuth`], [`BearerAuth`], `JwtAuth`, [`CertificateAuth`]: who it is, before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `limits` | [`Rates`], [`RateKey`]: how often clients may come |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
@@ -63,7 +63,12 @@ pub use adapters::{
     receiving,
 };
 pub use app::{App, Match, RouteError, Scope};
-pub use auth::{BasicAuth, HashAlgorithm, HashError, PasswordHash, UserError};
+#[cfg(feature = "jwt")]
+pub use auth::JwtAuth;
+pub use auth::{
+    BasicAuth, BearerAuth, CertificateAuth, HashAlgorithm, HashError, ListError, ListProblem, NoFingerprint,
+    NoRandomBytes, PasswordHash, Token, UserError,
+};
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;

@@ -3,6 +3,7 @@
 //! Does what a worker does (normalise, find, limit, collect or stream, call, wait for mail, pull), with a
 //! mailbox of its own and with nothing in between.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -131,6 +132,7 @@ impl Exchange {
             timeline: Timeline::default(),
             peer: &visitor,
             trust: None,
+            user: OnceCell::new(),
         };
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
         if self.passes(app.chain(scope), &at_head, response) {

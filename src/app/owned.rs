@@ -51,6 +51,7 @@ pub(super) struct OwnedOrigin {
     pub(super) told: Told,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) user: Option<Arc<str>>,
 }
 
 impl OwnedRequest {
@@ -76,6 +77,7 @@ impl OwnedRequest {
                 told: request.told(),
                 is_encrypted: request.is_encrypted(),
                 certificate: request.client_certificate(),
+                user: request.shared_user(),
             },
         }
     }

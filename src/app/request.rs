@@ -3,6 +3,7 @@
 //! Nothing is copied or parsed before a handler asks for it. RFC 9110 §6, §7.1, §7.2.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub struct Origin<'a> {
     pub peer: &'a dyn Visitor,
     /// Which proxies are believed about their clients.
     pub trust: Option<&'a Trust>,
+    /// Who it has proved to be, as soon as a layer knows.
+    pub user: OnceCell<Arc<str>>,
 }
 
 /// An [`Origin`], or the copy of one.
@@ -288,6 +291,44 @@ impl<'a> Request<'a> {
         match self.origin {
             Place::Live(origin) => Asker { peer: origin.peer, trust: origin.trust }.told(&self.head),
             Place::Owned(origin) => origin.told,
+        }
+    }
+
+    /// Who the client has proved to be to a layer before this: the user of a [`BasicAuth`](super::BasicAuth),
+    /// the name of a token, the subject of a certificate. It stands in the access log, too.
+    ///
+    /// ```
+    /// use kolk::{App, BasicAuth, Request};
+    ///
+    /// let hash = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+    /// let auth = BasicAuth::new("the archive").user("ada", hash)?;
+    /// let hello = |request: &Request<'_>| format!("hello, {}", request.user().unwrap_or("stranger"));
+    /// let app = App::new().get("/", hello).get("/in", auth.guard(hello));
+    ///
+    /// let get = |path| http::Request::get(path).header("authorization", "Basic YWRhOkhlbGxvIHdvcmxkIQ==");
+    /// assert_eq!(app.oneshot(get("/in").body("").unwrap()).body(), "hello, ada");
+    /// assert_eq!(app.oneshot(get("/").body("").unwrap()).body(), "hello, stranger");
+    /// # Ok::<(), kolk::app::UserError>(())
+    /// ```
+    pub fn user(&self) -> Option<&str> {
+        match self.origin {
+            Place::Live(origin) => origin.user.get().map(|user| &**user),
+            Place::Owned(origin) => origin.user.as_deref(),
+        }
+    }
+
+    /// For a layer that knows now who the client is: [`Request::user`] says so from here on. The first layer
+    /// that says so is believed; a copy of a request cannot be told.
+    pub fn identify(&self, user: &Arc<str>) {
+        if let Place::Live(origin) = self.origin {
+            origin.user.get_or_init(|| Arc::clone(user));
+        }
+    }
+
+    pub(super) fn shared_user(&self) -> Option<Arc<str>> {
+        match self.origin {
+            Place::Live(origin) => origin.user.get().cloned(),
+            Place::Owned(origin) => origin.user.clone(),
         }
     }
 

@@ -23,4 +23,4 @@ pub use pool::{Pool, Reusable};
 pub use slots::{Key, Slots};
 pub use tick::Tick;
 pub use wheel::Wheel;
-pub use x509::{Certificate, Fingerprint, Moment, Validity};
+pub use x509::{AlternativeNames, Certificate, Fingerprint, Moment, Validity};

@@ -1,7 +1,7 @@
 //! [`Certificate`]: what an X.509 certificate says of itself. RFC 5280 §4.1.
 //!
 //! ```text
-//!  Certificate ─ tbsCertificate ─ [version] serial algorithm issuer  validity  subject …
+//!  Certificate ─ tbsCertificate ─ [version] serial algorithm issuer  validity  subject  key [extensions]
 //! ```
 //! It is read and not judged: whoever trusts it has verified it elsewhere.
 
@@ -17,6 +17,12 @@ const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+const OCTET_STRING: u8 = 0x04;
+const RFC822_NAME: u8 = 0x81;
+const DNS_NAME: u8 = 0x82;
+/// The object identifier of the extension with other names of the subject.
+const SUBJECT_ALT_NAME: &[u8] = &[85, 29, 17];
 
 /// The names that RFC 4514 §3 has for the parts of a name, by the bytes of their object identifiers.
 const NAMES: [(&[u8], &str); 9] = [
@@ -41,6 +47,15 @@ pub struct Certificate {
 /// The SHA-256 of a certificate: as text in hexadecimal digits, with colons between the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
+
+/// What else the subject of a certificate is called. RFC 5280 §4.2.1.6.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlternativeNames {
+    /// Names of hosts.
+    pub dns: Vec<String>,
+    /// Addresses of mail.
+    pub email: Vec<String>,
+}
 
 /// From when to when a certificate is valid, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +117,34 @@ impl Certificate {
         let parts = self.parts();
         let (_, value) = parts.iter().rfind(|(kind, _)| *kind == NAMES[0].0)?;
         value.text.map(str::to_owned)
+    }
+
+    /// Its names beside the subject; none if they cannot be read.
+    pub fn alternative_names(&self) -> AlternativeNames {
+        let mut found = AlternativeNames::default();
+        let extensions = Fields::of(&self.der).and_then(|fields| fields.extensions);
+        let Some(mut extensions) = extensions.and_then(|all| Der(all).take(SEQUENCE)).map(Der) else {
+            return found;
+        };
+        while let Some(mut extension) = extensions.take(SEQUENCE).map(Der) {
+            if extension.take(OBJECT_IDENTIFIER) != Some(SUBJECT_ALT_NAME) {
+                continue;
+            }
+            // Whether it is critical may stand in between.
+            let value = std::iter::from_fn(|| extension.next()).find(|(tag, _)| *tag == OCTET_STRING);
+            let Some(mut names) = value.and_then(|(_, value)| Der(value).take(SEQUENCE)).map(Der) else {
+                continue;
+            };
+            while let Some((tag, name)) = names.next() {
+                let list = match tag {
+                    DNS_NAME => &mut found.dns,
+                    RFC822_NAME => &mut found.email,
+                    _ => continue,
+                };
+                list.extend(str::from_utf8(name).ok().filter(|name| name.is_ascii()).map(str::to_owned));
+            }
+        }
+        found
     }
 
     /// The parts of its subject, in its order.
@@ -213,6 +256,7 @@ fn two(text: &[u8], at: usize) -> Option<u8> {
 struct Fields<'d> {
     validity: &'d [u8],
     subject: &'d [u8],
+    extensions: Option<&'d [u8]>,
 }
 
 impl<'d> Fields<'d> {
@@ -224,7 +268,9 @@ impl<'d> Fields<'d> {
         }
         fields.take(INTEGER)?;
         let (_algorithm, _issuer) = (fields.take(SEQUENCE)?, fields.take(SEQUENCE)?);
-        Some(Self { validity: fields.take(SEQUENCE)?, subject: fields.take(SEQUENCE)? })
+        let (validity, subject) = (fields.take(SEQUENCE)?, fields.take(SEQUENCE)?);
+        let extensions = std::iter::from_fn(|| fields.next()).find(|(tag, _)| *tag == EXTENSIONS);
+        Some(Self { validity, subject, extensions: extensions.map(|(_, value)| value) })
     }
 }
 

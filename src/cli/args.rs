@@ -92,6 +92,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME", default_value = "argon2")]
         algorithm: Algorithm,
     },
+    /// Print a new random token, and the line for a file of tokens
+    Token {
+        /// Whose it is
+        name: String,
+    },
     /// Look at this machine with a server's eyes: exit code 1 if something deserves attention
     Doctor {
         /// Look at the limits of this process instead of one's own

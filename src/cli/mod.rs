@@ -10,8 +10,8 @@
 //! | `site` | the built-in site |
 //! | `access` | who may read and who may store |
 //! | `certificates`, `development` | who the server is; a certificate of its own |
-//! | `password` | `kolk hash-password` |
 //! | `check` | `kolk check`, `kolk schema` |
+//! | `password` | `kolk hash-password`, `kolk token` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
@@ -124,6 +124,7 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
         Some(Command::HashPassword { algorithm }) => print(password::hashed(*algorithm)?.as_bytes())?,
         Some(Command::Check { config, dump }) => return check::check(config, *dump),
         Some(Command::Schema) => check::schema()?,
+        Some(Command::Token { name }) => print(password::token(name)?.as_bytes())?,
         Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
         Some(Command::Man) => {
             print(&manual::page().map_err(|error| Failure::cannot("write the man page", &error))?)?;

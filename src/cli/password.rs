@@ -1,4 +1,4 @@
-//! `kolk hash-password`: a password becomes the hash that `--auth` takes.
+//! `kolk hash-password`: a password becomes the hash that `--auth` takes; `kolk token`: a new token.
 //!
 //! ```text
 //!  terminal   asked twice on standard error, nothing is shown     ─┐
@@ -8,7 +8,7 @@
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
-use kolk::{HashAlgorithm, PasswordHash, terminal};
+use kolk::{HashAlgorithm, PasswordHash, Token, terminal};
 
 use super::failure::{Exit, Failure};
 
@@ -52,6 +52,16 @@ pub(crate) fn hashed(algorithm: Algorithm) -> Result<String, Failure> {
     Ok(format!("{hash}\n"))
 }
 
+/// A new token of `name`, and the line that stands for it: both on lines of their own.
+pub(crate) fn token(name: &str) -> Result<String, Failure> {
+    if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) || name.starts_with('#') {
+        let sentence = "a token's name is not empty, does not begin with #, and has no colon";
+        return Err(Failure::new(Exit::Usage, sentence));
+    }
+    let token = Token::random().map_err(|error| Failure::new(Exit::Runtime, error.to_string()))?;
+    Ok(format!("{}\n{}\n", token.reveal(), token.line(name)))
+}
+
 /// What a person types, twice the same.
 fn asked(stdin: &io::Stdin) -> Result<String, Failure> {
     let hidden = terminal::hide(stdin).map_err(|error| Failure::cannot("hide what is typed", &error))?;
@@ -87,6 +97,19 @@ fn line(input: &mut impl BufRead) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_has_a_line_that_lets_it_in() {
+        let printed = token("ci").unwrap();
+        let (secret, line) = printed.trim_end().split_once('\n').unwrap();
+        let auth = kolk::BearerAuth::new("x").tokens(line).unwrap();
+        let app = kolk::App::new().get("/", auth.guard(kolk::Response::text("in")));
+        let request = http::Request::get("/").header("authorization", format!("Bearer {secret}"));
+        assert_eq!(app.oneshot(request.body("").unwrap()).body(), "in");
+        for name in ["", "a:b", "#a", "a\nb"] {
+            assert!(token(name).is_err(), "{name:?}");
+        }
+    }
 
     #[test]
     fn a_line_is_a_password_without_its_end() {

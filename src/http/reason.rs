@@ -98,6 +98,7 @@ reasons! {
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces";
     H2Calm = 429, "limit.h2_calm", "the connection makes more work than it is of use";
+    AuthFailures = 429, "limit.auth", "too many wrong passwords came from this address";
     HeaderTimeout = 408, "timeout.header", "the request's head did not arrive in time";
     BodyTimeout = 408, "timeout.body", "the request's body stopped arriving";
     BodyRate = 408, "timeout.body_rate", "the request's body arrives too slowly";
@@ -114,6 +115,18 @@ reasons! {
     Forbidden = 403, "handler.forbidden", "this file may not be read";
     FileUnreadable = 500, "handler.file", "this file cannot be read";
     Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
+    CertificateMissing = 403, "handler.certificate_missing", "this resource is for who has shown a certificate";
+    CertificateUnknown = 403, "handler.certificate_unknown", "this certificate does not let in";
+    UserNotAllowed = 403, "handler.user_not_allowed", "who has proved this name may not have this";
+    TokenMissing = 401, "handler.token_missing", "this resource is for who has a token";
+    TokenMalformed = 400, "handler.token_malformed", "what stands in the place of the token is none";
+    TokenUnknown = 401, "handler.token_unknown", "this token is not known here";
+    TokenInvalid = 401, "handler.token_invalid", "this token was not signed by whom it should, or is no such token";
+    TokenExpired = 401, "handler.token_expired", "the time of this token is over";
+    TokenEarly = 401, "handler.token_early", "the time of this token has not come";
+    TokenIssuer = 401, "handler.token_issuer", "this token is of another issuer";
+    TokenAudience = 401, "handler.token_audience", "this token is for another audience";
+    CredentialsRepeated = 400, "handler.credentials_repeated", "there is more than one Authorization field";
     StorageFull = 507, "handler.storage_full", "there is no room left for this";
     Unwritable = 500, "handler.unwritable", "this cannot be stored";
     HandlerPanic = 500, "handler.panic", "the handler of this resource failed";

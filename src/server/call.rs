@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::app::{App, Asker, BlockingPool, Mail, Params, Visitor};
 use crate::base::{Key, Post, Tick};
-use crate::http::{Head, Response, Timeline};
+use crate::http::{Head, Response};
 use crate::proto::Preset;
 use crate::wire::Output;
 
 use super::access_log::{Record, Ring};
 use super::config::Config;
-use super::dialogue::exchange::Sent;
+use super::dialogue::{Asked, exchange::Sent};
 use super::scratch::Blank;
 use super::stats::Stats;
 
@@ -84,14 +84,7 @@ impl<'c> Call<'c> {
 
     /// One line of the log, if there is one, for the answer to `head` by the route of this pattern.
     #[inline(never)]
-    pub(crate) fn record(
-        &mut self,
-        request: u32,
-        head: Option<&Head<'_>>,
-        route: &str,
-        timeline: &Timeline,
-        sent: Sent,
-    ) {
+    pub(crate) fn record(&mut self, asked: &Asked, head: Option<&Head<'_>>, route: &str, sent: Sent) {
         if self.ring.is_none() {
             return;
         }
@@ -109,10 +102,11 @@ impl<'c> Call<'c> {
             body_bytes: sent.body_bytes,
             reason: sent.reason,
             route,
-            timeline,
+            user: asked.user.as_deref(),
+            timeline: &asked.timeline,
             worker: self.env.worker,
             connection: connection_number(self.env.worker, self.key),
-            request,
+            request: asked.number,
         });
     }
 }

@@ -1,9 +1,11 @@
 //! [`Desk`]: a worker's place without a worker: handlers are called at any moment, and their letters read.
 
+use std::cell::OnceCell;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use kolk::app::{BlockingPool, Mail, Nobody, Origin, Params, Progress, Route};
-use kolk::base::{Key, Mailbox, Post, Tick, Wake};
+use kolk::app::{BlockingPool, Mail, Origin, Params, Progress, Route, Visitor};
+use kolk::base::{Certificate, Key, Mailbox, Post, Tick, Wake};
 use kolk::http::{ExchangeId, FieldTable, Head, Path, StreamId, Timeline};
 use kolk::proto::h1::{Limits, Server};
 use kolk::wire::Input;
@@ -38,6 +40,23 @@ pub(crate) struct Desk {
     letters: Vec<Mail>,
 }
 
+/// From an address, in the clear.
+struct Stranger;
+
+impl Visitor for Stranger {
+    fn address(&self) -> Option<SocketAddr> {
+        Some((Ipv4Addr::LOCALHOST, 4242).into())
+    }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        None
+    }
+}
+
 struct Silent;
 
 impl Wake for Silent {
@@ -64,8 +83,9 @@ impl Desk {
             // No file is younger.
             unix_seconds: u64::from(u32::MAX),
             timeline: Timeline::default(),
-            peer: &Nobody::default(),
             trust: None,
+            peer: &Stranger,
+            user: OnceCell::new(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

@@ -10,14 +10,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::http::HeaderValue;
 use subtle::ConstantTimeEq as _;
 
+use super::basic::{refusal, too_many};
+use super::failures::Failures;
 use super::hash::PasswordHash;
-use super::refusal;
 use crate::app::handler::Outcome;
 use crate::app::pool::BlockingPool;
 use crate::app::reply::{Presence, Recall};
@@ -33,14 +35,20 @@ pub(super) type Digest = [u8; 32];
 
 /// A user: a hash, and the credentials that were found right.
 pub(super) struct Account {
+    name: Arc<str>,
     hash: PasswordHash,
     /// A digest, and until when it is believed. One: a user has one password. At first it is never.
     verified: Mutex<(Digest, Tick)>,
 }
 
 impl Account {
-    pub(super) const fn new(hash: PasswordHash) -> Self {
-        Self { hash, verified: Mutex::new(([0; 32], Tick::ZERO)) }
+    pub(super) fn new(name: &str, hash: PasswordHash) -> Self {
+        Self { name: name.into(), hash, verified: Mutex::new(([0; 32], Tick::ZERO)) }
+    }
+
+    /// Whose it is.
+    pub(super) const fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Whether credentials with this digest were found right not long ago. Those of another user never are.
@@ -67,6 +75,8 @@ pub(super) struct Check {
     pub(super) until: Tick,
     /// What a wrong one is answered with.
     pub(super) challenge: HeaderValue,
+    /// Where it is counted, and the client's address.
+    pub(super) failures: Option<(Arc<Failures>, IpAddr)>,
     pub(super) recall: Recall,
 }
 
@@ -124,12 +134,21 @@ impl Checks {
         if check.account.knows(&check.digest, check.now) {
             return check.recall.call();
         }
+        // What the same client had sent before may have been wrong meanwhile.
+        if let Some((failures, address)) = &check.failures
+            && let Some(wait) = failures.refuses(*address, check.now)
+        {
+            return check.recall.send(too_many(wait));
+        }
         let is_right = check.account.hash.verify(&check.password);
         self.lock().computed += 1;
         if is_right && check.is_known {
             check.account.keep(check.digest, check.until);
             check.recall.call();
         } else {
+            if let Some((failures, address)) = &check.failures {
+                failures.count(*address, check.now);
+            }
             check.recall.send(refusal(&check.challenge));
         }
     }

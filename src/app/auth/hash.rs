@@ -56,6 +56,8 @@ pub enum HashAlgorithm {
 pub enum HashError {
     /// The text is no password hash; perhaps it is the password.
     NotAHash,
+    /// The text is a hash of this kind, which is computed too quickly: it can be guessed.
+    Weak(&'static str),
     /// The text begins like one of this kind, but is not well-formed.
     Malformed(&'static str),
     /// The password is too long for bcrypt.
@@ -105,7 +107,7 @@ impl PasswordHash {
     /// The form of `text` is that of this kind.
     fn kind_of(text: &str) -> Result<Kind, HashError> {
         let (id, rest) =
-            text.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or(HashError::NotAHash)?;
+            text.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or_else(|| no_hash(text))?;
         match id {
             "argon2id" | "argon2i" | "argon2d" => {
                 let hash = phc::PasswordHash::new(text).map_err(|_| HashError::Malformed("argon2"))?;
@@ -127,7 +129,7 @@ impl PasswordHash {
             "5" if is_sha_crypt(rest, 43) => Ok(Kind::ShaCrypt),
             "6" if is_sha_crypt(rest, 86) => Ok(Kind::ShaCrypt),
             "5" | "6" => Err(HashError::Malformed("SHA-crypt")),
-            _ => Err(HashError::NotAHash),
+            _ => Err(no_hash(text)),
         }
     }
 }
@@ -165,6 +167,11 @@ impl fmt::Display for HashError {
                 "this is not a password hash, which begins with $argon2id$, $2b$, $5$ or $6$: \
                  make one with `kolk hash-password`",
             ),
+            Self::Weak(kind) => write!(
+                f,
+                "this is a hash of the kind {kind}, which is guessed too quickly: make another with \
+                 `kolk hash-password`"
+            ),
             Self::Malformed(kind) => write!(
                 f,
                 "this {kind} hash is not well-formed: copy all of it, in single quotes, since a shell \
@@ -179,6 +186,19 @@ impl fmt::Display for HashError {
 }
 
 impl Error for HashError {}
+
+/// What `text` is instead of a hash that is taken.
+fn no_hash(text: &str) -> HashError {
+    const WEAK: [(&str, &str); 5] = [
+        ("$apr1$", "MD5 (apr1)"),
+        ("$1$", "MD5"),
+        ("{SHA}", "SHA-1"),
+        ("{SSHA}", "salted SHA-1"),
+        ("{PLAIN}", "plain text"),
+    ];
+    let known = WEAK.iter().find(|(start, _)| text.starts_with(start));
+    known.map_or(HashError::NotAHash, |(_, kind)| HashError::Weak(kind))
+}
 
 /// `[rounds=N$]salt$hash`, where the hash has so many characters.
 fn is_sha_crypt(rest: &str, hash_length: usize) -> bool {
@@ -254,9 +274,16 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_refused_with_advice() {
-        for text in ["", "secret", "$", "$$", "$1$salt$hash", "$2x$06$abc", "argon2id$v=19$m=256", "{SHA}x"] {
+        for text in ["", "secret", "$", "$$", "$2x$06$abc", "argon2id$v=19$m=256", "26YU/aJzzBzX2"] {
             let error = text.parse::<PasswordHash>().unwrap_err();
             assert_eq!(error, HashError::NotAHash, "{text}");
+            assert!(error.to_string().contains("kolk hash-password"));
+        }
+        for text in
+            ["$apr1$hz1/8WI9$3Yb7g6ekPnireV2W5sqr0.", "$1$salt$hash", "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI="]
+        {
+            let error = text.parse::<PasswordHash>().unwrap_err();
+            assert!(matches!(error, HashError::Weak(_)), "{text}");
             assert!(error.to_string().contains("kolk hash-password"));
         }
         for (text, _) in VECTORS {

@@ -1,16 +1,22 @@
 //! Who is let in, how often a hash is computed for that, and what becomes of bodies.
 
-use std::sync::mpsc;
+use std::cell::OnceCell;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 
+use super::basic::VERIFIED_FOR;
 use super::*;
 use crate::app::{
-    App, BlockingPool, Mail, Nobody, Origin, Params, Progress, Route, Sink, Take, blocking, receiving,
+    App, BlockingPool, Mail, Origin, Outcome, Params, Progress, Request, Route, Sink, Take, Visitor,
+    blocking, receiving,
 };
-use crate::base::{Key, Mailbox, Tick, Wake};
-use crate::http::{ExchangeId, FieldTable, Head, Known, Path, StreamId, Timeline};
+use crate::base::{Certificate, Key, Mailbox, Tick, Wake};
+use crate::http::{ExchangeId, FieldTable, Head, Known, Path, Reason, Response, StreamId, Timeline};
 
 /// Of `password`, and cheap.
 const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
@@ -96,6 +102,67 @@ fn bodies_arrive_at_handlers_of_every_kind() {
     }
 }
 
+/// Made by `htpasswd` (Apache 2.4.68): -B -C 4, -5 -r 1000, -2 -r 1000, each of "correct horse".
+const HTPASSWD: &str = "\
+# the archive
+ada:$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC
+
+bob:$6$rounds=1000$XeGiJRxfHDE2rJSv$QdzSnXvYsnuSu1fJETeHJ/7/wsKFs8tQ1ce/d9iSHOU\
+Lvbdfnis4lalab8ODeFlqLs6w7VZPHj/6/8GEItmHH1
+carol:$5$rounds=1000$uC7wCROS5OxPoqAy$OYff.578JkZgcOtddAXpb.nyYhNOVVwQvnMILsy2Zz3:Carol, of the archive
+";
+
+#[test]
+fn users_of_htpasswd_are_let_in() {
+    let auth = BasicAuth::new("a \"realm\"").htpasswd(HTPASSWD).unwrap();
+    let app = App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
+    for user in ["ada", "bob", "carol"] {
+        assert_eq!(
+            send(&app, "GET", &basic(&format!("{user}:correct horse")), "").body(),
+            "secret",
+            "{user}"
+        );
+        assert_challenged(&send(&app, "GET", &basic(&format!("{user}:battery staple")), ""));
+    }
+}
+
+#[test]
+fn a_line_of_htpasswd_that_is_none_is_named() {
+    let refused = |line: &str| {
+        let error = BasicAuth::new("x").htpasswd(&format!("{HTPASSWD}{line}\n")).unwrap_err();
+        assert_eq!(error.line(), Some(6), "{line}");
+        error.to_string()
+    };
+    // By the same program: -m, -s, -d, -p.
+    for (line, kind) in [
+        ("eve:$apr1$hz1/8WI9$3Yb7g6ekPnireV2W5sqr0.", "MD5 (apr1)"),
+        ("eve:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=", "SHA-1"),
+        ("eve:26YU/aJzzBzX2", "not a password hash"),
+        ("eve:secret", "not a password hash"),
+        ("eve:", "not a password hash"),
+    ] {
+        let said = refused(line);
+        assert!(said.contains(kind) && said.contains("kolk hash-password"), "{said}");
+        assert!(!said.contains("secret"), "it may be a password: {said}");
+    }
+    assert_eq!(refused("secret"), "line 6: there is no colon between a name and what belongs to it");
+    let again = HTPASSWD.lines().nth(1).unwrap();
+    assert_eq!(refused(again), "line 6: there are two users of the name \"ada\": remove one");
+    assert!(
+        refused(":$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC").contains("no user name")
+    );
+}
+
+#[test]
+fn a_long_file_of_users_is_read_in_a_moment() {
+    let mut text = String::new();
+    for number in 0..12_000 {
+        writeln!(text, "user{number}:$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC").unwrap();
+    }
+    let auth = BasicAuth::new("x").htpasswd(&text).unwrap();
+    assert!(format!("{auth:?}").contains("users: 12000"));
+}
+
 struct Silent;
 
 impl Wake for Silent {
@@ -106,11 +173,32 @@ impl Wake for Silent {
 struct Desk {
     pool: Arc<BlockingPool>,
     mailbox: Mailbox<Mail>,
+    letters: Vec<Mail>,
+    visitor: Stranger,
+}
+
+/// From somewhere, or not.
+#[derive(Default)]
+struct Stranger(Option<SocketAddr>);
+
+impl Visitor for Stranger {
+    fn address(&self) -> Option<SocketAddr> {
+        self.0
+    }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        None
+    }
 }
 
 impl Desk {
     fn new(pool: BlockingPool) -> Self {
-        Self { pool: Arc::new(pool), mailbox: Mailbox::new(Arc::new(Silent), 1024) }
+        let mailbox = Mailbox::new(Arc::new(Silent), 1024);
+        Self { pool: Arc::new(pool), mailbox, letters: Vec::new(), visitor: Stranger::default() }
     }
 
     /// Calls the only route of `app` at `now`.
@@ -133,8 +221,9 @@ impl Desk {
             now,
             unix_seconds: 0,
             timeline: Timeline::default(),
-            peer: &Nobody::default(),
             trust: None,
+            peer: &self.visitor,
+            user: OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");
@@ -151,14 +240,11 @@ impl Desk {
 
     /// The next letter.
     fn letter(&mut self) -> Mail {
-        let mut letters = Vec::new();
-        loop {
-            self.mailbox.drain(&mut letters);
-            match letters.pop() {
-                Some(letter) => return letter,
-                None => std::thread::yield_now(),
-            }
+        while self.letters.is_empty() {
+            self.mailbox.drain(&mut self.letters);
+            std::thread::yield_now();
         }
+        self.letters.remove(0)
     }
 }
 
@@ -196,6 +282,70 @@ fn what_was_right_is_believed_for_a_while_and_what_was_wrong_never() {
 
     let (outcome, _) = desk.call(&app, "ada:password", start.after(VERIFIED_FOR));
     assert!(matches!(outcome, Outcome::Again(_)), "believed no longer");
+}
+
+/// The answer to a guess, which is checked or not.
+fn guessed(desk: &mut Desk, app: &App, pair: &str, now: Tick) -> Response {
+    let (outcome, response) = desk.call(app, pair, now);
+    let Outcome::Again(_ticket) = outcome else { return response };
+    match desk.letter() {
+        Mail::Answer { response, .. } => *response,
+        Mail::Again { .. } => Response::default(),
+        letter => panic!("{letter:?}"),
+    }
+}
+
+#[test]
+fn who_fails_too_often_is_refused_before_a_hash_is_computed() {
+    let minute = Duration::from_secs(60);
+    let auth = auth().failures(3, minute);
+    let app = App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
+    let mut desk = Desk::new(BlockingPool::new(1, 8));
+    desk.visitor = Stranger(Some("[2001:db8::1]:4242".parse().unwrap()));
+    let start = Tick::from_millis(1_000);
+    let guess = |desk: &mut Desk, pair, now| guessed(desk, &app, pair, now).status().as_u16();
+
+    assert_eq!(guess(&mut desk, "ada:password", start), 200);
+    // Of whoever: names that are not known count the same.
+    for pair in ["ada:wrong", "eve:password", "ada:wrong"] {
+        assert_eq!(guess(&mut desk, pair, start), 401);
+    }
+    assert_eq!(computed(&auth), 4);
+    let soon = start.after(Duration::from_millis(30_500));
+    for pair in ["ada:wrong", "eve:password", "ada:password"] {
+        let response = guessed(&mut desk, &app, pair, soon);
+        assert_eq!(response.reason(), Some(Reason::AuthFailures), "{pair}");
+        assert_eq!(response.fields().get("retry-after"), Some(&b"30"[..]));
+    }
+    assert_eq!(computed(&auth), 4, "nothing was computed");
+    // Its neighbours in the same /64 too, and nobody else.
+    desk.visitor = Stranger(Some("[2001:db8::2]:4242".parse().unwrap()));
+    assert_eq!(guess(&mut desk, "ada:password", soon), 429);
+    desk.visitor = Stranger(Some("192.0.2.1:4242".parse().unwrap()));
+    assert_eq!(guess(&mut desk, "ada:password", soon), 200);
+    desk.visitor = Stranger(Some("[2001:db8::1]:4242".parse().unwrap()));
+    assert_eq!(guess(&mut desk, "ada:password", start.after(minute)), 200, "forgotten");
+}
+
+#[test]
+fn guesses_that_come_at_once_are_counted_too() {
+    let auth = auth().failures(3, Duration::from_secs(60));
+    let app = App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
+    let mut desk = Desk::new(BlockingPool::new(1, 8));
+    desk.visitor = Stranger(Some("192.0.2.1:4242".parse().unwrap()));
+    let answers: Vec<_> = (0..50).map(|_| desk.call(&app, "ada:wrong", Tick::ZERO)).collect();
+    let mut statuses: Vec<_> = answers
+        .iter()
+        .map(|(outcome, response)| {
+            // Whoever came when the others were checked already.
+            let Outcome::Again(_) = outcome else { return response.status().as_u16() };
+            let Mail::Answer { response, .. } = desk.letter() else { panic!("no answer") };
+            response.status().as_u16()
+        })
+        .collect();
+    statuses.sort_unstable();
+    assert_eq!((&statuses[..3], &statuses[3..]), (&[401; 3][..], &[429; 47][..]));
+    assert_eq!(computed(&auth), 3);
 }
 
 #[test]

@@ -40,6 +40,11 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
         Some(client) => address(line, client),
         None => line.push(b'-'),
     }
+    line.extend_from_slice(b" - ");
+    match record.user {
+        Some(user) => word(line, user.as_bytes()),
+        None => line.push(b'-'),
+    }
     line.extend_from_slice(&moment.combined);
     match record.head {
         Some(head) => {
@@ -66,6 +71,14 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     line.push(b'\n');
 }
 
+/// A text in a field that ends at a blank.
+fn word(line: &mut Vec<u8>, text: &[u8]) {
+    for (number, part) in text.split(|byte| *byte == b' ').enumerate() {
+        line.extend_from_slice(if number > 0 { b"\\x20" } else { b"" });
+        escaped_hex(line, part);
+    }
+}
+
 /// One object. Each literal begins where the member before has ended.
 fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     line.extend_from_slice(b"{\"time\":\"");
@@ -90,6 +103,7 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     json_number(line, b",\"status\":", u64::from(record.status));
     json_number(line, b",\"bytes\":", record.body_bytes);
     json_text(line, b",\"route\":\"", Some(record.route.as_bytes()).filter(|route| !route.is_empty()));
+    json_text(line, b",\"user\":\"", record.user.map(str::as_bytes));
     json_text(line, b",\"reason\":\"", record.reason.map(|reason| reason.code().as_bytes()));
     let field = |known| record.head.and_then(|head| head.known(known));
     json_text(line, b",\"referer\":\"", field(Known::Referer));
@@ -303,6 +317,7 @@ mod tests {
             body_bytes: 13,
             reason: None,
             route: "/hello/{name}",
+            user: None,
             timeline: &TIMELINE,
             worker: 1,
             connection: 42,
@@ -353,6 +368,21 @@ mod tests {
             "127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] \"PURGE /\\x22 HTTP/1.1\" 200 13 \
              \"x\\x22 200 0\\x0a10.0.0.1 - - [\" \"-\"\n"
         );
+    }
+
+    #[test]
+    fn a_user_is_one_word_of_a_line() {
+        let written = Written::new(b"GET", b"/", &[]);
+        let head = written.head();
+        let named = Record { user: Some("Ada \"L\" [x] \u{e9}\n"), ..record(Some(&head)) };
+        let combined = line(Format::Combined, &named);
+        assert!(
+            combined.starts_with("127.0.0.1 - Ada\\x20\\x22L\\x22\\x20[x]\\x20\\xc3\\xa9\\x0a [22/Nov"),
+            "{combined}"
+        );
+        let json = line(Format::Json, &named);
+        assert!(json.contains(r#""route":"/hello/{name}","user":"Ada \u0022L\u0022 [x] "#), "{json}");
+        assert!(members(&json).is_some());
     }
 
     #[test]
@@ -434,6 +464,7 @@ mod tests {
             body_bytes: u64::MAX,
             reason: Some(Reason::VersionUnsupported),
             route: &route,
+            user: Some(&route),
             worker: usize::MAX,
             connection: u64::MAX,
             request: u32::MAX,

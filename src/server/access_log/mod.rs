@@ -33,6 +33,7 @@
 //! | `status` | number | status of the answer |
 //! | `bytes` | number | bytes of the answer's body |
 //! | `route` ? | string | the pattern of the route that won |
+//! | `user` ? | string | who the client has proved to be |
 //! | `reason` ? | string | code of the reason, when kolk itself made the answer |
 //! | `referer` ?, `user_agent` ? | string | those request fields |
 //! | `accept_us` ?, `parse_us` ?, `handle_us` ?, `respond_us` ? | number | microseconds of the stages that were measured |
@@ -122,6 +123,8 @@ pub struct Record<'r> {
     pub reason: Option<Reason>,
     /// The pattern of the route that won; empty when none did.
     pub route: &'r str,
+    /// Who the client has proved to be.
+    pub user: Option<&'r str>,
     /// The stages of the exchange, as far as they were measured.
     pub timeline: &'r Timeline,
     /// The worker.
@@ -237,6 +240,7 @@ mod tests {
             body_bytes: number,
             reason: None,
             route: "",
+            user: None,
             timeline: &TIMELINE,
             worker: 0,
             connection: 1,

@@ -9,8 +9,8 @@ use crate::http::DateLine;
 
 /// How many bytes of a client's text a line shows at most; of a longer one the beginning, and `...`.
 pub const TEXT_BYTES_MAX: usize = 2048;
-/// No line is longer: five texts with each byte escaped to six, and what stands between them.
-pub(super) const LINE_BYTES_MAX: usize = 5 * 6 * TEXT_BYTES_MAX + 1024;
+/// No line is longer: six texts with each byte escaped to six, and what stands between them.
+pub(super) const LINE_BYTES_MAX: usize = 6 * 6 * TEXT_BYTES_MAX + 1024;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -18,8 +18,8 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 #[derive(Debug)]
 pub(super) struct Moment {
     second: u64,
-    /// ` - - [22/Nov/2026:15:00:00 +0000] "`: all between the peer and the request of a combined line.
-    pub(super) combined: [u8; 35],
+    /// ` [22/Nov/2026:15:00:00 +0000] "`: all between the user and the request of a combined line.
+    pub(super) combined: [u8; 31],
     /// `2026-11-22T15:00:00.`: milliseconds follow.
     pub(super) rfc_3339: [u8; 20],
 }
@@ -28,7 +28,7 @@ impl Moment {
     pub(super) fn new() -> Self {
         let mut moment = Self {
             second: 0,
-            combined: *b" - - [01/Jan/1970:00:00:00 +0000] \"",
+            combined: *b" [01/Jan/1970:00:00:00 +0000] \"",
             rfc_3339: *b"1970-01-01T00:00:00.",
         };
         moment.render();
@@ -53,10 +53,10 @@ impl Moment {
         let date = DateLine::new(self.second);
         let value = date.line().get(6..35).unwrap_or_default();
         let (day, month, year, clock) = (&value[5..7], &value[8..11], &value[12..16], &value[17..25]);
-        self.combined[6..8].copy_from_slice(day);
-        self.combined[9..12].copy_from_slice(month);
-        self.combined[13..17].copy_from_slice(year);
-        self.combined[18..26].copy_from_slice(clock);
+        self.combined[2..4].copy_from_slice(day);
+        self.combined[5..8].copy_from_slice(month);
+        self.combined[9..13].copy_from_slice(year);
+        self.combined[14..22].copy_from_slice(clock);
         self.rfc_3339[..4].copy_from_slice(year);
         self.rfc_3339[5..7].copy_from_slice(month_number(month));
         self.rfc_3339[8..10].copy_from_slice(day);
@@ -232,9 +232,9 @@ mod tests {
         let mut moment = Moment::new();
         assert_eq!(&moment.rfc_3339, b"1970-01-01T00:00:00.");
         for (second, combined, rfc_3339) in [
-            (784_111_777, b" - - [06/Nov/1994:08:49:37 +0000] \"", b"1994-11-06T08:49:37."),
-            (951_782_400, b" - - [29/Feb/2000:00:00:00 +0000] \"", b"2000-02-29T00:00:00."),
-            (u64::MAX, b" - - [31/Dec/9999:23:59:59 +0000] \"", b"9999-12-31T23:59:59."),
+            (784_111_777, b" [06/Nov/1994:08:49:37 +0000] \"", b"1994-11-06T08:49:37."),
+            (951_782_400, b" [29/Feb/2000:00:00:00 +0000] \"", b"2000-02-29T00:00:00."),
+            (u64::MAX, b" [31/Dec/9999:23:59:59 +0000] \"", b"9999-12-31T23:59:59."),
         ] {
             moment.set(second);
             assert_eq!(&moment.combined, combined);

@@ -9,7 +9,7 @@
 
 use crate::app::{BodyRule, Match, Outcome, Request, RouteId, Rule, Scope, Sink, Take};
 use crate::base::Tick;
-use crate::http::{Arrival, Head, OwnedHead, Path, Reason, Response, StreamId, Timeline};
+use crate::http::{Arrival, Head, OwnedHead, Path, Reason, Response, StreamId};
 
 use super::Dialogue;
 use super::collected::{Collected, TooMuch};
@@ -27,7 +27,7 @@ impl Dialogue {
         if self.draining {
             self.speech.machine().drain();
         }
-        let mut asked = Asked { stream, number: self.requests, timeline: Timeline::default() };
+        let mut asked = Asked::new(stream, self.requests);
         if self.timed {
             // The accept belongs to the first request: the others cost none.
             asked.timeline.accepted = if self.requests == 1 { self.accepted } else { Tick::ZERO };
@@ -44,7 +44,7 @@ impl Dialogue {
     #[inline]
     fn route(
         &mut self,
-        asked: Asked,
+        mut asked: Asked,
         head: &Head<'_>,
         body: Arrival<'_>,
         scratch: &mut String,
@@ -61,7 +61,7 @@ impl Dialogue {
         let asker = call.asker();
         let found = app.find(head, path, &mut *call.params, asker);
         let scope = found.scope();
-        if app.chain(scope).looks_at_requests() && !self.passes(&asked, (head, path, body), scope, call) {
+        if app.chain(scope).looks_at_requests() && !self.passes(&mut asked, (head, path, body), scope, call) {
             return;
         }
         match found {
@@ -388,7 +388,7 @@ impl Dialogue {
         (scope, path): (Scope, String),
         call: &mut Call<'_>,
     ) {
-        let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
+        let mut exchange = Exchange::new(asked.clone());
         exchange.head = Some(OwnedHead::freeze(head));
         exchange.scope = Some(scope);
         exchange.path = path;

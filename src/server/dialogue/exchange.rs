@@ -55,6 +55,8 @@ pub(crate) struct Exchange {
     /// What the answer's owner watches.
     pub(crate) watch: Option<Arc<Watch>>,
     pub(crate) timeline: Timeline,
+    /// Who asks, if some layer knows.
+    pub(crate) user: Option<Arc<str>>,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
@@ -117,7 +119,8 @@ impl Sent {
 
 impl Exchange {
     /// An exchange that waits for an answer.
-    pub(crate) fn new(stream: StreamId, number: u32, timeline: Timeline) -> Box<Self> {
+    pub(super) fn new(asked: Asked) -> Box<Self> {
+        let Asked { stream, number, timeline, user } = asked;
         Box::new(Self {
             stream,
             number,
@@ -138,6 +141,7 @@ impl Exchange {
             held_at: None,
             watch: None,
             timeline,
+            user,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             sent: Sent::default(),
@@ -163,8 +167,9 @@ impl Exchange {
     }
 
     /// Which request it is.
-    pub(super) const fn asked(&self) -> Asked {
-        Asked { stream: self.stream, number: self.number, timeline: self.timeline }
+    pub(super) fn asked(&self) -> Asked {
+        let user = self.user.clone();
+        Asked { stream: self.stream, number: self.number, timeline: self.timeline, user }
     }
 
     /// When it is looked at next: its source is asked again, or its body is judged.

@@ -23,7 +23,7 @@ impl Dialogue {
     #[inline(never)]
     pub(super) fn passes(
         &mut self,
-        asked: &Asked,
+        asked: &mut Asked,
         (head, path, body): (&Head<'_>, Path<'_>, Arrival<'_>),
         scope: Scope,
         call: &mut Call<'_>,
@@ -34,6 +34,7 @@ impl Dialogue {
         let pattern = app.pattern_of(scope);
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         let progress = app.chain(scope).before(0, &request, call.response);
+        asked.user = origin.user.into_inner();
         match progress {
             Progress::Passed => return true,
             Progress::Stopped(_, Outcome::Ready) => self.respond(asked, Some(head), Some(scope), call),
@@ -68,7 +69,10 @@ impl Dialogue {
         let pattern = app.pattern_of(scope);
         let request = Request::new(head.head(), path, pattern, &exchange.params, &[], None, &origin);
         let progress = app.chain(scope).before(from, &request, call.response);
-        exchange.holds = call.response.take_holds();
+        let (holds, user) = (call.response.take_holds(), origin.user.into_inner());
+        if let Some(exchange) = self.speech.exchange(stream) {
+            (exchange.holds, exchange.user) = (holds, user);
+        }
         match progress {
             Progress::Passed => self.enter(stream, scope, call),
             progress => self.hold(stream, progress, call),

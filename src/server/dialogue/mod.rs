@@ -39,6 +39,7 @@ use super::call::{Call, Env};
 use super::stats::CloseReason;
 use exchange::{Exchange, Sent};
 pub(super) use multiplex::{Due, Multiplex};
+pub(super) use respond::Asked;
 use speech::Speech;
 
 /// The conversation with one client.
@@ -299,7 +300,7 @@ impl Dialogue {
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &timeline };
         self.speech.machine().refuse(call.response, encoding);
         let mut exchange =
-            self.only_taken().unwrap_or_else(|| Exchange::new(StreamId(0), self.requests, timeline));
+            self.only_taken().unwrap_or_else(|| Exchange::new(Asked::new(StreamId(0), self.requests)));
         exchange.timeline = timeline;
         exchange.sent = Sent::of(call.response);
         self.record_open(&exchange, call);

@@ -1,5 +1,8 @@
 //! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use crate::app::{Origin, RouteId, Scope, Visitor};
 use crate::base::{Key, Tick};
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
@@ -12,12 +15,22 @@ use crate::server::call::{Call, Env, connection_number};
 use crate::server::stats::CloseReason;
 
 /// Which request is answered, and when it passed through the stages so far.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    pub(super) stream: StreamId,
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) stream: StreamId,
     /// Its number on the connection.
-    pub(super) number: u32,
-    pub(super) timeline: Timeline,
+    pub(crate) number: u32,
+    pub(crate) timeline: Timeline,
+    /// Who asks, if some layer knows.
+    pub(crate) user: Option<Arc<str>>,
+}
+
+impl Asked {
+    /// Nobody knows yet who asks.
+    #[inline]
+    pub(super) fn new(stream: StreamId, number: u32) -> Self {
+        Self { stream, number, timeline: Timeline::default(), user: None }
+    }
 }
 
 impl Dialogue {
@@ -64,7 +77,7 @@ impl Dialogue {
             self.keep_answered(asked, Some(head), Some(Scope::Route(route)), (sent, holds), call);
         } else if call.ring.is_some() {
             let pattern = call.env.app.route_of(route).pattern();
-            call.record(asked.number, Some(head), pattern, &asked.timeline, sent);
+            call.record(asked, Some(head), pattern, sent);
         }
     }
 
@@ -77,7 +90,7 @@ impl Dialogue {
         scope: Option<Scope>,
         call: &mut Call<'_>,
     ) {
-        let mut asked = *asked;
+        let mut asked = asked.clone();
         if let (Some(head), Some(scope)) = (head, scope)
             && call.env.app.chain(scope).looks_at_answers()
         {
@@ -102,7 +115,7 @@ impl Dialogue {
             self.keep_answered(&asked, head, scope, (sent, holds), call);
         } else if call.ring.is_some() {
             let pattern = scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
-            call.record(asked.number, head, pattern, &asked.timeline, sent);
+            call.record(&asked, head, pattern, sent);
         }
     }
 
@@ -115,7 +128,7 @@ impl Dialogue {
         (sent, holds): (Sent, Holds),
         call: &Call<'_>,
     ) {
-        let mut exchange = Exchange::new(asked.stream, asked.number, asked.timeline);
+        let mut exchange = Exchange::new(asked.clone());
         exchange.answered = true;
         exchange.holds = holds;
         exchange.sent = Sent { body_bytes: 0, ..sent };
@@ -130,7 +143,7 @@ impl Dialogue {
         self.requests = self.requests.saturating_add(1);
         call.response.reset();
         call.response.refuse(reason);
-        let asked = Asked { stream, number: self.requests, timeline: Timeline::default() };
+        let asked = Asked::new(stream, self.requests);
         self.respond(&asked, None, None, call);
     }
 
@@ -148,8 +161,7 @@ impl Dialogue {
         let open = self.speech.take(stream);
         if let Some(reason) = reason {
             call.env.stats.refused(reason);
-            let mut exchange =
-                open.unwrap_or_else(|| Exchange::new(stream, self.requests, Timeline::default()));
+            let mut exchange = open.unwrap_or_else(|| Exchange::new(Asked::new(stream, self.requests)));
             let status = if exchange.answered { exchange.sent.status } else { reason.status() };
             exchange.sent = Sent { status, reason: Some(reason), ..exchange.sent };
             self.record_open(&exchange, call);
@@ -188,6 +200,7 @@ impl Dialogue {
             timeline: asked.timeline,
             peer,
             trust: env.config.trust.as_deref(),
+            user: asked.user.clone().map_or_else(OnceCell::new, OnceCell::from),
         }
     }
 
@@ -195,7 +208,7 @@ impl Dialogue {
     pub(super) fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
         let head = exchange.head.as_ref().map(OwnedHead::head);
         let pattern = exchange.scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
-        call.record(exchange.number, head.as_ref(), pattern, &exchange.timeline, exchange.sent);
+        call.record(&exchange.asked(), head.as_ref(), pattern, exchange.sent);
     }
 }
 

@@ -1,0 +1,324 @@
+//! [`BasicAuth`]: a user name and a password before a handler. RFC 7617; RFC 9110 §11.
+//!
+//! ```text
+//!  Authorization ─► Credentials ─► too many failures from there? ─ yes ─► 429
+//!        │ none, malformed                  │ no
+//!        ▼                         found right not long ago? ─ yes ─► the handler
+//!       401                                 │ no
+//!                                           ▼
+//!                              Outcome::Again … Checks … right ─► asked once more: the handler
+//!                                                        wrong ─► 401, and a failure more
+//! ```
+//! A hash is computed on the blocking pool; the handler is always called on the loop's thread, since what it
+//! opens belongs to that thread. The decision falls at the head: of a body nothing is read, and none is
+//! invited, while the password is being checked.
+//!
+//! What a clock could tell a stranger: a user that is not known costs what a known one costs, for the hash of
+//! another user is computed. What was wrong is not remembered: a second try costs what the first did, and
+//! there is no list that strangers could fill. Only who knew the password already gets an answer early.
+//! Who has failed too often is refused whatever comes next: else what is remembered could be guessed at
+//! without a limit. `tests/timing.rs` holds a clock to it.
+
+use std::error::Error;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{HeaderValue, header};
+use blake2::Blake2sMac256;
+use blake2::digest::{KeyInit, Mac};
+
+use super::checks::{Account, Check, Checks, Digest};
+use super::credentials::{CREDENTIALS_BYTES_MAX, Credentials};
+use super::failures::Failures;
+use super::hash::HashError;
+use super::listing::{self, ListError, ListProblem};
+use super::who::Users;
+use crate::app::adapters::IntoHandler;
+use crate::app::handler::Outcome;
+use crate::app::layer::{Acts, Layer, Layered, Passage};
+use crate::app::request::Request;
+use crate::http::{Reason, Response};
+
+/// How long a password that was right is not checked again.
+pub(super) const VERIFIED_FOR: Duration = Duration::from_secs(300);
+/// How many wrong passwords may come from one address within this time.
+const FAILURES_MAX: u32 = 10;
+const FAILURES_WITHIN: Duration = Duration::from_secs(60);
+
+/// Users and their password hashes.
+///
+/// Clones share what they know and how much they check at a time. Passwords travel in the clear: behind plain
+/// HTTP this keeps out who does not know them, not who listens.
+///
+/// ```
+/// use kolk::{App, BasicAuth, Request, Response};
+///
+/// // Made with `kolk hash-password`.
+/// let hash = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+/// let auth = BasicAuth::new("the archive").user("ada", hash)?;
+/// let app = App::new().get("/", auth.guard(Response::text("welcome\n")));
+///
+/// let answer = app.oneshot(http::Request::get("/").body("").unwrap());
+/// assert_eq!(answer.status(), 401);
+/// assert_eq!(answer.headers()["www-authenticate"], r#"Basic realm="the archive", charset="UTF-8""#);
+///
+/// let request = http::Request::get("/").header("authorization", "Basic YWRhOkhlbGxvIHdvcmxkIQ==");
+/// assert_eq!(app.oneshot(request.body("").unwrap()).body(), "welcome\n");
+/// # Ok::<(), kolk::app::UserError>(())
+/// ```
+#[derive(Clone)]
+pub struct BasicAuth {
+    /// Known to this process alone: its digests are worth nothing elsewhere.
+    key: [u8; 32],
+    /// And so are the numbers of names.
+    numbers: RandomState,
+    challenge: HeaderValue,
+    /// In the order of their names' numbers.
+    accounts: Vec<(u64, Arc<Account>)>,
+    checks: Arc<Checks>,
+    failures: Option<Arc<Failures>>,
+    admitted: Users,
+}
+
+/// Why there can be no such user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserError {
+    /// The name is empty, or has a colon or a control character (RFC 7617 §2).
+    Name(String),
+    /// There is a user of this name.
+    Twice(String),
+    /// The hash is none.
+    Hash {
+        /// Whose it is.
+        user: String,
+        /// What is wrong with it.
+        error: HashError,
+    },
+}
+
+impl BasicAuth {
+    /// Lets nobody in. `realm` is what browsers show when they ask for the password.
+    ///
+    /// # Panics
+    /// If the realm has control characters, or the system gives no random bytes.
+    #[track_caller]
+    pub fn new(realm: &str) -> Self {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).expect("the system has random bytes");
+        let realm = realm.replace('\\', r"\\").replace('"', r#"\""#);
+        let challenge = HeaderValue::from_str(&format!(r#"Basic realm="{realm}", charset="UTF-8""#));
+        Self {
+            key,
+            numbers: RandomState::new(),
+            challenge: challenge.expect("a realm has no control characters"),
+            accounts: Vec::new(),
+            checks: Arc::default(),
+            failures: Some(Arc::new(Failures::new(FAILURES_MAX, FAILURES_WITHIN))),
+            admitted: Users::default(),
+        }
+    }
+
+    /// Also lets in `name` with the password whose [hash](PasswordHash) is `hash`.
+    ///
+    /// # Errors
+    /// If the name has a colon or control characters or is there already, or the hash is none.
+    pub fn user(mut self, name: &str, hash: &str) -> Result<Self, UserError> {
+        if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(UserError::Name(name.to_owned()));
+        }
+        let hash = hash.parse().map_err(|error| UserError::Hash { user: name.to_owned(), error })?;
+        let number = self.numbers.hash_one(name);
+        match self.accounts.binary_search_by_key(&number, |(number, _)| *number) {
+            Ok(_) => return Err(UserError::Twice(name.to_owned())),
+            Err(place) => self.accounts.insert(place, (number, Arc::new(Account::new(name, hash)))),
+        }
+        Ok(self)
+    }
+
+    /// Also lets in the users of `text`, which is as `htpasswd` writes it: a name, a colon and a hash in each
+    /// line; what stands behind a second colon means nothing. Hashes that are guessed too quickly (MD5,
+    /// SHA-1, DES) are refused.
+    ///
+    /// ```
+    /// use kolk::BasicAuth;
+    ///
+    /// let text = "# made with htpasswd -B\nada:$2y$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i\n";
+    /// assert!(BasicAuth::new("the archive").htpasswd(text).is_ok());
+    /// let error = BasicAuth::new("the archive").htpasswd("ada:secret").unwrap_err();
+    /// assert!(error.to_string().starts_with("line 1: the hash of user \"ada\": this is not a password hash"));
+    /// ```
+    ///
+    /// # Errors
+    /// If a line is no user, or a name stands twice.
+    pub fn htpasswd(mut self, text: &str) -> Result<Self, ListError> {
+        for line in listing::lines(text) {
+            let (number, name, rest) = line?;
+            let hash = rest.split(':').next().unwrap_or_default();
+            let user = self.user(name, hash);
+            self = user.map_err(|error| ListError::at(number, ListProblem::User(error)))?;
+        }
+        Ok(self)
+    }
+
+    /// The same from the file `path`, which has at most 1 MiB.
+    ///
+    /// # Errors
+    /// If it cannot be read, too.
+    pub fn htpasswd_file(self, path: impl AsRef<Path>) -> Result<Self, ListError> {
+        let path = path.as_ref();
+        self.htpasswd(&listing::read(path)?).map_err(|error| error.of(path))
+    }
+
+    /// After `count` wrong passwords from one address (the /64 of an IPv6 address) within this time, refuses
+    /// what comes from it for the rest of the time, with 429 and before a hash is computed. 10 within a
+    /// minute unless told otherwise; a `count` of 0 is no limit. Clients without an address have none.
+    #[must_use]
+    pub fn failures(mut self, count: u32, within: Duration) -> Self {
+        self.failures = (count > 0).then(|| Arc::new(Failures::new(count, within)));
+        self
+    }
+
+    /// Lets in only these of the users; the others are answered with 403.
+    ///
+    /// ```
+    /// use kolk::{App, BasicAuth, Response};
+    ///
+    /// let hash = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+    /// let auth = BasicAuth::new("the archive").user("ada", hash)?.user("bob", hash)?;
+    /// let app = App::new().get("/", auth.users(["bob"]).guard(Response::text("for bob")));
+    /// let request = http::Request::get("/").header("authorization", "Basic YWRhOkhlbGxvIHdvcmxkIQ==");
+    /// assert_eq!(app.oneshot(request.body("").unwrap()).status(), 403);
+    /// # Ok::<(), kolk::app::UserError>(())
+    /// ```
+    #[must_use]
+    pub fn users<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.admitted = Users::only(names);
+        self
+    }
+
+    /// `handler`, for these users alone.
+    pub fn guard<H: IntoHandler>(&self, handler: H) -> Layered<H::Handler> {
+        Layered::before(handler.into_handler(), self.clone())
+    }
+
+    /// Who the request claims to come from.
+    fn judge(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        let mut buffer = [0; CREDENTIALS_BYTES_MAX];
+        let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let (Some((_, value)), None) = (fields.next(), fields.next()) else { return self.refuse(response) };
+        let Some(credentials) = Credentials::decode(value, &mut buffer) else { return self.refuse(response) };
+        let Some((account, is_known)) = self.account_of(credentials.user) else {
+            return self.refuse(response);
+        };
+        let (digest, now) = (self.digest(&credentials), request.now());
+        if let Some(wait) = self.failed_too_often(request) {
+            response.replace(too_many(wait));
+            return Passage::answered();
+        }
+        if account.knows(&digest, now) {
+            return self.admitted.admit(account.name(), request, response);
+        }
+        let suspended = self.checks.submit(request.pool(), || {
+            let (recall, outcome) = request.suspend();
+            let check = Check {
+                account: Arc::clone(account),
+                is_known,
+                password: credentials.password.into(),
+                digest,
+                now,
+                until: now.after(VERIFIED_FOR),
+                challenge: self.challenge.clone(),
+                failures: self.failures.clone().and_then(|failures| Some((failures, request.peer()?.ip()))),
+                recall,
+            };
+            (check, outcome)
+        });
+        Passage::Closed(suspended.unwrap_or_else(|| {
+            response.refuse(Reason::PoolFull);
+            response.append(&header::RETRY_AFTER, &HeaderValue::from_static("1"));
+            Outcome::Ready
+        }))
+    }
+
+    /// How long nothing is taken from this client, if too many wrong passwords came from it.
+    fn failed_too_often(&self, request: &Request<'_>) -> Option<Duration> {
+        let failures = self.failures.as_ref().filter(|failures| !failures.is_empty())?;
+        failures.refuses(request.peer()?.ip(), request.now())
+    }
+
+    /// Whose hash is computed, and whether that is this user. For a name that is not known it is another's:
+    /// always the same one, so that time does not tell it from a user's, and another in each process. Both
+    /// are found by the same steps, without a look at a name.
+    fn account_of(&self, user: &str) -> Option<(&Arc<Account>, bool)> {
+        let wanted = self.numbers.hash_one(user);
+        let next = self.accounts.partition_point(|(number, _)| *number < wanted);
+        let (number, account) = self.accounts.get(next).or_else(|| self.accounts.first())?;
+        Some((account, *number == wanted))
+    }
+
+    fn refuse(&self, response: &mut Response) -> Passage {
+        response.replace(refusal(&self.challenge));
+        Passage::answered()
+    }
+
+    /// Of the user's name, its length and the password: what stands for them in memory.
+    fn digest(&self, credentials: &Credentials<'_>) -> Digest {
+        let mut mac = <Blake2sMac256 as KeyInit>::new(&self.key.into());
+        mac.update(&(credentials.user.len() as u64).to_le_bytes());
+        mac.update(credentials.user.as_bytes());
+        mac.update(credentials.password);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// A 401 that says how to do better. RFC 9110 §15.5.2.
+pub(super) fn refusal(challenge: &HeaderValue) -> Response {
+    Response::refusal(Reason::Unauthorized).with_header(header::WWW_AUTHENTICATE, challenge.clone())
+}
+
+/// A 429 that says when to come back. RFC 6585 §4.
+pub(super) fn too_many(wait: Duration) -> Response {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Response::refusal(Reason::AuthFailures).with_header(header::RETRY_AFTER, seconds.into())
+}
+
+impl Layer for BasicAuth {
+    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        self.judge(request, response)
+    }
+
+    fn acts(&self) -> Acts {
+        Acts { before: true, after: false }
+    }
+
+    fn name(&self) -> &'static str {
+        "auth"
+    }
+}
+
+impl fmt::Debug for BasicAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicAuth")
+            .field("challenge", &self.challenge)
+            .field("users", &self.accounts.len())
+            .field("checks", &self.checks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => {
+                write!(f, "{name:?} is no user name: it is empty, or has a colon or a control character")
+            }
+            Self::Twice(name) => write!(f, "there are two users of the name {name:?}: remove one"),
+            Self::Hash { user, error } => write!(f, "the hash of user {user:?}: {error}"),
+        }
+    }
+}
+
+impl Error for UserError {}

@@ -1,0 +1,258 @@
+//! Which tokens are taken, with every kind of key, and which mistakes and tricks are refused.
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
+};
+use serde_json::json;
+
+use super::*;
+use crate::app::App;
+
+const NOW: u64 = 1_795_000_000;
+const SECRET: &[u8] = b"thirty-two bytes are what it has";
+
+fn secret() -> JwtAuth {
+    JwtAuth::new("x").secret("HS256", SECRET).unwrap()
+}
+
+fn good() -> Value {
+    json!({ "sub": "ada", "exp": NOW + 60 })
+}
+
+fn signed(header: &Header, claims: &Value, key: &EncodingKey) -> String {
+    encode(header, claims, key).unwrap()
+}
+
+fn by_secret(claims: &Value) -> String {
+    signed(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET))
+}
+
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    Base64UrlUnpadded::encode_string(bytes.as_ref())
+}
+
+/// Who is let in, or why not.
+fn judged(auth: &JwtAuth, token: &str) -> Result<String, Reason> {
+    auth.subject_of(token.as_bytes(), NOW).map(|subject| subject.to_string())
+}
+
+/// An algorithm, a key that signs, and the same key as others see it.
+fn pairs() -> Vec<(Algorithm, EncodingKey, Value)> {
+    let pkcs8 = |kind| KeyPair::generate_for(kind).unwrap();
+    let mut pairs = Vec::new();
+    for (algorithm, kind, curve) in [
+        (Algorithm::ES256, &PKCS_ECDSA_P256_SHA256, "P-256"),
+        (Algorithm::ES384, &PKCS_ECDSA_P384_SHA384, "P-384"),
+    ] {
+        let pair = pkcs8(kind);
+        let (x, y) = pair.public_key_raw()[1..].split_at((pair.public_key_raw().len() - 1) / 2);
+        let jwk = json!({ "kty": "EC", "crv": curve, "x": base64(x), "y": base64(y) });
+        pairs.push((algorithm, EncodingKey::from_ec_der(&pair.serialize_der()), jwk));
+    }
+    let pair = pkcs8(&PKCS_ED25519);
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": base64(pair.public_key_raw()) });
+    pairs.push((Algorithm::EdDSA, EncodingKey::from_ed_der(&pair.serialize_der()), jwk));
+    let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    // The key of PKCS #1 within that of PKCS #8.
+    let rsa = EncodingKey::from_rsa_der(&pair.serialize_der()[26..]);
+    for algorithm in [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
+        let jwk = serde_json::to_value(Jwk::from_encoding_key(&rsa, algorithm).unwrap()).unwrap();
+        pairs.push((algorithm, rsa.clone(), jwk));
+    }
+    for (algorithm, length) in [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)] {
+        let secret = vec![7; length];
+        let jwk = json!({ "kty": "oct", "k": base64(&secret), "alg": format!("{algorithm:?}") });
+        pairs.push((algorithm, EncodingKey::from_secret(&secret), jwk));
+    }
+    pairs
+}
+
+#[test]
+fn tokens_of_every_algorithm_are_taken_by_their_own_key_alone() {
+    let pairs = pairs();
+    let auths: Vec<_> = pairs
+        .iter()
+        .map(|(_, _, jwk)| JwtAuth::new("x").jwks(&json!({ "keys": [jwk] }).to_string()).unwrap())
+        .collect();
+    for (index, (algorithm, key, _)) in pairs.iter().enumerate() {
+        let token = signed(&Header::new(*algorithm), &good(), key);
+        for (other, auth) in auths.iter().enumerate() {
+            let expected = if other == index { Ok("ada".into()) } else { Err(Reason::TokenInvalid) };
+            assert_eq!(judged(auth, &token), expected, "{algorithm:?} {other}");
+        }
+        // Whatever is changed in it.
+        for at in [token.find('.').unwrap() + 5, token.len() - 10] {
+            let mut other = token.clone().into_bytes();
+            other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+            let other = String::from_utf8(other).unwrap();
+            assert_eq!(judged(&auths[index], &other), Err(Reason::TokenInvalid), "{algorithm:?}");
+        }
+    }
+}
+
+#[test]
+fn rfc_8725_2_1_the_algorithm_is_the_keys() {
+    let claims = base64(good().to_string());
+    for alg in ["none", "None", "NONE", "", "HS1"] {
+        let header = base64(json!({ "alg": alg, "typ": "JWT" }).to_string());
+        for signature in ["", "AA"] {
+            let token = format!("{header}.{claims}.{signature}");
+            assert_eq!(judged(&secret(), &token), Err(Reason::TokenInvalid), "{alg}");
+        }
+    }
+    // The public key of RSA taken for a secret, in both its forms.
+    let (_, _, rsa) = pairs().into_iter().find(|(algorithm, ..)| *algorithm == Algorithm::RS256).unwrap();
+    let auth = JwtAuth::new("x").jwks(&json!({ "keys": [rsa] }).to_string()).unwrap();
+    let modulus = Base64UrlUnpadded::decode_vec(rsa["n"].as_str().unwrap()).unwrap();
+    for secret in [modulus, rsa["n"].as_str().unwrap().into()] {
+        let token = signed(&Header::new(Algorithm::HS256), &good(), &EncodingKey::from_secret(&secret));
+        assert_eq!(judged(&auth, &token), Err(Reason::TokenInvalid));
+    }
+    // A stronger hash with the same secret is another algorithm, too.
+    let token = signed(&Header::new(Algorithm::HS512), &good(), &EncodingKey::from_secret(SECRET));
+    assert_eq!(judged(&secret(), &token), Err(Reason::TokenInvalid));
+}
+
+#[test]
+fn keys_are_found_by_their_kid() {
+    let oct =
+        |kid: &str, byte: u8| json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": base64([byte; 32]) });
+    let auth = JwtAuth::new("x").jwks(&json!({ "keys": [oct("a", 1), oct("b", 2)] }).to_string()).unwrap();
+    let token = |kid: Option<&str>, byte: u8| {
+        let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) };
+        signed(&header, &good(), &EncodingKey::from_secret(&[byte; 32]))
+    };
+    assert_eq!(judged(&auth, &token(Some("a"), 1)).as_deref(), Ok("ada"));
+    assert_eq!(judged(&auth, &token(Some("b"), 2)).as_deref(), Ok("ada"));
+    for (kid, byte) in [(Some("a"), 2), (Some("c"), 1), (None, 1)] {
+        assert_eq!(judged(&auth, &token(kid, byte)), Err(Reason::TokenInvalid), "{kid:?}");
+    }
+    let one = JwtAuth::new("x").jwks(&json!({ "keys": [oct("a", 1)] }).to_string()).unwrap();
+    assert_eq!(judged(&one, &token(None, 1)).as_deref(), Ok("ada"), "of the only key");
+    // A new secret beside the old one, and beside keys with names.
+    let both = auth.secret("HS256", &[3; 32]).unwrap().secret("HS256", &[4; 32]).unwrap();
+    for (kid, byte) in [(None, 3), (None, 4), (Some("c"), 3), (Some("c"), 4), (Some("a"), 1)] {
+        assert_eq!(judged(&both, &token(kid, byte)).as_deref(), Ok("ada"), "{kid:?} {byte}");
+    }
+    assert_eq!(judged(&both, &token(Some("a"), 3)), Err(Reason::TokenInvalid));
+    let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::HS256) };
+    let token = signed(&critical, &good(), &EncodingKey::from_secret(SECRET));
+    assert_eq!(judged(&secret(), &token), Err(Reason::TokenInvalid));
+}
+
+#[test]
+fn rfc_7519_4_1_claims_are_judged_with_the_clock_of_the_request() {
+    let auth = secret().issuer("us").issuer("them").audience("forge");
+    let with = |change: Value| {
+        let mut claims = json!({ "sub": "ada", "exp": NOW, "iss": "us", "aud": "forge" });
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        judged(&auth, &by_secret(&claims)).map(|_| ())
+    };
+    for fine in [
+        json!({}),
+        json!({ "exp": NOW - 29, "nbf": NOW + 30 }),
+        json!({ "exp": NOW as f64 + 0.5, "iss": "them" }),
+        json!({ "aud": ["elsewhere", "forge"] }),
+    ] {
+        assert_eq!(with(fine.clone()), Ok(()), "{fine}");
+    }
+    for (wrong, reason) in [
+        (json!({ "exp": NOW - 30 }), Reason::TokenExpired),
+        (json!({ "exp": 0 }), Reason::TokenExpired),
+        (json!({ "exp": null }), Reason::TokenInvalid),
+        (json!({ "exp": "9999999999" }), Reason::TokenInvalid),
+        (json!({ "exp": -1 }), Reason::TokenInvalid),
+        (json!({ "exp": 1e300 }), Reason::TokenInvalid),
+        (json!({ "nbf": NOW + 31 }), Reason::TokenEarly),
+        (json!({ "nbf": "0" }), Reason::TokenInvalid),
+        (json!({ "iss": "US" }), Reason::TokenIssuer),
+        (json!({ "iss": null }), Reason::TokenIssuer),
+        (json!({ "iss": ["us"] }), Reason::TokenIssuer),
+        (json!({ "aud": "elsewhere" }), Reason::TokenAudience),
+        (json!({ "aud": null }), Reason::TokenAudience),
+        (json!({ "aud": [] }), Reason::TokenAudience),
+        (json!({ "sub": "" }), Reason::TokenInvalid),
+        (json!({ "sub": 1 }), Reason::TokenInvalid),
+    ] {
+        assert_eq!(with(wrong.clone()), Err(reason), "{wrong}");
+    }
+    let for_others = by_secret(&json!({ "sub": "ada", "exp": NOW, "aud": "forge" }));
+    assert_eq!(judged(&secret(), &for_others), Err(Reason::TokenAudience), "no audience is ours");
+}
+
+#[test]
+fn what_was_verified_is_remembered_until_it_expires_and_by_these_rules_alone() {
+    let auth = secret();
+    let token = by_secret(&good());
+    let known = |auth: &JwtAuth| auth.verified.lock().unwrap().len();
+    assert_eq!(judged(&auth, &token).as_deref(), Ok("ada"));
+    assert_eq!((judged(&auth, &token).as_deref(), known(&auth)), (Ok("ada"), 1));
+    let until = NOW + 60 + LEEWAY.as_secs();
+    assert!(auth.subject_of(token.as_bytes(), until - 1).is_ok());
+    assert_eq!(auth.subject_of(token.as_bytes(), until), Err(Reason::TokenExpired));
+    assert_eq!(judged(&auth.clone().issuer("us"), &token), Err(Reason::TokenIssuer));
+    assert!(judged(&auth, &format!("{token}x")).is_err() && known(&auth) == 1, "what is wrong is not kept");
+
+    for number in 0..u64::try_from(VERIFIED_MAX).unwrap() + 10 {
+        auth.keep(Sha256::digest(number.to_le_bytes()).into(), NOW + 1_000 + number, "eve".into(), NOW);
+    }
+    assert_eq!(known(&auth), VERIFIED_MAX, "bounded");
+    auth.keep([0; 32], NOW + 9_000, "bob".into(), NOW + 8_000);
+    assert_eq!(known(&auth), 1, "all others had expired");
+    assert_eq!(
+        judged(&secret(), &format!("{token}{}", "x".repeat(TOKEN_BYTES_MAX))),
+        Err(Reason::TokenInvalid)
+    );
+    for wrong in ["", ".", "..", "...", "a.b", "a.b.c.d", "e30.e30.e30"] {
+        assert_eq!(judged(&auth, wrong), Err(Reason::TokenInvalid), "{wrong}");
+    }
+}
+
+#[test]
+fn keys_that_are_none_are_named() {
+    let refused = |keys: Value| JwtAuth::new("x").jwks(&keys.to_string()).unwrap_err().to_string();
+    let oct = |length: usize, alg: &str| json!({ "kty": "oct", "kid": "a", "alg": alg, "k": base64(vec![1; length]) });
+    assert!(JwtAuth::new("x").jwks("{").unwrap_err().to_string().starts_with("no JSON"));
+    assert!(refused(json!([])).contains("an array \"keys\""));
+    assert!(refused(json!({ "keys": [] })).contains("no key"));
+    assert!(
+        refused(json!({ "keys": [oct(31, "HS256")] }))
+            .starts_with("key \"a\": a key for HS256 has at least 32")
+    );
+    assert!(refused(json!({ "keys": [oct(32, "RS256")] })).contains("not for a key of its kind"));
+    assert!(refused(json!({ "keys": [oct(32, "A256KW")] })).contains("unknown \"alg\""));
+    assert!(refused(json!({ "keys": [{ "kty": "oct", "k": base64([1; 32]) }] })).starts_with("key 1: "));
+    assert!(refused(json!({ "keys": [oct(32, "HS256"), oct(32, "HS256")] })).contains("two keys"));
+    let (_, _, mut curve) = pairs().swap_remove(0);
+    curve["alg"] = "ES384".into();
+    assert!(refused(json!({ "keys": [curve] })).contains("not for a key"));
+    let mut sealed = oct(32, "HS256");
+    sealed["use"] = "enc".into();
+    assert!(refused(json!({ "keys": [sealed] })).contains("no key"));
+    for (algorithm, length) in [("HS256", 31), ("HS512", 63), ("RS256", 300), ("none", 64)] {
+        assert!(JwtAuth::new("x").secret(algorithm, &vec![1; length]).is_err(), "{algorithm}");
+    }
+    assert!(!format!("{:?}", secret()).contains("thirty"), "a debug view has no secrets");
+}
+
+#[test]
+fn handlers_see_the_subject_and_clients_the_reason() {
+    let auth = secret().users(["ada"]);
+    let who = |request: &Request<'_>| request.user().unwrap_or("nobody").to_owned();
+    let app = App::new().get("/", auth.guard(who));
+    let get = |token: &str| {
+        let request = ::http::Request::get("/").header("authorization", format!("Bearer {token}"));
+        app.oneshot(request.body("").unwrap())
+    };
+    let far = 99_999_999_999_u64;
+    assert_eq!(get(&by_secret(&json!({ "sub": "ada", "exp": far }))).body(), "ada");
+    let answer = get(&by_secret(&json!({ "sub": "eve", "exp": far })));
+    assert_eq!(answer.status(), 403);
+    assert!(!answer.headers().contains_key("www-authenticate"));
+    let answer = get(&by_secret(&json!({ "sub": "ada", "exp": 1 })));
+    assert_eq!(answer.status(), 401);
+    assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="x", error="invalid_token""#);
+    assert!(answer.body().ends_with(b"(handler.token_expired)\n"));
+}
