@@ -8,9 +8,9 @@
 //!                                │ no                  │ wrong      │ wrong
 //!                                └─────────────────────┴────────────┴──► 401 error="invalid_token"
 //! ```
-//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's thread:
-//! that takes about a tenth of a millisecond, for ES384 some tenths, and once for each token that is right.
-//! Time is the request's.
+//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's
+//! thread: that takes about a tenth of a millisecond, for ES384 some tenths, and once for each token that is
+//! right. Time is the request's.
 
 use std::collections::HashMap;
 use std::fmt;
