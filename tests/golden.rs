@@ -55,7 +55,14 @@ fn every_case_in_every_split() {
 }
 
 fn is_from_the_parser(reason: Reason) -> bool {
-    let elsewhere = [Reason::Path, Reason::PlainHttp, Reason::BodyBytes, Reason::Bodies, Reason::PoolFull];
+    let elsewhere = [
+        Reason::Path,
+        Reason::PlainHttp,
+        Reason::BodyBytes,
+        Reason::Bodies,
+        Reason::PoolFull,
+        Reason::AuthFailures,
+    ];
     (reason.code().starts_with("parse.") || reason.code().starts_with("limit."))
         && !reason.code().contains(".h2_")
         && !elsewhere.contains(&reason)
