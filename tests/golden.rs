@@ -63,6 +63,7 @@ fn is_from_the_parser(reason: Reason) -> bool {
         Reason::PoolFull,
         Reason::Rate,
         Reason::InFlight,
+        Reason::AuthFailures,
     ];
     (reason.code().starts_with("parse.") || reason.code().starts_with("limit."))
         && !reason.code().contains(".h2_")

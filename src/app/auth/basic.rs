@@ -121,7 +121,7 @@ impl BasicAuth {
         }
     }
 
-    /// Also lets in `name` with the password whose [hash](PasswordHash) is `hash`.
+    /// Also lets in `name` with the password whose [hash](super::PasswordHash) is `hash`.
     ///
     /// # Errors
     /// If the name has a colon or control characters or is there already, or the hash is none.
