@@ -108,6 +108,12 @@ impl Pattern {
         self.segments.iter().map(segment).collect()
     }
 
+    /// Which of its parameters is the rest of a path.
+    #[inline]
+    pub(super) fn rest_place(&self) -> Option<usize> {
+        matches!(self.segments.last(), Some(Segment::Rest)).then(|| self.names.len() - 1)
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

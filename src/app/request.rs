@@ -195,6 +195,14 @@ impl<'a> Request<'a> {
         self.path.as_bytes().get(span.start()..span.end())
     }
 
+    /// The part of the path that `{*…}` at the end of the route's pattern matched, whatever it is called.
+    #[inline]
+    pub fn rest_bytes(&self) -> Option<&'a [u8]> {
+        let place = self.pattern.rest_place()?;
+        let span = self.params.get(place)?;
+        self.path.as_bytes().get(span.start()..span.end())
+    }
+
     /// The pattern of the route.
     pub fn route(&self) -> &'a str {
         self.pattern.text()

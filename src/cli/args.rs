@@ -16,6 +16,7 @@ use kolk::ClientAuth;
 use super::access::Access;
 #[cfg(feature = "tls")]
 use super::certificates::{Given, OWN};
+use super::configured;
 use super::duration;
 use super::files::Files;
 use super::password::Algorithm;
@@ -129,9 +130,14 @@ pub(crate) enum Command {
 /// A directory to serve, and who is told.
 #[derive(Clone, Debug, PartialEq, Eq, ClapArgs)]
 pub(crate) struct Directory {
-    /// The directory
-    #[arg(default_value = ".", env = "KOLK_DIR")]
-    pub(crate) dir: PathBuf,
+    /// The directory [default: ./kolk.toml, if there is such a file, else .]
+    #[arg(env = "KOLK_DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Serve what this configuration file says, and nothing else; of the flags -w, -l, --log, --log-file,
+    /// --user and --pid-file count instead of it
+    #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE", conflicts_with = "dir")]
+    pub(crate) config: Option<PathBuf>,
 
     /// Open it in the browser
     #[arg(long, env = "KOLK_OPEN", value_parser = BoolishValueParser::new())]
@@ -317,6 +323,12 @@ impl Args {
     /// clap's, which also carries `--help` and `--version`.
     pub(crate) fn from_process(activated: bool) -> Result<Self, clap::Error> {
         let mut args = Self::try_parse()?;
+        let is_configured = matches!(&args.command,
+            Some(Command::Serve(directory)) if configured::file(Some(directory)).is_some());
+        if is_configured {
+            // The file says where.
+            return Ok(args);
+        }
         args.serving.resolve_listen(std::env::var("PORT").ok().as_deref(), activated)?;
         Ok(args)
     }
@@ -413,7 +425,7 @@ mod tests {
         for line in ["kolk -w 3 --log json serve public -l :1", "kolk serve public -w 3 -l :1 --log json"] {
             let Args { command, serving } = parse(line);
             assert!(
-                matches!(command, Some(Command::Serve(directory)) if directory.dir.as_os_str() == "public"),
+                matches!(command, Some(Command::Serve(directory)) if directory.dir.as_deref() == Some(Path::new("public"))),
                 "{line}"
             );
             assert_eq!(serving.workers, Count::Exactly(3), "{line}");
@@ -428,8 +440,8 @@ mod tests {
             Some(Command::Serve(directory)) => (directory.dir, directory.qr),
             other => panic!("{other:?}"),
         };
-        assert_eq!(qr("kolk serve --qr public"), ("public".into(), Some(String::new())));
-        assert_eq!(qr("kolk serve --qr=http://a public"), ("public".into(), Some("http://a".into())));
+        assert_eq!(qr("kolk serve --qr public"), (Some("public".into()), Some(String::new())));
+        assert_eq!(qr("kolk serve --qr=http://a public"), (Some("public".into()), Some("http://a".into())));
     }
 
     #[cfg(feature = "self-signed")]
@@ -437,14 +449,14 @@ mod tests {
     fn a_folder_is_no_certificate_and_no_certificate_is_one_of_our_own() {
         let tls = |line| match parse(line) {
             Args { command: Some(Command::Serve(directory)), serving } => (directory.dir, serving.tls),
-            Args { serving, .. } => ("".into(), serving.tls),
+            Args { serving, .. } => (None, serving.tls),
         };
         let pair = |chain: &str, key: &str| Given::Pair(chain.into(), key.into());
-        assert_eq!(tls("kolk --tls"), ("".into(), vec![Given::Own]));
-        assert_eq!(tls("kolk serve public --tls"), ("public".into(), vec![Given::Own]));
-        assert_eq!(tls("kolk serve --tls -q public"), ("public".into(), vec![Given::Own]));
-        assert_eq!(tls("kolk serve --tls a,b public"), ("public".into(), vec![pair("a", "b")]));
-        assert_eq!(tls("kolk serve --tls a,b;c,d"), (".".into(), vec![pair("a", "b"), pair("c", "d")]));
+        assert_eq!(tls("kolk --tls"), (None, vec![Given::Own]));
+        assert_eq!(tls("kolk serve public --tls"), (Some("public".into()), vec![Given::Own]));
+        assert_eq!(tls("kolk serve --tls -q public"), (Some("public".into()), vec![Given::Own]));
+        assert_eq!(tls("kolk serve --tls a,b public"), (Some("public".into()), vec![pair("a", "b")]));
+        assert_eq!(tls("kolk serve --tls a,b;c,d"), (None, vec![pair("a", "b"), pair("c", "d")]));
         assert_eq!(tls("kolk serve --tls a,b --tls=c,d --tls").1[1..], [pair("c", "d"), Given::Own]);
         let said = refuse("kolk serve --tls public");
         assert!(said.contains("two files, as in: --tls chain.pem,key.pem; or nothing"), "{said}");
@@ -476,7 +488,7 @@ mod tests {
         assert!(refuse("kolk --log xml").contains("pretty, json, combined, off"));
         assert!(refuse("kolk --lisen :1").contains("--listen"));
         assert!(refuse("kolk --max-connections 0").contains("from 1 up"));
-        for later in ["proxy", "check", "explain"] {
+        for later in ["proxy", "explain"] {
             refuse(&format!("kolk {later}"));
         }
     }

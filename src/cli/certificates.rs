@@ -105,6 +105,12 @@ pub(crate) fn read(
 }
 
 impl Identity {
+    /// What a server is that has read these files itself.
+    pub(crate) fn of(tls: &Tls, files: Vec<PathBuf>) -> Self {
+        let stamps = stamps(&files);
+        Self { tls: tls.clone(), own: None, files, stamps }
+    }
+
     /// Reads them again when the process is told to.
     pub(crate) fn reload(&self) -> Reload {
         let tls = self.tls.clone();

@@ -10,6 +10,7 @@
 //! | `site` | the built-in site |
 //! | `access` | who may read and who may store |
 //! | `certificates`, `development` | who the server is; a certificate of its own |
+//! | `configured` | `kolk serve -c FILE` |
 //! | `check` | `kolk check`, `kolk schema` |
 //! | `password` | `kolk hash-password`, `kolk token` |
 //! | `banner` | what people and scripts read at the start |
@@ -31,6 +32,7 @@ mod browser;
 mod certificates;
 mod check;
 mod clock;
+mod configured;
 #[cfg(feature = "self-signed")]
 mod development;
 mod doctor;
@@ -59,7 +61,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, ListenAddr, Running, Server, Timeouts, Workers, service};
+use kolk::{App, Configuration, ListenAddr, Running, Server, Timeouts, Workers, service};
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
@@ -149,35 +151,32 @@ fn serve(
     passed: Passed,
     supervisor: &Supervisor,
 ) -> Result<(), Failure> {
-    let user = serving.user.as_deref().map(|name| service::User::find(name).map(|user| (name, user)));
+    let file = configured::file(directory);
+    let configuration = file.as_deref().map(configured::read).transpose()?;
+    let named = configuration.as_ref().and_then(|file| file.server.user.as_ref().map(|user| &*user.value.0));
+    let user = serving.user.as_deref().or(named);
+    let user = user.map(|name| service::User::find(name).map(|user| (name, user)));
     let user = user.transpose().map_err(|error| Failure::user(&error))?;
     if user.is_some() {
         // Before there are other threads: it is a promise of each.
         service::no_new_privileges().map_err(|error| Failure::cannot("give up new privileges", &error))?;
     }
-    let (app, says) = match directory {
-        None => {
-            let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
-            (app, "the built-in site".to_owned())
-        }
-        Some(Directory { dir, files, access, .. }) => {
-            (access.app(files.of(dir)?, dir, &serving.listen)?, format!("the files of {}", dir.display()))
-        }
-    };
-    let server = server(app, serving)?;
+    let configured = file.as_deref().zip(configuration.as_ref());
+    let (server, says) = described(serving, directory, configured)?;
     #[cfg(feature = "tls")]
-    let identity = identity(serving)?;
-    #[cfg(feature = "tls")]
-    let server = match &identity {
-        Some(identity) => server.tls(&identity.tls),
-        None => server,
-    };
+    let (server, identity) = identified(server, serving, configuration.as_ref())?;
+    let pid_file = configuration.as_ref().and_then(|file| file.server.pid_file.as_ref());
+    let pid_file = serving.pid_file.as_deref().or_else(|| pid_file.map(|path| &*path.value));
     // Before the first connection: a signal that comes early is kept.
     let signals = signals::catch().map_err(|error| Failure::cannot("catch signals", &error))?;
-    let bound = listen(server, serving, &passed)?.bind()?;
+    let bound = match &configuration {
+        Some(_) if serving.listen.is_empty() => server.bind()?,
+        Some(_) => listen(server.nowhere(), serving, &passed)?.bind()?,
+        None => listen(server, serving, &passed)?.bind()?,
+    };
     // Those that are served were copied; nobody asked for the others.
     drop(passed);
-    let _pid_file = pid_file(serving)?;
+    let _pid_file = pid_file.map(write_pid).transpose()?;
     if let Some((name, user)) = user {
         user.assume().map_err(|error| Failure::assume(name, &error))?;
     }
@@ -200,7 +199,7 @@ fn serve(
     if !serving.quiet {
         announce(&running, serving, &says, own.as_deref(), directory.is_none());
     }
-    if let Some(directory) = directory {
+    if let Some(directory) = directory.filter(|_| file.is_none()) {
         invite(&urls(&running, serving), directory);
     }
     supervisor
@@ -209,6 +208,42 @@ fn serve(
     let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
     Ok(())
+}
+
+/// The server, and what it serves in half a sentence.
+fn described(
+    serving: &Serving,
+    directory: Option<&Directory>,
+    configured: Option<(&Path, &Configuration)>,
+) -> Result<(Server, String), Failure> {
+    if let Some((path, configuration)) = configured {
+        let server = configured::server(configuration, path, serving)?;
+        return Ok((server, format!("what {} says", path.display())));
+    }
+    let Some(Directory { dir, files, access, .. }) = directory else {
+        let app = site::app().map_err(|error| Failure::cannot("start the site's timer", &error))?;
+        return Ok((server(app, serving)?, "the built-in site".to_owned()));
+    };
+    let dir = dir.as_deref().unwrap_or_else(|| Path::new("."));
+    let app = access.app(files.of(dir)?, dir, &serving.listen)?;
+    Ok((server(app, serving)?, format!("the files of {}", dir.display())))
+}
+
+/// The server with its certificates, and what has to be watched for them.
+#[cfg(feature = "tls")]
+fn identified(
+    server: Server,
+    serving: &Serving,
+    configuration: Option<&Configuration>,
+) -> Result<(Server, Option<certificates::Identity>), Failure> {
+    if let Some(configuration) = configuration {
+        let files = configured::certificate_files(configuration);
+        let identity = server.identity().map(|tls| certificates::Identity::of(tls, files));
+        return Ok((server, identity));
+    }
+    let identity = identity(serving)?;
+    let server = identity.iter().fold(server, |server, identity| server.tls(&identity.tls));
+    Ok((server, identity))
 }
 
 /// Who the server is, if it is anybody.
@@ -239,14 +274,16 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
     if let Some(connections) = serving.max_connections {
         server = server.max_connections(connections);
     }
-    if let Some(format) = log_format(serving) {
-        let destination = match &serving.log_file {
-            Some(path) => Destination::File(path.clone()),
-            None => Destination::Stdout,
-        };
+    if let Some((format, destination)) = log_destination(serving) {
         server = server.access_log(format, destination);
     }
     Ok(server)
+}
+
+/// How the flags want the access log, and where.
+fn log_destination(serving: &Serving) -> Option<(Format, Destination)> {
+    let destination = serving.log_file.clone().map_or(Destination::Stdout, Destination::File);
+    log_format(serving).map(|format| (format, destination))
 }
 
 fn timeouts(serving: &Serving) -> Timeouts {
@@ -284,11 +321,10 @@ fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Serv
     Ok(server)
 }
 
-/// The file that `--pid-file` asks for, for as long as it is held.
-fn pid_file(serving: &Serving) -> Result<Option<service::PidFile>, Failure> {
-    let Some(path) = &serving.pid_file else { return Ok(None) };
+/// The file with the number of the process, for as long as it is held.
+fn write_pid(path: &Path) -> Result<service::PidFile, Failure> {
     let written = service::PidFile::write(path);
-    written.map(Some).map_err(|error| Failure::cannot(&format!("write {}", path.display()), &error))
+    written.map_err(|error| Failure::cannot(&format!("write {}", path.display()), &error))
 }
 
 /// The status line, for a person who watches the terminal and nothing else there.

@@ -40,7 +40,7 @@ impl Problem {
         Self { message: message.into(), place: place.cloned(), label: String::new(), other: None, help: None }
     }
 
-    pub(super) fn at(origin: &Origin, message: impl Into<String>) -> Self {
+    pub(crate) fn at(origin: &Origin, message: impl Into<String>) -> Self {
         Self::new(origin.place(), message)
     }
 
@@ -97,7 +97,7 @@ impl Problem {
 
 impl Errors {
     /// In the order of the files and of what stands in them, each place with one problem.
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
         let key = |problem: &Problem| {
             problem.place.as_ref().map(|place| (place.file().to_owned(), place.span().start))
         };

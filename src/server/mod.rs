@@ -180,6 +180,19 @@ impl Server {
         self
     }
 
+    /// What [`Server::tls`] was given last.
+    #[cfg(feature = "tls")]
+    pub const fn identity(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Listens nowhere any more: what was said so far of where does not count.
+    #[must_use]
+    pub fn nowhere(mut self) -> Self {
+        self.places.clear();
+        self
+    }
+
     /// Serves `/_kolk/metrics` (Prometheus text) on an address of its own.
     ///
     /// # Errors

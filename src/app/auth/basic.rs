@@ -231,7 +231,10 @@ impl BasicAuth {
                 now,
                 until: now.after(VERIFIED_FOR),
                 challenge: self.challenge.clone(),
-                failures: self.failures.clone().and_then(|failures| Some((failures, request.peer()?.ip()))),
+                failures: self
+                    .failures
+                    .clone()
+                    .and_then(|failures| Some((failures, request.client_address()?))),
                 recall,
             };
             (check, outcome)
@@ -246,7 +249,7 @@ impl BasicAuth {
     /// How long nothing is taken from this client, if too many wrong passwords came from it.
     fn failed_too_often(&self, request: &Request<'_>) -> Option<Duration> {
         let failures = self.failures.as_ref().filter(|failures| !failures.is_empty())?;
-        failures.refuses(request.peer()?.ip(), request.now())
+        failures.refuses(request.client_address()?, request.now())
     }
 
     /// Whose hash is computed, and whether that is this user. For a name that is not known it is another's:

@@ -81,7 +81,7 @@ thread_local! {
     static SHELVES: RefCell<Vec<Shelf<Kept>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Serves the files of a folder: the parameter `path` of its route, or else the whole path.
+/// Serves the files of a folder: what `{*…}` in the pattern of its route has matched, or else the whole path.
 ///
 /// A folder is answered with its `index.html`; without its trailing slash, with a redirect. Names that begin
 /// with a dot are hidden, except `.well-known`. Links are followed as long as they stay inside.
@@ -243,6 +243,11 @@ impl StaticDir {
             let types = std::mem::take(&mut site.media_types).with(extension, media_type);
             site.media_types = types.unwrap_or_else(|error| panic!("{error}"));
         })
+    }
+
+    /// The media type of files whose name ends as that of `path` does.
+    pub fn media_type_of(path: &Path) -> &'static str {
+        MediaTypes::default().of(&path.to_string_lossy())
     }
 
     /// Whether [`StaticDir::media_type`] would take these.
@@ -565,7 +570,7 @@ impl Site {
 /// The path below the folder: without the slash before it.
 #[inline]
 fn path_below<'r>(request: &Request<'r>) -> &'r [u8] {
-    request.param_bytes("path").unwrap_or_else(|| {
+    request.rest_bytes().unwrap_or_else(|| {
         let path = request.path_bytes();
         path.strip_prefix(b"/").unwrap_or(path)
     })

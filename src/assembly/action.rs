@@ -1,0 +1,114 @@
+//! What a route does, as a handler.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::http::{HeaderValue, StatusCode, header};
+
+use crate::app::{Handler, IntoHandler, Links as LinksOf, StaticDir};
+use crate::config::{Action, Compress, Etags, Links, Origin, Placed, Problem, Respond, StaticFiles};
+use crate::http::Response;
+
+use super::noted;
+
+/// The largest file that is kept in memory as a whole answer, in bytes.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The handler of `action`; `compress`: how its answers are.
+pub(super) fn handler(
+    action: Action<'_>,
+    compress: &Compress,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn Handler>> {
+    match action {
+        Action::Static(files) => Some(Arc::new(static_dir(files, compress, problems)?)),
+        Action::Respond(respond) => Some(Arc::new(response(respond, problems)?.into_handler())),
+        Action::Redirect(redirect) => later(&redirect.origin, "redirect", problems),
+        Action::Rewrite(rewrite) => later(&rewrite.origin, "rewrite", problems),
+    }
+}
+
+fn static_dir(files: &StaticFiles, compress: &Compress, problems: &mut Vec<Problem>) -> Option<StaticDir> {
+    let root = &files.root.value.0;
+    let opened = StaticDir::open(root);
+    let mut site = noted(opened, &files.root, |error| format!("{}: {error}", root.display()), problems)?
+        .links(match files.links.value {
+            Links::Inside => LinksOf::Inside,
+            Links::Follow => LinksOf::Follow,
+            Links::Refuse => LinksOf::Refuse,
+        })
+        .hidden(files.hidden.value)
+        .index(files.index.value.iter().map(|name| name.value.0.clone()))
+        .clean_urls(files.clean_urls.value)
+        .listing(files.listing.value)
+        .archives(files.archives.value)
+        .precompressed(files.precompressed.value)
+        .compressed(!compress.codings.value.is_empty())
+        .content_etags(files.etags.value == Etags::Content)
+        .cache_bytes(usize::try_from(files.memory.value.0).unwrap_or(usize::MAX));
+    if let Some(name) = &files.spa {
+        site = site.fallback(name.value.0.clone());
+    }
+    if let Some(name) = &files.not_found {
+        site = site.not_found(name.value.0.clone());
+    }
+    for (glob, value) in files.cache_control.iter().flat_map(|map| &map.value.0) {
+        site = site.cache_control(&glob.value.0, value.value.to_str().unwrap_or_default());
+    }
+    for (extension, value) in files.media_types.iter().flat_map(|map| &map.value.0) {
+        site = site.media_type(&extension.value.0, value.value.to_str().unwrap_or_default());
+    }
+    Some(site)
+}
+
+fn response(respond: &Respond, problems: &mut Vec<Problem>) -> Option<Response> {
+    let mut response = Response::new(respond.status.value);
+    if let Some(text) = &respond.text {
+        response = Response::text(text.value.clone()).with_status(respond.status.value);
+    }
+    if let Some(file) = &respond.file {
+        let path = &file.value.0;
+        let (content, media_type) = content(path, file, problems)?;
+        response = Response::new(respond.status.value)
+            .with_body(content)
+            .with_header(header::CONTENT_TYPE, media_type);
+    }
+    if let Some(media_type) = &respond.content_type {
+        response = response.with_header(header::CONTENT_TYPE, media_type.value.clone());
+    }
+    // Who says only a status wants to be told which it is.
+    let is_bare = respond.text.is_none() && respond.file.is_none();
+    let has_content = respond.status.value.as_u16() >= 400;
+    if is_bare && has_content {
+        response = Response::text(sentence(respond.status.value)).with_status(respond.status.value);
+    }
+    Some(response)
+}
+
+fn sentence(status: StatusCode) -> String {
+    format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or("Unknown"))
+}
+
+/// A whole file, and the media type that its name means.
+pub(super) fn content<T>(
+    path: &Path,
+    placed: &Placed<T>,
+    problems: &mut Vec<Problem>,
+) -> Option<(Vec<u8>, HeaderValue)> {
+    let told = |error: std::io::Error| format!("{}: {error}", path.display());
+    let length = noted(fs::metadata(path), placed, told, problems)?.len();
+    if length > FILE_BYTES_MAX {
+        let message = format!("{} is larger than 16 MiB: serve it with `static`", path.display());
+        problems.push(Problem::at(&placed.origin, message));
+        return None;
+    }
+    let content = noted(fs::read(path), placed, told, problems)?;
+    let media_type = HeaderValue::from_static(StaticDir::media_type_of(path));
+    Some((content, media_type))
+}
+
+fn later(origin: &Origin, what: &str, problems: &mut Vec<Problem>) -> Option<Arc<dyn Handler>> {
+    problems.push(Problem::at(origin, format!("`{what}` is not in this version")));
+    None
+}

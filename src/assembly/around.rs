@@ -1,0 +1,162 @@
+//! What stands around a route, or around answers of a site without one.
+//!
+//! ```text
+//!  request ─► CORS ─► rates ─► requests at a time ─► who it is ─► handler
+//! ```
+//! What the site says comes before what the route says, and counts besides it; of CORS and of who may come in
+//! the route's own counts instead.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{
+    BasicAuth, BearerAuth, CertificateAuth, Cors, InFlight, Layer, ListError, Policy, Quota, Rate, RateKey,
+    RateLimit, Rates,
+};
+use crate::config::{
+    Auth, Configuration, Cors as CorsTable, PageOrigin, Problem, RateKey as KeyTable, RateLimit as RateTable,
+    RateMode, Route, Scheme, Site,
+};
+
+use super::noted;
+
+/// How long a request may wait for its turn where nothing is said.
+const DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// What several routes share, by name.
+pub(super) struct Around<'c> {
+    rates: BTreeMap<&'c str, RateLimit>,
+    keys: BTreeMap<&'c str, Arc<dyn Layer>>,
+    /// Of each table that says how many requests there may be at a time.
+    in_flight: BTreeMap<usize, InFlight>,
+}
+
+impl<'c> Around<'c> {
+    pub(super) fn new(configuration: &'c Configuration, problems: &mut Vec<Problem>) -> Self {
+        let table = Arc::new(Rates::new());
+        let rates = configuration.rate.iter();
+        let rates = rates.filter_map(|(name, rate)| Some((&**name, limit(name, rate, &table, problems)?)));
+        let rates = rates.collect();
+        let keys = configuration.auth.iter();
+        let keys = keys.filter_map(|(name, auth)| Some((&**name, guard(auth, problems)?))).collect();
+        Self { rates, keys, in_flight: BTreeMap::new() }
+    }
+
+    /// Everything around `route`, or around answers without one, the outermost first.
+    pub(super) fn layers(&mut self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
+        let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
+        let cors = route.and_then(|route| route.cors.as_deref()).or(site.cors.as_deref());
+        layers.extend(cors.and_then(shared).map(|cors| Arc::new(cors) as Arc<dyn Layer>));
+        let rates = [site.rate.as_ref(), route.and_then(|route| route.rate.as_ref())];
+        for name in rates.into_iter().flatten().flat_map(|names| &names.value) {
+            if let Some(limit) = self.rates.get(&*name.value.0) {
+                layers.push(Arc::new(limit.clone()));
+            }
+        }
+        let seats = [site.in_flight_max.as_ref(), route.and_then(|route| route.in_flight_max.as_ref())];
+        for seats in seats.into_iter().flatten() {
+            // The same table is the same count.
+            let count = self.in_flight.entry(std::ptr::from_ref(seats).addr());
+            layers.push(Arc::new(count.or_insert_with(|| InFlight::new(seats.value.get())).clone()));
+        }
+        let own = route.and_then(|route| route.auth.as_ref());
+        let auth = match own {
+            Some(own) => own.value.0.as_deref(),
+            None => site.auth.as_ref().map(|name| &*name.value.0),
+        };
+        layers.extend(auth.and_then(|name| self.keys.get(name)).map(Arc::clone));
+        layers
+    }
+}
+
+fn limit(
+    name: &str,
+    table: &RateTable,
+    rates: &Arc<Rates>,
+    problems: &mut Vec<Problem>,
+) -> Option<RateLimit> {
+    let quota = Quota::new(table.rate.value.count.get(), table.rate.value.period);
+    let rate = quota.and_then(|quota| Rate::new(quota, table.burst.value.get()));
+    let rate = noted(rate, &table.rate, |error| error.to_string(), problems)?;
+    let rate = match table.mode.value {
+        RateMode::Refuse => rate,
+        RateMode::Delay => rate.delaying(table.delay_max.as_ref().map_or(DELAY_MAX, |wait| wait.value)),
+    };
+    let policy = Policy::new(name, rate.dry_run(table.dry_run.value));
+    let policy = noted(policy, &table.rate, |error| error.to_string(), problems)?;
+    let key = match &table.key.value {
+        KeyTable::ClientIp => RateKey::Address,
+        KeyTable::Header(name) => RateKey::Header(name.clone()),
+        KeyTable::Cookie(name) => RateKey::Cookie(name.as_str().into()),
+        KeyTable::Path => RateKey::Path,
+    };
+    Some(RateLimit::new(rates, policy, key))
+}
+
+fn shared(table: &CorsTable) -> Option<Cors> {
+    let is_any = table.origins.value.iter().any(|origin| origin.value == PageOrigin::Any);
+    let origins = table.origins.value.iter().filter_map(|origin| match &origin.value {
+        PageOrigin::Any => None,
+        PageOrigin::Exact(origin) => Some(origin),
+    });
+    // Whatever is no origin was told when the file was read.
+    let cors = if is_any { Cors::any() } else { Cors::origins(origins).ok()? };
+    let cors = cors.methods(table.methods.value.iter().map(|method| method.value.clone()));
+    Some(if table.credentials.value { cors.credentials() } else { cors })
+}
+
+fn guard(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
+    let realm = realm(auth);
+    let told = |error: ListError| error.to_string();
+    match auth.scheme()? {
+        Scheme::Basic { file } => {
+            let users = BasicAuth::new(realm).htpasswd_file(file);
+            Some(Arc::new(noted(users, auth.file.as_ref()?, told, problems)?))
+        }
+        Scheme::Bearer { tokens } => {
+            let list = BearerAuth::new(realm).token_file(tokens);
+            Some(Arc::new(noted(list, auth.tokens.as_ref()?, told, problems)?))
+        }
+        Scheme::Jwt { .. } => signed(auth, problems),
+        Scheme::Mtls { subjects } => {
+            let names = subjects.iter().map(|subject| &*subject.value.0);
+            let auth = names.fold(CertificateAuth::new(), |auth, name| auth.common_name(name).dns_name(name));
+            Some(Arc::new(auth))
+        }
+    }
+}
+
+/// Tokens that somebody has signed.
+#[cfg(feature = "jwt")]
+fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
+    use crate::app::JwtAuth;
+    use crate::config::JwtKeys;
+
+    let Some(Scheme::Jwt { keys, algorithms, issuer, audience, leeway }) = auth.scheme() else { return None };
+    let told = |error: ListError| error.to_string();
+    let jwt = JwtAuth::new(realm(auth)).leeway(leeway);
+    let jwt = issuer.into_iter().fold(jwt, JwtAuth::issuer);
+    let mut jwt = audience.iter().fold(jwt, |jwt, audience| jwt.audience(&audience.value.0));
+    match keys {
+        JwtKeys::Set(path) => jwt = noted(jwt.jwks_file(path), auth.jwks.as_ref()?, told, problems)?,
+        JwtKeys::Secret(path) => {
+            for algorithm in algorithms {
+                let with = jwt.secret_file(algorithm.value.word(), path);
+                jwt = noted(with, auth.secret.as_ref()?, told, problems)?;
+            }
+        }
+    }
+    Some(Arc::new(jwt))
+}
+
+#[cfg(not(feature = "jwt"))]
+fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
+    let message = "this kolk was built without signed tokens: build it with the feature `jwt`";
+    problems.push(Problem::at(&auth.kind.origin, message));
+    None
+}
+
+fn realm(auth: &Auth) -> &str {
+    auth.realm.as_ref().map_or("", |realm| &realm.value.0)
+}

@@ -1,0 +1,60 @@
+//! What a configuration may say and this version does not do yet: refused rather than ignored.
+
+use crate::config::{Configuration, Origin, Problem, Protocol, Route, Site, TlsVersion};
+
+/// Refuses what is not done yet.
+pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>) {
+    let mut refuse = |is_said: bool, what: &str, origin: &Origin| {
+        if is_said {
+            problems.push(Problem::at(origin, format!("`{what}` is not in this version")));
+        }
+    };
+    for listen in &configuration.listen {
+        let says = |version| listen.protocols.value.iter().any(|protocol| protocol.value == version);
+        let speaks_both = says(Protocol::H1) && says(Protocol::H2);
+        refuse(!speaks_both, "protocols", &listen.protocols.origin);
+    }
+    let tls = &configuration.tls;
+    refuse(tls.min_version.value != TlsVersion::V12, "min_version", &tls.min_version.origin);
+    for pair in &tls.cert {
+        if let Some(hosts) = &pair.hosts {
+            refuse(true, "hosts", &hosts.origin);
+        }
+    }
+    for site in &configuration.site {
+        for (what, origin) in of_site(site).into_iter().flatten() {
+            refuse(true, what, origin);
+        }
+        for (what, origin) in site.route.iter().flat_map(of_route).flatten() {
+            refuse(true, what, origin);
+        }
+    }
+}
+
+type Said<'s> = Option<(&'static str, &'s Origin)>;
+
+fn of_site(site: &Site) -> [Said<'_>; 8] {
+    [
+        site.headers.as_ref().map(|headers| ("headers", &headers.origin)),
+        site.access_log.as_ref().map(|log| ("access_log", &log.origin)),
+        site.error_pages.as_ref().map(|pages| ("error_pages", &pages.origin)),
+        site.allow.as_ref().map(|networks| ("allow", &networks.origin)),
+        site.deny.as_ref().map(|networks| ("deny", &networks.origin)),
+        site.hsts.as_ref().map(|hsts| ("hsts", &hsts.origin)),
+        site.maintenance.as_ref().map(|maintenance| ("maintenance", &maintenance.origin)),
+        site.server_timing.value.then_some(("server_timing", &site.server_timing.origin)),
+    ]
+}
+
+fn of_route(route: &Route) -> [Said<'_>; 8] {
+    [
+        route.headers.as_ref().map(|headers| ("headers", &headers.origin)),
+        route.access_log.as_ref().map(|log| ("access_log", &log.origin)),
+        route.error_pages.as_ref().map(|pages| ("error_pages", &pages.origin)),
+        route.allow.as_ref().map(|networks| ("allow", &networks.origin)),
+        route.deny.as_ref().map(|networks| ("deny", &networks.origin)),
+        route.cache_control.as_ref().map(|value| ("cache_control", &value.origin)),
+        route.maintenance.as_ref().map(|maintenance| ("maintenance", &maintenance.origin)),
+        route.timeouts.as_ref().map(|timeouts| ("timeouts", &timeouts.origin)),
+    ]
+}

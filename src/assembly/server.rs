@@ -1,0 +1,172 @@
+//! The process, its addresses and its certificates, as a server.
+
+use std::sync::Arc;
+
+use crate::app::{App, ForwardedIn, Trust};
+use crate::config::{Configuration, Listen, Problem, ProxyProtocol as Proxies, TrustHeader, Workers};
+use crate::net::ProxyProtocol;
+use crate::proto::h1;
+use crate::server::{Limits, ListenOptions, Server, Timeouts, Workers as Count};
+
+use super::noted;
+
+/// Where a server listens that is told nothing.
+const ADDRESS: &str = "127.0.0.1:8080";
+
+/// The server for `app`.
+pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec<Problem>) -> Option<Server> {
+    let process = &configuration.server;
+    let mut server = Server::new(app)
+        .workers(match process.workers.value {
+            Workers::Auto => Count::Auto,
+            Workers::Exactly(count) => Count::Exactly(count.get() as usize),
+        })
+        .pin(process.pin.value)
+        .private_descriptors(true)
+        .blocking(process.blocking_threads.value.get() as usize, process.blocking_queue.value as usize)
+        .server_name(process.server_name.value.0.as_ref().and_then(|name| name.to_str().ok()))
+        .limits(limits(configuration))
+        .timeouts(timeouts(configuration));
+    if let Some(connections) = &process.max_connections {
+        server = server.max_connections(connections.value.get() as usize);
+    }
+    if let Some(trust) = trust(configuration, problems) {
+        server = server.trust(trust);
+    }
+    if let Some(address) = &process.admin {
+        server =
+            noted(server.admin(&address.value.to_string()), address, |error| error.to_string(), problems)?;
+    }
+    let tls = tls(configuration, problems);
+    if let Some(tls) = &tls {
+        server = server.tls(tls);
+    }
+    for listen in &configuration.listen {
+        server = listening(server, configuration, listen, problems)?;
+    }
+    if configuration.listen.is_empty() {
+        server = server.listen(ADDRESS).ok()?;
+    }
+    Some(server)
+}
+
+fn limits(configuration: &Configuration) -> Limits {
+    let table = &configuration.server.limits;
+    let usual = Limits::default();
+    // Larger ones were refused when the file was read.
+    let bytes = |size: u64| u16::try_from(size).unwrap_or(u16::MAX);
+    let fields_max = u16::try_from(table.header_count.value.get()).unwrap_or(u16::MAX);
+    let http1 = h1::Limits {
+        request_line_bytes_max: bytes(table.request_line.value.0),
+        head_bytes_max: bytes(table.headers.value.0),
+        fields_max,
+        ..*usual.http1
+    };
+    let mut http2 = *usual.http2;
+    http2.fields_max = fields_max;
+    http2.path_bytes_max = bytes(table.request_line.value.0);
+    Limits {
+        http1: Arc::new(http1),
+        http2: Arc::new(http2),
+        body_bytes_max: table.body.value.0,
+        bodies_bytes_max: table.bodies.value.0,
+        connections_per_address_max: configuration
+            .server
+            .max_connections_per_client
+            .as_ref()
+            .map(|connections| connections.value.get()),
+    }
+}
+
+fn timeouts(configuration: &Configuration) -> Timeouts {
+    let table = &configuration.server.timeouts;
+    Timeouts {
+        handshake: table.tls_handshake.value,
+        header: table.header.value,
+        keepalive: table.keepalive.value,
+        body: table.body_idle.value,
+        body_rate_bytes_min: table.body_min_rate.value.0,
+        write: table.write_stall.value,
+        write_rate_bytes_min: table.write_min_rate.value.0,
+        linger: table.linger.value,
+        ..Timeouts::default()
+    }
+}
+
+fn trust(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Trust> {
+    let table = &configuration.server.trust;
+    if table.proxies.value.is_empty() {
+        return None;
+    }
+    let mut trust = Trust::new(match table.header.value {
+        TrustHeader::XForwardedFor => ForwardedIn::XForwardedFor,
+        TrustHeader::Forwarded => ForwardedIn::Forwarded,
+    });
+    for network in &table.proxies.value {
+        let trusted = trust.network(&network.value.to_string());
+        trust = noted(trusted, network, |error| error.to_string(), problems)?;
+    }
+    Some(trust)
+}
+
+fn listening(
+    server: Server,
+    configuration: &Configuration,
+    listen: &Listen,
+    problems: &mut Vec<Problem>,
+) -> Option<Server> {
+    let address = listen.addr.value.to_string();
+    if listen.redirect_to_https.value {
+        return noted(server.redirect_to_https(&address), &listen.addr, |error| error.to_string(), problems);
+    }
+    let mut options = ListenOptions::default().backlog(listen.backlog.value.get());
+    if !listen.tls.value {
+        options = options.in_the_clear();
+    }
+    let proxies = match listen.proxy_protocol.value {
+        Proxies::Off => None,
+        Proxies::Optional => Some(ProxyProtocol::optional()),
+        Proxies::Required => Some(ProxyProtocol::required()),
+    };
+    if let Some(mut proxies) = proxies {
+        for network in &configuration.server.trust.proxies.value {
+            let trusted = proxies.network(&network.value.to_string());
+            proxies = noted(trusted, network, |error| error.to_string(), problems)?;
+        }
+        options = options.proxy_protocol(proxies);
+    }
+    let listening = server.listen_with(&address, options);
+    noted(listening, &listen.addr, |error| error.to_string(), problems)
+}
+
+#[cfg(feature = "tls")]
+fn tls(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<crate::net::tls::Tls> {
+    use crate::config::ClientCertificate;
+    use crate::net::tls::{ClientAuth, Tls, TlsError};
+
+    let told = |error: TlsError| error.to_string();
+    let mut tls: Option<Tls> = None;
+    for pair in &configuration.tls.cert {
+        let (chain, key) = (&pair.cert.value.0, &pair.key.value.0);
+        let read = match &tls {
+            None => Tls::from_files(chain, key),
+            Some(tls) => tls.and_files(chain, key),
+        };
+        tls = Some(noted(read, &pair.cert, told, problems)?);
+    }
+    let (Some(authorities), Some(read)) = (&configuration.tls.client_ca, &tls) else { return tls };
+    let auth = match configuration.tls.client_auth.as_ref().map(|auth| auth.value) {
+        Some(ClientCertificate::Optional) => ClientAuth::Optional,
+        Some(ClientCertificate::Required) | None => ClientAuth::Required,
+    };
+    noted(read.client_auth_file(&authorities.value.0, auth), authorities, told, problems)
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<crate::net::tls::Tls> {
+    for pair in &configuration.tls.cert {
+        let message = "this kolk was built without TLS: build it with the feature `tls`";
+        problems.push(Problem::at(&pair.cert.origin, message));
+    }
+    None
+}

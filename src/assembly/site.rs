@@ -1,0 +1,152 @@
+//! Sites and routes, as an app.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::app::{App, Expected, Handler, Layer, Outcome, Predicate, Request, Rule};
+use crate::config::{Action, Condition, Configuration, Host, Problem, Route, Site};
+use crate::http::{Rendered, Response};
+
+use super::action;
+use super::around::Around;
+
+/// All sites.
+pub(super) fn app(configuration: &Configuration, problems: &mut Vec<Problem>) -> App {
+    let mut around = Around::new(configuration, problems);
+    let mut app = App::new();
+    for site in &configuration.site {
+        let Some(assembled) = assemble(site, &mut around, problems) else { continue };
+        match app.try_site(site.hosts.value.iter().map(|host| written(&host.value)), assembled) {
+            Ok(more) => app = more,
+            Err(error) => {
+                problems.push(Problem::at(&site.hosts.origin, error.to_string()));
+                return App::new();
+            }
+        }
+    }
+    app
+}
+
+fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -> Option<App> {
+    let mut handlers = Vec::new();
+    for route in &site.route {
+        let compress = route.compress.as_deref().unwrap_or(&site.compress);
+        let handler = route.action().and_then(|action| action::handler(action, compress, problems));
+        handlers.push((route, handler?));
+    }
+    let mut app = App::new();
+    for (route, handler) in &handlers {
+        let handler = Configured {
+            handler: Arc::clone(handler),
+            layers: around.layers(site, Some(route)),
+            predicates: predicates(route),
+            body_bytes_max: route.body_limit.as_ref().or(site.body_limit.as_ref()).map(|size| size.value.0),
+            timed: site.server_timing.value,
+        };
+        app = match add(app, route, &handler) {
+            Ok(app) => app,
+            Err(error) => {
+                problems.push(Problem::at(&route.path.origin, error.to_string()));
+                return None;
+            }
+        };
+    }
+    if let Some(action) = site.action() {
+        let handler = Configured {
+            handler: action::handler(action, &site.compress, problems)?,
+            layers: around.layers(site, None),
+            predicates: Vec::new(),
+            body_bytes_max: site.body_limit.as_ref().map(|size| size.value.0),
+            timed: site.server_timing.value,
+        };
+        app = app.fallback(handler);
+    }
+    Some(around.layers(site, None).into_iter().fold(app, App::layer_without_route))
+}
+
+/// Adds `route` for its methods; files have those that can be had.
+fn add(app: App, route: &Route, handler: &Configured) -> Result<App, crate::app::RouteError> {
+    let path = route.path.value.text();
+    match (&route.methods, route.action()) {
+        (Some(methods), _) => methods
+            .value
+            .iter()
+            .try_fold(app, |app, method| app.try_route(method.value.clone(), path, handler.clone())),
+        (None, Some(Action::Static(_))) => app.try_route(::http::Method::GET, path, handler.clone()),
+        (None, _) => app.try_any(path, handler.clone()),
+    }
+}
+
+fn predicates(route: &Route) -> Vec<Predicate> {
+    let fields = route.header.iter().flat_map(|map| &map.value.0);
+    let fields =
+        fields.map(|(name, condition)| Predicate::field(name.value.clone(), expected(&condition.value)));
+    let parameters = route.query.iter().flat_map(|map| &map.value.0);
+    let parameters =
+        parameters.map(|(name, condition)| Predicate::parameter(&name.value.0, expected(&condition.value)));
+    let networks = route
+        .client
+        .iter()
+        .map(|networks| Predicate::client(networks.value.iter().map(|network| network.value)));
+    fields.chain(parameters).chain(networks).collect()
+}
+
+fn expected(condition: &Condition) -> Expected {
+    match condition {
+        Condition::Is(value) => Expected::Is(value.as_str().into()),
+        Condition::Present => Expected::Present,
+        Condition::Absent => Expected::Absent,
+    }
+}
+
+fn written(host: &Host) -> String {
+    match host {
+        Host::Exact(name) => name.clone(),
+        Host::Below(name) => format!("*.{name}"),
+        Host::Any => "*".to_owned(),
+    }
+}
+
+/// A handler, and all that the configuration says of it.
+#[derive(Clone)]
+struct Configured {
+    handler: Arc<dyn Handler>,
+    layers: Vec<Arc<dyn Layer>>,
+    predicates: Vec<Predicate>,
+    body_bytes_max: Option<u64>,
+    timed: bool,
+}
+
+impl Handler for Configured {
+    #[inline]
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        self.handler.handle(request, response)
+    }
+
+    fn rule(&self) -> Rule {
+        let rule = self.handler.rule();
+        Rule {
+            body_bytes_max: self.body_bytes_max.or(rule.body_bytes_max),
+            timed: self.timed || rule.timed,
+            ..rule
+        }
+    }
+
+    fn fixed(&self) -> Option<Rendered> {
+        self.handler.fixed()
+    }
+
+    fn layers(&self) -> Vec<Arc<dyn Layer>> {
+        [&self.layers[..], &self.handler.layers()].concat()
+    }
+
+    fn predicates(&self) -> Vec<Predicate> {
+        [&self.predicates[..], &self.handler.predicates()].concat()
+    }
+}
+
+impl fmt::Debug for Configured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured").field("layers", &self.layers).finish_non_exhaustive()
+    }
+}
