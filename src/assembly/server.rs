@@ -22,7 +22,6 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
             Workers::Exactly(count) => Count::Exactly(count.get() as usize),
         })
         .pin(process.pin.value)
-        .private_descriptors(true)
         .blocking(process.blocking_threads.value.get() as usize, process.blocking_queue.value as usize)
         .server_name(process.server_name.value.0.as_ref().and_then(|name| name.to_str().ok()))
         .limits(limits(configuration))

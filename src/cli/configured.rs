@@ -41,7 +41,8 @@ pub(super) fn server(
     path: &Path,
     serving: &Serving,
 ) -> Result<Server, Failure> {
-    let mut server = configuration.server().map_err(|errors| refused(path, &errors))?;
+    let server = configuration.server().map_err(|errors| refused(path, &errors))?;
+    let mut server = server.private_descriptors(true);
     if let Count::Exactly(workers) = serving.workers {
         server = server.workers(Workers::Exactly(workers));
     }

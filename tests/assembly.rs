@@ -1,0 +1,268 @@
+//! A CONFIGURATION AS A SERVER: what each table does to requests, without a socket; and one server on a socket.
+//!
+//! What is wrong with files, `config` asks.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+mod support;
+
+use bytes::Bytes;
+use kolk::{App, Configuration};
+
+use support::scratch::Scratch;
+use support::{Client, address, start};
+
+const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+
+/// The app that `text` describes, in the folder of `files`.
+fn app(files: &Scratch, text: &str) -> App {
+    let read = Configuration::parse(text, files.join("kolk.toml"));
+    read.and_then(|configuration| configuration.app()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Status and body of the answer.
+fn get(app: &App, uri: &str) -> (u16, String) {
+    told(&ask(app, "GET", uri, &[]))
+}
+
+fn ask(app: &App, method: &str, uri: &str, fields: &[(&str, &str)]) -> http::Response<Bytes> {
+    let request = http::Request::builder().method(method).uri(uri);
+    let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    app.oneshot(request.body("").unwrap())
+}
+
+fn told(answer: &http::Response<Bytes>) -> (u16, String) {
+    (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+}
+
+#[test]
+fn a_host_has_its_site_and_the_most_specific_route_answers() {
+    let files = Scratch::new("assembly-sites");
+    files.put("www/index.html", "front page");
+    files.put("www/assets/a.css", "style");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["example.com", "*.example.com"]
+        [[site.route]]
+        path = "/{*file}"
+        static = "www"
+        [[site.route]]
+        path = "/css/{*name}"
+        static = { root = "www/assets", cache_control = { "*.css" = "max-age=60" } }
+        [[site.route]]
+        path = "/users/{id}"
+        respond = { text = "somebody", type = "text/x-name" }
+        [[site.route]]
+        path = "/users/me"
+        methods = ["PUT", "DELETE"]
+        respond = 204
+        [[site]]
+        hosts = ["*"]
+        respond = { status = 404, text = "no such site" }
+        "#,
+    );
+    for (uri, status, body) in [
+        ("http://example.com/", 200, "front page"),
+        ("http://www.example.com/assets/a.css", 200, "style"),
+        ("http://example.com/css/a.css", 200, "style"),
+        ("http://example.com/users/7", 200, "somebody"),
+        ("http://example.org/users/7", 404, "no such site"),
+    ] {
+        assert_eq!(get(&app, uri), (status, body.to_owned()), "{uri}");
+    }
+    let answer = ask(&app, "GET", "http://example.com/css/a.css", &[]);
+    assert_eq!(answer.headers()["cache-control"], "max-age=60");
+    assert_eq!(ask(&app, "GET", "http://example.com/users/7", &[]).headers()["content-type"], "text/x-name");
+    assert_eq!(ask(&app, "PUT", "http://example.com/users/me", &[]).status(), 204);
+    let answer = ask(&app, "GET", "http://example.com/users/me", &[]);
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["allow"]),
+        (405, &"PUT, DELETE, OPTIONS".parse().unwrap())
+    );
+    assert_eq!(ask(&app, "POST", "http://example.com/css/a.css", &[]).status(), 405, "files are read");
+}
+
+#[test]
+fn conditions_choose_among_routes_of_one_path() {
+    let files = Scratch::new("assembly-conditions");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/"
+        respond = { text = "plain" }
+        [[site.route]]
+        path = "/"
+        header = { x-ring = "beta" }
+        respond = { text = "beta" }
+        [[site.route]]
+        path = "/"
+        header = { x-ring = "beta" }
+        query = { debug = true }
+        respond = { text = "debug" }
+        "#,
+    );
+    for (uri, fields, body) in [
+        ("/", &[][..], "plain"),
+        ("/?debug", &[], "plain"),
+        ("/", &[("x-ring", "beta")], "beta"),
+        ("/?debug", &[("x-ring", "beta")], "debug"),
+    ] {
+        assert_eq!(told(&ask(&app, "GET", uri, fields)).1, body, "{uri} {fields:?}");
+    }
+}
+
+#[test]
+fn who_may_come_in_is_said_by_the_site_and_by_the_route_instead() {
+    let files = Scratch::new("assembly-auth");
+    files.put("staff.htpasswd", format!("ada:{HASH}\n"));
+    let app = app(
+        &files,
+        r#"
+        [auth.staff]
+        kind = "basic"
+        file = "staff.htpasswd"
+        realm = "Staff"
+        [[site]]
+        hosts = ["*"]
+        auth = "staff"
+        [[site.route]]
+        path = "/"
+        respond = { text = "in" }
+        [[site.route]]
+        path = "/open"
+        auth = ""
+        respond = { text = "open" }
+        "#,
+    );
+    let key = ("authorization", "Basic YWRhOnBhc3N3b3Jk");
+    assert_eq!(
+        ask(&app, "GET", "/", &[]).headers()["www-authenticate"],
+        r#"Basic realm="Staff", charset="UTF-8""#
+    );
+    assert_eq!(told(&ask(&app, "GET", "/", &[key])), (200, "in".to_owned()));
+    assert_eq!(get(&app, "/open").1, "open");
+    assert_eq!(get(&app, "/nowhere").0, 401, "nobody learns what there is");
+    assert_eq!(told(&ask(&app, "GET", "/nowhere", &[key])).0, 404);
+}
+
+#[test]
+fn a_rate_is_one_budget_for_all_that_name_it() {
+    let files = Scratch::new("assembly-rates");
+    let app = app(
+        &files,
+        r#"
+        [rate.api]
+        key = "header:x-key"
+        rate = "1/d"
+        burst = 2
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/a"
+        rate = ["api"]
+        respond = { text = "a" }
+        [[site.route]]
+        path = "/b"
+        rate = ["api"]
+        respond = { text = "b" }
+        "#,
+    );
+    let with = |uri, key| told(&ask(&app, "GET", uri, &[("x-key", key)])).0;
+    assert_eq!((with("/a", "1"), with("/b", "1")), (200, 200));
+    assert_eq!((with("/a", "1"), with("/b", "1")), (429, 429));
+    assert_eq!(with("/a", "2"), 200);
+    let answer = ask(&app, "GET", "/a", &[("x-key", "1")]);
+    assert!(answer.headers().contains_key("retry-after"));
+    assert_eq!(answer.headers()["ratelimit-policy"], r#""api";q=1;w=86400"#);
+}
+
+#[test]
+fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
+    let files = Scratch::new("assembly-cors");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        cors = "*"
+        [[site.route]]
+        path = "/all"
+        respond = { text = "all" }
+        [[site.route]]
+        path = "/some"
+        cors = { origins = ["https://app.example"], credentials = true }
+        respond = { text = "some" }
+        "#,
+    );
+    let page = [("origin", "https://app.example")];
+    let allowed = |uri| ask(&app, "GET", uri, &page).headers()["access-control-allow-origin"].clone();
+    assert_eq!(
+        (allowed("/all"), allowed("/some")),
+        ("*".parse().unwrap(), "https://app.example".parse().unwrap())
+    );
+    assert_eq!(allowed("/nowhere"), "*");
+    let asks = [page[0], ("access-control-request-method", "PUT")];
+    assert_eq!(ask(&app, "OPTIONS", "/some", &asks).status(), 204);
+}
+
+#[test]
+fn what_only_shows_when_it_is_built_is_told_at_its_place() {
+    let files = Scratch::new("assembly-wrong");
+    files.put("users", "ada:$apr1$x$y\n");
+    let text = r#"
+[auth.staff]
+kind = "basic"
+file = "users"
+[[site]]
+hosts = ["*"]
+auth = "staff"
+maintenance = true
+respond = 404
+"#;
+    let errors = Configuration::parse(text, files.join("kolk.toml")).unwrap().app().unwrap_err().to_string();
+    for said in ["kolk.toml:4:8", "users:1", "`maintenance` is not in this version", "kolk.toml:8:"] {
+        assert!(errors.contains(said), "{said}: {errors}");
+    }
+}
+
+#[test]
+fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
+    let files = Scratch::new("assembly-server");
+    let text = r#"
+        [server]
+        workers = 1
+        server_name = ""
+        [server.limits]
+        body = "4B"
+        headers = "1KiB"
+        request_line = "512B"
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/"
+        respond = { text = "hello\n" }
+        [[site.route]]
+        path = "/more"
+        body_limit = "8B"
+        respond = { text = "more\n" }
+    "#;
+    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = start(server);
+    let mut client = Client::at(address(&server));
+    let answer = client.get("/");
+    assert_eq!((answer.text(), answer.field("server")), ("hello\n", None));
+    client.send(support::post("/more", "12345678"));
+    assert_eq!(client.answer().text(), "more\n");
+    client.send(support::post("/", "12345"));
+    assert_eq!(client.answer().status, 413);
+    let mut client = Client::at(address(&server));
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "x".repeat(2_000)));
+    assert_eq!(client.answer().status, 431);
+}
