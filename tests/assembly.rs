@@ -211,6 +211,125 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
 }
 
 #[test]
+fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
+    let files = Scratch::new("assembly-headers");
+    let app = app(
+        &files,
+        r#"
+        [headers.secure]
+        set = { x-content-type-options = "nosniff", x-frame-options = "DENY" }
+        [headers.framed]
+        set = { x-frame-options = "SAMEORIGIN" }
+        add = { x-note = ["a", "b"] }
+        [[site]]
+        hosts = ["*"]
+        headers = ["secure"]
+        [[site.route]]
+        path = "/"
+        respond = { text = "plain" }
+        cache_control = "max-age=60"
+        [[site.route]]
+        path = "/framed"
+        headers = ["framed"]
+        respond = { text = "framed" }
+        "#,
+    );
+    let headers = |uri| ask(&app, "GET", uri, &[]).headers().clone();
+    let front = headers("/");
+    assert_eq!(
+        (&front["x-frame-options"], &front["cache-control"]),
+        (&"DENY".parse().unwrap(), &"max-age=60".parse().unwrap())
+    );
+    let framed = headers("/framed");
+    assert_eq!(framed.get_all("x-frame-options").iter().collect::<Vec<_>>(), ["SAMEORIGIN"]);
+    assert_eq!(framed["x-content-type-options"], "nosniff");
+    assert_eq!(framed.get_all("x-note").iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(headers("/nowhere")["x-content-type-options"], "nosniff");
+}
+
+#[test]
+fn errors_have_their_pages_and_programs_get_json() {
+    let files = Scratch::new("assembly-pages");
+    files.put("www/404.html", "<h1>{status}</h1>");
+    files.put("www/api.txt", "api {reason}");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        error_pages = { 404 = "/pages/404.html" }
+        [[site.route]]
+        path = "/pages/{*file}"
+        static = "www"
+        [[site.route]]
+        path = "/api"
+        methods = ["POST"]
+        deny = ["0.0.0.0/0"]
+        error_pages = { 4xx = "/pages/api.txt" }
+        respond = 204
+        "#,
+    );
+    assert_eq!(get(&app, "/nowhere"), (404, "<h1>404</h1>".to_owned()));
+    assert_eq!(ask(&app, "GET", "/nowhere", &[]).headers()["content-type"], "text/html; charset=utf-8");
+    let json = told(&ask(&app, "GET", "/nowhere", &[("accept", "application/json")])).1;
+    assert!(json.starts_with(r#"{"status":404,"title":"Not Found","reason":"route.none""#), "{json}");
+    assert!(get(&app, "/api").1.contains("route.method"), "405 has no page here");
+}
+
+#[test]
+fn redirects_go_where_the_template_says() {
+    let files = Scratch::new("assembly-redirects");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["www.example.com"]
+        redirect = { to = "https://example.com{uri}", status = 301 }
+        [[site]]
+        hosts = ["example.com"]
+        [[site.route]]
+        path = "/old/{name}"
+        redirect = "/new/{name}{query}"
+        "#,
+    );
+    for (uri, status, place) in [
+        ("http://www.example.com/a%20b?c=d", 301, "https://example.com/a%20b?c=d"),
+        ("http://example.com/old/x?y", 302, "/new/x?y"),
+    ] {
+        let answer = ask(&app, "GET", uri, &[]);
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()),
+            (status, place)
+        );
+    }
+}
+
+#[test]
+fn a_site_that_is_worked_on_says_so_and_speaks_of_tls_only_within_it() {
+    let files = Scratch::new("assembly-works");
+    files.put("soon.html", "<p>soon</p>");
+    let app = app(
+        &files,
+        r#"
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [[site]]
+        hosts = ["a.example"]
+        maintenance = { file = "soon.html", retry_after = "90s" }
+        respond = 204
+        [[site]]
+        hosts = ["b.example"]
+        maintenance = false
+        respond = 204
+        "#,
+    );
+    let answer = ask(&app, "GET", "http://a.example/x", &[]);
+    assert_eq!(told(&answer), (503, "<p>soon</p>".to_owned()));
+    assert_eq!(answer.headers()["retry-after"], "90");
+    assert_eq!(get(&app, "http://b.example/").0, 204);
+}
+
+#[test]
 fn what_only_shows_when_it_is_built_is_told_at_its_place() {
     let files = Scratch::new("assembly-wrong");
     files.put("users", "ada:$apr1$x$y\n");
@@ -221,11 +340,15 @@ file = "users"
 [[site]]
 hosts = ["*"]
 auth = "staff"
-maintenance = true
+access_log = "main"
 respond = 404
+[log.access.main]
+format = "{status}"
 "#;
-    let errors = Configuration::parse(text, files.join("kolk.toml")).unwrap().app().unwrap_err().to_string();
-    for said in ["kolk.toml:4:8", "users:1", "`maintenance` is not in this version", "kolk.toml:8:"] {
+    let errors =
+        Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap_err().to_string();
+    for said in ["kolk.toml:4:8", "users:1", "a format of one's own is not in this version", "kolk.toml:10:"]
+    {
         assert!(errors.contains(said), "{said}: {errors}");
     }
 }
@@ -243,8 +366,12 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
         request_line = "512B"
         [[listen]]
         addr = "127.0.0.1:0"
+        [log.access.main]
+        to = "access.log"
+        format = "combined"
         [[site]]
         hosts = ["*"]
+        access_log = "main"
         [[site.route]]
         path = "/"
         respond = { text = "hello\n" }
@@ -265,4 +392,9 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
     let mut client = Client::at(address(&server));
     client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "x".repeat(2_000)));
     assert_eq!(client.answer().status, 431);
+    drop(client);
+    server.stop();
+    server.join().unwrap();
+    let log = std::fs::read_to_string(files.join("access.log")).unwrap();
+    assert_eq!(log.lines().count(), 4, "{log}");
 }

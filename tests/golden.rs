@@ -62,6 +62,7 @@ fn is_from_the_parser(reason: Reason) -> bool {
         Reason::Bodies,
         Reason::PoolFull,
         Reason::Rate,
+        Reason::Network,
         Reason::InFlight,
         Reason::AuthFailures,
     ];

@@ -656,6 +656,8 @@ fn every_refusal_can_be_read() {
             || *reason == BodyRate
             // How often clients come: `limits`.
             || *reason == Rate
+            // Where clients are: `app::networks`.
+            || *reason == Network
             // Where TLS is spoken: `tls`.
             || *reason == PlainHttp
             // Frames: `h2`.

@@ -24,6 +24,10 @@
 //! | `auth` | [`BasicAuth`], [`BearerAuth`], `JwtAuth`, [`CertificateAuth`]: who it is, before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `limits` | [`Rates`], [`RateKey`]: how often clients may come |
+//! | `headers` | [`Headers`], [`CacheControl`], [`Hsts`]: the fields of answers |
+//! | `networks` | [`Networks`], [`Maintenance`]: who is let in by where they are |
+//! | `redirect` | [`Redirect`]: sends clients elsewhere |
+//! | `error_pages` | [`ErrorPages`]: what is sent with errors |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
 //! | `trust` | [`Trust`]: which proxies are believed about their clients |
@@ -37,16 +41,20 @@ mod auth;
 mod channel;
 mod cors;
 mod endpoint;
+mod error_pages;
 mod files;
 mod handler;
+mod headers;
 mod hosts;
 mod layer;
 mod limits;
+mod networks;
 mod oneshot;
 mod owned;
 mod pattern;
 mod pool;
 mod predicate;
+mod redirect;
 mod reply;
 mod request;
 mod route;
@@ -72,18 +80,22 @@ pub use auth::{
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
+pub use error_pages::ErrorPages;
 pub use files::{Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
+pub use headers::{CacheControl, FieldError, Headers, Hsts};
 pub use hosts::HostError;
 pub use layer::{Acts, Chain, Layer, Layered, Passage, Progress};
 pub use limits::{
     AddressKey, AddressSeat, ConnectionsPerAddress, Decision, InFlight, KeyHash, Mode, Policy, Quota, Rate,
     RateError, RateKey, RateLimit, Rates,
 };
+pub use networks::{Maintenance, Networks};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
 pub use predicate::{Expected, NameError, Predicate, When};
+pub use redirect::{Redirect, TemplateError};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};

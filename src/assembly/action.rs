@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use crate::app::{Handler, IntoHandler, Links as LinksOf, StaticDir};
+use crate::app::{Handler, IntoHandler, Links as LinksOf, Redirect, StaticDir};
 use crate::config::{Action, Compress, Etags, Links, Origin, Placed, Problem, Respond, StaticFiles};
 use crate::http::Response;
 
@@ -24,7 +24,11 @@ pub(super) fn handler(
     match action {
         Action::Static(files) => Some(Arc::new(static_dir(files, compress, problems)?)),
         Action::Respond(respond) => Some(Arc::new(response(respond, problems)?.into_handler())),
-        Action::Redirect(redirect) => later(&redirect.origin, "redirect", problems),
+        Action::Redirect(redirect) => {
+            let to = Redirect::to(&redirect.to.value.text());
+            let to = noted(to, &redirect.to, |error| error.to_string(), problems)?;
+            Some(Arc::new(to.status(redirect.status.value.0)))
+        }
         Action::Rewrite(rewrite) => later(&rewrite.origin, "rewrite", problems),
     }
 }

@@ -1,7 +1,8 @@
 //! What stands around a route, or around answers of a site without one.
 //!
 //! ```text
-//!  request ─► CORS ─► rates ─► requests at a time ─► who it is ─► handler
+//!  request ─► CORS ─► maintenance ─► networks ─► rates ─► requests at a time ─► who it is ─► handler
+//!  client ◄─ HSTS ◄─ the route's fields ◄─ the site's ◄─ Cache-Control ◄─ error pages ◄─ answer
 //! ```
 //! What the site says comes before what the route says, and counts besides it; of CORS and of who may come in
 //! the route's own counts instead.
@@ -11,14 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{
-    BasicAuth, BearerAuth, CertificateAuth, Cors, InFlight, Layer, ListError, Policy, Quota, Rate, RateKey,
-    RateLimit, Rates,
+    App, BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Headers, InFlight, Layer, ListError,
+    Policy, Quota, Rate, RateKey, RateLimit, Rates,
 };
 use crate::config::{
     Auth, Configuration, Cors as CorsTable, PageOrigin, Problem, RateKey as KeyTable, RateLimit as RateTable,
     RateMode, Route, Scheme, Site,
 };
 
+use super::answers::{self, error_pages, hsts, maintenance, networks};
 use super::noted;
 
 /// How long a request may wait for its turn where nothing is said.
@@ -28,6 +30,7 @@ const DELAY_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Around<'c> {
     rates: BTreeMap<&'c str, RateLimit>,
     keys: BTreeMap<&'c str, Arc<dyn Layer>>,
+    headers: BTreeMap<&'c str, Headers>,
     /// Of each table that says how many requests there may be at a time.
     in_flight: BTreeMap<usize, InFlight>,
 }
@@ -40,14 +43,58 @@ impl<'c> Around<'c> {
         let rates = rates.collect();
         let keys = configuration.auth.iter();
         let keys = keys.filter_map(|(name, auth)| Some((&**name, guard(auth, problems)?))).collect();
-        Self { rates, keys, in_flight: BTreeMap::new() }
+        let headers = configuration.headers.iter();
+        let headers = headers.filter_map(|(name, table)| Some((&**name, answers::headers(table, problems)?)));
+        let headers = headers.collect();
+        Self { rates, keys, headers, in_flight: BTreeMap::new() }
     }
 
-    /// Everything around `route`, or around answers without one, the outermost first.
-    pub(super) fn layers(&mut self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
-        let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
+    /// Everything around `route`, or around answers without one, the outermost first. `bare`: the site without
+    /// anything around it, where its pages are.
+    pub(super) fn layers(
+        &mut self,
+        site: &Site,
+        route: Option<&Route>,
+        bare: &App,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Arc<dyn Layer>> {
+        let mut layers = self.dressing(site, route);
+        layers
+            .extend(error_pages(site, route, bare, problems).map(|pages| Arc::new(pages) as Arc<dyn Layer>));
         let cors = route.and_then(|route| route.cors.as_deref()).or(site.cors.as_deref());
         layers.extend(cors.and_then(shared).map(|cors| Arc::new(cors) as Arc<dyn Layer>));
+        let works = [site.maintenance.as_deref(), route.and_then(|route| route.maintenance.as_deref())];
+        for table in works.into_iter().flatten().filter(|table| table.on.value) {
+            layers.extend(maintenance(table, problems).map(|works| Arc::new(works) as Arc<dyn Layer>));
+        }
+        layers.extend(networks(site.allow.as_ref(), site.deny.as_ref()));
+        layers.extend(route.and_then(|route| networks(route.allow.as_ref(), route.deny.as_ref())));
+        layers.extend(self.guards(site, route));
+        layers
+    }
+
+    /// What only changes answers.
+    fn dressing(&self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
+        let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
+        if let Some(table) = site.hsts.as_deref() {
+            layers.push(Arc::new(hsts(table)));
+        }
+        // Who acts last has the last word: the route, and of a list the last name.
+        let fields = [route.and_then(|route| route.headers.as_ref()), site.headers.as_ref()];
+        for name in fields.into_iter().flatten().flat_map(|names| names.value.iter().rev()) {
+            if let Some(headers) = self.headers.get(&*name.value.0) {
+                layers.push(Arc::new(headers.clone()));
+            }
+        }
+        if let Some(value) = route.and_then(|route| route.cache_control.as_ref()) {
+            layers.push(Arc::new(CacheControl::new(value.value.clone())));
+        }
+        layers
+    }
+
+    /// Who is let in, and how often.
+    fn guards(&mut self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
+        let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
         let rates = [site.rate.as_ref(), route.and_then(|route| route.rate.as_ref())];
         for name in rates.into_iter().flatten().flat_map(|names| &names.value) {
             if let Some(limit) = self.rates.get(&*name.value.0) {

@@ -1,6 +1,6 @@
 //! What a configuration may say and this version does not do yet: refused rather than ignored.
 
-use crate::config::{Configuration, Origin, Problem, Protocol, Route, Site, TlsVersion};
+use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol, Route, Site, TlsVersion};
 
 /// Refuses what is not done yet.
 pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>) {
@@ -14,6 +14,9 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
         let speaks_both = says(Protocol::H1) && says(Protocol::H2);
         refuse(!speaks_both, "protocols", &listen.protocols.origin);
     }
+    let says = &configuration.log.error;
+    refuse(says.to.value != LogTo::Stderr, "to", &says.to.origin);
+    refuse(says.format.value != ErrorFormat::Text, "format", &says.format.origin);
     let tls = &configuration.tls;
     refuse(tls.min_version.value != TlsVersion::V12, "min_version", &tls.min_version.origin);
     for pair in &tls.cert {
@@ -33,28 +36,13 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
 
 type Said<'s> = Option<(&'static str, &'s Origin)>;
 
-fn of_site(site: &Site) -> [Said<'_>; 8] {
-    [
-        site.headers.as_ref().map(|headers| ("headers", &headers.origin)),
-        site.access_log.as_ref().map(|log| ("access_log", &log.origin)),
-        site.error_pages.as_ref().map(|pages| ("error_pages", &pages.origin)),
-        site.allow.as_ref().map(|networks| ("allow", &networks.origin)),
-        site.deny.as_ref().map(|networks| ("deny", &networks.origin)),
-        site.hsts.as_ref().map(|hsts| ("hsts", &hsts.origin)),
-        site.maintenance.as_ref().map(|maintenance| ("maintenance", &maintenance.origin)),
-        site.server_timing.value.then_some(("server_timing", &site.server_timing.origin)),
-    ]
+fn of_site(site: &Site) -> [Said<'_>; 1] {
+    [site.server_timing.value.then_some(("server_timing", &site.server_timing.origin))]
 }
 
-fn of_route(route: &Route) -> [Said<'_>; 8] {
+fn of_route(route: &Route) -> [Said<'_>; 2] {
     [
-        route.headers.as_ref().map(|headers| ("headers", &headers.origin)),
         route.access_log.as_ref().map(|log| ("access_log", &log.origin)),
-        route.error_pages.as_ref().map(|pages| ("error_pages", &pages.origin)),
-        route.allow.as_ref().map(|networks| ("allow", &networks.origin)),
-        route.deny.as_ref().map(|networks| ("deny", &networks.origin)),
-        route.cache_control.as_ref().map(|value| ("cache_control", &value.origin)),
-        route.maintenance.as_ref().map(|maintenance| ("maintenance", &maintenance.origin)),
         route.timeouts.as_ref().map(|timeouts| ("timeouts", &timeouts.origin)),
     ]
 }

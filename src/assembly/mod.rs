@@ -10,15 +10,19 @@
 //! | `server` | the process, its addresses and its certificates |
 //! | `site` | sites and routes |
 //! | `action` | what a route does |
+//! | `answers` | what changes answers, and what answers instead |
 //! | `around` | what stands around it: see there for the order |
+//! | `log` | what is written of requests |
 //! | `later` | what is not done yet, and so refused |
 //!
 //! Everything here could be written in Rust by whoever embeds the server. What only shows when it is built (a
 //! certificate that is none, a page that is not there) is told as the other errors of a file are.
 
 mod action;
+mod answers;
 mod around;
 mod later;
+mod log;
 mod server;
 mod site;
 

@@ -8,7 +8,7 @@ use crate::net::ProxyProtocol;
 use crate::proto::h1;
 use crate::server::{Limits, ListenOptions, Server, Timeouts, Workers as Count};
 
-use super::noted;
+use super::{log, noted};
 
 /// Where a server listens that is told nothing.
 const ADDRESS: &str = "127.0.0.1:8080";
@@ -35,6 +35,9 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
     if let Some(address) = &process.admin {
         server =
             noted(server.admin(&address.value.to_string()), address, |error| error.to_string(), problems)?;
+    }
+    if let Some((format, to)) = log::access_log(configuration, problems) {
+        server = server.access_log(format, to);
     }
     let tls = tls(configuration, problems);
     if let Some(tls) = &tls {

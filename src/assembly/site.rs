@@ -34,11 +34,12 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
         let handler = route.action().and_then(|action| action::handler(action, compress, problems));
         handlers.push((route, handler?));
     }
+    let bare = bare(&handlers);
     let mut app = App::new();
     for (route, handler) in &handlers {
         let handler = Configured {
             handler: Arc::clone(handler),
-            layers: around.layers(site, Some(route)),
+            layers: around.layers(site, Some(route), &bare, problems),
             predicates: predicates(route),
             body_bytes_max: route.body_limit.as_ref().or(site.body_limit.as_ref()).map(|size| size.value.0),
             timed: site.server_timing.value,
@@ -54,14 +55,36 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
     if let Some(action) = site.action() {
         let handler = Configured {
             handler: action::handler(action, &site.compress, problems)?,
-            layers: around.layers(site, None),
+            layers: around.layers(site, None, &bare, problems),
             predicates: Vec::new(),
             body_bytes_max: site.body_limit.as_ref().map(|size| size.value.0),
             timed: site.server_timing.value,
         };
         app = app.fallback(handler);
     }
-    Some(around.layers(site, None).into_iter().fold(app, App::layer_without_route))
+    let layers = around.layers(site, None, &bare, problems);
+    Some(layers.into_iter().fold(app, App::layer_without_route))
+}
+
+/// The routes with nothing around them: where pages are looked for.
+fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
+    let mut app = App::new();
+    for (route, handler) in handlers {
+        let handler = Configured {
+            handler: Arc::clone(handler),
+            layers: Vec::new(),
+            predicates: predicates(route),
+            body_bytes_max: None,
+            timed: false,
+        };
+        // What is there twice is told where it is to be served.
+        let path = route.path.value.text();
+        app = match app.try_any(path, handler) {
+            Ok(app) => app,
+            Err(_) => return App::new(),
+        };
+    }
+    app
 }
 
 /// Adds `route` for its methods; files have those that can be had.

@@ -14,7 +14,9 @@ use super::{colors, print, terminal};
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn check(file: &Path, dumps: bool) -> Result<ExitCode, Failure> {
-    match Configuration::load(file) {
+    // What only shows when it is built is wrong, too.
+    let built = |configuration: Configuration| configuration.server().map(|_| configuration);
+    match Configuration::load(file).and_then(built) {
         Ok(configuration) if dumps => print(configuration.dump().as_bytes())?,
         Ok(configuration) => print(verdict(file, &configuration).as_bytes())?,
         Err(errors) => {

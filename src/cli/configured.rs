@@ -43,6 +43,10 @@ pub(super) fn server(
 ) -> Result<Server, Failure> {
     let server = configuration.server().map_err(|errors| refused(path, &errors))?;
     let mut server = server.private_descriptors(true);
+    if !serving.quiet && serving.verbose == 0 {
+        let level = configuration.log.level.value.word().parse();
+        log::set_max_level(level.unwrap_or(log::LevelFilter::Info));
+    }
     if let Count::Exactly(workers) = serving.workers {
         server = server.workers(Workers::Exactly(workers));
     }

@@ -93,7 +93,7 @@ impl Template {
     }
 
     /// As it would be written.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.replace('{', "{{").replace('}', "}}"),
             Part::Placeholder(name) => format!("{{{name}}}"),

@@ -95,6 +95,7 @@ reasons! {
     PoolFull = 503, "limit.pool", "this server is too busy at the moment";
     Rate = 429, "limit.rate", "this client asks more often than it may";
     InFlight = 503, "limit.in_flight", "this resource has as many requests as it can at the moment";
+    Network = 403, "limit.network", "this is not for clients of this network";
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces";
     H2Calm = 429, "limit.h2_calm", "the connection makes more work than it is of use";
@@ -114,6 +115,7 @@ reasons! {
     Precondition = 412, "handler.precondition", "this is not the version that the request is about";
     Forbidden = 403, "handler.forbidden", "this file may not be read";
     FileUnreadable = 500, "handler.file", "this file cannot be read";
+    Maintenance = 503, "handler.maintenance", "somebody works on this site: come again later";
     Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password";
     CertificateMissing = 403, "handler.certificate_missing", "this resource is for who has shown a certificate";
     CertificateUnknown = 403, "handler.certificate_unknown", "this certificate does not let in";

@@ -148,6 +148,9 @@ impl Rendered {
             response.set_close();
         }
         response.adopt(self.fields());
+        if self.has_server {
+            response.hide_server();
+        }
         response.set_body(self.shared_body());
     }
 }

@@ -179,6 +179,37 @@ impl Response {
         self.fields.append(name, value);
     }
 
+    /// Takes every field of this name away. Without `Server` the answer has none, whatever the server's name is;
+    /// `Date` and the framing are the protocol's and stay.
+    ///
+    /// ```
+    /// use kolk::{Response, header};
+    ///
+    /// let mut answer = Response::text("hello\n");
+    /// answer.remove(&header::CONTENT_TYPE);
+    /// assert_eq!(answer.content_type(), None);
+    /// ```
+    pub fn remove(&mut self, name: &HeaderName) {
+        match *name {
+            header::CONTENT_TYPE => self.content_type = None,
+            header::SERVER => self.has_server = true,
+            header::DATE => return,
+            _ => {}
+        }
+        self.fields.remove(name);
+    }
+
+    /// Whether there is a field of this name, as far as it is known by now.
+    pub fn has(&self, name: &HeaderName) -> bool {
+        (*name == header::CONTENT_TYPE && self.content_type.is_some())
+            || self.fields.get(name.as_str()).is_some()
+    }
+
+    /// No `Server` field is added.
+    pub(super) const fn hide_server(&mut self) {
+        self.has_server = true;
+    }
+
     /// Takes over lines that were rendered before, up to the empty line behind them; their length is the
     /// body's.
     pub(super) fn adopt(&mut self, lines: &[u8]) {

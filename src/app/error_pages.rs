@@ -1,0 +1,202 @@
+//! [`ErrorPages`]: what is sent with the errors that kolk itself answers with. RFC 9110 §15.5, RFC 9457.
+//!
+//! ```text
+//!  answer ─► made by kolk? ─ no ─► as it is
+//!                 │ yes
+//!                 ▼
+//!           JSON preferred? ─ yes ─► application/problem+json
+//!                 │ no
+//!                 ▼
+//!           a page for this status, or for its class ─► that page, with what is known of the error in it
+//! ```
+//! Status, reason and all other fields stay. What a handler has answered is its own.
+
+use std::collections::BTreeMap;
+
+use ::http::{HeaderValue, header};
+use bytes::Bytes;
+
+use super::layer::{Acts, Layer};
+use super::request::Request;
+use crate::http::{Body, Reason, Response};
+
+/// Pages for errors.
+///
+/// ```
+/// use kolk::{App, ErrorPages, HeaderValue};
+///
+/// let html = HeaderValue::from_static("text/html");
+/// let app = App::new().layer(ErrorPages::new().page(404, html, "<p>{status}: {reason}</p>"));
+/// let answer = app.oneshot(http::Request::get("/nowhere").body("").unwrap());
+/// assert_eq!((answer.status().as_u16(), &answer.body()[..]), (404, &b"<p>404: route.none</p>"[..]));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ErrorPages {
+    /// By status; a class is its first digit.
+    pages: BTreeMap<u16, (HeaderValue, Bytes)>,
+}
+
+impl ErrorPages {
+    /// No pages: who prefers JSON gets that.
+    pub const fn new() -> Self {
+        Self { pages: BTreeMap::new() }
+    }
+
+    /// The page for `status`; for 4 and 5, for all errors of that class that have none of their own. In it
+    /// `{status}`, `{title}`, `{reason}` and `{detail}` stand for the number, its name, the stable code and
+    /// the sentence that explains it. The first page for a status stays.
+    #[must_use]
+    pub fn page(mut self, status: u16, media_type: HeaderValue, content: impl Into<Bytes>) -> Self {
+        self.pages.entry(status).or_insert_with(|| (media_type, content.into()));
+        self
+    }
+
+    fn page_for(&self, status: u16) -> Option<&(HeaderValue, Bytes)> {
+        self.pages.get(&status).or_else(|| self.pages.get(&(status / 100)))
+    }
+}
+
+impl Layer for ErrorPages {
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        let Some(reason) = response.reason() else { return };
+        let status = response.status();
+        if prefers_json(request) {
+            // Codes, titles and sentences have no character that JSON would escape.
+            let problem = format!(
+                "{{\"status\":{},\"title\":\"{}\",\"reason\":\"{}\",\"detail\":\"{}\"}}\n",
+                status.as_u16(),
+                status.canonical_reason().unwrap_or_default(),
+                reason.code(),
+                reason.sentence(),
+            );
+            response.set_content_type("application/problem+json");
+            return response.set_body(Body::Shared(problem.into()));
+        }
+        let Some((media_type, content)) = self.page_for(status.as_u16()) else { return };
+        response.remove(&header::CONTENT_TYPE);
+        response.append(&header::CONTENT_TYPE, media_type);
+        response.set_body(Body::Shared(filled(content, reason, response)));
+    }
+
+    fn acts(&self) -> Acts {
+        Acts { before: false, after: true }
+    }
+
+    fn name(&self) -> &'static str {
+        "error_pages"
+    }
+}
+
+/// The page with what is known of the error; all of it is kolk's own text, without markup.
+fn filled(content: &Bytes, reason: Reason, response: &Response) -> Bytes {
+    let Some(page) = std::str::from_utf8(content).ok().filter(|page| page.contains('{')) else {
+        return content.clone();
+    };
+    let status = response.status();
+    page.replace("{status}", status.as_str())
+        .replace("{title}", status.canonical_reason().unwrap_or_default())
+        .replace("{reason}", reason.code())
+        .replace("{detail}", reason.sentence())
+        .into()
+}
+
+/// Whether `Accept` names JSON, and names HTML later or less: RFC 9110 §12.5.1.
+fn prefers_json(request: &Request<'_>) -> bool {
+    let Some(accept) = request.header(header::ACCEPT) else { return false };
+    let mut json = 0;
+    let mut html = 0;
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
+        match &*media_type {
+            "application/json" | "application/problem+json" => json = json.max(quality),
+            "text/html" | "text/*" => html = html.max(quality),
+            _ => {}
+        }
+    }
+    json > html
+}
+
+/// A quality in thousandths: RFC 9110 §12.4.2. What is none counts as nothing.
+fn thousandths(text: &str) -> u16 {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let digits: String = rest.chars().chain("000".chars()).take(3).collect();
+    match (whole, digits.parse::<u16>()) {
+        ("1", Ok(0)) => 1_000,
+        ("0", Ok(thousandths)) => thousandths,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::StatusCode;
+
+    use super::*;
+    use crate::app::App;
+
+    const HTML: HeaderValue = HeaderValue::from_static("text/html");
+
+    fn ask(app: &App, method: &str, accept: &str) -> (u16, String, String) {
+        let request = ::http::Request::builder().method(method).uri("/x").header("accept", accept);
+        let answer = app.oneshot(request.body("").unwrap());
+        let media_type = answer.headers().get("content-type").map_or("-", |value| value.to_str().unwrap());
+        let media_type = media_type.to_owned();
+        (answer.status().as_u16(), media_type, String::from_utf8(answer.into_body().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_status_has_its_page_or_that_of_its_class() {
+        let app = App::new()
+            .layer(ErrorPages::new().page(405, HTML, "not so: {title}").page(
+                4,
+                HTML,
+                "{status} {reason} {detail}",
+            ))
+            .post("/x", |_: &Request<'_>| Response::from(StatusCode::CONFLICT))
+            .get("/y", |_: &Request<'_>| "fine");
+        let page = |text: &str| (text[..3].parse().unwrap(), "text/html".to_owned(), text.to_owned());
+        assert_eq!(ask(&app, "GET", "*/*"), (405, "text/html".into(), "not so: Method Not Allowed".into()));
+        assert_eq!(
+            ask(&app, "POST", "*/*"),
+            (409, "-".into(), String::new()),
+            "a handler's answer is its own"
+        );
+        let app = App::new().layer(ErrorPages::new().page(4, HTML, "{status} {reason} {detail}"));
+        assert_eq!(ask(&app, "GET", "*/*"), page("404 route.none there is nothing at this path"));
+        assert_eq!(ask(&app, "BREW", "*/*").0, 501);
+        assert!(ask(&app, "BREW", "*/*").2.contains("(route.method_unknown)"), "there is no page for it");
+    }
+
+    #[test]
+    fn rfc_9457_programs_get_json() {
+        let app = App::new().layer(ErrorPages::new().page(4, HTML, "page"));
+        for (accept, is_json) in [
+            ("application/json", true),
+            ("application/problem+json;q=0.3", true),
+            ("text/html, application/json", false),
+            ("text/html;q=0.5, application/json;q=0.9", true),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+            ("application/json;q=0", false),
+            ("application/json;q=x", false),
+            ("", false),
+        ] {
+            let (status, media_type, body) = ask(&app, "GET", accept);
+            assert_eq!((status, media_type == "application/problem+json"), (404, is_json), "{accept}");
+            if is_json {
+                assert_eq!(
+                    body,
+                    "{\"status\":404,\"title\":\"Not Found\",\"reason\":\"route.none\",\"detail\":\"there is nothing at this path\"}\n"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_sentence_needs_an_escape() {
+        for reason in Reason::ALL {
+            assert!(!reason.sentence().contains(['"', '\\', '<', '>', '&', '{']), "{}", reason.code());
+        }
+    }
+}

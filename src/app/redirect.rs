@@ -1,0 +1,332 @@
+//! [`Redirect`]: sends clients elsewhere. RFC 9110 §10.2.2, §15.4, RFC 3986 §2.
+//!
+//! ```text
+//!  "https://example.com/{name}{query}" ─► text and placeholders ─► Location
+//!                            values: only what may stand there as it is, the rest percent-encoded
+//! ```
+//! What a client sends can never make a new line, nor choose the host: a template without a host of its own
+//! gives a path that begins with exactly one slash.
+
+use std::fmt::{self, Write as _};
+
+use ::http::{HeaderValue, StatusCode, header};
+
+use super::handler::{Handler, Outcome};
+use super::request::Request;
+use crate::http::{Reason, Response};
+
+/// Answers with the address of another place.
+///
+/// | placeholder | stands for |
+/// | --- | --- |
+/// | `{uri}` | path and query, as they were sent |
+/// | `{path}` | the normalised path |
+/// | `{query}` | the query with its `?`, or nothing |
+/// | `{host}` | the host that was asked for, without a port |
+/// | `{name}` | what this parameter of the route's pattern has matched |
+///
+/// ```
+/// use kolk::{App, Redirect};
+///
+/// let app = App::new().get("/old/{name}", Redirect::to("/new/{name}{query}")?.permanent());
+/// let answer = app.oneshot(http::Request::get("/old/a%20b?c=d").body("").unwrap());
+/// assert_eq!((answer.status().as_u16(), &answer.headers()["location"]), (301, &"/new/a%20b?c=d".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    status: StatusCode,
+    parts: Vec<Part>,
+    /// The host is the template's.
+    has_host: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Uri,
+    Path,
+    Query,
+    Host,
+    Param(String),
+}
+
+/// Why a text is no template of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// A brace has no other, or nothing in between.
+    Brace,
+    /// A character that an address cannot have.
+    Character(char),
+    /// It begins neither with a slash nor with `http://` or `https://` and a host.
+    Beginning,
+    /// A parameter would become a part of the host.
+    Host,
+}
+
+impl Redirect {
+    /// To this place, for now: 302. It begins with a slash or a placeholder, or with a scheme and a host.
+    ///
+    /// # Errors
+    /// If it is no such template.
+    pub fn to(template: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = template;
+        while let Some(at) = rest.find(['{', '}']) {
+            push_text(&mut parts, &rest[..at])?;
+            let inside = rest[at..].strip_prefix('{').ok_or(TemplateError::Brace)?;
+            let (name, behind) = inside.split_once('}').ok_or(TemplateError::Brace)?;
+            parts.push(match name {
+                "" => return Err(TemplateError::Brace),
+                "uri" => Part::Uri,
+                "path" => Part::Path,
+                "query" => Part::Query,
+                "host" => Part::Host,
+                name => Part::Param(name.to_owned()),
+            });
+            rest = behind;
+        }
+        push_text(&mut parts, rest)?;
+        let has_host = match parts.first() {
+            Some(Part::Text(text)) if text.starts_with("//") => return Err(TemplateError::Beginning),
+            Some(Part::Text(text)) if text.starts_with('/') => false,
+            Some(Part::Text(text)) => {
+                let behind = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+                match behind {
+                    Some("") if parts.get(1) == Some(&Part::Host) => true,
+                    Some(host) if !host.is_empty() && !host.starts_with('/') => true,
+                    _ => return Err(TemplateError::Beginning),
+                }
+            }
+            Some(Part::Uri | Part::Path | Part::Param(_)) => false,
+            Some(Part::Query | Part::Host) | None => return Err(TemplateError::Beginning),
+        };
+        if has_host && !ends_its_host(&parts) {
+            return Err(TemplateError::Host);
+        }
+        Ok(Self { status: StatusCode::FOUND, parts, has_host })
+    }
+
+    /// For ever: 301.
+    #[must_use]
+    pub const fn permanent(mut self) -> Self {
+        self.status = StatusCode::MOVED_PERMANENTLY;
+        self
+    }
+
+    /// With this status: 301, 302, 303, 307 or 308.
+    ///
+    /// # Panics
+    /// For any other.
+    #[must_use]
+    #[track_caller]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        assert!(matches!(status.as_u16(), 301..=303 | 307 | 308), "{status} is not that of a redirect");
+        self.status = status;
+        self
+    }
+
+    /// Where `request` is sent; `None` if it has no host and one is needed.
+    fn place(&self, request: &Request<'_>) -> Option<HeaderValue> {
+        let mut place = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => place.push_str(text),
+                Part::Uri => {
+                    // Of an absolute target only what is behind the host.
+                    push_encoded(&mut place, request.head().target().path, "/?");
+                    push_query(&mut place, request);
+                }
+                Part::Path => push_encoded(&mut place, request.path(), "/"),
+                Part::Query => push_query(&mut place, request),
+                Part::Host => place.push_str(request.host().filter(|host| is_host(host))?),
+                Part::Param(name) => push_encoded(&mut place, request.param(name).unwrap_or_default(), "/"),
+            }
+        }
+        if !self.has_host {
+            // No second slash, which would begin a host, and no backslash, which some take for one.
+            let path = place.trim_start_matches(['/', '\\']);
+            place = format!("/{path}");
+        }
+        HeaderValue::try_from(place).ok()
+    }
+}
+
+impl Handler for Redirect {
+    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        match self.place(request) {
+            Some(place) => {
+                response.set_status(self.status);
+                response.append(&header::LOCATION, &place);
+            }
+            None => response.refuse(Reason::HostMissing),
+        }
+        Outcome::Ready
+    }
+}
+
+/// Whether no value can become a part of the host: something that begins a path or a query comes before.
+fn ends_its_host(parts: &[Part]) -> bool {
+    let scheme = |text: &str| text.find("//").map_or(0, |at| at + 2);
+    for (number, part) in parts.iter().enumerate() {
+        match part {
+            Part::Text(text)
+                if text[if number == 0 { scheme(text) } else { 0 }..].contains(['/', '?', '#']) =>
+            {
+                return true;
+            }
+            Part::Text(_) | Part::Host => {}
+            Part::Uri | Part::Path | Part::Query => return true,
+            Part::Param(_) => return false,
+        }
+    }
+    true
+}
+
+fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
+    if let Some(character) =
+        text.chars().find(|character| !character.is_ascii_graphic() || *character == '\\')
+    {
+        return Err(TemplateError::Character(character));
+    }
+    if !text.is_empty() {
+        parts.push(Part::Text(text.to_owned()));
+    }
+    Ok(())
+}
+
+fn push_query(place: &mut String, request: &Request<'_>) {
+    if let Some(query) = request.query() {
+        place.push('?');
+        push_encoded(place, query, "/?");
+    }
+}
+
+/// What may stand in a path as it is (RFC 3986 §3.3) and escapes stay; `also` may, too.
+fn push_encoded(place: &mut String, text: &str, also: &str) {
+    let bytes = text.as_bytes();
+    for (at, &byte) in bytes.iter().enumerate() {
+        let is_escape = byte == b'%'
+            && bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let stays = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+        if stays || is_escape || also.as_bytes().contains(&byte) {
+            place.push(char::from(byte));
+        } else {
+            // A string takes everything.
+            let _ = write!(place, "%{byte:02X}");
+        }
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte))
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Brace => f.write_str("a brace has no other, or nothing stands between them"),
+            Self::Character(character) => write!(f, "{character:?} cannot stand in an address: encode it"),
+            Self::Host => f.write_str("a parameter would become a part of the host: put a `/` before it"),
+            Self::Beginning => f.write_str("it begins neither with `/` nor with `https://` and a host"),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::app::App;
+
+    fn place(pattern: &str, template: &str, uri: &str) -> String {
+        let app = App::new().any(pattern, Redirect::to(template).unwrap());
+        let answer = app.oneshot(::http::Request::get(uri).body("").unwrap());
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn placeholders_stand_for_parts_of_the_request() {
+        for (pattern, template, uri, expected) in [
+            (
+                "/{*rest}",
+                "https://example.com{uri}",
+                "http://a/x%20y/z?q=1&r=%2F",
+                "https://example.com/x%20y/z?q=1&r=%2F",
+            ),
+            ("/{*rest}", "https://{host}{uri}", "http://a.example:8080/x", "https://a.example/x"),
+            ("/old/{name}", "/new/{name}{query}", "/old/a%20b?c", "/new/a%20b?c"),
+            ("/old/{*rest}", "/new/{rest}", "/old/a/b/../c", "/new/a/c"),
+            ("/{*rest}", "{path}", "/a%C3%A9/%41", "/a%C3%A9/A"),
+            ("/{*rest}", "/fixed", "/x", "/fixed"),
+        ] {
+            assert_eq!(place(pattern, template, uri), expected, "{template} {uri}");
+        }
+    }
+
+    #[test]
+    fn nobody_chooses_the_host() {
+        for (pattern, template, uri) in [
+            ("/{*rest}", "/{rest}", "/%2Fevil.example/x"),
+            ("/{*rest}", "{uri}", "//evil.example/x"),
+            ("/{*rest}", "/{rest}", "/%5Cevil.example"),
+            ("/{*rest}", "{rest}", "/%5C%5Cevil.example"),
+            ("/{*rest}", "{rest}", "/https:%2F%2Fevil.example"),
+        ] {
+            let app = App::new().any(pattern, Redirect::to(template).unwrap());
+            let answer = app.oneshot(::http::Request::get(uri).body("").unwrap());
+            let Some(place) = answer.headers().get("location") else {
+                assert_eq!(answer.status(), 400, "{uri}");
+                continue;
+            };
+            let place = place.to_str().unwrap();
+            assert!(
+                place.starts_with('/') && !place.starts_with("//") && !place.starts_with("/\\"),
+                "{place}"
+            );
+        }
+        for template in [
+            "https://a{rest}",
+            "https://{host}{rest}",
+            "https://a:{rest}/",
+            "//evil",
+            "evil",
+            "ftp://a",
+            "https://",
+            "https:///x",
+            "{host}/x",
+            "{query}",
+            "",
+            "/a b",
+            "/{",
+            "/}",
+            "/{}",
+            "/\\x",
+        ] {
+            assert!(Redirect::to(template).is_err(), "{template}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_byte_of_a_client_makes_a_line(
+            path in "(/|%2[fF]|%5[cC]|%0[dD]|%0[aA]|%[0-9a-f]{2}|[a-z:@.?&;=])*",
+            template in prop::sample::select(vec!["/{rest}", "{rest}", "{uri}", "{path}{query}", "https://a{uri}", "/x/{rest}?{rest}"]),
+        ) {
+            let app = App::new().any("/{*rest}", Redirect::to(template).unwrap());
+            let Ok(request) = ::http::Request::get(format!("/{path}")).body("") else { return Ok(()) };
+            let answer = app.oneshot(request);
+            if let Some(place) = answer.headers().get("location") {
+                prop_assert!(place.as_bytes().iter().all(u8::is_ascii_graphic), "{place:?}");
+                let place = place.to_str().unwrap();
+                let is_ours = place.starts_with("https://a/") || (place.starts_with('/') && !place.starts_with("//"));
+                prop_assert!(is_ours && !place.contains('\\'), "{place}");
+            }
+        }
+    }
+}
