@@ -347,7 +347,7 @@ format = "{status}"
 "#;
     let errors =
         Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap_err().to_string();
-    for said in ["kolk.toml:4:8", "users:1", "a format of one's own is not in this version", "kolk.toml:10:"]
+    for said in ["kolk.toml:4:8", "users:1", "a format of one's own is not in this version", "kolk.toml:11:"]
     {
         assert!(errors.contains(said), "{said}: {errors}");
     }
