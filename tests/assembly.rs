@@ -1,4 +1,5 @@
-//! A CONFIGURATION AS A SERVER: what each table does to requests, without a socket; and one server on a socket.
+//! A CONFIGURATION AS A SERVER: what each table does to requests, without a socket; and one server on a
+//! socket.
 //!
 //! What is wrong with files, `config` asks.
 

@@ -1,4 +1,5 @@
-//! What changes answers, and what answers instead of a route: fields, pages for errors, maintenance, networks.
+//! What changes answers, and what answers instead of a route: fields, pages for errors, maintenance,
+//! networks.
 
 use std::sync::Arc;
 

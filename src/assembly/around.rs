@@ -49,8 +49,8 @@ impl<'c> Around<'c> {
         Self { rates, keys, headers, in_flight: BTreeMap::new() }
     }
 
-    /// Everything around `route`, or around answers without one, the outermost first. `bare`: the site without
-    /// anything around it, where its pages are.
+    /// Everything around `route`, or around answers without one, the outermost first. `bare`: the site
+    /// without anything around it, where its pages are.
     pub(super) fn layers(
         &mut self,
         site: &Site,

@@ -8,10 +8,14 @@ use crate::net::ProxyProtocol;
 use crate::proto::h1;
 use crate::server::{Limits, ListenOptions, Server, Timeouts, Workers as Count};
 
-use super::{log, noted};
+use super::log::access_log;
+use super::noted;
 
 /// Where a server listens that is told nothing.
 const ADDRESS: &str = "127.0.0.1:8080";
+
+#[cfg(not(feature = "tls"))]
+const WITHOUT_TLS: &str = "this kolk was built without TLS: build it with the feature `tls`";
 
 /// The server for `app`.
 pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec<Problem>) -> Option<Server> {
@@ -36,13 +40,10 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
         server =
             noted(server.admin(&address.value.to_string()), address, |error| error.to_string(), problems)?;
     }
-    if let Some((format, to)) = log::access_log(configuration, problems) {
+    if let Some((format, to)) = access_log(configuration, problems) {
         server = server.access_log(format, to);
     }
-    let tls = tls(configuration, problems);
-    if let Some(tls) = &tls {
-        server = server.tls(tls);
-    }
+    server = encrypted(server, configuration, problems)?;
     for listen in &configuration.listen {
         server = listening(server, configuration, listen, problems)?;
     }
@@ -119,7 +120,7 @@ fn listening(
 ) -> Option<Server> {
     let address = listen.addr.value.to_string();
     if listen.redirect_to_https.value {
-        return noted(server.redirect_to_https(&address), &listen.addr, |error| error.to_string(), problems);
+        return redirecting(server, listen, problems);
     }
     let mut options = ListenOptions::default().backlog(listen.backlog.value.get());
     if !listen.tls.value {
@@ -141,8 +142,9 @@ fn listening(
     noted(listening, &listen.addr, |error| error.to_string(), problems)
 }
 
+/// With the certificates that are named.
 #[cfg(feature = "tls")]
-fn tls(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<crate::net::tls::Tls> {
+fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Server> {
     use crate::config::ClientCertificate;
     use crate::net::tls::{ClientAuth, Tls, TlsError};
 
@@ -156,19 +158,35 @@ fn tls(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<cra
         };
         tls = Some(noted(read, &pair.cert, told, problems)?);
     }
-    let (Some(authorities), Some(read)) = (&configuration.tls.client_ca, &tls) else { return tls };
-    let auth = match configuration.tls.client_auth.as_ref().map(|auth| auth.value) {
-        Some(ClientCertificate::Optional) => ClientAuth::Optional,
-        Some(ClientCertificate::Required) | None => ClientAuth::Required,
-    };
-    noted(read.client_auth_file(&authorities.value.0, auth), authorities, told, problems)
+    let Some(mut tls) = tls else { return Some(server) };
+    if let Some(authorities) = &configuration.tls.client_ca {
+        let auth = match configuration.tls.client_auth.as_ref().map(|auth| auth.value) {
+            Some(ClientCertificate::Optional) => ClientAuth::Optional,
+            Some(ClientCertificate::Required) | None => ClientAuth::Required,
+        };
+        let asked = tls.client_auth_file(&authorities.value.0, auth);
+        tls = noted(asked, authorities, told, problems)?;
+    }
+    Some(server.tls(&tls))
+}
+
+/// Where everybody is sent to the same place with https.
+#[cfg(feature = "tls")]
+fn redirecting(server: Server, listen: &Listen, problems: &mut Vec<Problem>) -> Option<Server> {
+    let redirecting = server.redirect_to_https(&listen.addr.value.to_string());
+    noted(redirecting, &listen.addr, |error| error.to_string(), problems)
 }
 
 #[cfg(not(feature = "tls"))]
-fn tls(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<crate::net::tls::Tls> {
+fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Server> {
     for pair in &configuration.tls.cert {
-        let message = "this kolk was built without TLS: build it with the feature `tls`";
-        problems.push(Problem::at(&pair.cert.origin, message));
+        problems.push(Problem::at(&pair.cert.origin, WITHOUT_TLS));
     }
+    Some(server)
+}
+
+#[cfg(not(feature = "tls"))]
+fn redirecting(_: Server, listen: &Listen, problems: &mut Vec<Problem>) -> Option<Server> {
+    problems.push(Problem::at(&listen.addr.origin, WITHOUT_TLS));
     None
 }

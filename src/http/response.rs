@@ -179,8 +179,8 @@ impl Response {
         self.fields.append(name, value);
     }
 
-    /// Takes every field of this name away. Without `Server` the answer has none, whatever the server's name is;
-    /// `Date` and the framing are the protocol's and stay.
+    /// Takes every field of this name away. Without `Server` the answer has none, whatever the server's name
+    /// is; `Date` and the framing are the protocol's and stay.
     ///
     /// ```
     /// use kolk::{Response, header};
