@@ -134,6 +134,34 @@ fn shown_line(item: &str) -> String {
 }
 
 #[test]
+fn serve_does_what_a_file_says_that_is_named_or_found() {
+    let folder = Scratch::new("cli-configured");
+    folder.put("www/index.html", "front page");
+    let file = |text: &str| folder.put("kolk.toml", text);
+    file(
+        "[[listen]]\naddr = \"127.0.0.1:0\"\n[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/{*file}\"\n\
+         static = \"www\"\n",
+    );
+    for arguments in [&["serve", "-c", "kolk.toml"][..], &["serve"]] {
+        let kolk = Kolk::spawn(command(arguments).current_dir(&*folder));
+        assert_eq!(kolk.get("/").text(), "front page", "{arguments:?}");
+    }
+    // What flags say of where counts instead.
+    let address = free_address();
+    let kolk = Kolk::spawn(command(&["serve", "-l", &address]).current_dir(&*folder));
+    assert_eq!(kolk.address, address);
+    assert_eq!(kolk.get("/").text(), "front page");
+    drop(kolk);
+
+    file("[[site]]\nhost = [\"*\"]\n");
+    let (code, _, stderr) = run(command(&["serve"]).current_dir(&*folder));
+    assert_eq!(code, Some(3));
+    for said in ["kolk.toml:2:1", "did you mean `hosts`"] {
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+#[test]
 fn serve_serves_a_directory_and_nothing_outside() {
     let dir = Scratch::new("serve");
     dir.put("index.html", "<h1>here</h1>");
