@@ -213,10 +213,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::app::{
-        App, BasicAuth, BodyRule, Handler, HandlerExt, Outcome, Reply, Rule, Sink, Take, blocking, deferred,
-        receiving,
-    };
+    use crate::app::{App, BasicAuth};
 
     type Answer = ::http::Response<Bytes>;
 
@@ -288,44 +285,6 @@ mod tests {
         let refused = send(&app, "PUT", &[PAGE]);
         assert_eq!((refused.status().as_u16(), allowed(&refused)[0]), (401, Some("https://app.example")));
         assert_eq!(send(&app, "OPTIONS", &[PAGE]).status(), 401, "no preflight");
-    }
-
-    #[test]
-    fn answers_of_every_kind_have_the_field() {
-        struct Refuses;
-        impl Sink for Refuses {
-            fn chunk(&mut self, _: &[u8]) -> Take {
-                Take::Answer(Box::new(StatusCode::IM_A_TEAPOT.into()))
-            }
-            fn end(self: Box<Self>, request: &Request<'_>, _: &mut Response) -> Outcome {
-                let (reply, outcome) = request.defer();
-                reply.send("late");
-                outcome
-            }
-        }
-        struct Suspended;
-        impl Handler for Suspended {
-            fn handle(&self, request: &Request<'_>, _: &mut Response) -> Outcome {
-                let (recall, outcome) = request.suspend();
-                recall.send("instead");
-                outcome
-            }
-        }
-        let cors = Cors::any();
-        let app = App::new()
-            .get("/", cors.wrap(blocking(|_: &Request<'_>| "pool")))
-            .put("/", cors.wrap(deferred(|_: &Request<'_>, reply: Reply| drop(reply))))
-            .patch("/", cors.wrap(Suspended))
-            .post("/", cors.wrap(receiving(|_| Ok(Box::new(Refuses))).body_limit(9)));
-        for (method, status) in [("GET", 200), ("PUT", 500), ("PATCH", 200), ("POST", 200)] {
-            let answer = send(&app, method, &[PAGE]);
-            assert_eq!(answer.status(), status, "{method}");
-            assert_eq!(allowed(&answer), [Some("*"), None, None], "{method}");
-        }
-        let answer = app.oneshot(::http::Request::post("/").body("x").unwrap());
-        assert_eq!((answer.status().as_u16(), allowed(&answer)[0]), (418, Some("*")));
-        let rule = Rule { body: BodyRule::Stream, body_bytes_max: Some(9), ..Rule::default() };
-        assert_eq!(app.routes()[3].rule(), &rule);
     }
 
     #[test]
