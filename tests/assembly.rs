@@ -377,6 +377,10 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
         path = "/"
         respond = { text = "hello\n" }
         [[site.route]]
+        path = "/quiet"
+        access_log = ""
+        respond = { text = "quiet\n" }
+        [[site.route]]
         path = "/more"
         body_limit = "8B"
         respond = { text = "more\n" }
@@ -386,6 +390,7 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
     let mut client = Client::at(address(&server));
     let answer = client.get("/");
     assert_eq!((answer.text(), answer.field("server")), ("hello\n", None));
+    assert_eq!(client.get("/quiet").text(), "quiet\n");
     client.send(support::post("/more", "12345678"));
     assert_eq!(client.answer().text(), "more\n");
     client.send(support::post("/", "12345"));

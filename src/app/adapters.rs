@@ -316,6 +316,8 @@ rule_changed! {
     Limited { bytes: u64 } => |this, rule| rule.body_bytes_max = Some(this.bytes);
     /// What [`HandlerExt::timed`](super::HandlerExt::timed) makes.
     Timed {} => |_this, rule| rule.timed = true;
+    /// What [`HandlerExt::unlogged`](super::HandlerExt::unlogged) makes.
+    Unlogged {} => |_this, rule| rule.unlogged = true;
     /// What [`HandlerExt::streaming`](super::HandlerExt::streaming) makes.
     Streaming {} => |_this, rule| rule.body = BodyRule::Stream;
 }
@@ -464,7 +466,7 @@ mod tests {
     #[test]
     fn rules_add_up() {
         let handler = (|_: &Request<'_>| "").body_limit(5).timed().streaming().body_limit(7);
-        let rule = Rule { body: BodyRule::Stream, body_bytes_max: Some(7), timed: true };
+        let rule = Rule { body: BodyRule::Stream, body_bytes_max: Some(7), timed: true, ..Rule::default() };
         assert_eq!(handler.rule(), rule);
         assert_eq!(App::new().get("/", handler).routes()[0].rule(), &rule);
     }

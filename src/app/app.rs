@@ -200,6 +200,14 @@ impl App {
         self
     }
 
+    /// Leaves the answers without a route out of the access log, too, of an app whose
+    /// [handlers](super::HandlerExt::unlogged) are.
+    #[must_use]
+    pub fn unlogged_without_route(mut self) -> Self {
+        self.sites[0].is_unlogged = true;
+        self
+    }
+
     /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
     /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
     ///
@@ -332,6 +340,7 @@ impl App {
         let mut site = Site::new(id);
         site.layers.clone_from(&app.layers);
         site.layers_without_route.clone_from(&app.sites[0].layers_without_route);
+        site.is_unlogged = app.sites[0].is_unlogged;
         self.sites.push(site);
         self.take_in(id, app, false)?;
         self.settle();
@@ -358,6 +367,15 @@ impl App {
         match scope {
             Scope::Route(id) => self.route_of(id).chain(),
             Scope::Site(id) => &self.sites[id.index()].chain,
+        }
+    }
+
+    /// Whether the access log has a line for such an answer.
+    #[inline]
+    pub fn is_logged(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Route(id) => !self.route_of(id).rule().unlogged,
+            Scope::Site(id) => !self.sites[id.index()].is_unlogged,
         }
     }
 

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::adapters::{Limited, Streaming, Timed};
+use super::adapters::{Limited, Streaming, Timed, Unlogged};
 use super::layer::{Layer, Layered};
 use super::predicate::{Predicate, When};
 use super::reply::Ticket;
@@ -116,6 +116,8 @@ pub struct Rule {
     /// Whether the clock is read between the stages, so that
     /// [`Request::timeline`] has the durations of this exchange.
     pub timed: bool,
+    /// Whether its answers are left out of the access log.
+    pub unlogged: bool,
 }
 
 impl Rule {
@@ -181,6 +183,11 @@ pub trait HandlerExt: Handler + Sized {
     /// Measures the four stages of each exchange.
     fn timed(self) -> Timed<Self> {
         Timed { inner: self }
+    }
+
+    /// Leaves its answers out of the access log: what is asked every second, by machines that nobody watches.
+    fn unlogged(self) -> Unlogged<Self> {
+        Unlogged { inner: self }
     }
 
     /// Is called at the head, before the body has arrived.

@@ -67,8 +67,8 @@ mod visitor;
 mod words;
 
 pub use adapters::{
-    Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, blocking, deferred,
-    receiving,
+    Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, Unlogged, blocking,
+    deferred, receiving,
 };
 pub use app::{App, Match, RouteError, Scope};
 #[cfg(feature = "jwt")]

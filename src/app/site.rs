@@ -59,6 +59,8 @@ pub(super) struct Site {
     allow: HeaderValue,
     /// Its own.
     pub(super) layers: Vec<Arc<dyn Layer>>,
+    /// Its answers without a route are not logged.
+    pub(super) is_unlogged: bool,
     /// Around answers without a route alone.
     pub(super) layers_without_route: Vec<Arc<dyn Layer>>,
     /// All around answers without a route.
@@ -75,6 +77,7 @@ impl Site {
             verbs: Vec::new(),
             allow: HeaderValue::from_static("OPTIONS"),
             layers: Vec::new(),
+            is_unlogged: false,
             layers_without_route: Vec::new(),
             chain: Chain::default(),
         }

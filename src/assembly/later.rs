@@ -40,9 +40,6 @@ fn of_site(site: &Site) -> [Said<'_>; 1] {
     [site.server_timing.value.then_some(("server_timing", &site.server_timing.origin))]
 }
 
-fn of_route(route: &Route) -> [Said<'_>; 2] {
-    [
-        route.access_log.as_ref().map(|log| ("access_log", &log.origin)),
-        route.timeouts.as_ref().map(|timeouts| ("timeouts", &timeouts.origin)),
-    ]
+fn of_route(route: &Route) -> [Said<'_>; 1] {
+    [route.timeouts.as_ref().map(|timeouts| ("timeouts", &timeouts.origin))]
 }

@@ -1,6 +1,6 @@
-//! The access log: one for all sites in this version.
+//! The access log: one in this version, for the sites and routes that name it.
 
-use crate::config::{AccessLog, Configuration, LogFormat, LogTo, Origin, Problem, Redacted};
+use crate::config::{AccessLog, Configuration, LogFormat, LogTo, Origin, Problem, Redacted, Route, Site};
 use crate::server::access_log::{Destination, Format};
 
 /// What is written of requests, and where; nothing, if no site says so.
@@ -8,13 +8,18 @@ pub(super) fn access_log(
     configuration: &Configuration,
     problems: &mut Vec<Problem>,
 ) -> Option<(Format, Destination)> {
-    let names: Vec<_> = configuration.site.iter().map(|site| site.access_log.as_ref()).collect();
-    let first = names.iter().copied().flatten().next()?;
-    if names.iter().any(|name| name.is_none_or(|name| name.value != first.value)) {
-        refuse(&first.origin, "a log of some sites alone", problems);
+    let named = configuration.site.iter().flat_map(|site| {
+        let routes = site.route.iter().filter_map(|route| route.access_log.as_ref());
+        let routes = routes.filter_map(|name| Some((name.value.0.as_deref()?, &name.origin)));
+        site.access_log.iter().map(|name| (&*name.value.0, &name.origin)).chain(routes)
+    });
+    let named: Vec<_> = named.collect();
+    let (first, _) = *named.first()?;
+    if let Some((_, origin)) = named.iter().find(|(name, _)| *name != first) {
+        refuse(origin, "a second access log", problems);
         return None;
     }
-    let log = configuration.log.access.get(&first.value.0)?;
+    let log = configuration.log.access.get(first)?;
     if log.sample.ok.value.0 < 1.0 || log.sample.error.value.0 < 1.0 {
         refuse(&log.sample.origin, "a log of some requests alone", problems);
     }
@@ -36,6 +41,12 @@ pub(super) fn access_log(
         }
     };
     destination(log, problems).map(|destination| (format, destination))
+}
+
+/// Whether the answers of `route`, or those of the site without one, are written down.
+pub(super) fn is_logged(site: &Site, route: Option<&Route>) -> bool {
+    let own = route.and_then(|route| route.access_log.as_ref());
+    own.map_or_else(|| site.access_log.is_some(), |name| name.value.0.is_some())
 }
 
 fn destination(log: &AccessLog, problems: &mut Vec<Problem>) -> Option<Destination> {

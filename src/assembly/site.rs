@@ -9,6 +9,7 @@ use crate::http::{Rendered, Response};
 
 use super::action;
 use super::around::Around;
+use super::log::is_logged;
 
 /// All sites.
 pub(super) fn app(configuration: &Configuration, problems: &mut Vec<Problem>) -> App {
@@ -42,7 +43,7 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
             layers: around.layers(site, Some(route), &bare, problems),
             predicates: predicates(route),
             body_bytes_max: route.body_limit.as_ref().or(site.body_limit.as_ref()).map(|size| size.value.0),
-            timed: site.server_timing.value,
+            unlogged: !is_logged(site, Some(route)),
         };
         app = match add(app, route, &handler) {
             Ok(app) => app,
@@ -58,9 +59,12 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
             layers: around.layers(site, None, &bare, problems),
             predicates: Vec::new(),
             body_bytes_max: site.body_limit.as_ref().map(|size| size.value.0),
-            timed: site.server_timing.value,
+            unlogged: !is_logged(site, None),
         };
         app = app.fallback(handler);
+    }
+    if !is_logged(site, None) {
+        app = app.unlogged_without_route();
     }
     let layers = around.layers(site, None, &bare, problems);
     Some(layers.into_iter().fold(app, App::layer_without_route))
@@ -75,7 +79,7 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
             layers: Vec::new(),
             predicates: predicates(route),
             body_bytes_max: None,
-            timed: false,
+            unlogged: false,
         };
         // What is there twice is told where it is to be served.
         let path = route.path.value.text();
@@ -137,7 +141,7 @@ struct Configured {
     layers: Vec<Arc<dyn Layer>>,
     predicates: Vec<Predicate>,
     body_bytes_max: Option<u64>,
-    timed: bool,
+    unlogged: bool,
 }
 
 impl Handler for Configured {
@@ -150,7 +154,7 @@ impl Handler for Configured {
         let rule = self.handler.rule();
         Rule {
             body_bytes_max: self.body_bytes_max.or(rule.body_bytes_max),
-            timed: self.timed || rule.timed,
+            unlogged: self.unlogged || rule.unlogged,
             ..rule
         }
     }

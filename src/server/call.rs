@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, Asker, BlockingPool, Mail, Params, Visitor};
+use crate::app::{App, Asker, BlockingPool, Mail, Params, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Response};
 use crate::proto::Preset;
@@ -82,12 +82,20 @@ impl<'c> Call<'c> {
         Asker { peer: self.peer, trust: self.env.config.trust.as_deref() }
     }
 
-    /// One line of the log, if there is one, for the answer to `head` by the route of this pattern.
+    /// One line of the log, if there is one that wants it, for the answer to `head`.
     #[inline(never)]
-    pub(crate) fn record(&mut self, asked: &Asked, head: Option<&Head<'_>>, route: &str, sent: Sent) {
-        if self.ring.is_none() {
+    pub(crate) fn record(
+        &mut self,
+        asked: &Asked,
+        head: Option<&Head<'_>>,
+        scope: Option<Scope>,
+        sent: Sent,
+    ) {
+        let app = &self.env.app;
+        if self.ring.is_none() || scope.is_some_and(|scope| !app.is_logged(scope)) {
             return;
         }
+        let route = scope.map_or("", |scope| app.pattern_of(scope).text());
         let peer = self.peer.address();
         let is_told = self.env.config.trust.is_some();
         let told = head.filter(|_| is_told).and_then(|head| self.asker().told(head).address);

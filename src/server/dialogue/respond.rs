@@ -76,8 +76,7 @@ impl Dialogue {
         if self.is_multiplexed() && self.speech.is_sending(stream) {
             self.keep_answered(asked, Some(head), Some(Scope::Route(route)), (sent, holds), call);
         } else if call.ring.is_some() {
-            let pattern = call.env.app.route_of(route).pattern();
-            call.record(asked, Some(head), pattern, sent);
+            call.record(asked, Some(head), Some(Scope::Route(route)), sent);
         }
     }
 
@@ -114,8 +113,7 @@ impl Dialogue {
         if self.speech.is_sending(stream) {
             self.keep_answered(&asked, head, scope, (sent, holds), call);
         } else if call.ring.is_some() {
-            let pattern = scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
-            call.record(&asked, head, pattern, sent);
+            call.record(&asked, head, scope, sent);
         }
     }
 
@@ -207,8 +205,7 @@ impl Dialogue {
     /// One line of the log for an exchange that took more than its turn.
     pub(super) fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
         let head = exchange.head.as_ref().map(OwnedHead::head);
-        let pattern = exchange.scope.map_or("", |scope| call.env.app.pattern_of(scope).text());
-        call.record(&exchange.asked(), head.as_ref(), pattern, exchange.sent);
+        call.record(&exchange.asked(), head.as_ref(), exchange.scope, exchange.sent);
     }
 }
 
