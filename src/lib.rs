@@ -41,6 +41,7 @@
 //!              server/   shard · worker · config            the only room that sees the others
 //!
 //!              config/   a file, as a checked description                     knows no server
+//!              assembly/ that description as a server         in the words that users have, too
 //!              base/     slots, wheel, mailbox: structures that know nothing of all this
 //!              sys/      the operating system: the only room with `unsafe`
 //! ```
@@ -79,6 +80,8 @@
 //! | input, output | the bytes at hand; the bytes to send |
 //! | carry, pending | the rest that was not read; the rest that was not sent |
 //! | handler, outcome, reply | who decides; what was decided; a decision that comes later |
+//! | site, route | what is served to some hosts; who answers one path and method of it |
+//! | layer, predicate | what stands before handlers and behind answers; what else must hold of a request |
 //! | drain | answer what has begun, accept no more, end |
 
 pub mod app;

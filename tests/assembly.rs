@@ -264,6 +264,10 @@ fn errors_have_their_pages_and_programs_get_json() {
         static = "www"
         [[site.route]]
         path = "/api"
+        methods = ["PUT"]
+        respond = 204
+        [[site.route]]
+        path = "/api"
         methods = ["POST"]
         deny = ["0.0.0.0/0"]
         error_pages = { 4xx = "/pages/api.txt" }

@@ -33,7 +33,10 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
     for route in &site.route {
         let compress = route.compress.as_deref().unwrap_or(&site.compress);
         let handler = route.action().and_then(|action| action::handler(action, compress, problems));
-        handlers.push((route, handler?));
+        handlers.extend(handler.map(|handler| (route, handler)));
+    }
+    if handlers.len() < site.route.len() {
+        return None;
     }
     let bare = bare(&handlers);
     let mut app = App::new();
@@ -81,10 +84,9 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
             body_bytes_max: None,
             unlogged: false,
         };
-        // What is there twice is told where it is to be served.
-        let path = route.path.value.text();
-        app = match app.try_any(path, handler) {
+        app = match add(app, route, &handler) {
             Ok(app) => app,
+            // It is told where it is to be served.
             Err(_) => return App::new(),
         };
     }
