@@ -59,6 +59,12 @@ impl ErrorPages {
 impl Layer for ErrorPages {
     fn after(&self, request: &Request<'_>, response: &mut Response) {
         let Some(reason) = response.reason() else { return };
+        // Whoever refused with a page of his own has said what there is to say.
+        if !matches!(response.body(), Body::Arena) {
+            return;
+        }
+        // RFC 9110 §12.5.5: caches must not give programs the page, nor people the JSON.
+        response.append(&header::VARY, &HeaderValue::from_static("Accept"));
         let status = response.status();
         if prefers_json(request) {
             // Codes, titles and sentences have no character that JSON would escape.
@@ -102,14 +108,15 @@ fn filled(content: &Bytes, reason: Reason, response: &Response) -> Bytes {
 
 /// Whether `Accept` names JSON, and names HTML later or less: RFC 9110 §12.5.1.
 fn prefers_json(request: &Request<'_>) -> bool {
-    let Some(accept) = request.header(header::ACCEPT) else { return false };
     let mut json = 0;
     let mut html = 0;
-    for range in accept.split(',') {
+    let lines = request.head().values("accept").filter_map(|line| std::str::from_utf8(line).ok());
+    for range in lines.flat_map(|line| line.split(',')) {
+        let range = range.to_ascii_lowercase();
         let mut parts = range.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let media_type = parts.next().unwrap_or_default();
         let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
-        match &*media_type {
+        match media_type {
             "application/json" | "application/problem+json" => json = json.max(quality),
             "text/html" | "text/*" => html = html.max(quality),
             _ => {}
@@ -180,6 +187,7 @@ mod tests {
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
             ("application/json;q=0", false),
             ("application/json;q=x", false),
+            ("text/html, application/json;Q=0.1", false),
             ("", false),
         ] {
             let (status, media_type, body) = ask(&app, "GET", accept);
@@ -191,6 +199,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn rfc_9110_12_5_5_caches_are_told_and_every_line_counts() {
+        let app = App::new().layer(ErrorPages::new().page(4, HTML, "page"));
+        let request = ::http::Request::get("/")
+            .header("accept", "text/html;q=0.1")
+            .header("accept", "application/json");
+        let answer = app.oneshot(request.body("").unwrap());
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers()["vary"], "Accept");
+    }
+
+    #[test]
+    fn who_refuses_with_a_page_of_his_own_is_left_alone() {
+        let works = crate::app::Maintenance::new().page(HTML, "soon");
+        let app = App::new().layer(ErrorPages::new().page(5, HTML, "page")).layer(works);
+        assert_eq!(ask(&app, "GET", "*/*"), (503, "text/html".into(), "soon".into()));
+        assert_eq!(ask(&app, "GET", "application/json").2, "soon");
     }
 
     #[test]

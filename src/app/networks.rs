@@ -19,7 +19,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::layer::{Acts, Layer, Passage};
-use super::predicate::contains;
+use super::predicate::{canonical, contains};
 use super::request::Request;
 use crate::http::{Body, Reason, Response};
 
@@ -73,7 +73,7 @@ impl Networks {
     }
 
     fn with(mut self, networks: impl IntoIterator<Item = IpNet>, lets_in: bool) -> Self {
-        self.rules.extend(networks.into_iter().map(|network| (network.trunc(), lets_in)));
+        self.rules.extend(networks.into_iter().map(|network| (canonical(network).trunc(), lets_in)));
         self.rules
             .sort_by_key(|(network, lets_in)| (network.max_prefix_len() - network.prefix_len(), *lets_in));
         self
@@ -143,7 +143,7 @@ impl Maintenance {
     /// Lets in clients of these networks all the same.
     #[must_use]
     pub fn except(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
-        self.except = networks.into_iter().collect();
+        self.except = networks.into_iter().map(canonical).collect();
         self
     }
 
@@ -212,6 +212,8 @@ mod tests {
         ] {
             assert_eq!(networks.lets_in(address.parse().unwrap()), is_in, "{address}");
         }
+        let mapped = Networks::new().deny(nets(&["::ffff:10.0.0.0/104"]));
+        assert!(!mapped.lets_in("10.1.2.3".parse().unwrap()) && mapped.lets_in("11.0.0.1".parse().unwrap()));
         let both = nets(&["192.0.2.0/24"]);
         assert!(!Networks::new().allow(both.clone()).deny(both).lets_in("192.0.2.1".parse().unwrap()));
         let open = Networks::new().deny(nets(&["10.0.0.0/8"]));

@@ -75,7 +75,7 @@ impl Predicate {
     /// The client's address is within one of these networks. No address is within none: that of a client
     /// behind a socket of the file system.
     pub fn client(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self(Kind::Client(networks.into_iter().collect()))
+        Self(Kind::Client(networks.into_iter().map(canonical).collect()))
     }
 
     /// Whether it holds of the request with this head, from this client.
@@ -149,6 +149,14 @@ impl std::error::Error for NameError {}
 pub(super) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
+}
+
+/// A network of IPv4 addresses in IPv6 as one of IPv4 addresses, which clients have: RFC 4291 §2.5.5.2.
+pub(super) fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let v4 = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    let v4 = v4.and_then(|(address, prefix)| IpNet::new(address.into(), prefix).ok());
+    v4.unwrap_or(network)
 }
 
 /// Whether no request could be answered by both of two routes with as many predicates.
@@ -314,6 +322,12 @@ mod tests {
             ("fe80::1", false),
         ] {
             assert_eq!(contains(&networks, address.parse().unwrap()), is_within, "{address}");
+        }
+        let mapped: IpNet = "::ffff:10.0.0.0/104".parse().unwrap();
+        assert_eq!(canonical(mapped), networks[0]);
+        for other in ["::ffff:0:0/90", "fd00::/8", "10.0.0.0/8"] {
+            let other: IpNet = other.parse().unwrap();
+            assert_eq!(canonical(other), other);
         }
     }
 }
