@@ -10,6 +10,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +21,9 @@ use kolk::server::Limits;
 use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
-    App, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Outcome, Policy, ProxyProtocol, Quota,
-    Rate, RateKey, Rates, Reply, Request, Response, Running, Server, Trust, Workers, deferred,
+    App, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome, Policy,
+    ProxyProtocol, Quota, Rate, RateKey, Rates, Reply, Request, Response, Running, Server, Trust, Workers,
+    deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -156,6 +158,52 @@ fn a_handler_that_is_called_again_has_its_seat_still() {
     let mut client = Client::to(&server);
     assert_eq!(client.get("/").text(), "twice\n");
     assert_eq!((seats.requests(), seats.refused()), (0, 0));
+}
+
+// ── Where clients are ───────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn networks_keep_out_also_fixed_answers_and_unknown_paths() {
+    let layer = Networks::new().deny(["127.0.0.2/32".parse().unwrap()]);
+    let app =
+        App::new().layer(layer).get("/", |_: &Request<'_>| "made").get("/fixed", Response::text("kept"));
+    let server = start(alone(app));
+    for (path, status) in [("/", 200), ("/fixed", 200), ("/nowhere", 404)] {
+        assert_eq!(client_of([127, 0, 0, 1], &server).get(path).status, status, "{path}");
+        let answer = client_of([127, 0, 0, 2], &server).get(path);
+        assert_eq!((answer.status, answer.text().contains("limit.network")), (403, true), "{path}");
+    }
+}
+
+#[test]
+fn who_leaves_at_once_is_kept_out_all_the_same() {
+    let open = ["10.0.0.0/8".parse().unwrap()];
+    let shut = ["127.0.0.0/8".parse().unwrap()];
+    for networks in [Networks::new().allow(open), Networks::new().deny(shut)] {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move |_: &Request<'_>| counted.fetch_add(1, SeqCst).to_string();
+        let server = start(alone(App::new().get("/", handler.layer(networks))));
+        for _ in 0..10 {
+            let mut client = Client::to(&server);
+            client.send(get("/"));
+            SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client);
+        }
+        until("all are gone", || server.snapshot().connections() == 0);
+        assert_eq!(Client::to(&server).get("/").status, 403);
+        assert_eq!(runs.load(SeqCst), 0);
+    }
+}
+
+#[test]
+fn maintenance_is_not_for_everybody() {
+    let works = Maintenance::new().except(["127.0.0.2/32".parse().unwrap()]);
+    let server = start(alone(hello().layer(works.clone())));
+    let status = |host| client_of(host, &server).get("/").status;
+    assert_eq!((status([127, 0, 0, 1]), status([127, 0, 0, 2])), (503, 200));
+    works.switch(false);
+    assert_eq!(status([127, 0, 0, 1]), 200);
 }
 
 // ── Connections of one client ───────────────────────────────────────────────────────────────────────
@@ -459,7 +507,7 @@ fn a_header_comes_before_tls() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(header).unwrap();
         let name = "localhost".try_into().unwrap();
-        let tls = rustls::ClientConnection::new(std::sync::Arc::clone(&config), name).unwrap();
+        let tls = rustls::ClientConnection::new(Arc::clone(&config), name).unwrap();
         let mut client = Client::over(rustls::StreamOwned::new(tls, stream));
         assert_eq!(client.get("/").text(), "203.0.113.7:56324 https");
     }

@@ -64,7 +64,9 @@ impl Layer for ErrorPages {
             return;
         }
         // RFC 9110 §12.5.5: caches must not give programs the page, nor people the JSON.
-        response.append(&header::VARY, &HeaderValue::from_static("Accept"));
+        if !says_vary_accept(response) {
+            response.append(&header::VARY, &HeaderValue::from_static("Accept"));
+        }
         let status = response.status();
         if prefers_json(request) {
             // Codes, titles and sentences have no character that JSON would escape.
@@ -106,10 +108,17 @@ fn filled(content: &Bytes, reason: Reason, response: &Response) -> Bytes {
         .into()
 }
 
-/// Whether `Accept` names JSON, and names HTML later or less: RFC 9110 §12.5.1.
+/// Whether another one of these layers has been here.
+fn says_vary_accept(response: &Response) -> bool {
+    let mut fields = response.fields().iter();
+    fields.any(|(name, value)| name.eq_ignore_ascii_case("vary") && value.eq_ignore_ascii_case(b"accept"))
+}
+
+/// Whether `Accept` names JSON, and HTML less, or only as one of all types: RFC 9110 §12.5.1. Of the ranges
+/// that HTML is in, the narrowest counts.
 fn prefers_json(request: &Request<'_>) -> bool {
     let mut json = 0;
-    let mut html = 0;
+    let [mut html, mut texts, mut all] = [None; 3];
     let lines = request.head().values("accept").filter_map(|line| std::str::from_utf8(line).ok());
     for range in lines.flat_map(|line| line.split(',')) {
         let range = range.to_ascii_lowercase();
@@ -118,11 +127,16 @@ fn prefers_json(request: &Request<'_>) -> bool {
         let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
         match media_type {
             "application/json" | "application/problem+json" => json = json.max(quality),
-            "text/html" | "text/*" => html = html.max(quality),
+            "text/html" => html = html.max(Some(quality)),
+            "text/*" => texts = texts.max(Some(quality)),
+            "*/*" => all = all.max(Some(quality)),
             _ => {}
         }
     }
-    json > html
+    match html.or(texts) {
+        Some(named) => json > named,
+        None => json > 0 && json >= all.unwrap_or(0),
+    }
 }
 
 /// A quality in thousandths: RFC 9110 §12.4.2. What is none counts as nothing.
@@ -185,6 +199,9 @@ mod tests {
             ("text/html, application/json", false),
             ("text/html;q=0.5, application/json;q=0.9", true),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+            ("application/json, text/plain, */*", true),
+            ("application/json;q=0.1, */*;q=0.9", false),
+            ("text/html;q=0.1, text/*;q=0.9, application/json;q=0.5", true),
             ("application/json;q=0", false),
             ("application/json;q=x", false),
             ("text/html, application/json;Q=0.1", false),
@@ -210,6 +227,9 @@ mod tests {
         let answer = app.oneshot(request.body("").unwrap());
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         assert_eq!(answer.headers()["vary"], "Accept");
+        let app = App::new().layer(ErrorPages::new()).layer(ErrorPages::new());
+        let answer = app.oneshot(::http::Request::get("/").body("").unwrap());
+        assert_eq!(answer.headers().get_all("vary").iter().count(), 1, "said once");
     }
 
     #[test]

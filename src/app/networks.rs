@@ -7,7 +7,7 @@
 //!                       └ denied ─► 403 limit.network
 //! ```
 //! Whoever comes through a socket of the file system has no address, and is let in: the file's rights decide
-//! about that.
+//! about that. Who has left has none either, and is not: what it has sent is still there to be read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -82,7 +82,11 @@ impl Networks {
 
 impl Layer for Networks {
     fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
-        if request.client_address().is_none_or(|address| self.lets_in(address)) {
+        let is_in = match request.client_address() {
+            Some(address) => self.lets_in(address),
+            None => !request.is_gone(),
+        };
+        if is_in {
             return Passage::Open;
         }
         response.refuse(Reason::Network);

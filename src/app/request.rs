@@ -340,6 +340,10 @@ impl<'a> Request<'a> {
         }
     }
 
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.origin, Place::Live(origin) if origin.peer.is_gone())
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
         match self.origin {
             Place::Live(origin) => origin.peer.is_encrypted(),

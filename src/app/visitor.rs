@@ -15,6 +15,11 @@ pub trait Visitor {
         false
     }
 
+    /// Whether nobody can tell any more where it is: a connection that was cut has no other end.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// Whether its connection was set up for this host.
     fn means(&self, _host: &str) -> bool {
         true

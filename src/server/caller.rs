@@ -22,6 +22,10 @@ impl<T: Transport> Visitor for Caller<'_, T> {
         self.0.peer() == Peer::Unix
     }
 
+    fn is_gone(&self) -> bool {
+        self.0.peer() == Peer::Unknown
+    }
+
     fn means(&self, host: &str) -> bool {
         self.0.is_meant_for(host)
     }

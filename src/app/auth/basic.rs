@@ -221,6 +221,10 @@ impl BasicAuth {
         if account.knows(&digest, now) {
             return self.admitted.admit(account.name(), request, response);
         }
+        if request.is_gone() {
+            // Nothing is computed for who cannot hear of it, and could not be counted.
+            return self.refuse(response);
+        }
         let suspended = self.checks.submit(request.pool(), || {
             let (recall, outcome) = request.suspend();
             let check = Check {

@@ -68,8 +68,13 @@ impl RateKey {
     pub fn hash(&self, rates: &Rates, request: &Request<'_>) -> KeyHash {
         match self {
             Self::Address => {
-                let address = request.client_address().map(AddressKey::of);
-                rates.hash(address.map(AddressKey::bytes).as_ref().map_or(&[], |bytes| bytes.as_slice()))
+                let address = request.client_address().map(|address| AddressKey::of(address).bytes());
+                match &address {
+                    Some(bytes) => rates.hash(bytes),
+                    // All who have left are one, and not those who come through a socket file.
+                    None if request.is_gone() => rates.hash(b"gone"),
+                    None => rates.hash(b""),
+                }
             }
             Self::Header(name) => rates.hash(request.header_bytes(name).unwrap_or_default()),
             Self::Cookie(name) => rates.hash(cookie(request.head(), name.as_bytes()).unwrap_or_default()),
