@@ -95,6 +95,7 @@ pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
 pub use predicate::{Expected, NameError, Predicate, When};
+pub(crate) use redirect::is_host;
 pub use redirect::{Redirect, TemplateError};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};

@@ -74,6 +74,10 @@ impl Redirect {
         let mut rest = template;
         while let Some(at) = rest.find(['{', '}']) {
             push_text(&mut parts, &rest[..at])?;
+            if let Some(brace) = ["{{", "}}"].iter().find(|braces| rest[at..].starts_with(**braces)) {
+                // RFC 3986 §2: a brace is no character of an address.
+                return Err(TemplateError::Character(if *brace == "{{" { '{' } else { '}' }));
+            }
             let inside = rest[at..].strip_prefix('{').ok_or(TemplateError::Brace)?;
             let (name, behind) = inside.split_once('}').ok_or(TemplateError::Brace)?;
             parts.push(match name {
@@ -175,8 +179,9 @@ fn ends_its_host(parts: &[Part]) -> bool {
             {
                 return true;
             }
-            Part::Text(_) | Part::Host => {}
-            Part::Uri | Part::Path | Part::Query => return true,
+            // A query may be nothing.
+            Part::Text(_) | Part::Host | Part::Query => {}
+            Part::Uri | Part::Path => return true,
             Part::Param(_) => return false,
         }
     }
@@ -218,8 +223,14 @@ fn push_encoded(place: &mut String, text: &str, also: &str) {
     }
 }
 
-fn is_host(host: &str) -> bool {
-    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte))
+/// Whether it is a name or an address, and nothing that a browser could take for the end of one.
+pub(crate) fn is_host(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        _ if host.is_empty() => false,
+        Some(address) => address.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')),
+        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')),
+    }
 }
 
 impl fmt::Display for TemplateError {
@@ -292,6 +303,9 @@ mod tests {
             "https://a{rest}",
             "https://{host}{rest}",
             "https://a:{rest}/",
+            "https://a{query}{rest}",
+            "https://{host}{query}{rest}",
+            "/a{{b}}",
             "//evil",
             "evil",
             "ftp://a",
@@ -316,6 +330,35 @@ mod tests {
             failure_persistence: None,
             ..ProptestConfig::default()
         })]
+
+        /// Whatever stands in a template, no value of a client gets between its host and what is behind.
+        #[test]
+        fn no_template_lets_a_client_choose_the_host(
+            template in "(https://(a|\\{host\\})|/|)((\\{(rest|query|uri|path|host)\\})|/|\\?|x){0,5}",
+            target in "/(evil\\.test|:8|/|@){0,3}(\\?(evil\\.test|/|@){0,2})?",
+            host in "(a|x|:80|@|/|evil|\\[|\\]|%){0,3}",
+        ) {
+            let Ok(redirect) = Redirect::to(&template) else { return Ok(()) };
+            let app = App::new().any("/{*rest}", redirect);
+            let request = ::http::Request::get(&target).header("host", &host).body("");
+            let answer = request.map(|request| app.oneshot(request));
+            let Some(place) = answer.as_ref().ok().and_then(|answer| answer.headers().get("location")) else {
+                return Ok(());
+            };
+            let place = place.to_str().unwrap();
+            let Some(behind) = place.strip_prefix("https://") else {
+                prop_assert!(place.starts_with('/') && !place.starts_with("//"), "{place}");
+                return Ok(());
+            };
+            let authority = behind.split(['/', '?', '#']).next().unwrap_or_default();
+            let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
+            let asked = &host[..end.unwrap_or(host.len())];
+            let query = if target.contains('?') { "?" } else { "" };
+            let ours = template.strip_prefix("https://").unwrap();
+            let ours = ours.replace("{host}", asked).replace("{query}", query);
+            let ours = ours.split(['/', '?', '#', '{']).next().unwrap_or_default();
+            prop_assert_eq!(authority, ours, "{} of {} and {:?}", place, template, host);
+        }
 
         #[test]
         fn no_byte_of_a_client_makes_a_line(

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use crate::app::{App, Handler, HandlerExt, Outcome, Request};
+use crate::app::{App, Handler, HandlerExt, Outcome, Request, is_host};
 use crate::http::{Reason, Response};
 
 /// What https means where nobody says so.
@@ -57,16 +57,6 @@ fn place(host: &str, port: u16, path: &str, query: Option<&str>) -> Option<Heade
     }
     let is_visible = url.bytes().all(|byte| byte.is_ascii_graphic());
     HeaderValue::try_from(url).ok().filter(|_| is_visible && path.starts_with('/'))
-}
-
-/// Whether it is a name or an address, and nothing that a browser could take for the end of one.
-fn is_host(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    match bare {
-        _ if host.is_empty() => false,
-        Some(address) => address.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')),
-        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')),
-    }
 }
 
 #[cfg(test)]
