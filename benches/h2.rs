@@ -252,8 +252,8 @@ impl Machine {
             self.server.pump(stream, &mut encoding);
             self.flush();
         }
-        self.server.end_turn(&mut self.room);
         self.server.attend(&mut self.output);
+        self.server.end_turn(&mut self.room, &mut self.output);
         self.flush();
     }
 

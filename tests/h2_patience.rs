@@ -22,10 +22,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use kolk::proto::h2::Limits;
 use kolk::server::stats::Timeout;
 use kolk::{
-    App, Body, HandlerExt, Outcome, Pull, Pulled, Reply, Request, Response, Running, Sink, Source, Take,
-    Timeouts, Wakeup, deferred, receiving,
+    App, Body, Config, HandlerExt, Outcome, Pull, Pulled, Reply, Request, Response, Running, Server, Sink,
+    Source, Take, Timeouts, Wakeup, Workers, deferred, receiving,
 };
 
 use client::Peer;
@@ -252,7 +253,11 @@ impl Sink for Held {
 fn a_body_that_the_server_holds_back_is_not_late() {
     let (wakes, woken) = mpsc::channel();
     let held = receiving(move |request| Ok(Box::new(Held(wakes.clone(), request.wakeup()))));
-    let server = start(alone(site().post("/held", held.body_limit(1 << 20))).timeouts(patient_with_idlers()));
+    let app = site().post("/held", held.body_limit(1 << 20));
+    let connection_window_bytes_max = Limits::DEFAULT.connection_window_bytes;
+    let mut config = Config { timeouts: patient_with_idlers(), ..Config::default() };
+    config.limits.http2 = Limits { connection_window_bytes_max, ..Limits::DEFAULT }.into();
+    let server = start(Server::new(app).config(config).workers(Workers::Exactly(1)));
     let mut peer = greeted(&server, &[]);
     let window = |peer: &Peer| 65_535 + peer.credits.get(&0).copied().unwrap_or(0);
     let before = window(&peer);
@@ -274,6 +279,74 @@ fn a_body_that_the_server_holds_back_is_not_late() {
     peer.until("credit", |peer| window(peer) > before);
     assert!(!peer.comes_true(Duration::from_millis(150), |peer| peer.answers.contains_key(&stream)));
     peer.is_answered(stream, 408);
+}
+
+/// Each of them has a whole window of its stream unread.
+#[test]
+fn uploads_that_are_held_back_hold_up_nobody_else() {
+    const UPLOAD_BYTES: u64 = 4 << 20;
+    const HELD_MAX: u32 = 24;
+    let held = receiving(|_| Ok(Box::new(Asleep)));
+    let app = site().post("/held", held.body_limit(1 << 20));
+    let app = app.post("/counted", receiving(|_| Ok(Box::new(Counted(0)))).body_limit(UPLOAD_BYTES));
+    let server = start(alone(app));
+    for count in [1, 2, 3, 4, 5, 6, HELD_MAX] {
+        let mut peer = greeted(&server, &[]);
+        let window = |peer: &Peer, stream| 65_535 + peer.credits.get(&stream).copied().unwrap_or(0);
+        let mut sent = 0;
+        for at in 0..count {
+            peer.send(headers(2 * at + 1, &with(POST, ":path", "/held")));
+            for piece in [b'h'; 65_535].chunks(16_384) {
+                sent += piece.len() as u64;
+                peer.until("room for a held body", |peer| window(peer, 0) >= sent);
+                peer.send(data(2 * at + 1, piece));
+            }
+        }
+        let stream = 2 * count + 1;
+        peer.send(headers(stream, &with(POST, ":path", "/counted")));
+        let mut uploaded = 0;
+        while uploaded < UPLOAD_BYTES {
+            peer.until(&format!("a window beside {count} others, {uploaded} bytes on"), |peer| {
+                window(peer, 0) > sent && window(peer, stream) > uploaded
+            });
+            let room = (window(&peer, 0) - sent).min(window(&peer, stream) - uploaded);
+            let bytes = room.min(16_384).min(UPLOAD_BYTES - uploaded);
+            peer.send(data(stream, vec![b'u'; usize::try_from(bytes).unwrap()]));
+            (sent, uploaded) = (sent + bytes, uploaded + bytes);
+        }
+        peer.send(data(stream, "").end()).is_answered(stream, 200);
+        assert_eq!(peer.answer(stream).body, UPLOAD_BYTES.to_string().as_bytes());
+        let unread = u64::from(count) * 65_535;
+        let limit = u64::from(Limits::DEFAULT.connection_window_bytes_max);
+        assert!(window(&peer, 0) - sent <= limit - unread, "no more is let in than may be kept");
+    }
+}
+
+/// Takes a first piece, and no other.
+struct Asleep;
+
+impl Sink for Asleep {
+    fn chunk(&mut self, _: &[u8]) -> Take {
+        Take::Wait
+    }
+
+    fn end(self: Box<Self>, _: &Request<'_>, _: &mut Response) -> Outcome {
+        Outcome::Ready
+    }
+}
+
+struct Counted(usize);
+
+impl Sink for Counted {
+    fn chunk(&mut self, bytes: &[u8]) -> Take {
+        self.0 += bytes.len();
+        Take::More
+    }
+
+    fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
+        response.replace(self.0.to_string().into());
+        Outcome::Ready
+    }
 }
 
 // ── Windows ─────────────────────────────────────────────────────────────────────────────────────────

@@ -5,10 +5,12 @@
 
 #[path = "frames/frame.rs"]
 mod frame;
+#[path = "memory/lane.rs"]
+mod lane;
 mod support;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -19,7 +21,13 @@ use kolk::access_log::{Destination, Format};
 use kolk::app::{
     App, Handler, HandlerExt, InFlight, Outcome, Reply, Request, Rule, Sink, Take, deferred, receiving,
 };
+use kolk::base::{Key, Tick};
+use kolk::reactor::Readiness;
+use kolk::server::Shard;
+use kolk::server::stats::CloseReason;
 use kolk::{Body, Config, Response};
+
+use lane::{Lane, Near};
 
 use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
 use support::scratch::Scratch;
@@ -200,4 +208,69 @@ fn the_log_tells_the_content_and_the_route_of_an_answer_in_many_frames() {
         assert!(line.contains(&format!("\"bytes\":{bytes},")), "{line}");
         assert!(line.contains(&format!("\"route\":\"{route}\"")), "{line}");
     }
+}
+
+#[test]
+fn a_file_that_is_shorter_than_was_promised_cuts_its_connection_and_is_counted_as_that() {
+    let folder = Scratch::new("multiplexed-short");
+    let content = folder.join("content");
+    std::fs::write(&content, vec![b'x'; 30_000]).unwrap();
+    let file = move |_: &Request<'_>| {
+        let file = Arc::new(File::open(&content).unwrap());
+        Response::text(Body::File { file, offset: 0, length: 50_000 })
+    };
+    let server = start(alone(App::new().get("/", file)));
+    let cuts = || server.snapshot().closes[CloseReason::BodyCut.index()];
+    let mut client = Client::to(&server);
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
+    let mut rest = Vec::new();
+    // Bytes of the request that nobody reads may make it a reset.
+    let _ = client.stream.read_to_end(&mut rest);
+    until("a cut body of HTTP/2", || cuts() == 1);
+    let mut stream = TcpStream::connect(address(&server)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let _ = stream.read_to_end(&mut rest);
+    until("a cut body of HTTP/1.1", || cuts() == 2);
+    assert_eq!(server.snapshot().closes[CloseReason::WriteFailed.index()], 0);
+}
+
+/// A client that has had an answer, and of whom nothing was heard for as long as is borne, while the kernel
+/// takes nothing, for this reason.
+fn idle_and_stuck(why: ErrorKind) -> (Lane, Shard<Near>, Key) {
+    let mut shard = lane::shard(App::new().get("/", Response::text("ok")), 1);
+    let now = Tick::from_millis(1);
+    let lane =
+        Lane::new(&bytes_of("PREFACE | SETTINGS | SETTINGS ACK | HEADERS 1 END_STREAM END_HEADERS GET=/"));
+    let key = shard.accept(lane.transport(), now).unwrap();
+    lane.refill();
+    shard.ready(key, Readiness::READABLE, now);
+    assert!(lane.heard().ends_with(b"ok"));
+    lane.forget();
+    lane.stick(Some(why));
+    shard.expire(now.after(Config::default().timeouts.keepalive + PAUSE));
+    assert_eq!(lane.heard(), b"");
+    (lane, shard, key)
+}
+
+/// RFC 9113 §6.8.
+#[test]
+fn a_good_bye_that_the_kernel_does_not_take_yet_is_said_later() {
+    let (lane, mut shard, key) = idle_and_stuck(ErrorKind::WouldBlock);
+    assert_eq!(shard.len(), 1, "it has something to say");
+    let now = Tick::from_millis(100_000);
+    lane.stick(None);
+    shard.ready(key, Readiness::WRITABLE, now);
+    let frame = Frame::parse(&lane.heard()).unwrap();
+    assert_eq!((frame.kind, &frame.payload[..]), (GOAWAY, &[0, 0, 0, 1, 0, 0, 0, 0][..]));
+    lane.close();
+    shard.ready(key, Readiness::READABLE, now);
+    assert!(shard.is_empty());
+}
+
+#[test]
+fn a_good_bye_that_cannot_be_said_is_a_write_that_failed() {
+    let (_lane, shard, _) = idle_and_stuck(ErrorKind::BrokenPipe);
+    assert!(shard.is_empty());
+    let closed = |why: CloseReason| shard.stats().closes[why.index()].get();
+    assert_eq!((closed(CloseReason::WriteFailed), closed(CloseReason::TimedOut)), (1, 0));
 }

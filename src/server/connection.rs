@@ -493,9 +493,13 @@ impl<T: Transport> Connection<T> {
                 Verdict::Rest
             }
             Ok(Progress::Budget) => Verdict::Again,
-            Err(_) => {
+            Err(error) => {
                 self.dialogue.abandon(Presence::Gone);
-                Verdict::Close(CloseReason::WriteFailed)
+                Verdict::Close(match error.kind() {
+                    // The head of what is missing was sent: nothing else can follow it.
+                    io::ErrorKind::UnexpectedEof => CloseReason::BodyCut,
+                    _ => CloseReason::WriteFailed,
+                })
             }
         }
     }

@@ -159,9 +159,11 @@ impl<T: Transport> Connection<T> {
             }
             Due::Idle => {
                 stats.timed_out(Timeout::Keepalive);
-                self.part(key, desk);
-                // What the kernel did not take yet is still said.
-                if self.pending.is_some() { Verdict::Rest } else { Verdict::Close(CloseReason::TimedOut) }
+                match self.part(key, desk) {
+                    Verdict::Rest if self.pending.is_none() => Verdict::Close(CloseReason::TimedOut),
+                    // What the kernel did not take yet is still said.
+                    verdict => verdict,
+                }
             }
         }
     }

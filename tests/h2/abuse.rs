@@ -343,6 +343,29 @@ fn abuse_data_of_nothing() {
     peer.send(headers(1, POST)).flood(LONG_FLOOD, |_| vec![data(1, [])]).had_enough(CALM);
 }
 
+/// What we have reset may still be sent: as much as was on its way, and no more.
+fn reset_with_content_on_its_way() -> Peer {
+    let mut peer = Peer::new();
+    peer.send(headers(1, &and(POST, &[("connection", "close")]))).expect_stream_error(1, &[PROTOCOL_ERROR]);
+    peer
+}
+
+#[test]
+fn abuse_data_for_a_stream_that_was_reset_long_ago() {
+    let round = |_| vec![data(1, [b'x'; 16_384])];
+    reset_with_content_on_its_way().flood(5_000, round).had_enough(CALM);
+}
+
+#[test]
+fn abuse_data_of_a_byte_for_a_stream_that_was_reset() {
+    reset_with_content_on_its_way().flood(LONG_FLOOD, |_| vec![data(1, "x")]).had_enough(CALM);
+}
+
+#[test]
+fn abuse_ends_of_a_stream_that_was_reset() {
+    reset_with_content_on_its_way().flood(LONG_FLOOD, |_| vec![data(1, "").end()]).had_enough(CALM);
+}
+
 #[test]
 fn abuse_data_of_nothing_but_padding() {
     let mut peer = Peer::new();
@@ -379,6 +402,19 @@ fn honest_hundreds_of_requests_that_are_answered() {
         }
     }
     peer.is_content();
+}
+
+#[test]
+fn honest_windows_full_of_content_for_streams_that_were_reset() {
+    let mut peer = Peer::new();
+    for round in 0..300 {
+        let stream = 2 * round + 1;
+        peer.send(headers(stream, &and(POST, &[("connection", "close")])));
+        peer.send_all(&[b'l'; 65_535].chunks(100).map(|piece| data(stream, piece)).collect::<Vec<_>>());
+        peer.expect_stream_error(stream, &[PROTOCOL_ERROR]);
+    }
+    peer.send(headers(901, GET).end()).expect_status(901, 200);
+    assert!(peer.goaways.is_empty());
 }
 
 #[test]

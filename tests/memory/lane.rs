@@ -21,6 +21,8 @@ struct State {
     /// How much of the input was read.
     at: Cell<usize>,
     closed: Cell<bool>,
+    /// What becomes of a write that cannot be done.
+    stuck: Cell<Option<ErrorKind>>,
     output: RefCell<Vec<u8>>,
     answers: Cell<usize>,
 }
@@ -32,6 +34,7 @@ impl Lane {
             input: input.to_vec(),
             at: Cell::new(input.len()),
             closed: Cell::new(false),
+            stuck: Cell::new(None),
             output: RefCell::new(Vec::with_capacity(256 * 1024)),
             answers: Cell::new(0),
         }))
@@ -64,6 +67,18 @@ impl Lane {
     #[allow(dead_code, reason = "not every user of this file needs it")]
     pub(crate) fn close(&self) {
         self.0.closed.set(true);
+    }
+
+    /// From now on nothing more can be written, for this reason; `None`: it can.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn stick(&self, why: Option<ErrorKind>) {
+        self.0.stuck.set(why);
+    }
+
+    /// What came and was not forgotten.
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn heard(&self) -> Vec<u8> {
+        self.0.output.borrow().clone()
     }
 
     /// Forgets the answers so far.
@@ -107,6 +122,11 @@ impl Transport for Near {
 
     #[inline]
     fn write(&mut self, output: &mut Output) -> io::Result<Progress> {
+        match self.0.stuck.get() {
+            None => {}
+            Some(ErrorKind::WouldBlock) => return Ok(Progress::Blocked),
+            Some(why) => return Err(why.into()),
+        }
         let mut taken = self.0.output.borrow_mut();
         while let Some(front) = output.front() {
             let Front::Bytes(run, _) = front else { return Err(ErrorKind::Unsupported.into()) };

@@ -37,13 +37,15 @@ impl Aside {
         block
     }
 
-    /// Keeps what was said last of stream `id`, of `streams_max` streams at most.
+    /// Keeps what was said last of stream `id`, and of `streams_max` at most: those that open first.
     pub(super) fn keep_priority(&mut self, id: u32, priority: Priority, streams_max: u16) {
         let early = &mut self.0.get_or_insert_default().early;
         match early.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(place) => early[place].1 = priority,
-            Err(place) if early.len() < usize::from(streams_max) => early.insert(place, (id, priority)),
-            Err(_) => {}
+            Err(place) => {
+                early.insert(place, (id, priority));
+                early.truncate(usize::from(streams_max));
+            }
         }
     }
 
@@ -70,13 +72,14 @@ mod tests {
     fn rfc_9218_7_1_what_is_said_early_is_kept_within_bounds() {
         let urgency = |urgency| Priority { urgency, ..Priority::DEFAULT };
         let mut aside = Aside::default();
-        for (id, priority) in [(5, 1), (3, 2), (5, 4), (9, 5), (11, 6)] {
+        for (id, priority) in [(5, 1), (11, 6), (13, 7), (15, 0), (3, 2), (5, 4), (11, 5)] {
             aside.keep_priority(id, urgency(priority), 3);
         }
         assert_eq!(aside.take_priority(1), None);
         assert_eq!(aside.take_priority(5), Some(urgency(4)), "the last word counts");
         assert_eq!(aside.take_priority(3), None, "passed over");
-        assert_eq!(aside.take_priority(11), None, "there was no room");
+        assert_eq!(aside.take_priority(11), Some(urgency(5)));
+        assert_eq!(aside.take_priority(13), None, "there was room for those before it");
         assert!(aside.0.is_none());
     }
 }

@@ -6,7 +6,7 @@
 //! | DATA without content that does not end its stream | 1 |
 //! | a reset, in either direction, and a header block for a stream that we have reset | 1 |
 //! | a stream beyond the limit | 1 |
-//! | DATA with content for a stream that we have reset | nothing: windows full of it were on their way |
+//! | DATA for a stream that we have reset | nothing, as far as it may have been on its way; 1 beyond, or empty |
 //! | WINDOW_UPDATE | 1 of another purse, which each DATA frame that is sent fills with 2 |
 //!
 //! Two purses that time fills again. Whoever empties one is told to calm down. Knows no clock: the time comes

@@ -174,7 +174,7 @@ impl Server {
         let priority = Priority::parse(text);
         if let Some(open) = self.streams.get(id) {
             open.priority = priority;
-        } else if id > self.streams.last() {
+        } else if id > self.streams.last() && self.drain != Drain::Final {
             self.aside.keep_priority(id, priority, self.limits.streams_max);
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! What the connection has said before is a byte: less to read for the client, which reading costs more than
 //! writing costs here.
 
-use super::frame::{self, END_HEADERS, END_STREAM, HEAD_BYTES, Kind};
+use super::frame::{self, END_HEADERS, END_STREAM, HEAD_BYTES, Kind, PAYLOAD_BYTES_MAX};
 use crate::http::{Body, Fields, Rendered, Response};
 use crate::proto::Preset;
 use crate::proto::hpack::Encoder;
@@ -42,7 +42,6 @@ pub(super) struct Place<'p> {
     pub(super) out: &'p mut Vec<u8>,
     pub(super) encoder: &'p mut Encoder,
     pub(super) stream: u32,
-    pub(super) payload_bytes_max: usize,
 }
 
 impl Place<'_> {
@@ -97,7 +96,7 @@ impl Place<'_> {
     /// Ends the block that began with the frame at `at`.
     #[inline]
     fn finish(&mut self, at: usize, flags: u8) {
-        if self.out.len() - at - HEAD_BYTES <= self.payload_bytes_max {
+        if self.out.len() - at - HEAD_BYTES <= PAYLOAD_BYTES_MAX {
             frame::finish(self.out, at, Kind::Headers, flags | END_HEADERS, self.stream);
         } else {
             self.split(at, flags);
@@ -107,9 +106,9 @@ impl Place<'_> {
     /// A block that is longer than one frame may be: RFC 9113 §6.10.
     #[cold]
     fn split(&mut self, at: usize, flags: u8) {
-        let rest = self.out.split_off(at + HEAD_BYTES + self.payload_bytes_max);
+        let rest = self.out.split_off(at + HEAD_BYTES + PAYLOAD_BYTES_MAX);
         frame::finish(self.out, at, Kind::Headers, flags, self.stream);
-        let mut pieces = rest.chunks(self.payload_bytes_max).peekable();
+        let mut pieces = rest.chunks(PAYLOAD_BYTES_MAX).peekable();
         while let Some(piece) = pieces.next() {
             let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
             self.out.extend_from_slice(&frame::head(piece.len(), Kind::Continuation, flags, self.stream));

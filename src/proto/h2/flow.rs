@@ -5,10 +5,11 @@
 //!
 //!  ReceiveWindow   ┌──── left ────┬─ taken, not used ─┬─ credit ─┐
 //!                  └──────────────┴───────────────────┴──────────┘ size
-//!                   peer's DATA ──►        use ──►       half of the size: WINDOW_UPDATE
+//!                   peer's DATA ──►        use ──►       as much as is left: WINDOW_UPDATE
 //! ```
 //! A receive window that is used up and given back whole doubles, up to its largest size: who sends much is
-//! not held up by the length of the way.
+//! not held up by the length of the way. That of a connection makes room for what its streams hold: who reads
+//! is not held up by who does not.
 
 use super::error::Broken;
 use crate::http::Reason;
@@ -84,19 +85,37 @@ impl ReceiveWindow {
         self.left -= bytes.cast_signed();
     }
 
-    /// So many of them were used: what the peer is to be told now, if anything.
+    /// So many of them were used, and `held` are not to be used soon: what the peer is to be told now, if
+    /// anything.
     #[inline]
-    pub(super) fn give(&mut self, bytes: u32, size_max: u32) -> Option<u32> {
+    pub(super) fn give(&mut self, bytes: u32, held: u32, size_max: u32) -> Option<u32> {
         self.keep(bytes);
-        if self.credit < self.size.div_ceil(2) {
+        if self.credit == 0 || self.credit < self.size.saturating_sub(held).div_ceil(2) {
             return None;
         }
         // The peer has sent half of it since the last time: it can use more.
-        let more = self.size.min(size_max.saturating_sub(self.size));
+        let is_used = self.credit >= self.size.div_ceil(2);
+        Some(self.open(if is_used { self.size } else { 0 }, size_max))
+    }
+
+    /// Makes room for what is held, where that leaves the peer less than half of `bytes`: what it is to be
+    /// told, if anything.
+    #[inline]
+    pub(super) fn make_room(&mut self, bytes: u32, size_max: u32) -> Option<u32> {
+        let held = self.unused();
+        if self.size.saturating_sub(held) >= bytes / 2 || self.size >= size_max {
+            return None;
+        }
+        Some(self.open(held, size_max))
+    }
+
+    /// Gives back all that was used, and as much more as may be.
+    fn open(&mut self, more: u32, size_max: u32) -> u32 {
+        let more = more.min(size_max.saturating_sub(self.size));
         self.size += more;
         let increment = std::mem::take(&mut self.credit) + more;
         self.left += increment.cast_signed();
-        Some(increment)
+        increment
     }
 
     /// What it may grow to, if it may grow by so many bytes now.
@@ -163,7 +182,7 @@ mod tests {
             window.take(all).unwrap();
             assert_eq!(window.take(1), Err(Broken::Connection(Reason::H2WindowExceeded)));
             assert_eq!(window.unused(), all);
-            window.give(all, 350).unwrap();
+            window.give(all, 0, 350).unwrap();
             assert_eq!((window.unused(), window.left), (0, window.size.cast_signed()));
             sizes.push(window.size);
         }
@@ -174,13 +193,13 @@ mod tests {
     fn rfc_9113_6_9_3_who_did_not_know_of_a_smaller_window_may_have_sent_more() {
         let mut window = ReceiveWindow::new(100);
         window.take(30).unwrap();
-        assert_eq!(window.give(20, 10), None);
+        assert_eq!(window.give(20, 0, 10), None);
         window.shrink(90);
         assert_eq!((window.left, window.unused()), (-20, 10));
         assert_eq!(window.take(0), Ok(()), "what is empty needs no window");
         assert!(window.take(1).is_err());
-        assert_eq!(window.give(0, 10), Some(20));
-        assert_eq!(window.give(10, 10), Some(10));
+        assert_eq!(window.give(0, 0, 10), Some(20));
+        assert_eq!(window.give(10, 0, 10), Some(10));
         assert_eq!((window.left, window.unused()), (10, 0));
     }
 
@@ -188,8 +207,31 @@ mod tests {
     fn updates_are_saved_up() {
         let mut window = ReceiveWindow::new(100);
         window.take(60).unwrap();
-        assert_eq!(window.give(49, 100), None);
-        assert_eq!(window.give(1, 100), Some(50));
+        assert_eq!(window.give(49, 0, 100), None);
+        assert_eq!(window.give(1, 0, 100), Some(50));
         assert_eq!(window.unused(), 10);
+    }
+
+    #[test]
+    fn what_some_hold_is_not_waited_for() {
+        let mut window = ReceiveWindow::new(100);
+        window.take(90).unwrap();
+        // 80 are held: of the 20 others, half is used.
+        assert_eq!(window.give(9, 81, 400), None);
+        assert_eq!(window.give(1, 80, 400), Some(10));
+        assert_eq!((window.size, window.left, window.unused()), (100, 20, 80), "nobody has used much");
+    }
+
+    #[test]
+    fn room_is_made_for_what_is_held_as_far_as_it_goes() {
+        let mut window = ReceiveWindow::new(100);
+        window.take(50).unwrap();
+        assert_eq!(window.make_room(100, 400), None, "half is left");
+        window.take(50).unwrap();
+        assert_eq!(window.make_room(100, 100), None, "it may not grow");
+        assert_eq!(window.make_room(100, 400), Some(100));
+        window.take(100).unwrap();
+        assert_eq!(window.make_room(100, 350), Some(150), "as far as it may");
+        assert_eq!((window.size, window.left, window.unused()), (350, 150, 200));
     }
 }

@@ -11,6 +11,8 @@ use super::error::ErrorCode;
 pub(super) const HEAD_BYTES: usize = 9;
 /// The largest payload that everybody takes, in bytes: RFC 9113 §4.2.
 pub(super) const PAYLOAD_BYTES: u32 = 16_384;
+/// No frame of ours is longer, so that nobody need be asked how long it may be.
+pub(super) const PAYLOAD_BYTES_MAX: usize = PAYLOAD_BYTES as usize;
 /// What a client begins with: RFC 9113 §3.4.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

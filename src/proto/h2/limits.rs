@@ -22,7 +22,8 @@ pub struct Limits {
     pub stream_window_bytes: u32,
     /// See [`Limits::stream_window_bytes`].
     pub stream_window_bytes_max: u32,
-    /// The same for all streams of a connection together.
+    /// The same for all streams of a connection together. It grows with use, and by what its streams hold
+    /// that nobody reads at present: until that comes to the maximum, uploads that wait hold up no others.
     pub connection_window_bytes: u32,
     /// See [`Limits::connection_window_bytes`].
     pub connection_window_bytes_max: u32,
@@ -46,7 +47,7 @@ impl Limits {
         continuations_max: 8,
         stream_window_bytes: 65_535,
         stream_window_bytes_max: 1024 * 1024,
-        // A few uploads that nobody reads at present do not hold up the others.
+        // Two windows of streams that nobody reads, and as much again for the others.
         connection_window_bytes: 256 * 1024,
         connection_window_bytes_max: 2 * 1024 * 1024,
         worker_growth_bytes_max: 64 * 1024 * 1024,

@@ -50,7 +50,7 @@ use calm::Calm;
 use encode::{Place, Plan};
 use error::{ErrorCode, code};
 use flow::{ReceiveWindow, SendWindow};
-use frame::{END_STREAM, Kind, PAYLOAD_BYTES, PREFACE};
+use frame::{END_STREAM, Kind, PAYLOAD_BYTES_MAX, PREFACE};
 use limits::WINDOW_BYTES;
 use outgoing::{Allowance, Outgoing, Sent};
 use receive::{Content, Step};
@@ -77,6 +77,8 @@ pub struct Server {
     calm: Calm,
     drain: Drain,
     content_bytes_sent: u32,
+    /// Content that may be on its way for streams that were reset: RFC 9113 §5.1.
+    late_bytes: u32,
     /// What the window may grow by in this turn, as far as the other connections are concerned.
     growth_bytes_left: u32,
     /// What it has grown by, as far as the others know.
@@ -118,8 +120,6 @@ enum Drain {
 
 /// What a PING says whose answer shows that the peer knows of the end.
 const FAREWELL: &[u8; 8] = b"farewell";
-/// Small bodies leave with their heads, in bytes.
-const PAYLOAD_BYTES_MAX: usize = PAYLOAD_BYTES as usize;
 
 /// Whether these bytes begin as a connection of HTTP/2 does, as far as they go.
 pub fn is_preface(bytes: &[u8]) -> bool {
@@ -147,6 +147,7 @@ impl Server {
             calm: Calm::new(&limits),
             drain: Drain::No,
             content_bytes_sent: 0,
+            late_bytes: 0,
             growth_bytes_left: 0,
             growth_bytes_taken: 0,
             ghosts: 0,
@@ -173,10 +174,15 @@ impl Server {
         self.ghosts = self.ghosts.saturating_add(1);
     }
 
-    /// A turn ends: a connection without streams gives back the room for them.
+    /// A turn ends: a connection without streams gives back the room for them, and what the others hold does
+    /// not hold up who reads.
     #[inline]
-    pub fn end_turn(&mut self, room: &mut Room) {
-        self.streams.give_room(room);
+    pub fn end_turn(&mut self, room: &mut Room, output: &mut Output) {
+        if self.streams.is_empty() {
+            self.streams.give_room(room);
+        } else {
+            self.make_room(output);
+        }
         let grown = self.receive_window.grown(self.limits.connection_window_bytes);
         // Between turns letters may let it grow: no more is taken, or given back, than there was.
         let taken = (grown - self.growth_bytes_taken).min(room.growth_bytes_left);
@@ -323,6 +329,13 @@ impl Server {
     fn give_up(&mut self, id: u32, code: ErrorCode, output: &mut Output) {
         frame::rst_stream(output.inline(), id, code);
         self.streams.note_reset(id);
+        let late_bytes = match self.streams.get(id) {
+            Some(stream) if stream.is_received => 0,
+            Some(stream) => stream.receive_window.left(),
+            None => self.limits.stream_window_bytes + self.unknown_shrinkage(),
+        };
+        let late_bytes = self.late_bytes.saturating_add(late_bytes);
+        self.late_bytes = late_bytes.min(self.receive_window.left());
         self.retire(id, output);
     }
 
@@ -340,18 +353,13 @@ impl Server {
         self.settle();
     }
 
-    fn payload_bytes_max(&self) -> usize {
-        PAYLOAD_BYTES_MAX.min(usize::try_from(self.peer.payload_bytes_max).unwrap_or(usize::MAX))
-    }
-
     /// Sends a small body behind its head, if it can leave at once; whether it did.
     #[inline]
     fn send_inline(&mut self, id: u32, body: &[u8], output: &mut Output) -> bool {
-        let payload_bytes_max = self.payload_bytes_max();
         let has_room = output.unsent_bytes() < QUEUED_BYTES_HIGH as u64;
         let Some(stream) = self.streams.get(id) else { return true };
         let window = stream.send_window.left().min(self.send_window.left());
-        if body.len() > window.min(payload_bytes_max) || !has_room {
+        if body.len() > window.min(PAYLOAD_BYTES_MAX) || !has_room {
             return false;
         }
         stream.send_window.take(body.len());
@@ -396,11 +404,10 @@ impl Protocol for Server {
     }
 
     fn want_body(&mut self, stream: StreamId, output: &mut Output) {
-        let payload_bytes_max = self.payload_bytes_max();
         let Some(stream) = self.streams.get(number(stream)) else { return };
         if std::mem::take(&mut stream.awaits_continue) && !stream.is_received {
             let (out, stream) = (output.inline(), stream.id);
-            Place { out, encoder: &mut self.encoder, stream, payload_bytes_max }.go_on();
+            Place { out, encoder: &mut self.encoder, stream }.go_on();
         }
     }
 
@@ -417,11 +424,11 @@ impl Protocol for Server {
         response: &mut Response,
         encoding: &mut Encoding<'_>,
     ) -> Result<(), Gone> {
-        let (id, payload_bytes_max) = (number(stream), self.payload_bytes_max());
+        let id = number(stream);
         let stream = self.streams.get(id).filter(|stream| stream.outgoing.is_none()).ok_or(Gone)?;
         let (is_received, plan) = (stream.is_received, Plan::new(response, stream.is_head));
         let out = encoding.output.inline();
-        let mut place = Place { out, encoder: &mut self.encoder, stream: id, payload_bytes_max };
+        let mut place = Place { out, encoder: &mut self.encoder, stream: id };
         place.head(response, encoding.preset, plan);
         // RFC 9113 §8.2.2: there is no such field here, but what it means can be said.
         if response.closes() && response.reason().is_none() {
@@ -451,15 +458,11 @@ impl Protocol for Server {
         rendered: &Rendered,
         encoding: &mut Encoding<'_>,
     ) -> Result<(), Gone> {
-        let (id, payload_bytes_max) = (number(stream), self.payload_bytes_max());
+        let id = number(stream);
         let stream = self.streams.get(id).filter(|stream| stream.outgoing.is_none()).ok_or(Gone)?;
         let (is_received, has_body) = (stream.is_received, !stream.is_head && !rendered.body().is_empty());
         let out = encoding.output.inline();
-        Place { out, encoder: &mut self.encoder, stream: id, payload_bytes_max }.rendered(
-            rendered,
-            encoding.preset,
-            has_body,
-        );
+        Place { out, encoder: &mut self.encoder, stream: id }.rendered(rendered, encoding.preset, has_body);
         if rendered.closes() {
             self.drain();
         }
@@ -490,14 +493,13 @@ impl Protocol for Server {
     }
 
     fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> Pumped {
-        let (id, payload_bytes_max) = (number(stream), self.payload_bytes_max());
+        let id = number(stream);
         let Some(stream) = self.streams.get(id) else { return Pumped::Nothing };
         let Some(outgoing) = &mut stream.outgoing else { return Pumped::Nothing };
         let queued = usize::try_from(encoding.output.unsent_bytes()).unwrap_or(usize::MAX);
         let allowance = Allowance {
             stream: &mut stream.send_window,
             connection: &mut self.send_window,
-            payload_bytes_max,
             takes_trailers: stream.takes_trailers,
         };
         let room = QUEUED_BYTES_HIGH.saturating_sub(queued);
@@ -518,8 +520,7 @@ impl Protocol for Server {
             }
             Sent::AllButTrailer => {
                 let out = encoding.output.inline();
-                Place { out, encoder: &mut self.encoder, stream: id, payload_bytes_max }
-                    .trailer(outgoing.trailer());
+                Place { out, encoder: &mut self.encoder, stream: id }.trailer(outgoing.trailer());
             }
             Sent::Whole => {}
         }
@@ -588,8 +589,9 @@ mod tests {
         assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
     }
 
-    /// A client whose content is used at once, in frames of 16 KiB, on a connection of the room.
-    fn upload(server: &mut Server, room: &mut Room, frames: usize) {
+    /// A client whose content is used at once, if it is wanted, in frames of 16 KiB, on a connection of the
+    /// room.
+    fn upload(server: &mut Server, room: &mut Room, frames: usize, is_wanted: bool) {
         let (mut table, mut list, mut output) = (FieldTable::new(), FieldList::new(), Output::default());
         let mut bytes = PREFACE.to_vec();
         frame::settings(&mut bytes, &[]);
@@ -610,11 +612,14 @@ mod tests {
                     let count = bytes.len();
                     server.consume(stream, count, &mut output);
                 }
-                Ok(Some(Event::Head { .. })) => {}
+                Ok(Some(Event::Head { .. })) if is_wanted => {}
+                Ok(Some(Event::Head { stream, .. })) => {
+                    server.reset(stream, Reason::HandlerDropped, &mut output)
+                }
                 other => panic!("{other:?}"),
             }
         }
-        server.end_turn(room);
+        server.end_turn(room, &mut output);
     }
 
     #[test]
@@ -624,7 +629,7 @@ mod tests {
         let mut servers = [(); 3].map(|()| Server::new(Limits::DEFAULT));
         let mut grown = Vec::new();
         for server in &mut servers {
-            upload(server, &mut room, 30);
+            upload(server, &mut room, 30, true);
             grown.push(server.receive_window.grown(Limits::DEFAULT.connection_window_bytes));
         }
         assert_eq!(grown.iter().sum::<u32>() + room.growth_bytes_left(), growth_bytes_max);
@@ -633,5 +638,12 @@ mod tests {
             server.leave_room(&mut room);
         }
         assert_eq!(room.growth_bytes_left(), growth_bytes_max, "who leaves gives back what it had");
+    }
+
+    #[test]
+    fn no_window_grows_for_what_nobody_reads() {
+        let (mut room, mut server) = (Room::new(u32::MAX), Server::new(Limits::DEFAULT));
+        upload(&mut server, &mut room, 300, false);
+        assert_eq!(server.receive_window.grown(Limits::DEFAULT.connection_window_bytes), 0);
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::flow::SendWindow;
-use super::frame::{self, END_STREAM, HEAD_BYTES, Kind};
+use super::frame::{self, END_STREAM, HEAD_BYTES, Kind, PAYLOAD_BYTES_MAX};
 use crate::http::{Body, Fields, Pull, Pulled, Source, Tail, Timeline};
 use crate::proto::Pumped;
 use crate::wire::Output;
@@ -39,8 +39,6 @@ pub(super) struct Outgoing {
 pub(super) struct Allowance<'a> {
     pub(super) stream: &'a mut SendWindow,
     pub(super) connection: &'a mut SendWindow,
-    /// The largest payload, in bytes.
-    pub(super) payload_bytes_max: usize,
     pub(super) takes_trailers: bool,
 }
 
@@ -60,7 +58,7 @@ pub(super) enum Sent {
 
 impl Allowance<'_> {
     fn bytes(&self, room: usize) -> usize {
-        self.stream.left().min(self.connection.left()).min(self.payload_bytes_max).min(room)
+        self.stream.left().min(self.connection.left()).min(PAYLOAD_BYTES_MAX).min(room)
     }
 
     fn take(&mut self, bytes: usize) {

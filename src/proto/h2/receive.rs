@@ -14,6 +14,7 @@
 
 use super::aside::Aside;
 use super::error::{Broken, code};
+use super::flow::ReceiveWindow;
 use super::frame::{self, ACK, END_STREAM, FrameHead, HEAD_BYTES, Kind, PADDED, PAYLOAD_BYTES, PREFACE};
 use super::streams::Absent;
 use super::{Drain, Reading, Server, settings};
@@ -254,7 +255,7 @@ impl Server {
         self.give_back(0, u32::from(head.has(PADDED)), output);
         let is_wanted = self.content_may_come(head, left)?;
         if head.has(PADDED) {
-            self.give_back_of_stream(head.stream, 1, output);
+            self.give_back_of_stream(head.stream, 1, 0, output);
         }
         if left == 0 && !end {
             self.glitch()?;
@@ -270,7 +271,7 @@ impl Server {
         let id = head.stream;
         let Some(open) = self.streams.get(id) else {
             return match self.absent(id) {
-                Absent::Reset => Ok(false),
+                Absent::Reset => self.late_content(content).map(|()| false),
                 Absent::Closed => Err(connection(Reason::H2StreamClosed)),
                 Absent::Idle | Absent::Skipped => Err(connection(Reason::H2StreamIdle)),
             };
@@ -288,6 +289,16 @@ impl Server {
         open.receive_window.take(head.length).map_err(|broken| (id, broken))?;
         open.awaits_continue = false;
         Ok(true)
+    }
+
+    /// RFC 9113 §5.1: what was on its way when its stream was reset is no fault. What comes beyond that, or
+    /// is nothing, is of no use.
+    fn late_content(&mut self, content: u32) -> Result<(), Fault> {
+        match self.late_bytes.checked_sub(content) {
+            Some(left) if content > 0 => self.late_bytes = left,
+            _ => self.glitch()?,
+        }
+        Ok(())
     }
 
     /// The next bytes of a DATA frame, and then its padding.
@@ -316,30 +327,50 @@ impl Server {
             return Found::Step(Step::Chunk { id, bytes, end, has_trailer: false });
         }
         // The answer has begun, or the stream is gone: nobody reads this.
-        self.give_back(id, u32::try_from(count).unwrap_or(0), output);
+        let count = u32::try_from(count).unwrap_or(0);
+        self.give_back(0, count, output);
+        self.give_back_of_stream(id, count, 0, output);
         Found::Nothing
     }
 
-    /// So many bytes of the content of `id` were used: what the peer may send for them. 0: of nobody's.
+    /// So many bytes of the content of `id` were used: what the peer may send for them. 0: of nobody's, for
+    /// which no window grows.
     pub(super) fn give_back(&mut self, id: u32, bytes: u32, output: &mut Output) {
-        if bytes == 0 {
-            return;
-        }
-        let before = self.receive_window.grown(0);
-        let size_max = self.limits.connection_window_bytes_max;
-        let size_max = self.receive_window.size_max(self.growth_bytes_left, size_max);
-        if let Some(increment) = self.receive_window.give(bytes, size_max) {
-            self.growth_bytes_left -= self.receive_window.grown(before);
-            frame::window_update(output.inline(), 0, increment);
-        }
-        self.give_back_of_stream(id, bytes, output);
+        let size_max = if id == 0 { 0 } else { self.window_bytes_max() };
+        self.give_back_of_connection(bytes, size_max, output);
+        self.give_back_of_stream(id, bytes, self.limits.stream_window_bytes_max, output);
     }
 
-    fn give_back_of_stream(&mut self, id: u32, bytes: u32, output: &mut Output) {
-        if id == 0 {
+    /// Lets the window of the connection grow by what its streams hold, if little else is left of it.
+    pub(super) fn make_room(&mut self, output: &mut Output) {
+        let (before, size_max) = (self.receive_window, self.window_bytes_max());
+        let increment = self.receive_window.make_room(self.limits.connection_window_bytes, size_max);
+        self.tell_window(before, increment, output);
+    }
+
+    fn give_back_of_connection(&mut self, bytes: u32, size_max: u32, output: &mut Output) {
+        let before = self.receive_window;
+        let increment = self.receive_window.give(bytes, before.unused().saturating_sub(bytes), size_max);
+        self.tell_window(before, increment, output);
+    }
+
+    /// Says by how much more the peer may send than before, which counts as far as the window has grown.
+    fn tell_window(&mut self, before: ReceiveWindow, increment: Option<u32>, output: &mut Output) {
+        if let Some(increment) = increment {
+            self.growth_bytes_left -= self.receive_window.grown(before.grown(0));
+            frame::window_update(output.inline(), 0, increment);
+        }
+    }
+
+    /// What the window of the connection may grow to now, as far as the others are concerned.
+    fn window_bytes_max(&self) -> u32 {
+        self.receive_window.size_max(self.growth_bytes_left, self.limits.connection_window_bytes_max)
+    }
+
+    fn give_back_of_stream(&mut self, id: u32, bytes: u32, size_max: u32, output: &mut Output) {
+        if id == 0 || bytes == 0 {
             return;
         }
-        let size_max = self.limits.stream_window_bytes_max;
         let Some(open) = self.streams.get(id) else { return };
         open.receive_window.keep(bytes);
         if let Some(increment) = open.take_credit(size_max) {

@@ -24,14 +24,11 @@ pub(super) struct PeerSettings {
     pub(super) table_bytes_max: u32,
     /// What each stream may be sent at first.
     pub(super) window_bytes: u32,
-    /// The largest payload that it takes.
-    pub(super) payload_bytes_max: u32,
 }
 
 impl PeerSettings {
     /// Before it has said anything: RFC 9113 §6.5.2.
-    pub(super) const DEFAULT: Self =
-        Self { table_bytes_max: 4096, window_bytes: WINDOW_BYTES, payload_bytes_max: PAYLOAD_BYTES };
+    pub(super) const DEFAULT: Self = Self { table_bytes_max: 4096, window_bytes: WINDOW_BYTES };
 
     /// Takes the values of a frame, in their order.
     pub(super) fn update(&mut self, payload: &[u8]) -> Result<(), Broken> {
@@ -52,8 +49,8 @@ impl PeerSettings {
                 MAX_FRAME_SIZE if !(PAYLOAD_BYTES..=PAYLOAD_BYTES_MAX).contains(&value) => {
                     return Err(Broken::Connection(Reason::H2Setting));
                 }
-                MAX_FRAME_SIZE => self.payload_bytes_max = value,
-                // RFC 9113 §6.5.2: what is unknown is ignored; the rest is about what clients receive.
+                // RFC 9113 §6.5.2: what is unknown is ignored; the rest is about what clients receive, and
+                // frames as long as all peers take them are long enough.
                 _ => {}
             }
         }
@@ -90,7 +87,7 @@ mod tests {
     #[test]
     fn rfc_9113_6_5_2_values_and_their_bounds() {
         let said = update(&[(1, 0), (4, 70_000), (4, 9), (5, 20_000), (3, 0), (6, 0), (77, 5)]).unwrap();
-        let expected = PeerSettings { table_bytes_max: 0, window_bytes: 9, payload_bytes_max: 20_000 };
+        let expected = PeerSettings { table_bytes_max: 0, window_bytes: 9 };
         assert_eq!(said, expected);
         for (values, reason) in [
             ((2, 2), Reason::H2Setting),

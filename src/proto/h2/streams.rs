@@ -46,7 +46,7 @@ impl Stream {
     /// What the client is to be told of its window now, if anything.
     #[inline]
     pub(super) fn take_credit(&mut self, size_max: u32) -> Option<u32> {
-        if self.is_received { None } else { self.receive_window.give(0, size_max) }
+        if self.is_received { None } else { self.receive_window.give(0, 0, size_max) }
     }
 }
 

@@ -47,11 +47,11 @@ impl<T: Transport> Connection<T> {
 
     /// Says good-bye to a client that has nothing to ask.
     #[cold]
-    pub(in crate::server) fn part(&mut self, key: Key, desk: &mut Desk<'_>) {
+    pub(in crate::server) fn part(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
         self.with_output(key, desk, |connection, _, output, desk| {
             connection.dialogue.part(&mut output.output);
             connection.flush(output, desk)
-        });
+        })
     }
 
     /// Answers a request in the clear on a port that is not.

@@ -116,7 +116,6 @@ impl Multiplex {
 
     /// The last of a turn: whatever the machine has to say goes with the answers.
     pub(super) fn end_turn(&mut self, now: Tick, output: &mut Output, room: &mut h2::Room) {
-        self.machine.end_turn(room);
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
             self.exchanges = Vec::new();
         }
@@ -124,6 +123,7 @@ impl Multiplex {
             self.machine.leave(output);
         }
         self.machine.attend(output);
+        self.machine.end_turn(room, output);
     }
 
     /// When the client, or a source, is looked at next.
