@@ -5,11 +5,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
 
+#[path = "tls/identity.rs"]
+mod identity;
 mod support;
 
 use bytes::Bytes;
 use kolk::{App, Configuration};
+use rustls::version::{TLS12, TLS13};
 
+use identity::Identity;
 use support::scratch::Scratch;
 use support::{Client, address, start};
 
@@ -83,6 +87,23 @@ fn a_host_has_its_site_and_the_most_specific_route_answers() {
         (405, &"PUT, DELETE, OPTIONS".parse().unwrap())
     );
     assert_eq!(ask(&app, "POST", "http://example.com/css/a.css", &[]).status(), 405, "files are read");
+}
+
+#[test]
+fn the_example_of_the_readme_serves() {
+    let files = Scratch::new("assembly-readme");
+    files.put("www/index.html", "front page");
+    files.put("www/404.html", "nothing here");
+    let (_, example) = include_str!("../README.md").split_once("```toml\n").unwrap();
+    let app = app(&files, example.split_once("```").unwrap().0);
+    assert_eq!(get(&app, "http://example.com/"), (200, "front page".into()));
+    assert_eq!(get(&app, "http://a.example.com/x"), (404, "nothing here".into()));
+    assert_eq!(get(&app, "http://example.com/api/x"), (200, "soon\n".into()));
+    let answer = ask(&app, "GET", "http://www.example.com/a?b=c", &[]);
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["location"]),
+        (301, &"https://example.com/a?b=c".parse().unwrap())
+    );
 }
 
 #[test]
@@ -407,4 +428,49 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
     server.join().unwrap();
     let log = std::fs::read_to_string(files.join("access.log")).unwrap();
     assert_eq!(log.lines().count(), 4, "{log}");
+}
+
+#[test]
+fn a_server_shows_its_certificates_to_those_whom_the_file_names() {
+    let files = Scratch::new("assembly-tls");
+    let [first, second] = [&["example.com"][..], &["other.test", "inner.test"]].map(Identity::new);
+    for (name, identity) in [("1", &first), ("2", &second)] {
+        files.put(format!("{name}.pem"), &identity.chain);
+        files.put(format!("{name}.key"), &identity.key);
+    }
+    let text = r#"
+        [[listen]]
+        addr = "127.0.0.1:0"
+        tls = true
+        [tls]
+        min_version = "1.3"
+        [[tls.cert]]
+        cert = "1.pem"
+        key = "1.key"
+        [[tls.cert]]
+        cert = "2.pem"
+        key = "2.key"
+        hosts = ["inner.test"]
+        [[site]]
+        hosts = ["*"]
+        respond = { text = "hello\n" }
+    "#;
+    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = start(server);
+    for (asked, identity, versions, is_served) in [
+        ("inner.test", &second, &[&TLS13], true),
+        ("example.com", &first, &[&TLS13], true),
+        ("other.test", &second, &[&TLS13], false),
+        ("example.com", &first, &[&TLS12], false),
+    ] {
+        let mut stream =
+            identity::connect(address(&server), &identity.trusted_by(versions), asked, usize::MAX);
+        let shook = stream.conn.complete_io(&mut stream.sock);
+        assert_eq!(shook.is_ok(), is_served, "{asked}: {shook:?}");
+        if is_served {
+            let mut client = Client::over(stream);
+            client.send(format!("GET / HTTP/1.1\r\nHost: {asked}\r\n\r\n"));
+            assert_eq!(client.answer().text(), "hello\n");
+        }
+    }
 }

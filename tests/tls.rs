@@ -139,6 +139,42 @@ fn rfc_6066_3_each_name_has_its_certificate() {
 }
 
 #[test]
+fn a_certificate_is_for_the_hosts_that_are_named_whatever_is_in_it() {
+    let (_scratch, app) = site("tls-for-hosts");
+    let folder = Scratch::new("tls-for-hosts-identities");
+    let [first, second] =
+        [&["localhost", "example.org"][..], &["INNER.test", "any.inner.test", "example.org"]]
+            .map(Identity::new);
+    for (name, identity) in [("1", &first), ("2", &second)] {
+        folder.put(format!("{name}.pem"), &identity.chain);
+        folder.put(format!("{name}.key"), &identity.key);
+    }
+    let pair = |name: &str| (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let tls = Tls::from_files(pair("1").0, pair("1").1).unwrap().and_files(pair("2").0, pair("2").1).unwrap();
+    let server = start(alone(app).tls(&tls.for_hosts(["inner.TEST", "*.inner.test"]).unwrap()));
+    for (asked, identity) in
+        [("inner.test", &second), ("any.inner.test", &second), ("example.org", &first), ("localhost", &first)]
+    {
+        let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), asked, usize::MAX);
+        client.send(format!("GET /small.txt HTTP/1.1\r\nHost: {asked}\r\n\r\n"));
+        assert_eq!(client.answer().status, 200, "{asked}");
+        assert_eq!(client.stream.conn.peer_certificates().unwrap()[0], identity.der, "{asked}");
+    }
+}
+
+#[test]
+fn who_wants_tls_1_3_alone_sends_the_others_away() {
+    let (_scratch, app) = site("tls-13-only");
+    let identity = Identity::new(&["localhost"]);
+    let server = start(alone(app).tls(&tls(&identity).tls13_only().unwrap()));
+    let mut client = connect(&server, &identity.trusted_by(&[&TLS13]), "localhost", usize::MAX);
+    assert_eq!(client.get("/small.txt").text(), "0123456789");
+    let mut client = connect(&server, &identity.trusted_by(&[&TLS12]), "localhost", usize::MAX);
+    let refused = client.stream.conn.complete_io(&mut client.stream.sock).unwrap_err();
+    assert!(refused.to_string().contains("ProtocolVersion"), "{refused}");
+}
+
+#[test]
 fn rfc_9110_7_4_a_host_of_another_certificate_is_misdirected() {
     let (_scratch, app) = site("tls-hosts");
     let folder = Scratch::new("tls-hosts-identities");

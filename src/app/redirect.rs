@@ -23,7 +23,7 @@ use crate::http::{Reason, Response};
 /// | `{path}` | the normalised path |
 /// | `{query}` | the query with its `?`, or nothing |
 /// | `{host}` | the host that was asked for, without a port |
-/// | `{name}` | what this parameter of the route's pattern has matched |
+/// | `{name}` | what this parameter of the route's pattern has matched; nothing, if it has none of that name |
 ///
 /// ```
 /// use kolk::{App, Redirect};

@@ -1,6 +1,6 @@
 //! What a configuration may say and this version does not do yet: refused rather than ignored.
 
-use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol, Route, Site, TlsVersion};
+use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol, Route, Site};
 
 /// Refuses what is not done yet.
 pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>) {
@@ -17,13 +17,6 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
     let says = &configuration.log.error;
     refuse(says.to.value != LogTo::Stderr, "to", &says.to.origin);
     refuse(says.format.value != ErrorFormat::Text, "format", &says.format.origin);
-    let tls = &configuration.tls;
-    refuse(tls.min_version.value != TlsVersion::V12, "min_version", &tls.min_version.origin);
-    for pair in &tls.cert {
-        if let Some(hosts) = &pair.hosts {
-            refuse(true, "hosts", &hosts.origin);
-        }
-    }
     for site in &configuration.site {
         let own = site.route.iter().filter_map(|route| route.compress.as_deref());
         for table in own.chain([&*site.compress]) {

@@ -145,7 +145,7 @@ fn listening(
 /// With the certificates that are named.
 #[cfg(feature = "tls")]
 fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Server> {
-    use crate::config::ClientCertificate;
+    use crate::config::{ClientCertificate, TlsVersion};
     use crate::net::tls::{ClientAuth, Tls, TlsError};
 
     let told = |error: TlsError| error.to_string();
@@ -156,9 +156,18 @@ fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<P
             None => Tls::from_files(chain, key),
             Some(tls) => tls.and_files(chain, key),
         };
-        tls = Some(noted(read, &pair.cert, told, problems)?);
+        let mut read = noted(read, &pair.cert, told, problems)?;
+        if let Some(hosts) = &pair.hosts {
+            let named = read.for_hosts(hosts.value.iter().map(|host| super::site::written(&host.value)));
+            read = noted(named, hosts, told, problems)?;
+        }
+        tls = Some(read);
     }
     let Some(mut tls) = tls else { return Some(server) };
+    let oldest = &configuration.tls.min_version;
+    if oldest.value == TlsVersion::V13 {
+        tls = noted(tls.tls13_only(), oldest, told, problems)?;
+    }
     if let Some(authorities) = &configuration.tls.client_ca {
         let auth = match configuration.tls.client_auth.as_ref().map(|auth| auth.value) {
             Some(ClientCertificate::Optional) => ClientAuth::Optional,

@@ -128,7 +128,7 @@ fn expected(condition: &Condition) -> Expected {
     }
 }
 
-fn written(host: &Host) -> String {
+pub(super) fn written(host: &Host) -> String {
     match host {
         Host::Exact(name) => name.clone(),
         Host::Below(name) => format!("*.{name}"),

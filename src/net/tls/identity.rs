@@ -20,7 +20,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, RootCertStore, ServerConfig};
+use rustls::version::TLS13;
+use rustls::{ALL_VERSIONS, CipherSuite, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::pem::{Pair, Pem, described};
 use crate::base::{Certificate, Moment};
@@ -37,10 +38,17 @@ struct Shared {
     provider: Arc<CryptoProvider>,
     /// The keys change by themselves, and stay when certificates do, unless clients have some, too.
     tickets: Arc<dyn ProducesTickets>,
-    pairs: Vec<Pair>,
-    clients: Option<Clients>,
+    plan: Plan,
     config: RwLock<Configured>,
     reloads_failed: AtomicU64,
+}
+
+/// What is to be read, and how it is used.
+#[derive(Clone, Default)]
+struct Plan {
+    pairs: Vec<Pair>,
+    clients: Option<Clients>,
+    is_tls13_only: bool,
 }
 
 /// What was read of the files last.
@@ -82,8 +90,8 @@ impl Tls {
     /// # Errors
     /// If one of them cannot be read or is not valid now, or if they do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let chain = Pem::Text("the chain", chain.to_vec());
-        Self::of(vec![Pair { chain, key: Pem::Text("the key", key.to_vec()) }], None)
+        let pair = Pair::new(Pem::Text("the chain", chain.to_vec()), Pem::Text("the key", key.to_vec()));
+        Self::of(Plan { pairs: vec![pair], ..Plan::default() })
     }
 
     /// The same from files, which [`Tls::reload`] reads again.
@@ -91,7 +99,7 @@ impl Tls {
     /// # Errors
     /// If one of them cannot be read or is not valid now, or if they do not belong together.
     pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
-        Self::of(vec![Pair { chain: Pem::file(chain), key: Pem::file(key) }], None)
+        Self::of(Plan { pairs: vec![Pair::new(Pem::file(chain), Pem::file(key))], ..Plan::default() })
     }
 
     /// Another certificate, for clients that ask for one of its names.
@@ -99,9 +107,36 @@ impl Tls {
     /// # Errors
     /// As [`Tls::from_files`].
     pub fn and_files(&self, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
-        let Shared { pairs, clients, .. } = &*self.shared;
-        let pair = Pair { chain: Pem::file(chain), key: Pem::file(key) };
-        Self::of([&pairs[..], &[pair]].concat(), clients.clone())
+        let mut plan = self.shared.plan.clone();
+        plan.pairs.push(Pair::new(Pem::file(chain), Pem::file(key)));
+        Self::of(plan)
+    }
+
+    /// The certificate that was named last is for clients that ask for one of these hosts, whatever names are
+    /// in it. `*.` in front of a host: for all names one label longer (RFC 6125 §6.4.3).
+    ///
+    /// # Errors
+    /// As [`Tls::from_files`].
+    ///
+    /// ```no_run
+    /// let tls = kolk::Tls::from_files("a.pem", "a.key")?.and_files("b.pem", "b.key")?.for_hosts(["b.internal"])?;
+    /// # Ok::<(), kolk::net::tls::TlsError>(())
+    /// ```
+    pub fn for_hosts(&self, hosts: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, TlsError> {
+        let mut plan = self.shared.plan.clone();
+        let hosts = hosts.into_iter().map(|host| host.as_ref().to_ascii_lowercase()).collect();
+        if let Some(last) = plan.pairs.last_mut() {
+            last.hosts = Some(hosts);
+        }
+        Self::of(plan)
+    }
+
+    /// Speaks TLS 1.3 alone: whoever does not is sent away with `protocol_version`.
+    ///
+    /// # Errors
+    /// As [`Tls::from_files`].
+    pub fn tls13_only(&self) -> Result<Self, TlsError> {
+        Self::of(Plan { is_tls13_only: true, ..self.shared.plan.clone() })
     }
 
     /// Asks clients for a certificate of one of these authorities, in PEM. Handlers find it in
@@ -127,7 +162,7 @@ impl Tls {
     }
 
     fn with_clients(&self, authorities: Pem, auth: ClientAuth) -> Result<Self, TlsError> {
-        Self::of(self.shared.pairs.clone(), Some(Clients { authorities, auth }))
+        Self::of(Plan { clients: Some(Clients { authorities, auth }), ..self.shared.plan.clone() })
     }
 
     /// Reads the files again. New connections have what is in them; if one cannot be used, all stays as it
@@ -137,11 +172,10 @@ impl Tls {
     /// As [`Tls::from_files`].
     pub fn reload(&self) -> Result<(), TlsError> {
         let shared = &*self.shared;
-        let read = match &shared.clients {
-            None => configure(&shared.provider, &shared.tickets, &shared.pairs, None),
+        let read = match &shared.plan.clients {
+            None => configure(&shared.provider, &shared.tickets, &shared.plan),
             // A ticket lets in whomever an authority let in that is no longer here.
-            Some(clients) => tickets()
-                .and_then(|tickets| configure(&shared.provider, &tickets, &shared.pairs, Some(clients))),
+            Some(_) => tickets().and_then(|tickets| configure(&shared.provider, &tickets, &shared.plan)),
         };
         let read = read.inspect_err(|_| _ = shared.reloads_failed.fetch_add(1, Relaxed))?;
         *shared.config.write().unwrap_or_else(PoisonError::into_inner) = read;
@@ -173,19 +207,19 @@ impl Tls {
         self.shared.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of(pairs: Vec<Pair>, clients: Option<Clients>) -> Result<Self, TlsError> {
+    fn of(plan: Plan) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
         let tickets = tickets()?;
-        let config = RwLock::new(configure(&provider, &tickets, &pairs, clients.as_ref())?);
+        let config = RwLock::new(configure(&provider, &tickets, &plan)?);
         let reloads_failed = AtomicU64::new(0);
-        let shared = Shared { provider, tickets, pairs, clients, config, reloads_failed };
+        let shared = Shared { provider, tickets, plan, config, reloads_failed };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("certificates", &self.shared.pairs.len()).finish_non_exhaustive()
+        f.debug_struct("Tls").field("certificates", &self.shared.plan.pairs.len()).finish_non_exhaustive()
     }
 }
 
@@ -238,6 +272,8 @@ impl Error for TlsError {
         }
     }
 }
+
+const TLS13_ONLY: &[&SupportedProtocolVersion] = &[&TLS13];
 
 thread_local! {
     /// What the handshake at hand is shown: rustls's unbuffered connections do not tell the name that was
@@ -301,14 +337,13 @@ impl Certificates {
 fn configure(
     provider: &Arc<CryptoProvider>,
     tickets: &Arc<dyn ProducesTickets>,
-    pairs: &[Pair],
-    clients: Option<&Clients>,
+    plan: &Plan,
 ) -> Result<Configured, TlsError> {
     let (mut by_name, mut certificates) = (HashMap::new(), Vec::new());
     let mut first = None;
-    for pair in pairs {
+    for pair in &plan.pairs {
         let certified = Arc::new(pair.read(provider)?);
-        for name in names_of(&certified) {
+        for name in pair.hosts.clone().unwrap_or_else(|| names_of(&certified)) {
             by_name.entry(name).or_insert_with(|| Arc::clone(&certified));
         }
         certificates.extend(certified.cert.first().and_then(described));
@@ -316,13 +351,13 @@ fn configure(
     }
     let first = first.ok_or_else(|| TlsError::NoCertificate("nothing".into()))?;
     let refused = |error: rustls::Error| TlsError::Refused(error.to_string());
-    let verifier = match clients {
+    let verifier = match &plan.clients {
         Some(clients) => clients.verifier(provider)?,
         None => WebPkiClientVerifier::no_client_auth(),
     };
-    let names = Arc::new(Certificates { first, by_name, is_many: pairs.len() > 1 });
+    let names = Arc::new(Certificates { first, by_name, is_many: plan.pairs.len() > 1 });
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(if plan.is_tls13_only { TLS13_ONLY } else { ALL_VERSIONS })
         .map_err(refused)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::clone(&names) as Arc<dyn ResolvesServerCert>);

@@ -65,9 +65,15 @@ impl Pem {
 pub(super) struct Pair {
     pub(super) chain: Pem,
     pub(super) key: Pem,
+    /// Whom it is for, in lower case; `None`: for the names that are in it.
+    pub(super) hosts: Option<Vec<String>>,
 }
 
 impl Pair {
+    pub(super) const fn new(chain: Pem, key: Pem) -> Self {
+        Self { chain, key, hosts: None }
+    }
+
     pub(super) fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
         let chain = self.chain.certificates()?;
         check_dates(&chain[0], &self.chain)?;
