@@ -474,3 +474,36 @@ fn a_server_shows_its_certificates_to_those_whom_the_file_names() {
         }
     }
 }
+
+#[test]
+fn answers_are_compressed_as_the_site_or_the_route_says() {
+    let files = Scratch::new("assembly-compress");
+    files.put("www/short.css", "b { }\n".repeat(20));
+    for name in ["ready.css", "ready.css.br", "ready.css.zst"] {
+        files.put(format!("www/{name}"), "i { }\n");
+    }
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        compress = { codings = ["gzip"], min = "100B" }
+        [[site.route]]
+        path = "/{*file}"
+        static = "www"
+        [[site.route]]
+        path = "/usual/{*file}"
+        compress = ["zstd", "br"]
+        static = "www"
+        "#,
+    );
+    let coding = |uri: &str| {
+        let answer = ask(&app, "GET", uri, &[("accept-encoding", "br, zstd, gzip")]);
+        answer.headers().get("content-encoding").map(|coding| coding.to_str().unwrap().to_owned())
+    };
+    // What is compressed is sent from the next time on.
+    support::until("a compressed answer", || coding("http://a/short.css").as_deref() == Some("gzip"));
+    assert_eq!(coding("http://a/usual/short.css"), None, "it is shorter than is usual");
+    assert_eq!(coding("http://a/usual/ready.css").as_deref(), Some("zstd"));
+    assert_eq!(coding("http://a/ready.css").as_deref(), Some("br"), "what lies ready is sent");
+}

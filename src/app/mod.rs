@@ -81,7 +81,7 @@ pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
 pub use error_pages::ErrorPages;
-pub use files::{Links, StaticDir};
+pub use files::{Coding, Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
 pub use headers::{CacheControl, FieldError, Headers, Hsts};
 pub use hosts::HostError;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use crate::app::{Handler, IntoHandler, Links as LinksOf, Redirect, StaticDir};
-use crate::config::{Action, Compress, Etags, Links, Origin, Placed, Problem, Respond, StaticFiles};
+use crate::app::{Coding as CodingOf, Handler, IntoHandler, Links as LinksOf, Redirect, StaticDir};
+use crate::config::{Action, Coding, Compress, Etags, Links, Origin, Placed, Problem, Respond, StaticFiles};
 use crate::http::Response;
 
 use super::noted;
@@ -48,7 +48,12 @@ fn static_dir(files: &StaticFiles, compress: &Compress, problems: &mut Vec<Probl
         .listing(files.listing.value)
         .archives(files.archives.value)
         .precompressed(files.precompressed.value)
-        .compressed(!compress.codings.value.is_empty())
+        .codings(compress.codings.value.iter().map(|coding| match coding.value {
+            Coding::Zstd => CodingOf::Zstd,
+            Coding::Br => CodingOf::Brotli,
+            Coding::Gzip => CodingOf::Gzip,
+        }))
+        .compressed_from(compress.min.value.0)
         .content_etags(files.etags.value == Etags::Content)
         .cache_bytes(usize::try_from(files.memory.value.0).unwrap_or(usize::MAX));
     if let Some(name) = &files.spa {

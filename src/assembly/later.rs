@@ -18,13 +18,6 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
     refuse(says.to.value != LogTo::Stderr, "to", &says.to.origin);
     refuse(says.format.value != ErrorFormat::Text, "format", &says.format.origin);
     for site in &configuration.site {
-        let own = site.route.iter().filter_map(|route| route.compress.as_deref());
-        for table in own.chain([&*site.compress]) {
-            // Nothing, or all that there are.
-            let is_some = !matches!(table.codings.value.len(), 0 | 3);
-            refuse(is_some, "codings", &table.codings.origin);
-            refuse(table.min.value.0 != 1024, "min", &table.min.origin);
-        }
         for (what, origin) in of_site(site).into_iter().flatten() {
             refuse(true, what, origin);
         }

@@ -193,7 +193,7 @@ table! {
     /// How answers are compressed.
     pub struct Compress in "[compress]", short "codings" {
         /// The codings, the most welcome first; an empty list for none.
-        codings: Placed<Vec<Placed<Coding>>> = ["zstd", "br", "gzip"],
+        codings: Placed<Vec<Placed<Coding>>> = ["br", "zstd", "gzip"],
         /// Smaller answers are left as they are.
         min: Placed<Size> = "1KiB",
     }

@@ -20,9 +20,9 @@ const UNNAMED: u16 = 1;
 /// The weight of `q=0.001`. It lies above [`UNNAMED`].
 const THOUSANDTH: u16 = 2;
 
-/// A content coding that files are sent in, the preferred one first.
+/// A content coding of files, those that make them the smallest first. RFC 9110 §8.4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Coding {
+pub enum Coding {
     /// RFC 7932
     Brotli,
     /// RFC 8878
@@ -70,6 +70,44 @@ impl Coding {
             Self::Zstd => "-zstd",
             Self::Gzip => "-gzip",
         }
+    }
+}
+
+/// Which codings a directory would rather send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Preference {
+    /// All of them, the most welcome first.
+    order: [Coding; 3],
+    /// So many of them are made here; the others are sent only where they lie ready.
+    made: usize,
+}
+
+impl Preference {
+    /// All, the smallest first.
+    pub(super) const ALL: Self = Self { order: Coding::ALL, made: Coding::ALL.len() };
+    /// The same order, and none is made.
+    pub(super) const NONE: Self = Self { order: Coding::ALL, made: 0 };
+
+    /// These, the most welcome first; a second mention counts for nothing.
+    pub(super) fn new(codings: impl IntoIterator<Item = Coding>) -> Self {
+        let (mut order, mut made) = (Coding::ALL, 0);
+        for coding in codings {
+            if let Some(place) = order[made..].iter().position(|other| *other == coding) {
+                order[made..=made + place].rotate_right(1);
+                made += 1;
+            }
+        }
+        Self { order, made }
+    }
+
+    /// Whether files are compressed so.
+    pub(super) fn makes(&self, coding: Coding) -> bool {
+        self.order[..self.made].contains(&coding)
+    }
+
+    /// Whether files are compressed at all.
+    pub(super) const fn makes_some(&self) -> bool {
+        self.made > 0
     }
 }
 
@@ -127,10 +165,11 @@ impl Accepted {
         }
     }
 
-    /// The codings that are sent rather than identity, the best first.
-    pub(super) fn ranked(self) -> impl Iterator<Item = Coding> {
-        let mut codings = Coding::ALL;
-        codings.sort_unstable_by_key(|coding| Reverse(self.rank(*coding)));
+    /// The codings that are sent rather than identity: those that the client would rather have first, and
+    /// among them those that we would.
+    pub(super) fn ranked(self, preference: &Preference) -> impl Iterator<Item = Coding> {
+        let mut codings = preference.order;
+        codings.sort_by_key(|coding| Reverse(self.codings[*coding as usize]));
         codings.into_iter().filter(move |coding| self.is_wanted(*coding))
     }
 
@@ -138,11 +177,6 @@ impl Accepted {
     const fn is_wanted(self, coding: Coding) -> bool {
         let weight = self.codings[coding as usize];
         weight > 0 && weight >= self.identity
-    }
-
-    /// Among those that are wanted.
-    const fn rank(self, coding: Coding) -> (u16, Reverse<Coding>) {
-        (self.codings[coding as usize], Reverse(coding))
     }
 }
 
@@ -235,7 +269,7 @@ mod tests {
     impl Accepted {
         fn best(self, available: impl IntoIterator<Item = Coding>) -> Choice {
             let available: Vec<Coding> = available.into_iter().collect();
-            match self.ranked().find(|coding| available.contains(coding)) {
+            match self.ranked(&Preference::ALL).find(|coding| available.contains(coding)) {
                 Some(coding) => Coded(coding),
                 None if self.identity > 0 => Identity,
                 None => NotAcceptable,
@@ -386,11 +420,25 @@ mod tests {
 
     #[test]
     fn those_that_are_wanted_come_in_their_order() {
-        let ranked = |value: &str| accepted(&[value.as_bytes()]).ranked().collect::<Vec<_>>();
+        let ranked = |value: &str| accepted(&[value.as_bytes()]).ranked(&Preference::ALL).collect::<Vec<_>>();
         assert_eq!(ranked("gzip, deflate, br, zstd"), [Brotli, Zstd, Gzip]);
         assert_eq!(ranked("br;q=0.1, gzip, zstd;q=0.5"), [Gzip, Zstd, Brotli]);
         assert_eq!(ranked("br;q=0.1, gzip, identity;q=0.5"), [Gzip]);
         assert_eq!(ranked("*;q=0"), []);
+    }
+
+    #[test]
+    fn of_what_a_client_takes_as_gladly_a_directory_sends_what_it_would_rather() {
+        let ranked = |value: &str, preference: Preference| {
+            accepted(&[value.as_bytes()]).ranked(&preference).collect::<Vec<_>>()
+        };
+        let (zstd, some) = (Preference::new([Zstd]), Preference::new([Gzip, Gzip, Zstd]));
+        assert_eq!(ranked("gzip, deflate, br, zstd", zstd), [Zstd, Brotli, Gzip]);
+        assert_eq!(ranked("gzip, deflate, br, zstd", some), [Gzip, Zstd, Brotli]);
+        assert_eq!(ranked("gzip;q=0.5, br, zstd", some), [Zstd, Brotli, Gzip]);
+        assert_eq!(Coding::ALL.map(|coding| zstd.makes(coding)), [false, true, false]);
+        assert_eq!(Coding::ALL.map(|coding| some.makes(coding)), [false, true, true]);
+        assert!(!Preference::new([]).makes_some() && Preference::new(Coding::ALL) == Preference::ALL);
     }
 
     #[test]

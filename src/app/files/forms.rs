@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ::http::{HeaderName, HeaderValue, header};
 use bytes::Bytes;
 
-use super::coding::{Accepted, Coding};
+use super::coding::{Accepted, Coding, Preference};
 use super::compress::can_compress;
 use super::compressions::{Compressed, Compressions, Found, Original};
 use super::digests::{Digest, Digests};
@@ -76,7 +76,8 @@ struct Coded {
 /// Where other forms come from.
 pub(super) struct Makers<'m> {
     pub(super) tree: &'m Arc<Tree>,
-    pub(super) compressions: Option<&'m Compressions<Stamp>>,
+    pub(super) compressions: &'m Compressions<Stamp>,
+    pub(super) codings: Preference,
     pub(super) uses_siblings: bool,
     /// Where tags are made of the content.
     pub(super) digests: Option<&'m Digests>,
@@ -150,7 +151,9 @@ impl Kept {
         let mut chosen = None;
         if self.varies && accepted != Accepted::IDENTITY {
             let mut may_start = true;
-            chosen = accepted.ranked().find(|coding| self.find_coded(*coding, makers, &mut may_start));
+            chosen = accepted
+                .ranked(&makers.codings)
+                .find(|coding| self.find_coded(*coding, makers, &mut may_start));
         }
         if let Some(digests) = makers.digests {
             self.find_tag(chosen, digests, makers);
@@ -201,11 +204,11 @@ impl Kept {
     }
 
     fn find_compressed(&mut self, coding: Coding, makers: &Makers<'_>, may_start: &mut bool) -> bool {
-        let Some(compressions) = makers.compressions.filter(|_| can_compress(coding)) else {
+        if !makers.codings.makes(coding) || !can_compress(coding) {
             *self.coded(coding) = Coded { checked_at: Some(makers.now), ..Coded::default() };
             return false;
-        };
-        let found = compressions.lookup(&self.name, &self.stamp, coding);
+        }
+        let found = makers.compressions.lookup(&self.name, &self.stamp, coding);
         let known = self.coded(coding);
         match found {
             Found::Done(_) if known.form.is_some() && known.stamp.is_none() => {
@@ -226,6 +229,7 @@ impl Kept {
             Found::Running => *may_start = false,
             Found::Absent if std::mem::take(may_start) => {
                 let original = Reread { tree: Arc::clone(makers.tree), name: self.name.clone() };
+                let compressions = makers.compressions;
                 compressions.start(makers.pool, &self.name, self.stamp, coding, original, makers.now);
             }
             Found::Absent => {}

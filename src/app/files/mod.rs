@@ -51,6 +51,7 @@ use ::http::{HeaderValue, StatusCode, header};
 
 use self::archive::Archives;
 use self::coding::Accepted;
+use self::coding::Preference;
 use self::compress::Bounds;
 use self::compressions::Compressions;
 use self::digests::Digests;
@@ -69,6 +70,7 @@ use super::request::Request;
 use crate::http::{self, Known, Method, Reason, Response};
 use crate::sys::folder;
 
+pub use self::coding::Coding;
 pub use crate::sys::beneath::Links;
 
 /// So many entries of a folder are shown.
@@ -116,6 +118,9 @@ struct Site {
     media_types: MediaTypes,
     /// What is sent besides the files as they are.
     offers: Offers,
+    /// Of what is compressed, and of what is kept.
+    bounds: Bounds,
+    memory_bytes_max: usize,
     compressions: Compressions<Stamp>,
     /// Where tags are made of the content.
     digests: Option<Digests>,
@@ -148,7 +153,9 @@ impl StaticDir {
                 takes_files: false,
                 archives: Archives::default(),
                 media_types: MediaTypes::default(),
-                offers: Offers { precompressed: true, compressed: true },
+                offers: Offers { precompressed: true, codings: Preference::ALL },
+                bounds: Bounds::default(),
+                memory_bytes_max: CACHE_BYTES,
                 compressions: Compressions::new(CACHE_BYTES, Bounds::default()),
                 digests: None,
             }),
@@ -269,7 +276,31 @@ impl StaticDir {
     /// then it is sent as it is. Default: yes.
     #[must_use]
     pub fn compressed(self, compresses: bool) -> Self {
-        self.with_site(|site| site.offers.compressed = compresses)
+        let codings = if compresses { Preference::ALL } else { Preference::NONE };
+        self.with_site(|site| site.offers.codings = codings)
+    }
+
+    /// Compresses with these alone; of those that a client takes as gladly the first is sent, also of what
+    /// lies ready. Default: Brotli, zstd, gzip, which is the order of their sizes.
+    ///
+    /// ```no_run
+    /// use kolk::app::{Coding, StaticDir};
+    ///
+    /// let site = StaticDir::new("www").codings([Coding::Zstd, Coding::Gzip]).compressed_from(4096);
+    /// ```
+    #[must_use]
+    pub fn codings(self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        let codings = Preference::new(codings);
+        self.with_site(|site| site.offers.codings = codings)
+    }
+
+    /// Files of fewer bytes are not compressed; default: 1,024, as they travel in one packet in any case.
+    #[must_use]
+    pub fn compressed_from(self, bytes: u64) -> Self {
+        self.with_site(|site| {
+            site.bounds.compress_bytes_min = bytes;
+            site.compressions = Compressions::new(site.memory_bytes_max, site.bounds);
+        })
     }
 
     /// Makes each `ETag` of the content (BLAKE2b) instead of the inode, size and time, so that it is the same
@@ -286,7 +317,8 @@ impl StaticDir {
     pub fn cache_bytes(self, bytes_max: usize) -> Self {
         self.with_site(|site| {
             site.cache = Cache::new(bytes_max);
-            site.compressions = Compressions::new(bytes_max, Bounds::default());
+            site.memory_bytes_max = bytes_max;
+            site.compressions = Compressions::new(bytes_max, site.bounds);
         })
     }
 
@@ -481,7 +513,8 @@ impl Site {
     fn makers<'m>(&'m self, request: &'m Request<'_>) -> Makers<'m> {
         Makers {
             tree: &self.tree,
-            compressions: self.offers.compressed.then_some(&self.compressions),
+            compressions: &self.compressions,
+            codings: self.offers.codings,
             uses_siblings: self.offers.precompressed,
             digests: self.digests.as_ref(),
             pool: request.pool(),

@@ -10,7 +10,7 @@
 use std::fs::Metadata;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::coding::Coding;
+use super::coding::{Coding, Preference};
 use super::compress::is_compressible;
 
 /// A file beside another, as whoever looked has found it.
@@ -52,12 +52,12 @@ pub(super) fn is_sibling_name(name: &str) -> bool {
 }
 
 /// What a directory sends besides its files as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Offers {
     /// Precompressed siblings, where there are some.
     pub(super) precompressed: bool,
-    /// What kolk compresses itself.
-    pub(super) compressed: bool,
+    /// What is compressed here, and what is sent rather.
+    pub(super) codings: Preference,
 }
 
 impl Offers {
@@ -65,7 +65,8 @@ impl Offers {
     /// (RFC 9110 §12.5.5): there *could* be a variant. A cache keeps an answer longer than today's files
     /// are there, so neither today's siblings nor today's size count.
     pub(super) fn owe_vary(self, name: &str, media_type: &str) -> bool {
-        !is_sibling_name(name) && (self.precompressed || (self.compressed && is_compressible(media_type)))
+        !is_sibling_name(name)
+            && (self.precompressed || (self.codings.makes_some() && is_compressible(media_type)))
     }
 }
 
@@ -108,7 +109,7 @@ mod tests {
     /// The coding that is sent, and those that were looked for.
     fn sent(value: &str, siblings: &[(Coding, Sibling)]) -> (Option<Coding>, Vec<Coding>) {
         let mut looked = Vec::new();
-        let found = accepted(value).ranked().find(|coding| {
+        let found = accepted(value).ranked(&Preference::ALL).find(|coding| {
             looked.push(*coding);
             let sibling = siblings.iter().find(|(known, _)| known == coding);
             sibling.is_some_and(|(_, sibling)| sibling.stands_for(at(100, 500)))
@@ -185,9 +186,9 @@ mod tests {
 
     #[test]
     fn rfc_9110_12_5_5_vary_is_owed_where_there_could_be_a_variant() {
-        let none = Offers::default();
+        let none = Offers { precompressed: false, codings: Preference::NONE };
         let precompressed = Offers { precompressed: true, ..none };
-        let compressed = Offers { compressed: true, ..none };
+        let compressed = Offers { codings: Preference::ALL, ..none };
         for (offers, name, media_type, owed) in [
             (none, "a.js", "text/javascript", false),
             (precompressed, "a.js", "text/javascript", true),
