@@ -6,11 +6,39 @@
 mod program;
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use program::scratch::Scratch;
 use program::{Kolk, command, eventually, free_address, run};
+
+#[cfg(feature = "top")]
+#[test]
+fn a_server_is_watched_over_its_admin_listener() {
+    let admin = free_address();
+    let kolk = Kolk::start(&["--admin", &admin]);
+    let watched = |address: &str| run(&mut command(&["top", address, "--once", "--interval", "300ms"]));
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watched(&admin));
+        while !watching.is_finished() {
+            assert_eq!(kolk.get("/nothing-here").status(), 404);
+            let mut stream = TcpStream::connect(&kolk.address).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n").unwrap();
+        }
+        let (code, screen, stderr) = watching.join().unwrap();
+        assert_eq!((code, &*stderr), (Some(0), ""));
+        for said in [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon"] {
+            assert!(screen.contains(said), "{said}:\n{screen}");
+        }
+    });
+    let (code, _, stderr) = watched(&kolk.address);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("it answers 404: is it an admin listener (--admin)?"), "{stderr}");
+    let (code, _, stderr) = run(&mut command(&["top"]));
+    assert_eq!((code, stderr.contains("whom to watch? kolk top HOST:PORT")), (Some(2), true), "{stderr}");
+}
 
 #[test]
 fn a_server_that_answers_is_well() {

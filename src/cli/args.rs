@@ -107,6 +107,18 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch a running server: requests, connections, workers, durations, reasons
+    #[cfg(feature = "top")]
+    Top {
+        /// Its admin listener: HOST:PORT or unix:PATH [default: that of --admin]
+        address: Option<String>,
+        /// How often
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
+        interval: Duration,
+        /// Look once, and print that as text; so also where standard output is no terminal
+        #[arg(long)]
+        once: bool,
+    },
     /// Check a configuration file: exit code 3 if something is wrong with it
     Check {
         /// The file

@@ -17,9 +17,10 @@
 //! | `signals` | what the process does when it is told to |
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
 //! | `logger`, `terminal` | diagnostics, and all that is written to standard error |
-//! | `status` | the line that says how the server does |
+//! | `status`, `top` | how the server does: in one line, and on the whole terminal |
 //! | `browser` | `--open`, `--qr` |
-//! | `healthcheck`, `encrypted`, `doctor` | whether a server is well, and the machine |
+//! | `healthcheck`, `doctor` | whether a server is well, and the machine |
+//! | `question`, `encrypted` | one request of the program itself |
 //! | `manual` | completions and the man page |
 //! | `failure` | the one line and the exit code at the end |
 //! | `clock` | where the program reads the clock |
@@ -46,6 +47,7 @@ mod logger;
 mod manual;
 mod passed;
 mod password;
+mod question;
 #[cfg(test)]
 #[path = "../../tests/support/scratch.rs"]
 mod scratch;
@@ -55,6 +57,8 @@ mod size;
 mod status;
 mod supervisor;
 mod terminal;
+#[cfg(feature = "top")]
+mod top;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -67,6 +71,7 @@ use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
 use self::failure::{Exit, Failure};
 use self::passed::Passed;
+use self::question::Question;
 use self::status::Status;
 use self::supervisor::Supervisor;
 
@@ -106,9 +111,9 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
                 (Some(url), _) => (url.as_str(), healthcheck::FOUND_MAX),
                 (None, address) => (address.map_or("fd:", String::as_str), healthcheck::WORKING_MAX),
             };
-            let question = healthcheck::Question::parse(asked)?;
+            let question = Question::parse(asked)?;
             let question = question.over_tls(url.is_none() && args.serving.is_encrypted(), args.ca());
-            print(question.ask(status_max)?.as_bytes())?;
+            print(healthcheck::ask(&question, status_max)?.as_bytes())?;
         }
         Some(Command::Doctor { pid, json }) => {
             if let Some(pid) = pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
@@ -126,6 +131,11 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
         Some(Command::HashPassword { algorithm }) => print(password::hashed(*algorithm)?.as_bytes())?,
         Some(Command::Check { config, dump }) => return check::check(config, *dump),
         Some(Command::Schema) => check::schema()?,
+        #[cfg(feature = "top")]
+        Some(Command::Top { address, interval, once }) => {
+            let address = address.as_ref().or(args.serving.admin.as_ref());
+            print(top::top(address.map(String::as_str), *interval, *once)?.as_bytes())?;
+        }
         Some(Command::Token { name }) => print(password::token(name)?.as_bytes())?,
         Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
         Some(Command::Man) => {

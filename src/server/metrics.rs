@@ -46,6 +46,8 @@ fn connections(page: &mut Page, sum: &Snapshot) {
     page.per_worker("kolk_worker_connections", "gauge", "Open connections by worker.", sum, |worker| {
         worker.connections
     });
+    let help = "Answers by worker.";
+    page.per_worker("kolk_worker_requests_total", "counter", help, sum, |worker| worker.requests);
     page.counter("kolk_accepts_total", "Connections that were accepted.", sum.accepts);
     page.counter("kolk_accept_pauses_total", "Times that accepting paused.", sum.accept_pauses);
     page.counter("kolk_accept_redirects_total", "Accepts left to a quieter worker.", sum.accept_redirects);
