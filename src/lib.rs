@@ -105,10 +105,10 @@ pub use ::http::{HeaderName, HeaderValue, StatusCode, header};
 pub use crate::app::JwtAuth;
 pub use crate::app::{
     App, BasicAuth, BearerAuth, BodyRule, BodyWriter, CacheControl, CertificateAuth, Cors, ErrorPages,
-    ForwardedIn, Handler, HandlerExt, HashAlgorithm, Headers, Hsts, InFlight, Layer, Links, Maintenance,
-    Networks, Outcome, OwnedRequest, Passage, PasswordHash, Policy, Predicate, Presence, Quota, Rate,
-    RateKey, RateLimit, Rates, Recall, Redirect, Reply, Request, Rule, Sink, StaticDir, Take, Token, Trust,
-    Upload, Wakeup, blocking, channel, deferred, receiving,
+    ForwardedIn, Handler, HandlerExt, HashAlgorithm, Headers, Hsts, InFlight, Layer, Links, LogId,
+    Maintenance, Networks, Outcome, OwnedRequest, Passage, PasswordHash, Policy, Predicate, Presence, Quota,
+    Rate, RateKey, RateLimit, Rates, Recall, Redirect, Reply, Request, Rule, Sink, StaticDir, Take, Token,
+    Trust, Upload, Wakeup, blocking, channel, deferred, receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};
 #[cfg(feature = "config")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
-use super::handler::{BodyRule, Handler, Outcome, Rule, Sink};
+use super::handler::{BodyRule, Handler, LogId, Outcome, Rule, Sink};
 use super::layer::Layer;
 use super::predicate::Predicate;
 use super::reply::{Presence, Reply};
@@ -316,8 +316,8 @@ rule_changed! {
     Limited { bytes: u64 } => |this, rule| rule.body_bytes_max = Some(this.bytes);
     /// What [`HandlerExt::timed`](super::HandlerExt::timed) makes.
     Timed {} => |_this, rule| rule.timed = true;
-    /// What [`HandlerExt::unlogged`](super::HandlerExt::unlogged) makes.
-    Unlogged {} => |_this, rule| rule.unlogged = true;
+    /// What [`HandlerExt::logged`](super::HandlerExt::logged) makes.
+    Logged { log: LogId } => |this, rule| rule.log = this.log;
     /// What [`HandlerExt::streaming`](super::HandlerExt::streaming) makes.
     Streaming {} => |_this, rule| rule.body = BodyRule::Stream;
 }

@@ -11,6 +11,7 @@ use ::http::{HeaderValue, StatusCode, header};
 
 use super::adapters::IntoHandler;
 use super::endpoint::{Added, Methods, Verb};
+use super::handler::LogId;
 use super::hosts::{HostError, Hosts};
 use super::layer::{Chain, Layer};
 use super::pattern::{Pattern, PatternError};
@@ -200,11 +201,11 @@ impl App {
         self
     }
 
-    /// Leaves the answers without a route out of the access log, too, of an app whose
-    /// [handlers](super::HandlerExt::unlogged) are.
+    /// Has the answers without a route in this access log, as [handlers](super::HandlerExt::logged) have
+    /// theirs.
     #[must_use]
-    pub fn unlogged_without_route(mut self) -> Self {
-        self.sites[0].is_unlogged = true;
+    pub fn logged_without_route(mut self, log: LogId) -> Self {
+        self.sites[0].log = log;
         self
     }
 
@@ -340,7 +341,7 @@ impl App {
         let mut site = Site::new(id);
         site.layers.clone_from(&app.layers);
         site.layers_without_route.clone_from(&app.sites[0].layers_without_route);
-        site.is_unlogged = app.sites[0].is_unlogged;
+        site.log = app.sites[0].log;
         self.sites.push(site);
         self.take_in(id, app, false)?;
         self.settle();
@@ -370,12 +371,12 @@ impl App {
         }
     }
 
-    /// Whether the access log has a line for such an answer.
+    /// Which access log has such an answer.
     #[inline]
-    pub fn is_logged(&self, scope: Scope) -> bool {
+    pub fn log_of(&self, scope: Scope) -> LogId {
         match scope {
-            Scope::Route(id) => !self.route_of(id).rule().unlogged,
-            Scope::Site(id) => !self.sites[id.index()].is_unlogged,
+            Scope::Route(id) => self.route_of(id).rule().log,
+            Scope::Site(id) => self.sites[id.index()].log,
         }
     }
 

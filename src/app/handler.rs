@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::adapters::{Limited, Streaming, Timed, Unlogged};
+use super::adapters::{Limited, Logged, Streaming, Timed};
 use super::layer::{Layer, Layered};
 use super::predicate::{Predicate, When};
 use super::reply::Ticket;
@@ -116,8 +116,31 @@ pub struct Rule {
     /// Whether the clock is read between the stages, so that
     /// [`Request::timeline`] has the durations of this exchange.
     pub timed: bool,
-    /// Whether its answers are left out of the access log.
-    pub unlogged: bool,
+    /// Which access log has its answers.
+    pub log: LogId,
+}
+
+/// The number of an access log in its server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogId(u16);
+
+impl LogId {
+    /// The first log, which has everything that is not said to be elsewhere.
+    pub const MAIN: Self = Self(0);
+    /// No log: what is said to be here is not written down.
+    pub const NONE: Self = Self(u16::MAX);
+
+    /// Counts from 0 in the order of `Server::access_logs`. Of a number that a server does not have, its
+    /// first log is meant.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl Rule {
@@ -186,8 +209,13 @@ pub trait HandlerExt: Handler + Sized {
     }
 
     /// Leaves its answers out of the access log: what is asked every second, by machines that nobody watches.
-    fn unlogged(self) -> Unlogged<Self> {
-        Unlogged { inner: self }
+    fn unlogged(self) -> Logged<Self> {
+        self.logged(LogId::NONE)
+    }
+
+    /// Has its answers in this access log.
+    fn logged(self, log: LogId) -> Logged<Self> {
+        Logged { inner: self, log }
     }
 
     /// Is called at the head, before the body has arrived.

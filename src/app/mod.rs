@@ -67,7 +67,7 @@ mod visitor;
 mod words;
 
 pub use adapters::{
-    Blocking, DeferredBy, Fixed, IntoHandler, Limited, Receiving, Streaming, Timed, Unlogged, blocking,
+    Blocking, DeferredBy, Fixed, IntoHandler, Limited, Logged, Receiving, Streaming, Timed, blocking,
     deferred, receiving,
 };
 pub use app::{App, Match, RouteError, Scope};
@@ -82,7 +82,7 @@ pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
 pub use error_pages::ErrorPages;
 pub use files::{Coding, Links, StaticDir};
-pub use handler::{BodyRule, Handler, HandlerExt, Outcome, Rule, Sink, Take};
+pub use handler::{BodyRule, Handler, HandlerExt, LogId, Outcome, Rule, Sink, Take};
 pub use headers::{CacheControl, FieldError, Headers, Hsts};
 pub use hosts::HostError;
 pub use layer::{Acts, Chain, Layer, Layered, Passage, Progress};

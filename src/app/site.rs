@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::http::HeaderValue;
 
 use super::endpoint::{Added, AllowOf, Endpoint, Methods, Verb, allow_of};
+use super::handler::LogId;
 use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
 use super::route::RouteId;
@@ -59,8 +60,8 @@ pub(super) struct Site {
     allow: HeaderValue,
     /// Its own.
     pub(super) layers: Vec<Arc<dyn Layer>>,
-    /// Its answers without a route are not logged.
-    pub(super) is_unlogged: bool,
+    /// Has its answers without a route.
+    pub(super) log: LogId,
     /// Around answers without a route alone.
     pub(super) layers_without_route: Vec<Arc<dyn Layer>>,
     /// All around answers without a route.
@@ -77,7 +78,7 @@ impl Site {
             verbs: Vec::new(),
             allow: HeaderValue::from_static("OPTIONS"),
             layers: Vec::new(),
-            is_unlogged: false,
+            log: LogId::MAIN,
             layers_without_route: Vec::new(),
             chain: Chain::default(),
         }

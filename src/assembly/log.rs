@@ -1,66 +1,80 @@
-//! The access log: one in this version, for the sites and routes that name it.
+//! The access logs that sites and routes name.
 
-use crate::config::{AccessLog, Configuration, LogFormat, LogTo, Origin, Problem, Redacted, Route, Site};
-use crate::server::access_log::{Destination, Format};
+use std::collections::BTreeSet;
 
-/// What is written of requests, and where; nothing, if no site says so.
-pub(super) fn access_log(
-    configuration: &Configuration,
-    problems: &mut Vec<Problem>,
-) -> Option<(Format, Destination)> {
-    let named = configuration.site.iter().flat_map(|site| {
-        let routes = site.route.iter().filter_map(|route| route.access_log.as_ref());
-        let routes = routes.filter_map(|name| Some((name.value.0.as_deref()?, &name.origin)));
-        site.access_log.iter().map(|name| (&*name.value.0, &name.origin)).chain(routes)
-    });
-    let named: Vec<_> = named.collect();
-    let (first, _) = *named.first()?;
-    if let Some((_, origin)) = named.iter().find(|(name, _)| *name != first) {
-        refuse(origin, "a second access log", problems);
-        return None;
+use super::noted;
+use crate::app::LogId;
+use crate::config::{AccessLog, Configuration, Host, LogFormat, LogTo, Problem, Redacted, Route, Site};
+use crate::server::access_log::{Destination, Format, Log, Template};
+
+/// What is named, by [`LogId`].
+pub(super) struct Logs<'c> {
+    names: Vec<&'c str>,
+}
+
+impl<'c> Logs<'c> {
+    /// The first is that of the site for every host, which also has what belongs to no site; without such a
+    /// site, the first by its name. The others stand in the order of their names.
+    pub(super) fn of(configuration: &'c Configuration) -> Self {
+        let named = configuration.site.iter().flat_map(|site| {
+            let routes = site.route.iter().filter_map(|route| route.access_log.as_ref());
+            let routes = routes.filter_map(|name| name.value.0.as_deref());
+            routes.chain(site.access_log.as_ref().map(|name| &*name.value.0))
+        });
+        let mut names: Vec<_> = named.collect::<BTreeSet<_>>().into_iter().collect();
+        let is_for_all = |site: &&Site| site.hosts.value.iter().any(|host| host.value == Host::Any);
+        let first = configuration.site.iter().find(is_for_all).and_then(|site| site.access_log.as_ref());
+        let first = first.and_then(|first| names.iter().position(|name| *name == first.value.0));
+        names[..first.map_or(0, |first| first + 1)].rotate_right(usize::from(first.is_some()));
+        Self { names }
     }
-    let log = configuration.log.access.get(first)?;
-    if log.sample.ok.value.0 < 1.0 || log.sample.error.value.0 < 1.0 {
-        refuse(&log.sample.origin, "a log of some requests alone", problems);
+
+    /// Where the answers of `route`, or those of the site without one, are written down. A file that names no
+    /// log leaves it to whoever starts the server.
+    pub(super) fn id(&self, site: &Site, route: Option<&Route>) -> LogId {
+        let name = match route.and_then(|route| route.access_log.as_ref()) {
+            Some(own) => own.value.0.as_deref(),
+            None if self.names.is_empty() => return LogId::MAIN,
+            None => site.access_log.as_ref().map(|name| &*name.value.0),
+        };
+        let number = name.and_then(|name| self.names.iter().position(|known| *known == name));
+        number.and_then(|number| u16::try_from(number).ok()).map_or(LogId::NONE, LogId::new)
     }
-    // Nothing else that could be named here is ever written.
-    let is_written = |redacted: &Redacted| match redacted {
-        Redacted::Field(name) => matches!(name.as_str(), "host" | "referer" | "user-agent"),
-        Redacted::Query(_) => true,
-    };
-    if let Some(redacted) = log.redact.value.iter().find(|redacted| is_written(&redacted.value)) {
-        refuse(&redacted.origin, "to leave this out", problems);
+
+    /// All of them.
+    pub(super) fn build(&self, configuration: &Configuration, problems: &mut Vec<Problem>) -> Vec<Log> {
+        let named = self.names.iter().filter_map(|name| configuration.log.access.get(*name));
+        named.filter_map(|log| build(log, problems)).collect()
     }
-    let format = match &log.format.value {
-        LogFormat::Json => Format::Json,
-        LogFormat::Combined => Format::Combined,
-        LogFormat::Pretty => Format::Pretty { colour: false },
-        LogFormat::Template(_) => {
-            refuse(&log.format.origin, "a format of one's own", problems);
-            return None;
+}
+
+fn build(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Log> {
+    let log = Log::new(format(table, problems)?, destination(table));
+    let log = log.sample(table.sample.ok.value.0, table.sample.error.value.0);
+    Some(table.redact.value.iter().fold(log, |log, redacted| match &redacted.value {
+        Redacted::Field(name) => log.without_field(name),
+        Redacted::Query(name) => log.without_parameter(name),
+    }))
+}
+
+fn format(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Format> {
+    match &table.format.value {
+        LogFormat::Json => Some(Format::Json),
+        LogFormat::Combined => Some(Format::Combined),
+        LogFormat::Pretty => Some(Format::Pretty { colour: false }),
+        LogFormat::Template(template) => {
+            let parsed = Template::parse(&template.text());
+            noted(parsed, &table.format, |error| error.to_string(), problems).map(Format::Template)
         }
-    };
-    destination(log, problems).map(|destination| (format, destination))
+    }
 }
 
-/// Whether the answers of `route`, or those of the site without one, are written down.
-pub(super) fn is_logged(site: &Site, route: Option<&Route>) -> bool {
-    let own = route.and_then(|route| route.access_log.as_ref());
-    own.map_or_else(|| site.access_log.is_some(), |name| name.value.0.is_some())
-}
-
-fn destination(log: &AccessLog, problems: &mut Vec<Problem>) -> Option<Destination> {
+fn destination(log: &AccessLog) -> Destination {
     match &log.to.value {
-        LogTo::Stdout => Some(Destination::Stdout),
-        LogTo::Stderr => Some(Destination::Stderr),
-        LogTo::File(path) => Some(Destination::File(path.clone())),
-        LogTo::Syslog | LogTo::Unix(_) => {
-            refuse(&log.to.origin, "a log by datagrams", problems);
-            None
-        }
+        LogTo::Stdout => Destination::Stdout,
+        LogTo::Stderr => Destination::Stderr,
+        LogTo::File(path) => Destination::File(path.clone()),
+        LogTo::Unix(path) => Destination::Datagrams(path.clone()),
+        LogTo::Syslog => Destination::Syslog(Destination::SYSLOG.into()),
     }
-}
-
-fn refuse(origin: &Origin, what: &str, problems: &mut Vec<Problem>) {
-    problems.push(Problem::at(origin, format!("{what} is not in this version")));
 }

@@ -8,7 +8,7 @@ use crate::net::ProxyProtocol;
 use crate::proto::h1;
 use crate::server::{Limits, ListenOptions, Server, Timeouts, Workers as Count};
 
-use super::log::access_log;
+use super::log::Logs;
 use super::noted;
 
 /// Where a server listens that is told nothing.
@@ -40,9 +40,7 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
         server =
             noted(server.admin(&address.value.to_string()), address, |error| error.to_string(), problems)?;
     }
-    if let Some((format, to)) = access_log(configuration, problems) {
-        server = server.access_log(format, to);
-    }
+    server = server.access_logs(Logs::of(configuration).build(configuration, problems));
     server = encrypted(server, configuration, problems)?;
     for listen in &configuration.listen {
         server = listening(server, configuration, listen, problems)?;

@@ -3,20 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::app::{App, Expected, Handler, Layer, Outcome, Predicate, Request, Rule};
+use crate::app::{App, Expected, Handler, Layer, LogId, Outcome, Predicate, Request, Rule};
 use crate::config::{Action, Condition, Configuration, Host, Problem, Route, Site};
 use crate::http::{Rendered, Response};
 
 use super::action;
 use super::around::Around;
-use super::log::is_logged;
+use super::log::Logs;
 
 /// All sites.
 pub(super) fn app(configuration: &Configuration, problems: &mut Vec<Problem>) -> App {
     let mut around = Around::new(configuration, problems);
+    let logs = Logs::of(configuration);
     let mut app = App::new();
     for site in &configuration.site {
-        let Some(assembled) = assemble(site, &mut around, problems) else { continue };
+        let Some(assembled) = assemble(site, &logs, &mut around, problems) else { continue };
         match app.try_site(site.hosts.value.iter().map(|host| written(&host.value)), assembled) {
             Ok(more) => app = more,
             Err(error) => {
@@ -28,7 +29,12 @@ pub(super) fn app(configuration: &Configuration, problems: &mut Vec<Problem>) ->
     app
 }
 
-fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -> Option<App> {
+fn assemble(
+    site: &Site,
+    logs: &Logs<'_>,
+    around: &mut Around<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<App> {
     let mut handlers = Vec::new();
     for route in &site.route {
         let compress = route.compress.as_deref().unwrap_or(&site.compress);
@@ -46,7 +52,7 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
             layers: around.layers(site, Some(route), &bare, problems),
             predicates: predicates(route),
             body_bytes_max: route.body_limit.as_ref().or(site.body_limit.as_ref()).map(|size| size.value.0),
-            unlogged: !is_logged(site, Some(route)),
+            log: logs.id(site, Some(route)),
         };
         app = match add(app, route, &handler) {
             Ok(app) => app,
@@ -62,13 +68,11 @@ fn assemble(site: &Site, around: &mut Around<'_>, problems: &mut Vec<Problem>) -
             layers: around.layers(site, None, &bare, problems),
             predicates: Vec::new(),
             body_bytes_max: site.body_limit.as_ref().map(|size| size.value.0),
-            unlogged: !is_logged(site, None),
+            log: logs.id(site, None),
         };
         app = app.fallback(handler);
     }
-    if !is_logged(site, None) {
-        app = app.unlogged_without_route();
-    }
+    app = app.logged_without_route(logs.id(site, None));
     let layers = around.layers(site, None, &bare, problems);
     Some(layers.into_iter().fold(app, App::layer_without_route))
 }
@@ -82,7 +86,7 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
             layers: Vec::new(),
             predicates: predicates(route),
             body_bytes_max: None,
-            unlogged: false,
+            log: LogId::MAIN,
         };
         app = match add(app, route, &handler) {
             Ok(app) => app,
@@ -143,7 +147,7 @@ struct Configured {
     layers: Vec<Arc<dyn Layer>>,
     predicates: Vec<Predicate>,
     body_bytes_max: Option<u64>,
-    unlogged: bool,
+    log: LogId,
 }
 
 impl Handler for Configured {
@@ -154,11 +158,7 @@ impl Handler for Configured {
 
     fn rule(&self) -> Rule {
         let rule = self.handler.rule();
-        Rule {
-            body_bytes_max: self.body_bytes_max.or(rule.body_bytes_max),
-            unlogged: self.unlogged || rule.unlogged,
-            ..rule
-        }
+        Rule { body_bytes_max: self.body_bytes_max.or(rule.body_bytes_max), log: self.log, ..rule }
     }
 
     fn fixed(&self) -> Option<Rendered> {

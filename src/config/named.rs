@@ -356,7 +356,7 @@ pub enum LogFormat {
 impl LogFormat {
     /// The placeholders of a template: the members of the JSON lines, and the client's address as it is
     /// believed.
-    pub const NAMES: [&str; 20] = [
+    pub const NAMES: [&str; 21] = [
         "time",
         "client",
         "peer",
@@ -367,6 +367,7 @@ impl LogFormat {
         "status",
         "bytes",
         "route",
+        "user",
         "reason",
         "referer",
         "user_agent",

@@ -12,7 +12,7 @@ use crate::net::tls::Tls;
 use crate::net::{ListenAddr, Listener, Listening, ProxyProtocol};
 use crate::sys::{cpu, descriptors};
 
-use super::access_log::{Destination, Format, Ring};
+use super::access_log::{Log, Rings};
 use super::config::{Config, Workers};
 use super::running::Running;
 use super::{Error, Result, Server};
@@ -32,7 +32,7 @@ use super::{Error, Result, Server};
 pub struct Bound {
     pub(super) app: App,
     pub(super) config: Config,
-    pub(super) access_log: Option<(Format, Destination)>,
+    pub(super) access_logs: Vec<Log>,
     pub(super) sockets: Sockets,
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<Sockets>,
@@ -47,8 +47,8 @@ pub struct Bound {
 pub(super) struct Beside {
     /// How many workers the other has: their numbers are taken.
     pub(super) workers: usize,
-    /// Of the other's access log.
-    pub(super) ring: Option<Ring>,
+    /// Of the other's access logs.
+    pub(super) rings: Option<Rings>,
 }
 
 /// How to listen on one address.
@@ -101,7 +101,7 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        let Server { app, mut config, places, admin, redirect, access_log, tls } = server;
+        let Server { app, mut config, places, admin, redirect, access_logs, tls } = server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -122,7 +122,7 @@ impl Bound {
         };
         let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
         let beside = Beside::default();
-        Ok(Self { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors })
+        Ok(Self { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors })
     }
 
     /// A small server that runs beside another, in the clear.
@@ -133,8 +133,9 @@ impl Bound {
         beside: Beside,
         descriptors: u64,
     ) -> Self {
-        let (access_log, tls, admin, redirect) = (None, None, None, None);
-        Self { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors }
+        let (tls, admin, redirect) = (None, None, None);
+        let access_logs = Vec::new();
+        Self { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors }
     }
 
     /// Where it listens, with the ports that the system chose.

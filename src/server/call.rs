@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::app::{App, Asker, BlockingPool, Mail, Params, Scope, Visitor};
+use crate::app::{App, Asker, BlockingPool, LogId, Mail, Params, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Response};
 use crate::proto::Preset;
 use crate::wire::Output;
 
-use super::access_log::{Record, Ring};
+use super::access_log::{Record, Rings};
 use super::config::Config;
 use super::dialogue::{Asked, exchange::Sent};
 use super::scratch::Blank;
@@ -56,7 +56,7 @@ pub(crate) struct Call<'c> {
     pub(crate) params: &'c mut Params,
     pub(crate) path: &'c mut String,
     pub(crate) preset: &'c Preset,
-    pub(crate) ring: Option<&'c mut Ring>,
+    pub(crate) rings: Option<&'c mut Rings>,
     pub(crate) peer: &'c dyn Visitor,
 }
 
@@ -69,11 +69,11 @@ impl<'c> Call<'c> {
         now: Tick,
         blank: &'c mut Blank,
         output: &'c mut Output,
-        ring: Option<&'c mut Ring>,
+        rings: Option<&'c mut Rings>,
         peer: &'c dyn Visitor,
     ) -> Self {
         let Blank { response, params, path, preset } = blank;
-        Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, ring, peer }
+        Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, rings, peer }
     }
 
     /// Who asks.
@@ -92,14 +92,15 @@ impl<'c> Call<'c> {
         sent: Sent,
     ) {
         let app = &self.env.app;
-        if self.ring.is_none() || scope.is_some_and(|scope| !app.is_logged(scope)) {
+        let log = scope.map_or(LogId::MAIN, |scope| app.log_of(scope));
+        let Some(ring) = self.rings.as_mut().and_then(|rings| rings.wanting(log, sent.status)) else {
             return;
-        }
+        };
         let route = scope.map_or("", |scope| app.pattern_of(scope).text());
         let peer = self.peer.address();
-        let is_told = self.env.config.trust.is_some();
-        let told = head.filter(|_| is_told).and_then(|head| self.asker().told(head).address);
-        let Some(ring) = &mut self.ring else { return };
+        let trust = self.env.config.trust.as_deref();
+        let asker = Asker { peer: self.peer, trust };
+        let told = head.filter(|_| trust.is_some()).and_then(|head| asker.told(head).address);
         ring.record(&Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),

@@ -20,7 +20,7 @@ use crate::proto::{Pumped, Slate, h1};
 use crate::reactor::Readiness;
 use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
 
-use super::access_log::Ring;
+use super::access_log::Rings;
 use super::call::{Call, Env};
 use super::caller::Caller;
 use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
@@ -32,7 +32,7 @@ use super::stats::CloseReason;
 pub(crate) struct Desk<'d> {
     pub(crate) env: &'d Env,
     pub(crate) scratch: &'d mut Scratch,
-    pub(crate) ring: Option<&'d mut Ring>,
+    pub(crate) rings: Option<&'d mut Rings>,
     pub(crate) now: Tick,
 }
 
@@ -398,7 +398,7 @@ impl<T: Transport> Connection<T> {
         };
         let mut unread = Input::new(bytes, self.fin);
         let peer = Caller(&self.transport);
-        let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.ring.as_deref_mut(), &peer);
+        let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.rings.as_deref_mut(), &peer);
         if self.dialogue.timed() {
             call.received = (desk.env.stopwatch)();
         }
@@ -430,8 +430,8 @@ impl<T: Transport> Connection<T> {
         desk: &mut Desk<'_>,
     ) -> Verdict {
         let peer = Caller(&self.transport);
-        let ring = desk.ring.as_deref_mut();
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        let rings = desk.rings.as_deref_mut();
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, rings, &peer);
         let pumped = self.dialogue.pump(&mut call);
         self.dialogue.end_turn(desk.now, output, &mut desk.scratch.room);
         match verdict {
@@ -444,8 +444,8 @@ impl<T: Transport> Connection<T> {
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.
     fn pump(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Option<Verdict> {
         let peer = Caller(&self.transport);
-        let ring = desk.ring.as_deref_mut();
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        let rings = desk.rings.as_deref_mut();
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, rings, &peer);
         match self.dialogue.pump(&mut call) {
             Pumped::Nothing => None,
             Pumped::Full => Some(Verdict::Again),
@@ -456,9 +456,9 @@ impl<T: Transport> Connection<T> {
 
     fn letter(&mut self, key: Key, mail: Mail, output: &mut Pending, desk: &mut Desk<'_>) -> bool {
         let peer = Caller(&self.transport);
-        let ring = desk.ring.as_deref_mut();
+        let rings = desk.rings.as_deref_mut();
         let mut call =
-            Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, ring, &peer);
+            Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, rings, &peer);
         match mail {
             Mail::Answer { to, response } => self.dialogue.answer(to.stream, *response, &mut call),
             Mail::Abandoned { to } => {

@@ -21,7 +21,7 @@
 //! | `scratch` | the buffers that connections share |
 //! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
-//! | `access_log` | one line a request: per-worker rings, one writer thread |
+//! | `access_log` | one line a request: per-worker rings, a writer thread for each log |
 
 pub mod access_log;
 mod admin;
@@ -62,7 +62,7 @@ pub use error::{Error, Result};
 pub use running::{Handle, Running};
 pub use shard::{CONNECTION_BYTES, Effect, Seat, Shard};
 
-use access_log::{Destination, Format};
+use access_log::{Destination, Format, Log};
 use bound::Place;
 
 /// A server that has not started: an [`App`], addresses, and a [`Config`].
@@ -85,7 +85,7 @@ pub struct Server {
     places: Vec<(Place, ListenOptions)>,
     admin: Option<ListenAddr>,
     redirect: Option<ListenAddr>,
-    access_log: Option<(Format, Destination)>,
+    access_logs: Vec<Log>,
     tls: Option<Tls>,
 }
 
@@ -98,7 +98,7 @@ impl Server {
             places: Vec::new(),
             admin: None,
             redirect: None,
-            access_log: None,
+            access_logs: Vec::new(),
             tls: None,
         }
     }
@@ -236,10 +236,18 @@ impl Server {
         self
     }
 
-    /// Writes one line for each request.
+    /// Writes one line for each request, in this log alone.
     #[must_use]
-    pub fn access_log(mut self, format: Format, to: Destination) -> Self {
-        self.access_log = Some((format, to));
+    pub fn access_log(self, format: Format, to: Destination) -> Self {
+        self.access_logs([Log::new(format, to)])
+    }
+
+    /// Writes down requests in these logs and no others. The first is [`LogId::MAIN`](crate::LogId::MAIN): of
+    /// all routes that are [logged](crate::HandlerExt::logged) in none of the others, and of requests whose
+    /// head could not be read.
+    #[must_use]
+    pub fn access_logs(mut self, logs: impl IntoIterator<Item = Log>) -> Self {
+        self.access_logs = logs.into_iter().collect();
         self
     }
 

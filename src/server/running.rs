@@ -12,7 +12,7 @@ use crate::net::tls::Tls;
 use crate::reactor::{Doorbell, Reactor};
 use crate::sys::cpu;
 
-use super::access_log::{AccessLog, Reopener};
+use super::access_log::{AccessLogs, Reopener};
 use super::balance::Balance;
 use super::bound::{Beside, Bound, Sockets};
 use super::call::Env;
@@ -35,7 +35,7 @@ pub struct Running {
     admin: Option<Box<Self>>,
     redirect: Option<Box<Self>>,
     // After the workers: their last lines are written before it ends.
-    log: Option<AccessLog>,
+    logs: Option<AccessLogs>,
 }
 
 /// Ends a server from any thread, and sees how it does.
@@ -44,7 +44,7 @@ pub struct Handle {
     control: Arc<Control>,
     bells: Arc<[Arc<Doorbell>]>,
     stats: Arc<[Arc<Stats>]>,
-    log: Option<Reopener>,
+    logs: Option<Reopener>,
     tls: Option<Tls>,
     /// Ends with this one.
     redirect: Option<Arc<Self>>,
@@ -70,10 +70,10 @@ impl Handle {
         }
     }
 
-    /// Opens the log's file anew, after another program has renamed it.
+    /// Opens the files of the logs anew, after another program has renamed them.
     pub fn reopen_log(&self) {
-        if let Some(log) = &self.log {
-            log.reopen();
+        if let Some(logs) = &self.logs {
+            logs.reopen();
         }
     }
 
@@ -188,12 +188,9 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_log, sockets, tls, admin, redirect, beside, descriptors } = bound;
+        let Bound { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors } = bound;
         let started = now();
-        let log = access_log
-            .map(|(format, to)| AccessLog::start(format, to))
-            .transpose()
-            .map_err(starting("open the access log"))?;
+        let logs = AccessLogs::start(access_logs).map_err(starting("open the access log"))?;
         let mut running = Self {
             addresses: sockets.addresses(),
             workers: Vec::with_capacity(sockets.workers),
@@ -201,17 +198,17 @@ impl Running {
                 control: Arc::default(),
                 bells: Arc::new([]),
                 stats: Arc::new([]),
-                log: log.as_ref().map(AccessLog::reopener),
+                logs: logs.as_ref().map(AccessLogs::reopener),
                 tls,
                 redirect: None,
             },
             admin: None,
             redirect: None,
-            log,
+            logs,
         };
         let count = sockets.workers;
         if let Some(sockets) = redirect {
-            let beside = Beside { workers: count, ring: running.log.as_ref().map(AccessLog::ring) };
+            let beside = Beside { workers: count, rings: running.logs.as_ref().map(AccessLogs::rings) };
             let redirect = running.send_to_https(&config, sockets, beside, descriptors)?;
             running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
@@ -261,7 +258,7 @@ impl Running {
         beside: Beside,
         descriptors: u64,
     ) -> Result<Vec<Worker>> {
-        let Beside { workers: first, mut ring } = beside;
+        let Beside { workers: first, mut rings } = beside;
         let Sockets { listeners, workers: count } = sockets;
         let app = Arc::new(app);
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
@@ -292,10 +289,10 @@ impl Running {
                 stopwatch: now,
                 unix_millis,
             };
-            let ring = self.log.as_ref().map(AccessLog::ring).or_else(|| ring.take());
+            let rings = self.logs.as_ref().map(AccessLogs::rings).or_else(|| rings.take());
             let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
-            let mut shard = Shard::new(env, share, ring);
+            let mut shard = Shard::new(env, share, rings);
             shard.count_addresses(addresses.clone());
             workers.push(Worker {
                 reactor,

@@ -21,7 +21,7 @@ use crate::net::{Link, Peer, Transport};
 use crate::proto::{Preset, h1};
 use crate::reactor::Readiness;
 
-use super::access_log::Ring;
+use super::access_log::Rings;
 use super::call::Env;
 use super::connection::{Connection, Desk, Verdict};
 use super::scratch::Scratch;
@@ -59,7 +59,7 @@ pub struct Shard<T> {
     wheel: Wheel,
     run_queue: VecDeque<Key>,
     scratch: Scratch,
-    ring: Option<Ring>,
+    rings: Option<Rings>,
     fired: Vec<u32>,
     effects: Vec<Effect>,
     draining: bool,
@@ -74,7 +74,7 @@ pub struct Shard<T> {
 
 impl<T: Transport> Shard<T> {
     /// A shard for at most `connections_max` connections.
-    pub fn new(env: Env, connections_max: usize, ring: Option<Ring>) -> Self {
+    pub fn new(env: Env, connections_max: usize, rings: Option<Rings>) -> Self {
         let preset = Preset::new(env.config.server_name.as_deref(), env.unix_millis / 1000);
         let preset = preset.with_hsts(env.config.hsts);
         Self {
@@ -82,7 +82,7 @@ impl<T: Transport> Shard<T> {
             wheel: Wheel::new(connections_max),
             run_queue: VecDeque::new(),
             scratch: Scratch::new(preset, env.config.limits.http2.worker_growth_bytes_max),
-            ring,
+            rings,
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
@@ -277,9 +277,9 @@ impl<T: Transport> Shard<T> {
     /// At a turn's end: hands due log lines to their writer. When the others are due.
     #[inline]
     pub fn flush_log(&mut self, now: Tick) -> Option<Tick> {
-        let ring = self.ring.as_mut()?;
-        self.env.stats.log_lines_dropped.set(ring.dropped());
-        ring.flush(now)
+        let rings = self.rings.as_mut()?;
+        self.env.stats.log_lines_dropped.set(rings.dropped());
+        rings.flush(now)
     }
 
     /// Gives a connection up that the poll cannot watch.
@@ -380,7 +380,7 @@ impl<T: Transport> Shard<T> {
     ) {
         let Some(connection) = self.slots.get_mut(key) else { return };
         let before = connection.deadline();
-        let mut desk = Desk { env: &self.env, scratch: &mut self.scratch, ring: self.ring.as_mut(), now };
+        let mut desk = Desk { env: &self.env, scratch: &mut self.scratch, rings: self.rings.as_mut(), now };
         let acted = catch_unwind(AssertUnwindSafe(|| act(&mut *connection, key, &mut desk)));
         match acted {
             Ok(Verdict::Rest) => {}

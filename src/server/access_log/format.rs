@@ -1,56 +1,64 @@
-//! [`Formatter`]: a record as one line, in one of three formats. The formats are described in the
-//! room's documentation.
+//! [`Formatter`]: a record as one line, in one of three formats or by a template. The formats are described
+//! in the room's documentation. RFC 8259 (JSON).
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::redaction::{Redacted, Redaction, Shown};
 use super::text::{
     Moment, address, address_and_port, escaped_hex, escaped_json, micros, number, three_digits,
 };
 use super::{Format, Record};
-use crate::http::{Head, Known};
+use crate::http::Head;
 
 /// Formats the records of one worker.
 #[derive(Debug)]
 pub(super) struct Formatter {
     format: Format,
     moment: Moment,
+    redaction: Option<Box<Redaction>>,
 }
 
 impl Formatter {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, moment: Moment::new() }
+    pub(super) fn new(format: Format, redacted: Redacted) -> Self {
+        Self { format, moment: Moment::new(), redaction: Redaction::new(redacted).map(Box::new) }
     }
 
     /// Appends one line with its line end.
     #[inline]
     pub(super) fn line(&mut self, record: &Record<'_>, line: &mut Vec<u8>) {
-        self.moment.set(record.unix_seconds);
-        match self.format {
-            Format::Combined => combined(line, &self.moment, record),
-            Format::Json => json(line, &self.moment, record),
-            Format::Pretty { colour } => pretty(line, &self.moment, record, colour),
+        let Self { format, moment, redaction } = self;
+        moment.set(record.unix_seconds);
+        let mut shown = Shown::of(record.head);
+        if let Some(redaction) = redaction {
+            shown = redaction.apply(shown);
+        }
+        match format {
+            Format::Combined => combined(line, moment, record, shown),
+            Format::Json => json(line, moment, record, shown),
+            Format::Pretty { colour } => pretty(line, moment, record, shown, *colour),
+            Format::Template(template) => template.line(line, moment, record, shown),
         }
     }
 }
 
 /// `127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] "GET / HTTP/1.1" 200 13 "-" "curl/8"`
-fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
+fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>) {
     match client(record) {
         Some(client) => address(line, client),
         None => line.push(b'-'),
     }
     line.extend_from_slice(b" - ");
     match record.user {
-        Some(user) => word(line, user.as_bytes()),
+        Some(user) => escaped_hex(line, user.as_bytes(), b' '),
         None => line.push(b'-'),
     }
     line.extend_from_slice(&moment.combined);
     match record.head {
         Some(head) => {
-            escaped_hex(line, method(head));
+            escaped_hex(line, method(head), b' ');
             line.push(b' ');
-            escaped_hex(line, head.target_bytes());
+            escaped_hex(line, shown.target.unwrap_or_default(), b' ');
             line.push(b' ');
             line.extend_from_slice(head.version().name().as_bytes());
         }
@@ -60,10 +68,10 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     number(line, u64::from(record.status));
     line.push(b' ');
     number(line, record.body_bytes);
-    for known in [Known::Referer, Known::UserAgent] {
+    for text in [shown.referer, shown.user_agent] {
         line.extend_from_slice(b" \"");
-        match record.head.and_then(|head| head.known(known)) {
-            Some(value) => escaped_hex(line, value),
+        match text {
+            Some(text) => escaped_hex(line, text, b'"'),
             None => line.push(b'-'),
         }
         line.push(b'"');
@@ -71,16 +79,8 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     line.push(b'\n');
 }
 
-/// A text in a field that ends at a blank.
-fn word(line: &mut Vec<u8>, text: &[u8]) {
-    for (number, part) in text.split(|byte| *byte == b' ').enumerate() {
-        line.extend_from_slice(if number > 0 { b"\\x20" } else { b"" });
-        escaped_hex(line, part);
-    }
-}
-
 /// One object. Each literal begins where the member before has ended.
-fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
+fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>) {
     line.extend_from_slice(b"{\"time\":\"");
     line.extend_from_slice(&moment.rfc_3339);
     three_digits(line, u64::from(record.unix_millis));
@@ -95,9 +95,10 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
         address(line, client);
         line.push(b'"');
     }
+    json_text(line, b",\"host\":\"", shown.host);
     if let Some(head) = record.head {
         json_text(line, b",\"method\":\"", Some(method(head)));
-        json_text(line, b",\"target\":\"", Some(head.target_bytes()));
+        json_text(line, b",\"target\":\"", shown.target);
         json_text(line, b",\"version\":\"", Some(head.version().name().as_bytes()));
     }
     json_number(line, b",\"status\":", u64::from(record.status));
@@ -105,9 +106,8 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
     json_text(line, b",\"route\":\"", Some(record.route.as_bytes()).filter(|route| !route.is_empty()));
     json_text(line, b",\"user\":\"", record.user.map(str::as_bytes));
     json_text(line, b",\"reason\":\"", record.reason.map(|reason| reason.code().as_bytes()));
-    let field = |known| record.head.and_then(|head| head.known(known));
-    json_text(line, b",\"referer\":\"", field(Known::Referer));
-    json_text(line, b",\"user_agent\":\"", field(Known::UserAgent));
+    json_text(line, b",\"referer\":\"", shown.referer);
+    json_text(line, b",\"user_agent\":\"", shown.user_agent);
     json_micros(line, b",\"accept_us\":", record.timeline.accept());
     json_micros(line, b",\"parse_us\":", record.timeline.parse());
     json_micros(line, b",\"handle_us\":", record.timeline.handle());
@@ -120,7 +120,7 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>) {
 
 /// Who has asked, as far as is known.
 #[inline]
-fn client(record: &Record<'_>) -> Option<IpAddr> {
+pub(super) fn client(record: &Record<'_>) -> Option<IpAddr> {
     record.client.or_else(|| record.peer.map(|peer| peer.ip()))
 }
 
@@ -145,7 +145,7 @@ fn json_micros(line: &mut Vec<u8>, name: &[u8], duration: Option<Duration>) {
 }
 
 /// `15:00:00.123  127.0.0.1        200    13 B   412 us  GET      /hello`, then the reason, if any.
-fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, colour: bool) {
+fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>, colour: bool) {
     let paint = |line: &mut Vec<u8>, code: &[u8]| {
         if colour {
             line.extend_from_slice(code);
@@ -169,9 +169,9 @@ fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, colour: bool
         None => line.push(b'-'),
     });
     line.extend_from_slice(b"  ");
-    column(line, Align::Left(7), |line| escaped_hex(line, record.head.map_or(b"-", method)));
+    column(line, Align::Left(7), |line| escaped_hex(line, record.head.map_or(b"-", method), b' '));
     line.push(b' ');
-    escaped_hex(line, record.head.map_or(b"-", Head::target_bytes));
+    escaped_hex(line, shown.target.unwrap_or(b"-"), b' ');
     if let Some(reason) = record.reason {
         paint(line, DIM);
         line.extend_from_slice(b"  ");
@@ -245,7 +245,7 @@ fn taken(record: &Record<'_>) -> Option<u64> {
 }
 
 #[inline]
-fn method<'h>(head: &Head<'h>) -> &'h [u8] {
+pub(super) fn method<'h>(head: &Head<'h>) -> &'h [u8] {
     match head.method().name() {
         "" => head.method_name().as_bytes(),
         name => name.as_bytes(),
@@ -260,7 +260,8 @@ mod tests {
 
     use super::*;
     use crate::base::Tick;
-    use crate::http::{FieldTable, Method, Reason, RequestLine, Span, Timeline, Version};
+    use crate::http::{FieldTable, Known, Method, Reason, RequestLine, Span, Timeline, Version};
+    use crate::server::access_log::Template;
     use crate::server::access_log::text::LINE_BYTES_MAX;
 
     /// 22 November 2026, 15:00:00 UTC.
@@ -326,9 +327,17 @@ mod tests {
     }
 
     fn line(format: Format, record: &Record<'_>) -> String {
+        redacted(format, Redacted::default(), record)
+    }
+
+    fn redacted(format: Format, redacted: Redacted, record: &Record<'_>) -> String {
         let mut line = Vec::new();
-        Formatter::new(format).line(record, &mut line);
+        Formatter::new(format, redacted).line(record, &mut line);
         String::from_utf8(line).unwrap()
+    }
+
+    fn template(text: &str) -> Format {
+        Format::Template(Template::parse(text).unwrap())
     }
 
     fn refused() -> Record<'static> {
@@ -387,12 +396,15 @@ mod tests {
 
     #[test]
     fn json_lines_have_the_documented_members() {
-        let written =
-            Written::new(b"GET", b"/hello/you", &[(Known::UserAgent, b"curl/8"), (Known::Referer, b"\xE9")]);
+        let written = Written::new(
+            b"GET",
+            b"/hello/you",
+            &[(Known::UserAgent, b"curl/8"), (Known::Referer, b"\xE9"), (Known::Host, b"a.example:80")],
+        );
         assert_eq!(
             line(Format::Json, &record(Some(&written.head()))),
             concat!(
-                r#"{"time":"2026-11-22T15:00:00.007Z","peer":"127.0.0.1:4242","method":"GET","#,
+                r#"{"time":"2026-11-22T15:00:00.007Z","peer":"127.0.0.1:4242","host":"a.example:80","method":"GET","#,
                 r#""target":"/hello/you","version":"HTTP/1.1","status":200,"bytes":13,"#,
                 r#""route":"/hello/{name}","referer":"\u00e9","user_agent":"curl/8","#,
                 r#""accept_us":1.500,"parse_us":0.043,"handle_us":400.000,"respond_us":9.000,"#,
@@ -416,11 +428,11 @@ mod tests {
         let head = written.head();
         let plain = Format::Pretty { colour: false };
         assert_eq!(
-            line(plain, &record(Some(&head))),
+            line(plain.clone(), &record(Some(&head))),
             "15:00:00.007  127.0.0.1        200     13 B   409 us  GET     /hello/you\n"
         );
         assert_eq!(
-            line(plain, &refused()),
+            line(plain.clone(), &refused()),
             "15:00:00.007  -                400     13 B        -  -       -  parse.bare_cr\n"
         );
         let coloured = line(Format::Pretty { colour: true }, &record(Some(&head)));
@@ -454,7 +466,11 @@ mod tests {
     #[test]
     fn the_longest_line_fits() {
         let long = vec![0x80; 9_000];
-        let written = Written::new(&long[..], &long, &[(Known::UserAgent, &long), (Known::Referer, &long)]);
+        let written = Written::new(
+            &long[..],
+            &long,
+            &[(Known::UserAgent, &long), (Known::Referer, &long), (Known::Host, &long)],
+        );
         let route = "\u{80}".repeat(9_000);
         let head = written.head();
         let record = Record {
@@ -470,10 +486,72 @@ mod tests {
             request: u32::MAX,
             ..record(Some(&head))
         };
-        for format in [Format::Combined, Format::Json, Format::Pretty { colour: true }] {
-            let length = line(format, &record).len();
+        let every: Vec<_> = Template::NAMES.iter().map(|name| format!("{{{name}}}")).collect();
+        let every = template(&every.join(" "));
+        for format in [Format::Combined, Format::Json, Format::Pretty { colour: true }, every] {
+            let length = line(format.clone(), &record).len();
             assert!(length <= LINE_BYTES_MAX, "{format:?}: {length}");
         }
+    }
+
+    #[test]
+    fn templates_have_a_word_for_everything() {
+        let fields: [(Known, &[u8]); 3] =
+            [(Known::UserAgent, b"cu|rl 8"), (Known::Referer, b""), (Known::Host, b"a.example")];
+        let written = Written::new(b"GET", b"/a|b", &fields);
+        let head = written.head();
+        let told =
+            Record { client: Some("192.0.2.1".parse().unwrap()), user: Some("Ada L"), ..record(Some(&head)) };
+        for (text, expected) in [
+            ("{client} {peer} {host}", "192.0.2.1 127.0.0.1:4242 a.example"),
+            ("{method}|{target}|{version}", "GET|/a\\x7cb|HTTP/1.1"),
+            ("[{time}] {status} {bytes} {route}", "[2026-11-22T15:00:00.007Z] 200 13 /hello/{name}"),
+            ("{user}, \"{user_agent}\" {user_agent}", "Ada L, \"cu|rl 8\" cu|rl 8"),
+            ("{user_agent} {referer} {reason} {user}", "cu|rl\\x208 - - Ada L"),
+            ("{{{parse_us}us {accept_us} {handle_us} {respond_us}}}", "{0.043us 1.500 400.000 9.000}"),
+            ("{worker}/{connection}/{request} \u{e9}", "1/42/2 \u{e9}"),
+            ("", ""),
+        ] {
+            assert_eq!(line(template(text), &told), format!("{expected}\n"), "{text}");
+        }
+        let refused = line(
+            template("{client} {peer} {method} {target} {version} {status} {route} {parse_us}"),
+            &refused(),
+        );
+        assert_eq!(refused, "- - - - - 400 - -\n");
+    }
+
+    #[test]
+    fn what_is_redacted_is_in_no_format() {
+        let fields: [(Known, &[u8]); 3] = [
+            (Known::UserAgent, b"SECRET"),
+            (Known::Referer, b"http://a.example/?token=SECRET&x=1"),
+            (Known::Host, b"SECRET"),
+        ];
+        let written = Written::new(b"GET", b"/?token=SECRET&x=1", &fields);
+        let head = written.head();
+        let redacts = Redacted {
+            host: true,
+            user_agent: true,
+            parameters: vec!["token".to_owned()],
+            ..Redacted::default()
+        };
+        for (format, expected) in [
+            (
+                Format::Combined,
+                "\"GET /?token=***&x=1 HTTP/1.1\" 200 13 \"http://a.example/?token=***&x=1\" \"-\"",
+            ),
+            (Format::Json, r#""target":"/?token=***&x=1""#),
+            (Format::Json, r#""referer":"http://a.example/?token=***&x=1","accept_us""#),
+            (Format::Pretty { colour: false }, "GET     /?token=***&x=1"),
+            (template("{host} {user_agent} {target}"), "- - /?token=***&x=1"),
+        ] {
+            let line = redacted(format, redacts.clone(), &record(Some(&head)));
+            assert!(line.contains(expected) && !line.contains("SECRET"), "{line}");
+        }
+        let hidden = Redacted { referer: true, ..Redacted::default() };
+        let line = redacted(Format::Combined, hidden, &record(Some(&head)));
+        assert!(line.ends_with("\"-\" \"SECRET\"\n"), "{line}");
     }
 
     #[test]
@@ -496,7 +574,8 @@ mod tests {
         let quoted = |text: &str| !text.contains('"');
         (|| {
             let rest = line.strip_suffix('\n')?;
-            let (_, rest) = rest.split_once(" - - [")?;
+            let (_, rest) = rest.split_once(" - ")?;
+            let (_, rest) = rest.split_once(" [")?;
             let (_, rest) = rest.split_once("] \"")?;
             let (request, rest) = rest.split_once("\" ")?;
             let (status, rest) = rest.split_once(' ')?;
@@ -504,7 +583,8 @@ mod tests {
             let (referer, rest) = rest.split_once("\" \"")?;
             let agent = rest.strip_suffix('"')?;
             let numbers = status.parse::<u16>().is_ok() && bytes.parse::<u64>().is_ok();
-            Some(numbers && quoted(request) && quoted(referer) && quoted(agent))
+            let words = request.split(' ').count() == 3;
+            Some(numbers && words && quoted(request) && quoted(referer) && quoted(agent))
         })()
         .unwrap_or(false)
     }
@@ -572,20 +652,35 @@ mod tests {
             agent in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80)),
             status in 100_u16..600,
             reason in 0..=Reason::ALL.len(),
+            user in proptest::option::of(any::<String>()),
         ) {
             let mut fields = Vec::new();
             fields.extend(referer.as_deref().map(|value| (Known::Referer, value)));
             fields.extend(agent.as_deref().map(|value| (Known::UserAgent, value)));
             let written = Written::new(&method, &target, &fields);
             let head = written.head();
-            let record = Record { status, reason: Reason::ALL.get(reason).copied(), ..record(Some(&head)) };
-            for format in [Format::Combined, Format::Json, Format::Pretty { colour: false }] {
-                let line = line(format, &record);
+            let reason = Reason::ALL.get(reason).copied();
+            let record = Record { status, reason, user: user.as_deref(), ..record(Some(&head)) };
+            let spaced = template("{client} {user} {method} {target} {referer} {user_agent} {status}");
+            let marked = template("<{user}>{method}|{target};'{referer}',{user_agent}~{status}");
+            let plain = Format::Pretty { colour: false };
+            for format in [&Format::Combined, &Format::Json, &plain, &spaced, &marked] {
+                let line = line(format.clone(), &record);
                 prop_assert!(line.ends_with('\n'));
                 prop_assert!(line[..line.len() - 1].bytes().all(|byte| (0x20..0x7F).contains(&byte)), "{line}");
             }
             let combined = line(Format::Combined, &record);
             prop_assert!(is_combined(&combined), "{combined}");
+            let spaced = line(spaced, &record);
+            prop_assert_eq!(spaced.split(' ').count(), 7, "{}", spaced);
+            let ending = format!(" {status}\n");
+            prop_assert!(spaced.ends_with(&ending), "{}", spaced);
+            let mut rest = &line(marked, &record)[..];
+            for mark in ["<", ">", "|", ";", "'", "',", "~"] {
+                // The first that is found is the template's.
+                rest = rest.split_once(mark).unwrap().1;
+            }
+            prop_assert_eq!(rest, format!("{status}\n"));
             let json = line(Format::Json, &record);
             let members = members(&json);
             prop_assert!(members.is_some(), "{json}");
@@ -595,6 +690,8 @@ mod tests {
             let (referer, agent) = (referer.as_deref().map(latin_1), agent.as_deref().map(latin_1));
             prop_assert_eq!(members.get("referer"), referer.as_ref());
             prop_assert_eq!(members.get("user_agent"), agent.as_ref());
+            let user = user.as_ref().map(|user| latin_1(user.as_bytes()));
+            prop_assert_eq!(members.get("user"), user.as_ref());
             prop_assert_eq!(&members["status"], &status.to_string());
         }
     }

@@ -1,10 +1,10 @@
 //! THE ACCESS LOG: one line a request, formatted by the worker, written by a thread of its own.
 //!
 //! ```text
-//!  worker 0   Ring ── batch ──┐                        ┌── stdout, stderr, file
+//!  worker 0   Ring ── batch ──┐                        ┌── stdout, stderr, file, socket
 //!  worker 1   Ring ── batch ──┼──► kolk-log (writer) ──┘
 //!  worker 2   Ring ── batch ──┘        │
-//!               ▲───── empty batch ────┘
+//!               ▲───── empty batch ────┘                   and the same for each log
 //! ```
 //! Invariant: a worker never waits. What does not fit is dropped and counted, be the disk full, slow or
 //! gone. Invariant: one record is one line, whatever a client sends: each byte that is not printable
@@ -14,59 +14,43 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `format` | a record as a line: combined, JSON, pretty |
+//! | `logs` | [`AccessLogs`]: all logs of a server; [`Rings`]: one worker's ends of them |
+//! | `ring` | [`Ring`]: the batches of one worker for one log |
+//! | `sample` | which requests have a line |
+//! | `format`, `template` | a record as a line: combined, JSON, pretty, [`Template`] |
+//! | `redaction` | what of a head lines do not show |
 //! | `text` | numbers, times, addresses and escapes, without formatting machinery |
-//! | `ring` | [`Ring`]: the batches of one worker |
 //! | `writer` | the thread that writes batches |
+//! | `datagrams` | lines as messages to a Unix socket |
 //!
-//! # The JSON lines
-//! One object a line, its members in this order; those marked `?` are left out when there is nothing.
-//!
-//! | member | type | meaning |
-//! | --- | --- | --- |
-//! | `time` | string | RFC 3339, UTC, milliseconds: when the answer was handed to the kernel |
-//! | `peer` ? | string | address and port of the other end: the client, or a proxy |
-//! | `client` ? | string | address of the client, where a trusted proxy has told another |
-//! | `method` ? | string | as sent; this and the next two are absent when the head could not be parsed |
-//! | `target` ? | string | the request target as sent |
-//! | `version` ? | string | `HTTP/1.1` |
-//! | `status` | number | status of the answer |
-//! | `bytes` | number | bytes of the answer's body |
-//! | `route` ? | string | the pattern of the route that won |
-//! | `user` ? | string | who the client has proved to be |
-//! | `reason` ? | string | code of the reason, when kolk itself made the answer |
-//! | `referer` ?, `user_agent` ? | string | those request fields |
-//! | `accept_us` ?, `parse_us` ?, `handle_us` ?, `respond_us` ? | number | microseconds of the stages that were measured |
-//! | `worker`, `connection`, `request` | number | worker, connection within it, request within that (from 1) |
-//!
-//! A byte of the client outside ASCII appears as the character of that number: `\u00e9` is byte E9.
+//! `docs/access-log.md` describes the formats; a test holds the members of the JSON lines to it.
 
+mod datagrams;
 mod format;
+mod logs;
+mod redaction;
 mod ring;
+mod sample;
+mod template;
 mod text;
 mod writer;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use ::http::{HeaderName, header};
 
+pub use self::logs::{AccessLogs, Reopener, Rings};
+use self::redaction::Redacted;
 pub use self::ring::Ring;
+use self::sample::Sample;
+pub use self::template::{Template, TemplateError};
 pub use self::text::TEXT_BYTES_MAX;
-use self::writer::{Message, Orders, Writer};
 use crate::http::{Head, Reason, Timeline};
 
-/// How many batches of all workers may wait for the writer.
-const WAITING_MAX: usize = 1024;
-/// How long a stop waits for a destination that does not take its lines.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
-
 /// How a line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The "combined" format of nginx and Apache.
     Combined,
@@ -77,6 +61,8 @@ pub enum Format {
         /// With ANSI colours.
         colour: bool,
     },
+    /// A form of one's own.
+    Template(Template),
 }
 
 /// Where lines go.
@@ -85,10 +71,20 @@ pub enum Destination {
     Stdout,
     /// Standard error.
     Stderr,
-    /// Appended to this file, which is created if needed and opened anew by [`AccessLog::reopen`].
+    /// Appended to this file, which is created if needed and opened anew by [`Reopener::reopen`].
     File(PathBuf),
+    /// One datagram for each line, without its end, to the Unix socket of this name.
+    Datagrams(PathBuf),
+    /// One message for each line to the log of the system, which listens at this socket: usually
+    /// [`Destination::SYSLOG`]. Facility local7, severity info, tag `kolk`.
+    Syslog(PathBuf),
     /// Anything else; used from the writer's thread alone.
     Sink(Box<dyn io::Write + Send>),
+}
+
+impl Destination {
+    /// Where the log of the system listens on Linux and the BSDs.
+    pub const SYSLOG: &str = "/dev/log";
 }
 
 impl std::fmt::Debug for Destination {
@@ -97,8 +93,64 @@ impl std::fmt::Debug for Destination {
             Self::Stdout => f.write_str("Stdout"),
             Self::Stderr => f.write_str("Stderr"),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Datagrams(path) => f.debug_tuple("Datagrams").field(path).finish(),
+            Self::Syslog(path) => f.debug_tuple("Syslog").field(path).finish(),
             Self::Sink(_) => f.write_str("Sink"),
         }
+    }
+}
+
+/// One log: how its lines look, where they go, and what is left out.
+///
+/// ```
+/// use kolk::access_log::{Destination, Format, Log};
+/// use kolk::{App, HandlerExt, Request, Response, Server};
+/// use kolk::{LogId, header};
+///
+/// let api = |_: &Request<'_>| Response::json("{}");
+/// let app = App::new().get("/", Response::text("hello\n")).get("/api", api.logged(LogId::new(1)));
+/// let pages = Log::new(Format::Combined, Destination::Stdout).without_parameter("token");
+/// let calls = Log::new(Format::Json, Destination::Stderr).sample(0.01, 1.0).without_field(&header::REFERER);
+/// let server = Server::new(app).access_logs([pages, calls]);
+/// ```
+#[derive(Debug)]
+pub struct Log {
+    format: Format,
+    to: Destination,
+    sample: Sample,
+    redacted: Redacted,
+}
+
+impl Log {
+    /// A line for each request, with all that `format` has.
+    pub fn new(format: Format, to: Destination) -> Self {
+        Self { format, to, sample: Sample::ALL, redacted: Redacted::default() }
+    }
+
+    /// A line for a part of the requests, from 0.0 (none) to 1.0 (all): for `ok` of those that are answered
+    /// with a status below 400, for `error` of the others. Which ones is drawn.
+    #[must_use]
+    pub fn sample(mut self, ok: f64, error: f64) -> Self {
+        self.sample = Sample::new(ok, error);
+        self
+    }
+
+    /// Leaves out the value of a field of requests: of `Host`, `Referer` or `User-Agent`. No other field is
+    /// ever written.
+    #[must_use]
+    pub fn without_field(mut self, name: &HeaderName) -> Self {
+        self.redacted.host |= name == header::HOST;
+        self.redacted.referer |= name == header::REFERER;
+        self.redacted.user_agent |= name == header::USER_AGENT;
+        self
+    }
+
+    /// Writes `***` for the values of a parameter of the query, in the target and in `Referer`, however its
+    /// name is written.
+    #[must_use]
+    pub fn without_parameter(mut self, name: &str) -> Self {
+        self.redacted.parameters.push(name.to_owned());
+        self
     }
 }
 
@@ -135,88 +187,18 @@ pub struct Record<'r> {
     pub request: u32,
 }
 
-/// The running log: its writer's thread. Dropping it writes what the rings handed over and joins the
-/// thread; drop the rings first.
-#[derive(Debug)]
-pub struct AccessLog {
-    format: Format,
-    full: Sender<Message>,
-    orders: Arc<Orders>,
-    stopped: Receiver<()>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl AccessLog {
-    /// Opens the destination and starts the thread `kolk-log`.
-    ///
-    /// # Errors
-    /// The destination cannot be opened, or no thread can be started.
-    pub fn start(format: Format, to: Destination) -> io::Result<Self> {
-        let (full, batches) = bounded(WAITING_MAX);
-        let (stopping, stopped) = bounded(1);
-        let orders = Arc::new(Orders::default());
-        let mut writer = Writer::open(to, batches, Arc::clone(&orders))?;
-        let thread = std::thread::Builder::new().name("kolk-log".into()).spawn(move || {
-            writer.run();
-            // Nobody may be waiting any more.
-            let _ = stopping.try_send(());
-        })?;
-        Ok(Self { format, full, orders, stopped, thread: Some(thread) })
-    }
-
-    /// A ring for one more worker.
-    pub fn ring(&self) -> Ring {
-        Ring::new(self.format, self.full.clone())
-    }
-
-    /// What opens its destination anew, from any thread.
-    pub fn reopener(&self) -> Reopener {
-        Reopener { full: self.full.clone(), orders: Arc::clone(&self.orders) }
-    }
-
-    /// See [`Reopener::reopen`].
-    pub fn reopen(&self) {
-        self.reopener().reopen();
-    }
-}
-
-/// Opens a [`Destination::File`] anew, as long as its log runs.
-#[derive(Clone, Debug)]
-pub struct Reopener {
-    full: Sender<Message>,
-    orders: Arc<Orders>,
-}
-
-impl Reopener {
-    /// Opens the file anew, after another program has renamed it. Lines that were handed over before may
-    /// still go to either file.
-    pub fn reopen(&self) {
-        self.orders.reopen();
-        // A full channel means that the writer is awake, and it looks at its orders after each batch.
-        let _ = self.full.try_send(Message::Orders);
-    }
-}
-
-impl Drop for AccessLog {
-    fn drop(&mut self) {
-        self.orders.stop();
-        let _ = self.full.try_send(Message::Orders);
-        // A pipe that nobody reads must not hold up the end of the process.
-        let ended = self.stopped.recv_timeout(STOP_PATIENCE);
-        match self.thread.take() {
-            Some(thread) if ended != Err(crossbeam_channel::RecvTimeoutError::Timeout) => drop(thread.join()),
-            _ => log::warn!("access log: its destination takes no lines; the last ones are lost"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::sync::Mutex;
 
+    use std::sync::Arc;
+
+    use crossbeam_channel::bounded;
+
     use super::ring::{BATCH_BYTES, RING_BATCHES};
     use super::*;
+    use crate::app::LogId;
     use crate::base::Tick;
     use crate::sys::scratch::Scratch;
 
@@ -295,16 +277,21 @@ mod tests {
         }
     }
 
-    fn start(memory: &Memory, plan: impl FnMut(usize) -> io::Result<usize> + Send + 'static) -> AccessLog {
+    /// A server's only log.
+    fn alone(format: Format, to: Destination) -> AccessLogs {
+        AccessLogs::start(vec![Log::new(format, to)]).unwrap().unwrap()
+    }
+
+    fn start(memory: &Memory, plan: impl FnMut(usize) -> io::Result<usize> + Send + 'static) -> AccessLogs {
         let sink = Destination::Sink(Box::new(Planned(memory.clone(), plan)));
-        AccessLog::start(Format::Combined, sink).unwrap()
+        alone(Format::Combined, sink)
     }
 
     #[test]
     fn everything_is_written_in_order_when_the_log_is_dropped() {
         let memory = Memory::default();
         let log = start(&memory, Ok);
-        let mut ring = log.ring();
+        let mut ring = log.rings().only();
         let mut turn = 0;
         for number in 0..5_000 {
             ring.record(&numbered(number));
@@ -325,7 +312,7 @@ mod tests {
         let log = start(&memory, Ok);
         std::thread::scope(|scope| {
             for worker in 0..4 {
-                let mut ring = log.ring();
+                let mut ring = log.rings().only();
                 scope.spawn(move || {
                     for number in 0..2_000 {
                         ring.record(&numbered(worker * 10_000 + number));
@@ -350,7 +337,7 @@ mod tests {
     fn a_flush_waits_until_lines_are_due() {
         let memory = Memory::default();
         let log = start(&memory, Ok);
-        let mut ring = log.ring();
+        let mut ring = log.rings().only();
         assert_eq!(ring.flush(Tick::from_millis(1)), None, "nothing is due");
         ring.record(&numbered(1));
         let due = ring.flush(Tick::from_millis(1_000)).unwrap();
@@ -376,7 +363,7 @@ mod tests {
             let _ = gate.recv();
             Ok(length)
         });
-        let mut ring = log.ring();
+        let mut ring = log.rings().only();
         // Twice what a ring can hold: the writer takes nothing while the gate is shut.
         let mut recorded = 0;
         while ring.dropped() < 10_000 {
@@ -414,7 +401,7 @@ mod tests {
                 }
             }
         });
-        let mut ring = log.ring();
+        let mut ring = log.rings().only();
         for batch in 0..3 {
             (0..100).for_each(|number| ring.record(&numbered(batch * 100 + number)));
             ring.hand_over();
@@ -442,7 +429,7 @@ mod tests {
                 _ => Ok(1),
             }
         });
-        let mut ring = log.ring();
+        let mut ring = log.rings().only();
         (0..50).for_each(|number| ring.record(&numbered(number)));
         drop(ring);
         drop(log);
@@ -456,7 +443,7 @@ mod tests {
             let _ = gate.recv();
             Ok(length)
         });
-        let mut ring = log.ring();
+        let mut ring = log.rings().only();
         ring.record(&numbered(1));
         drop(ring);
         drop(log);
@@ -466,15 +453,15 @@ mod tests {
     fn a_renamed_file_is_opened_anew() {
         let directory = Scratch::new("access-log");
         let (path, old) = (directory.join("log"), directory.join("log.1"));
-        let log = AccessLog::start(Format::Combined, Destination::File(path.clone())).unwrap();
-        let mut ring = log.ring();
+        let log = alone(Format::Combined, Destination::File(path.clone()));
+        let mut ring = log.rings().only();
         ring.record(&numbered(1));
         ring.hand_over();
         while std::fs::read(&path).unwrap().is_empty() {
             std::thread::yield_now();
         }
         std::fs::rename(&path, &old).unwrap();
-        log.reopen();
+        log.reopener().reopen();
         while !path.exists() {
             std::thread::yield_now();
         }
@@ -484,17 +471,77 @@ mod tests {
         assert_eq!(numbers(&std::fs::read(&old).unwrap()), [1]);
         assert_eq!(numbers(&std::fs::read(&path).unwrap()), [2]);
         let missing = Destination::File(directory.join("missing/log"));
-        assert!(AccessLog::start(Format::Combined, missing).is_err(), "no such directory");
+        let error = AccessLogs::start(vec![Log::new(Format::Combined, missing)]).unwrap_err().to_string();
+        assert!(error.contains("missing/log: No such file"), "{error}");
     }
 
     #[test]
     fn a_line_makes_no_batch_grow() {
-        let log = AccessLog::start(Format::Json, Destination::Sink(Box::new(io::sink()))).unwrap();
-        let mut ring = log.ring();
+        let log = alone(Format::Json, Destination::Sink(Box::new(io::sink())));
+        let mut ring = log.rings().only();
         let route = "\u{1}".repeat(TEXT_BYTES_MAX);
         for number in 0..100 {
             ring.record(&Record { route: &route, ..numbered(number) });
             assert!(ring.current_capacity().is_none_or(|bytes| bytes == ring::BATCH_CAPACITY));
         }
+    }
+
+    #[test]
+    fn each_log_has_the_lines_that_are_for_it() {
+        let memories = [Memory::default(), Memory::default()];
+        let log = |memory: &Memory| {
+            Log::new(Format::Combined, Destination::Sink(Box::new(Planned(memory.clone(), Ok))))
+        };
+        let logs = vec![log(&memories[0]), log(&memories[1]).sample(0.0, 1.0)];
+        let logs = AccessLogs::start(logs).unwrap().unwrap();
+        let mut rings = logs.rings();
+        for (number, log, status) in [
+            (1, LogId::MAIN, 200),
+            (2, LogId::new(1), 400),
+            (3, LogId::new(1), 399),
+            (4, LogId::NONE, 500),
+            (5, LogId::new(7), 200),
+            (6, LogId::new(1), 500),
+        ] {
+            if let Some(ring) = rings.wanting(log, status) {
+                ring.record(&numbered(number));
+            }
+        }
+        let due = rings.flush(Tick::from_millis(1)).unwrap();
+        assert_eq!(rings.flush(due), None, "both were handed over");
+        assert_eq!(rings.dropped(), 0);
+        drop(rings);
+        drop(logs);
+        assert_eq!(memories.map(|memory| memory.numbers()), [vec![1, 5], vec![2, 6]]);
+        assert!(AccessLogs::start(Vec::new()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_destination_that_takes_nothing_holds_up_no_other() {
+        let memory = Memory::default();
+        let (hold, gate) = bounded::<()>(0);
+        let stuck = Planned(Memory::default(), move |length| {
+            let _ = gate.recv();
+            Ok(length)
+        });
+        let sinks: [Box<dyn Write + Send>; 2] = [Box::new(stuck), Box::new(Planned(memory.clone(), Ok))];
+        let logs = sinks.map(|sink| Log::new(Format::Combined, Destination::Sink(sink)));
+        let logs = AccessLogs::start(logs.into()).unwrap().unwrap();
+        let mut rings = logs.rings();
+        let mut number = 0;
+        while rings.dropped() == 0 {
+            rings.wanting(LogId::MAIN, 200).unwrap().record(&numbered(number));
+            number += 1;
+        }
+        for number in 0..100 {
+            rings.wanting(LogId::new(1), 200).unwrap().record(&numbered(number));
+        }
+        drop(rings);
+        while memory.numbers().len() < 100 {
+            std::thread::yield_now();
+        }
+        drop(hold);
+        drop(logs);
+        assert_eq!(memory.numbers(), (0..100).collect::<Vec<_>>());
     }
 }

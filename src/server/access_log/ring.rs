@@ -5,8 +5,9 @@
 //!                 ▲                                     │
 //!                 └──────── free (bounded) ◄────────────┘
 //! ```
-//! Invariant: a ring owns at most [`RING_BATCHES`] batches, made when first needed and then recycled, so
-//! nothing is allocated in the steady state. Without a free batch lines are dropped and counted.
+//! Invariant: a ring owns at most as many batches as it was told ([`RING_BATCHES`], of one log), made when
+//! first needed and then recycled, so nothing is allocated in the steady state. Without a free batch lines
+//! are dropped and counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::format::Formatter;
+use super::redaction::Redacted;
+use super::sample::{Sample, Sampler};
 use super::text::LINE_BYTES_MAX;
 use super::writer::Message;
 use super::{Format, Record};
 use crate::base::Tick;
 use crate::server::stats::Counter;
 
-/// How many batches a worker may have on their way.
+/// How many batches a worker may have on their way, as far as its logs can share them.
 pub(super) const RING_BATCHES: usize = 64;
 /// How many bytes fill a batch.
 pub(super) const BATCH_BYTES: usize = 16 * 1024;
@@ -50,15 +53,17 @@ pub(super) struct Home {
     pub(super) lost: Counter,
 }
 
-/// One worker's end of the log.
+/// One worker's end of a log.
 #[derive(Debug)]
 pub struct Ring {
     formatter: Formatter,
+    sampler: Sampler,
     current: Option<Batch>,
     /// When the current batch is due, once a turn has ended with lines in it.
     due: Option<Tick>,
-    /// How many batches were made.
+    /// How many batches were made, and how many may be.
     batches: usize,
+    batches_max: usize,
     full: Sender<Message>,
     free: Receiver<Batch>,
     home: Arc<Home>,
@@ -67,18 +72,31 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(format: Format, full: Sender<Message>) -> Self {
-        let (home, free) = bounded(RING_BATCHES);
+    pub(super) fn new(
+        (format, redacted): (Format, Redacted),
+        sample: Sample,
+        full: Sender<Message>,
+        batches_max: usize,
+    ) -> Self {
+        let (home, free) = bounded(batches_max);
         Self {
-            formatter: Formatter::new(format),
+            formatter: Formatter::new(format, redacted),
+            sampler: Sampler::new(sample),
             current: None,
             due: None,
             batches: 0,
+            batches_max,
             full,
             free,
             home: Arc::new(Home { free: home, lost: Counter::default() }),
             dropped: 0,
         }
+    }
+
+    /// Whether a request that is answered with `status` has a line.
+    #[inline]
+    pub(super) fn takes(&mut self, status: u16) -> bool {
+        self.sampler.takes(status)
     }
 
     /// Writes one line, or drops it where there is no room. Never waits.
@@ -139,7 +157,7 @@ impl Ring {
     /// Whether there is a batch to write to now.
     fn take_batch(&mut self) -> bool {
         self.current = self.free.try_recv().ok();
-        if self.current.is_none() && self.batches < RING_BATCHES {
+        if self.current.is_none() && self.batches < self.batches_max {
             self.batches += 1;
             self.current = Some(Batch::new());
         }

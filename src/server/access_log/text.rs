@@ -9,8 +9,10 @@ use crate::http::DateLine;
 
 /// How many bytes of a client's text a line shows at most; of a longer one the beginning, and `...`.
 pub const TEXT_BYTES_MAX: usize = 2048;
-/// No line is longer: six texts with each byte escaped to six, and what stands between them.
-pub(super) const LINE_BYTES_MAX: usize = 6 * 6 * TEXT_BYTES_MAX + 1024;
+/// No line is longer: seven texts with each byte escaped to six, and what stands between them.
+pub(super) const LINE_BYTES_MAX: usize = 7 * 6 * TEXT_BYTES_MAX + 1024;
+/// The most bytes that [`escaped_hex`] makes of a text.
+pub(super) const HEX_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX + 3;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -169,33 +171,34 @@ fn hex_groups(line: &mut Vec<u8>, groups: &[u16]) {
     }
 }
 
-/// A text with `\xNN` for each byte that could end or fake a part of the line.
+/// A text with `\xNN` for each byte that could end or fake a part of the line. `end` is the byte that
+/// stands behind the text in the line: nothing in the text is taken for it.
 #[inline]
-pub(super) fn escaped_hex(line: &mut Vec<u8>, text: &[u8]) {
-    escaped(line, text, b"\\x");
+pub(super) fn escaped_hex(line: &mut Vec<u8>, text: &[u8], end: u8) {
+    escaped(line, text, b"\\x", end);
 }
 
 /// A text as the inside of a JSON string: `\u00NN` for each byte that is not plain (RFC 8259 §7).
 #[inline]
 pub(super) fn escaped_json(line: &mut Vec<u8>, text: &[u8]) {
-    escaped(line, text, b"\\u00");
+    escaped(line, text, b"\\u00", b'"');
 }
 
 #[inline]
-fn escaped(line: &mut Vec<u8>, text: &[u8], escape: &[u8]) {
+fn escaped(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
     // Folded without a branch, so that the compiler looks at sixteen bytes at a time.
-    let plain = text.iter().fold(true, |plain, byte| plain & is_plain(*byte));
+    let plain = text.iter().fold(true, |plain, byte| plain & is_plain(*byte) & (*byte != end));
     if plain && text.len() <= TEXT_BYTES_MAX {
         line.extend_from_slice(text);
     } else {
-        escaped_slow(line, text, escape);
+        escaped_slow(line, text, escape, end);
     }
 }
 
 #[cold]
-fn escaped_slow(line: &mut Vec<u8>, text: &[u8], escape: &[u8]) {
+fn escaped_slow(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
     for &byte in text.iter().take(TEXT_BYTES_MAX) {
-        if is_plain(byte) {
+        if is_plain(byte) && byte != end {
             line.push(byte);
         } else {
             line.extend_from_slice(escape);
@@ -264,7 +267,9 @@ mod tests {
     #[test]
     fn what_could_break_a_line_is_escaped() {
         let bytes = b"a\r\n\"\\\x7f\xff\x1b[0m ~";
-        assert_eq!(text(|line| escaped_hex(line, bytes)), r"a\x0d\x0a\x22\x5c\x7f\xff\x1b[0m ~");
+        assert_eq!(text(|line| escaped_hex(line, bytes, b'"')), r"a\x0d\x0a\x22\x5c\x7f\xff\x1b[0m ~");
+        assert_eq!(text(|line| escaped_hex(line, b"a b|", b' ')), r"a\x20b|");
+        assert_eq!(text(|line| escaped_hex(line, b"a b|", b'|')), r"a b\x7c");
         assert_eq!(
             text(|line| escaped_json(line, bytes)),
             r"a\u000d\u000a\u0022\u005c\u007f\u00ff\u001b[0m ~"
@@ -275,9 +280,9 @@ mod tests {
     fn a_long_text_is_cut() {
         for (byte, each) in [(b'a', "a"), (b'\n', "\\x0a")] {
             let whole = vec![byte; TEXT_BYTES_MAX];
-            assert_eq!(text(|line| escaped_hex(line, &whole)), each.repeat(TEXT_BYTES_MAX));
+            assert_eq!(text(|line| escaped_hex(line, &whole, b' ')), each.repeat(TEXT_BYTES_MAX));
             let longer = vec![byte; TEXT_BYTES_MAX + 1];
-            assert_eq!(text(|line| escaped_hex(line, &longer)), each.repeat(TEXT_BYTES_MAX) + "...");
+            assert_eq!(text(|line| escaped_hex(line, &longer, b' ')), each.repeat(TEXT_BYTES_MAX) + "...");
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::Destination;
+use super::datagrams::Datagrams;
 use super::ring::{Batch, Home};
 
 /// How often, and after which pause, a destination that would block is asked again.
@@ -66,7 +67,15 @@ impl Writer {
             // Descriptors of our own: the standard library's buffer would hide which bytes were taken.
             Destination::Stdout => (Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)), None),
             Destination::Stderr => (Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)), None),
-            Destination::File(path) => (Box::new(open(&path)?), Some(path)),
+            Destination::File(path) => {
+                (Box::new(open(&path).map_err(|error| at(&path, &error))?), Some(path))
+            }
+            Destination::Datagrams(path) => {
+                (Box::new(Datagrams::plain(path.clone()).map_err(|error| at(&path, &error))?), None)
+            }
+            Destination::Syslog(path) => {
+                (Box::new(Datagrams::syslog(path.clone()).map_err(|error| at(&path, &error))?), None)
+            }
             Destination::Sink(sink) => (sink, None),
         };
         Ok(Self { to, path, batches, orders, torn: Vec::new(), complained: None })
@@ -131,6 +140,11 @@ impl Writer {
             Err(error) => log::warn!("access log: {} stays as it was: {error}", path.display()),
         }
     }
+}
+
+/// The same error, with the place: a server may have many logs.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn open(path: &Path) -> io::Result<File> {

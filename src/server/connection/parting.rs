@@ -20,8 +20,8 @@ impl<T: Transport> Connection<T> {
         }
         self.with_output(key, desk, |connection, key, output, desk| {
             let peer = Caller(&connection.transport);
-            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
+            let (blank, rings) = (&mut desk.scratch.blank, desk.rings.as_deref_mut());
+            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, rings, &peer);
             connection.dialogue.refuse(reason, &mut call);
             connection.work(key, output, desk)
         })
@@ -38,8 +38,8 @@ impl<T: Transport> Connection<T> {
     ) -> Verdict {
         self.with_output(key, desk, |connection, key, output, desk| {
             let peer = Caller(&connection.transport);
-            let (blank, ring) = (&mut desk.scratch.blank, desk.ring.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, ring, &peer);
+            let (blank, rings) = (&mut desk.scratch.blank, desk.rings.as_deref_mut());
+            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, rings, &peer);
             connection.dialogue.refuse_open(stream, reason, &mut call);
             connection.work(key, output, desk)
         })
@@ -63,10 +63,10 @@ impl<T: Transport> Connection<T> {
         desk: &mut Desk<'_>,
     ) -> Verdict {
         let peer = Caller(&self.transport);
-        let ring = desk.ring.as_deref_mut();
+        let rings = desk.rings.as_deref_mut();
         // RFC 6797 §7.2: nothing is said of TLS where there is none.
         let preset = desk.scratch.blank.preset.clone().with_hsts(None);
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, ring, &peer);
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, rings, &peer);
         call.preset = &preset;
         self.dialogue.refuse(Reason::PlainHttp, &mut call);
         Verdict::Rest

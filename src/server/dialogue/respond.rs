@@ -75,7 +75,7 @@ impl Dialogue {
         let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
             self.keep_answered(asked, Some(head), Some(Scope::Route(route)), (sent, holds), call);
-        } else if call.ring.is_some() {
+        } else if call.rings.is_some() {
             call.record(asked, Some(head), Some(Scope::Route(route)), sent);
         }
     }
@@ -112,7 +112,7 @@ impl Dialogue {
         }
         if self.speech.is_sending(stream) {
             self.keep_answered(&asked, head, scope, (sent, holds), call);
-        } else if call.ring.is_some() {
+        } else if call.rings.is_some() {
             call.record(&asked, head, scope, sent);
         }
     }
@@ -131,7 +131,7 @@ impl Dialogue {
         exchange.holds = holds;
         exchange.sent = Sent { body_bytes: 0, ..sent };
         exchange.scope = scope;
-        exchange.head = head.filter(|_| call.ring.is_some()).map(OwnedHead::freeze);
+        exchange.head = head.filter(|_| call.rings.is_some()).map(OwnedHead::freeze);
         self.speech.keep(exchange);
     }
 

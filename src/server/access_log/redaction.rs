@@ -1,0 +1,204 @@
+//! [`Shown`]: what lines show of a head; [`Redaction`]: what of it they do not.
+//!
+//! ```text
+//!  /reset?id=7&token=s3cret&x=1   ──►   /reset?id=7&token=***&x=1
+//! ```
+//! A parameter is found however it is written: with escapes, in small or capital letters, behind `;` or in a
+//! fragment. Its value ends at the next `&` and nowhere else: too much is left out rather than too little.
+//! The target and `Referer`, in which browsers repeat it, are treated alike, and before they are cut.
+//! Knows no format. RFC 3986 §3.4.
+
+use super::text::TEXT_BYTES_MAX;
+use crate::http::{Head, Known};
+
+/// What stands in place of a value.
+const INSTEAD: &[u8] = b"***";
+
+/// The texts of a head that lines may show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown<'s> {
+    pub(super) target: Option<&'s [u8]>,
+    pub(super) host: Option<&'s [u8]>,
+    pub(super) referer: Option<&'s [u8]>,
+    pub(super) user_agent: Option<&'s [u8]>,
+}
+
+/// What the lines of one log leave out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Redacted {
+    pub(super) host: bool,
+    pub(super) referer: bool,
+    pub(super) user_agent: bool,
+    /// Names of parameters of the query.
+    pub(super) parameters: Vec<String>,
+}
+
+/// Leaves out what is redacted; for one worker.
+#[derive(Debug)]
+pub(super) struct Redaction {
+    redacted: Redacted,
+    target: Vec<u8>,
+    referer: Vec<u8>,
+}
+
+impl<'s> Shown<'s> {
+    /// All of them.
+    #[inline]
+    pub(super) fn of(head: Option<&Head<'s>>) -> Self {
+        let Some(head) = head else { return Self::default() };
+        Self {
+            target: Some(head.target_bytes()),
+            host: host(head),
+            referer: head.known(Known::Referer),
+            user_agent: head.known(Known::UserAgent),
+        }
+    }
+}
+
+impl Redaction {
+    /// `None` where nothing is left out.
+    pub(super) fn new(redacted: Redacted) -> Option<Self> {
+        let is_some = redacted != Redacted::default();
+        is_some.then(|| Self { redacted, target: Vec::new(), referer: Vec::new() })
+    }
+
+    /// What is left of `shown`.
+    pub(super) fn apply<'s>(&'s mut self, shown: Shown<'s>) -> Shown<'s> {
+        let Self { redacted, target, referer } = self;
+        let names = &redacted.parameters[..];
+        Shown {
+            target: shown.target.map(|text| without(names, text, target)),
+            host: shown.host.filter(|_| !redacted.host),
+            referer: shown.referer.filter(|_| !redacted.referer).map(|text| without(names, text, referer)),
+            user_agent: shown.user_agent.filter(|_| !redacted.user_agent),
+        }
+    }
+}
+
+/// Host and port that the client asked for.
+#[inline]
+fn host<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
+    if head.target_bytes().first() == Some(&b'/') {
+        return head.known(Known::Host);
+    }
+    head.authority().map(str::as_bytes)
+}
+
+/// `text` without the values of these parameters, as far as a line can show it.
+fn without<'t>(names: &[String], text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
+    let Some(start) = memchr::memchr2(b'?', b'#', text).filter(|_| !names.is_empty()) else { return text };
+    left.clear();
+    let (before, mut rest) = text.split_at(start + 1);
+    left.extend_from_slice(before);
+    while !rest.is_empty() && left.len() <= TEXT_BYTES_MAX {
+        let end = rest.iter().position(|byte| b"=&;?#".contains(byte)).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        left.extend_from_slice(word);
+        let Some((delimiter, behind)) = behind.split_first() else { break };
+        left.push(*delimiter);
+        rest = behind;
+        if *delimiter == b'=' && names.iter().any(|name| is_written(name, word)) {
+            left.extend_from_slice(INSTEAD);
+            rest = memchr::memchr(b'&', rest).map_or(&[], |end| &rest[end..]);
+        }
+    }
+    left
+}
+
+/// Whether `word` is a way to write `name` in a query.
+fn is_written(name: &str, word: &[u8]) -> bool {
+    let mut rest = word;
+    for expected in name.bytes() {
+        let Some((byte, behind)) = decoded(rest) else { return false };
+        if !byte.eq_ignore_ascii_case(&expected) {
+            return false;
+        }
+        rest = behind;
+    }
+    rest.is_empty()
+}
+
+/// The next byte of a form's text, and what is behind it.
+fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    match text {
+        [b'%', high, low, behind @ ..] => match (digit(*high), digit(*low)) {
+            (Some(high), Some(low)) => Some((high << 4 | low, behind)),
+            _ => text.split_first().map(|(byte, behind)| (*byte, behind)),
+        },
+        [b'+', behind @ ..] => Some((b' ', behind)),
+        _ => text.split_first().map(|(byte, behind)| (*byte, behind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn left(names: &[&str], text: &[u8]) -> Vec<u8> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        without(&names, text, &mut Vec::new()).to_vec()
+    }
+
+    #[test]
+    fn values_are_left_out_however_their_names_are_written() {
+        for (text, expected) in [
+            ("/", "/"),
+            ("/token=1", "/token=1"),
+            ("/?token", "/?token"),
+            ("/?token=", "/?token=***"),
+            ("/?token=s&b=2", "/?token=***&b=2"),
+            ("/?a=1&token=s=t;u?v#w&b=2&token=x", "/?a=1&token=***&b=2&token=***"),
+            ("/?%74oke%6E=s&TOKEN=s", "/?%74oke%6E=***&TOKEN=***"),
+            ("/?tokens=1&xtoken=1&%7=1&%zz=2", "/?tokens=1&xtoken=1&%7=1&%zz=2"),
+            ("/?a=1;token=s", "/?a=1;token=***"),
+            ("/#token=s", "/#token=***"),
+            ("/?a#token=s", "/?a#token=***"),
+            ("/??token=s", "/??token=***"),
+            ("/?a=token=s", "/?a=token=***"),
+            ("/?my+key=s&my%20key=t", "/?my+key=***&my%20key=***"),
+            ("http://a/?token=s", "http://a/?token=***"),
+        ] {
+            let found = left(&["token", "my key"], text.as_bytes());
+            assert_eq!(String::from_utf8(found).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_beyond_the_cut_is_left_out_before_it() {
+        let mut text = b"/?a=".to_vec();
+        text.resize(TEXT_BYTES_MAX - 12, b'x');
+        text.extend_from_slice(b"&token=secret");
+        assert!(!String::from_utf8_lossy(&left(&["token"], &text)).contains("secret"));
+        text.extend_from_slice(&b"&b=1".repeat(10_000));
+        let found = left(&["token"], &text);
+        assert!(found.len() > TEXT_BYTES_MAX && found.len() < TEXT_BYTES_MAX + 10, "{}", found.len());
+    }
+
+    #[test]
+    fn nothing_is_copied_where_nothing_can_be_left_out() {
+        assert!(Redaction::new(Redacted::default()).is_none());
+        let mut buffer = Vec::new();
+        assert_eq!(without(&[], b"/?a=1", &mut buffer), b"/?a=1");
+        assert_eq!(without(&["a".to_owned()], b"/a=1", &mut buffer), b"/a=1");
+        assert_eq!(buffer.capacity(), 0);
+    }
+
+    proptest! {
+        /// Whoever decodes the query finds no value that is to be left out.
+        #[test]
+        fn no_value_is_left(text in "/[?#&;=%a-c2]{0,40}", escaped in any::<bool>()) {
+            let name = if escaped { "%62" } else { "b" };
+            let text = format!("{text}?x&{name}=SECRET&y");
+            let found = String::from_utf8(left(&["b"], text.as_bytes())).unwrap();
+            prop_assert!(!found.contains("SECRET"), "{found}");
+            prop_assert!(found.ends_with("&y"), "{found}");
+            let query = found.split_once('?').map_or("", |(_, query)| query);
+            for pair in query.split('&').filter_map(|pair| pair.split_once('=')) {
+                prop_assert!(!is_written("b", pair.0.as_bytes()) || pair.1 == "***", "{found}");
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! THE ACCESS LOGS OF A FILE: who is written down where, what a line says, and what nobody can make it say.
+//!
+//! How each format looks, the unit tests of the room ask; here requests come through sockets, and lines are
+//! read where a file has them written.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use kolk::access_log::{Destination, Format, Template};
+use kolk::config::LogFormat;
+use kolk::{App, BasicAuth, Configuration, ForwardedIn, HandlerExt, channel};
+use kolk::{LogId, Request, Response, Running, Trust};
+use serde_json::Value;
+
+use support::scratch::Scratch;
+use support::{Client, Gate, PATIENCE, address, alone, start};
+
+const PAGE: &str = "docs/access-log.md";
+
+/// A running server as `text` describes it, with one worker on a port of its own.
+fn serve(files: &Scratch, text: &str) -> Running {
+    let text = format!("server.workers = 1\n{text}\n[[listen]]\naddr = \"127.0.0.1:0\"\n");
+    let read = Configuration::parse(&text, files.join("kolk.toml"));
+    let server = read.and_then(|configuration| configuration.server());
+    start(server.unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// The lines of a log, after the server has ended.
+fn lines(server: Running, log: &Path) -> Vec<String> {
+    server.drain(PATIENCE);
+    server.join().unwrap();
+    fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn get(path: &str, fields: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n")
+}
+
+#[test]
+fn sites_and_routes_have_logs_of_their_own() {
+    let files = Scratch::new("logs-own");
+    let server = serve(
+        &files,
+        r#"
+        [log.access]
+        all = { to = "all", format = "{host} {target} {status}" }
+        apex = { to = "apex", format = "{host} {target} {route}" }
+        [[site]]
+        hosts = ["a.example"]
+        access_log = "apex"
+        respond = 404
+        [[site.route]]
+        path = "/"
+        respond = 204
+        [[site.route]]
+        path = "/health"
+        access_log = ""
+        respond = 204
+        [[site.route]]
+        path = "/all"
+        access_log = "all"
+        respond = 204
+        [[site]]
+        hosts = ["*"]
+        access_log = "all"
+        [[site.route]]
+        path = "/x"
+        respond = 204
+        "#,
+    );
+    let mut client = Client::at(address(&server));
+    for path in ["/", "/health", "/all", "/none"] {
+        client.send(get(path, ""));
+        client.answer();
+    }
+    for path in ["/x", "/y"] {
+        client.send(get(path, "").replace("a.example", "b.example"));
+        client.answer();
+    }
+    client.send("GET / HTTP/9.9\r\n\r\n");
+    assert_eq!(client.answer().status, 505);
+    drop(client);
+    let all = lines(server, &files.join("all"));
+    assert_eq!(all, ["a.example /all 204", "b.example /x 204", "b.example /y 404", "- - 505"]);
+    let apex = fs::read_to_string(files.join("apex")).unwrap();
+    assert_eq!(apex, "a.example / /\na.example /none /{*path}\n");
+}
+
+#[test]
+fn what_belongs_to_no_site_is_in_the_first_log_by_name() {
+    let files = Scratch::new("logs-first");
+    let server = serve(
+        &files,
+        r#"
+        [log.access]
+        one = { to = "one", format = "{host} {status}" }
+        two = { to = "two", format = "{host} {status}" }
+        zero = { to = "zero" }
+        [[site]]
+        hosts = ["b.example"]
+        access_log = "two"
+        respond = 204
+        [[site]]
+        hosts = ["a.example"]
+        access_log = "one"
+        respond = 204
+        "#,
+    );
+    let mut client = Client::at(address(&server));
+    for host in ["a.example", "b.example", "c.example"] {
+        client.send(get("/", "").replace("a.example", host));
+        client.answer();
+    }
+    drop(client);
+    assert_eq!(lines(server, &files.join("one")), ["a.example 204", "c.example 404"]);
+    assert_eq!(fs::read_to_string(files.join("two")).unwrap(), "b.example 204\n");
+    assert!(!files.join("zero").exists(), "nobody names it");
+}
+
+#[test]
+fn a_file_without_logs_leaves_them_to_who_starts_it() {
+    let files = Scratch::new("logs-started");
+    let text = r#"
+        [server]
+        workers = 1
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [[site]]
+        hosts = ["*"]
+        respond = 204
+        [[site.route]]
+        path = "/quiet"
+        access_log = ""
+        respond = 204
+    "#;
+    let read = Configuration::parse(text, files.join("kolk.toml")).unwrap();
+    let format = Format::Template(Template::parse("{target}").unwrap());
+    let server = read.server().unwrap().access_log(format, Destination::File(files.join("log")));
+    let server = server.start().unwrap();
+    let mut client = Client::at(address(&server));
+    for path in ["/", "/quiet"] {
+        client.send(get(path, ""));
+        client.answer();
+    }
+    drop(client);
+    assert_eq!(lines(server, &files.join("log")), ["/"]);
+}
+
+#[test]
+fn a_sample_and_what_is_redacted() {
+    let files = Scratch::new("logs-redacted");
+    let server = serve(
+        &files,
+        r#"
+        [log.access.main]
+        to = "main"
+        format = "{target} {referer} {user_agent} {status}"
+        sample = { ok = 0.0 }
+        redact = ["user-agent", "cookie", "query:token"]
+        [[site]]
+        hosts = ["*"]
+        access_log = "main"
+        respond = 404
+        [[site.route]]
+        path = "/"
+        respond = 204
+        "#,
+    );
+    let mut client = Client::at(address(&server));
+    let fields = "Referer: https://a.example/?TOKEN=SECRET\r\nUser-Agent: SECRET\r\nCookie: SECRET\r\n";
+    for path in ["/?token=SECRET", "/x?%74oken=SECRET&b=2", "/y"] {
+        client.send(get(path, fields));
+        client.answer();
+    }
+    drop(client);
+    let referer = "https://a.example/?TOKEN=***";
+    let expected = [format!("/x?%74oken=***&b=2 {referer} - 404"), format!("/y {referer} - 404")];
+    assert_eq!(lines(server, &files.join("main")), expected);
+}
+
+#[test]
+fn datagrams_are_lines() {
+    let files = Scratch::new("logs-datagrams");
+    let reader = UnixDatagram::bind(files.join("socket")).unwrap();
+    reader.set_read_timeout(Some(PATIENCE)).unwrap();
+    let text = r#"
+        [log.access.main]
+        to = "unix:socket"
+        format = "{target} {user_agent}"
+        [[site]]
+        hosts = ["*"]
+        access_log = "main"
+        respond = 204
+    "#;
+    let server = serve(&files, text);
+    let mut client = Client::at(address(&server));
+    for (path, agent) in [("/a", "curl"), ("/b", "caf\u{e9} \"")] {
+        client.send(get(path, &format!("User-Agent: {agent}\r\n")));
+        client.answer();
+    }
+    for expected in ["/a curl", "/b caf\\xc3\\xa9 \\x22"] {
+        let mut datagram = [0; 100];
+        let length = reader.recv(&mut datagram).unwrap();
+        assert_eq!(std::str::from_utf8(&datagram[..length]), Ok(expected));
+    }
+    drop(reader);
+    fs::remove_file(files.join("socket")).unwrap();
+    let read = Configuration::parse(text, files.join("kolk.toml")).unwrap();
+    let error = read.server().unwrap().listen("127.0.0.1:0").unwrap().start().unwrap_err().to_string();
+    assert!(error.contains("the access log") && error.contains("/socket: No such file"), "{error}");
+}
+
+#[test]
+fn a_template_that_nobody_could_read_is_told_at_its_place() {
+    let files = Scratch::new("logs-template");
+    let text = r#"
+[[site]]
+hosts = ["*"]
+access_log = "main"
+respond = 404
+[log.access.main]
+format = "{method}{target}"
+"#;
+    let read = Configuration::parse(text, files.join("kolk.toml")).unwrap();
+    let errors = read.server().unwrap_err().to_string();
+    assert!(errors.contains("kolk.toml:7:10") && errors.contains("between `{method}` and"), "{errors}");
+}
+
+#[test]
+fn the_names_of_templates_are_those_of_the_file_and_of_the_page() {
+    let sorted = |names: &[&str]| {
+        let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(&LogFormat::NAMES), sorted(Template::NAMES));
+    let members = members();
+    let members: Vec<&str> = members.iter().map(|member| &*member.name).collect();
+    assert_eq!(sorted(&members), sorted(Template::NAMES));
+}
+
+/// A row of the table in the page.
+struct Member {
+    name: String,
+    is_optional: bool,
+    is_number: bool,
+}
+
+fn members() -> Vec<Member> {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let table = page.split_once("| member | type | meaning |\n").unwrap().1;
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let name = cells[1].split('`').nth(1).unwrap().to_owned();
+        assert!(matches!(cells[2], "string" | "number"), "{row}");
+        Member { name, is_optional: cells[1].ends_with('?'), is_number: cells[2] == "number" }
+    })
+    .collect()
+}
+
+#[test]
+fn json_lines_have_the_members_of_the_page_in_their_order() {
+    let files = Scratch::new("logs-json");
+    let log = files.join("log");
+    let told = Trust::new(ForwardedIn::XForwardedFor).network("127.0.0.1").unwrap();
+    let hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let staff = BasicAuth::new("staff").user("ada", hash).unwrap();
+    let (open, opened) = Gate::new();
+    let pieces = move |request: &Request<'_>| {
+        let (mut body, response) = channel(request, 4096);
+        let open = open.clone();
+        std::thread::spawn(move || {
+            let _ = body.write_blocking("one".into());
+            open.pass();
+            let _ = body.write_blocking("two".into());
+        });
+        response
+    };
+    let app = App::new()
+        .get("/pieces", pieces.timed())
+        .get("/all/{x}", staff.guard(Response::text("all\n")).timed())
+        .get("/quiet", (|_: &Request<'_>| "quiet\n").logged(LogId::NONE));
+    let to = Destination::File(log.clone());
+    let server = alone(app).trust(told).access_log(Format::Json, to);
+    let server = start(server);
+    let mut client = Client::to(&server);
+    let fields = "Referer: \"\\\r\nUser-Agent: \u{1f300}\x7e\r\nX-Forwarded-For: 192.0.2.1\r\n";
+    let password = "Authorization: Basic YWRhOnBhc3N3b3Jk\r\n";
+    client.send(get("/all/1?\"", &format!("{fields}{password}")));
+    client.answer();
+    client.send(get("/all/1", &format!("{fields}Authorization: Basic eDp5\r\n")));
+    assert_eq!(client.answer().status, 401);
+    client.send(get("/quiet", ""));
+    client.answer();
+    client.send(get("/pieces", ""));
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.take(15), b"00000003\r\none\r\n");
+    drop(opened);
+    assert_eq!(client.take(20), b"00000003\r\ntwo\r\n0\r\n\r\n");
+    client.send("GET / HTTP/9.9\r\n\r\n");
+    client.answer();
+    drop(client);
+    let members = members();
+    let lines = lines(server, &log);
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    let mut seen = Vec::new();
+    for line in &lines {
+        let object: Value = serde_json::from_str(line).unwrap();
+        let object = object.as_object().unwrap();
+        let mut rest = &line[..];
+        for member in &members {
+            let Some(value) = object.get(&member.name) else {
+                assert!(member.is_optional, "{} is missing: {line}", member.name);
+                continue;
+            };
+            assert!(if member.is_number { value.is_number() } else { value.is_string() }, "{line}");
+            let name = format!("\"{}\":", member.name);
+            rest = rest.split_once(&name).unwrap_or_else(|| panic!("{name} is out of order: {line}")).1;
+            seen.push(member.name.clone());
+        }
+        for name in object.keys() {
+            assert!(members.iter().any(|member| member.name == *name), "{name} is not in {PAGE}");
+        }
+    }
+    let missing: Vec<&str> =
+        members.iter().map(|member| &*member.name).filter(|name| !seen.iter().any(|s| s == name)).collect();
+    assert!(missing.is_empty(), "no line has shown {missing:?}");
+    assert!(lines[0].contains(r#""client":"192.0.2.1","host":"a.example","#), "{}", lines[0]);
+}
