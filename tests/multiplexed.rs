@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use kolk::access_log::{Destination, Format};
+use kolk::access_log::{Destination, Format, Log};
 use kolk::app::{
     App, Handler, HandlerExt, InFlight, Outcome, Reply, Request, Rule, Sink, Take, deferred, receiving,
 };
@@ -192,10 +192,11 @@ fn the_log_tells_the_content_and_the_route_of_an_answer_in_many_frames() {
         Response::text(Body::File { file, offset: 0, length: 100_000 })
     };
     let app = App::new().get("/fixed", Response::text("x".repeat(40_000))).get("/file/{name}", file);
-    let server = start(alone(app).access_log(Format::Json, Destination::File(log.clone())));
+    let to = Log::new(Format::Json, Destination::File(log.clone())).without_parameter("token");
+    let server = start(alone(app).access_logs([to]));
     let mut client = Client::to(&server);
     client.say("WINDOW_UPDATE 0 1000000 | SETTINGS INITIAL_WINDOW_SIZE=200000");
-    for (stream, path) in [(1, "/fixed"), (3, "/file/a")] {
+    for (stream, path) in [(1, "/fixed?token=SECRET"), (3, "/file/a?token=SECRET")] {
         client.say(&format!("HEADERS {stream} END_STREAM END_HEADERS GET={path}"));
         client.until(|frame| frame.kind == DATA && frame.flags & END_STREAM != 0);
     }
@@ -207,6 +208,8 @@ fn the_log_tells_the_content_and_the_route_of_an_answer_in_many_frames() {
     for (line, bytes, route) in [(lines[0], 40_000, "/fixed"), (lines[1], 100_000, "/file/{name}")] {
         assert!(line.contains(&format!("\"bytes\":{bytes},")), "{line}");
         assert!(line.contains(&format!("\"route\":\"{route}\"")), "{line}");
+        assert!(line.contains("?token=***\",\"version\":\"HTTP/2\""), "{line}");
+        assert!(line.contains(",\"host\":\"x\",\"method\":\"GET\""), "{line}");
     }
 }
 

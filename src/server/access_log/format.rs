@@ -694,5 +694,46 @@ mod tests {
             prop_assert_eq!(members.get("user"), user.as_ref());
             prop_assert_eq!(&members["status"], &status.to_string());
         }
+
+        /// Whoever knows a template finds in a line what it stands for, whatever was sent.
+        #[test]
+        fn a_line_of_any_template_can_be_taken_apart(
+            parts in proptest::collection::vec((0..Template::NAMES.len(), "[ |;<\"]{1,2}"), 1..8),
+            target in proptest::collection::vec(any::<u8>(), 0..40),
+            agent in proptest::collection::vec(any::<u8>(), 0..40),
+            user in any::<String>(),
+        ) {
+            let named = |(name, end): &(usize, String)| format!("{{{}}}{end}", Template::NAMES[*name]);
+            let format = template(&parts.iter().map(named).collect::<String>());
+            let written = Written::new(b"GET", &target, &[(Known::UserAgent, &agent)]);
+            let head = written.head();
+            let line = line(format, &Record { user: Some(&user), ..record(Some(&head)) });
+            let mut rest = &line[..];
+            for (name, end) in &parts {
+                let (value, behind) = rest.split_once(&**end).unwrap();
+                rest = behind;
+                let expected: &[u8] = match Template::NAMES[*name] {
+                    "target" => &target,
+                    "user_agent" => &agent,
+                    "user" => user.as_bytes(),
+                    "status" => b"200",
+                    _ => continue,
+                };
+                let expected = if expected.is_empty() { b"-" } else { expected };
+                prop_assert_eq!(unescaped(value), expected, "{}", line);
+            }
+            prop_assert_eq!(rest, "\n");
+        }
+    }
+
+    /// What `\xNN` stand for.
+    fn unescaped(text: &str) -> Vec<u8> {
+        let mut parts = text.split("\\x");
+        let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+        for part in parts {
+            bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+            bytes.extend_from_slice(&part.as_bytes()[2..]);
+        }
+        bytes
     }
 }

@@ -1,8 +1,10 @@
-//! [`AccessLogs`]: all logs of a server, each with a writer of its own; [`Rings`]: one worker's ends of them.
+//! [`AccessLogs`]: all logs of a server, and a writer for each destination; [`Rings`]: one worker's ends of
+//! them.
 //!
 //! ```text
-//!  LogId::MAIN    ──► Ring ──► kolk-log 0 ──► a file
-//!  LogId::new(1)  ──► Ring ──► kolk-log 1 ──► a pipe that nobody reads: it holds up nobody else
+//!  LogId::MAIN    ──► Ring ──► kolk-log ──► a file
+//!  LogId::new(1)  ──► Ring ─┬► kolk-log ──► a pipe that nobody reads: it holds up nobody else
+//!  LogId::new(2)  ──► Ring ─┘                and no two write to it, so that its lines stay whole
 //!  LogId::NONE    ──► nothing
 //! ```
 //! Knows no format and no record.
@@ -14,11 +16,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::Log;
 use super::redaction::Redacted;
 use super::ring::{RING_BATCHES, Ring};
 use super::sample::Sample;
 use super::writer::{Message, Orders, Writer};
+use super::{Destination, Format, Log};
 use crate::app::LogId;
 use crate::base::Tick;
 
@@ -29,11 +31,13 @@ const RING_BATCHES_MIN: usize = 4;
 /// How long a stop waits for destinations that do not take their lines.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The running logs of a server, by [`LogId`]. Dropping them writes what the rings handed over and joins the
-/// threads; drop the rings first.
+/// The running logs of a server. Dropping them writes what the rings handed over and joins the threads; drop
+/// the rings first.
 #[derive(Debug)]
 pub struct AccessLogs {
+    /// By [`LogId`].
     logs: Vec<Running>,
+    writers: Vec<Writing>,
     /// How many batches a ring may have on their way.
     batches: usize,
 }
@@ -45,18 +49,24 @@ pub struct Rings {
     rings: Box<[Ring]>,
 }
 
-/// Opens each [`Destination::File`](super::Destination::File) anew, as long as its log runs.
+/// Opens each [`Destination::File`] anew, as long as its log runs.
 #[derive(Clone, Debug)]
 pub struct Reopener {
     doors: Arc<[Door]>,
 }
 
-/// A log and its writer's thread.
+/// A log: what its rings are made of.
 #[derive(Debug)]
 struct Running {
-    format: super::Format,
+    format: Format,
     redacted: Redacted,
     sample: Sample,
+    door: Door,
+}
+
+/// A writer's thread.
+#[derive(Debug)]
+struct Writing {
     door: Door,
     stopped: Receiver<()>,
     thread: Option<JoinHandle<()>>,
@@ -79,9 +89,14 @@ impl AccessLogs {
             return Ok(None);
         }
         let batches = (RING_BATCHES / logs.len()).max(RING_BATCHES_MIN);
-        let mut running = Self { logs: Vec::with_capacity(logs.len()), batches };
-        for log in logs {
-            running.logs.push(Running::start(log)?);
+        let firsts = first_of_each_destination(&logs);
+        let mut running = Self { logs: Vec::with_capacity(logs.len()), writers: Vec::new(), batches };
+        for (Log { format, to, sample, redacted }, first) in logs.into_iter().zip(firsts) {
+            let door = match running.logs.get(first) {
+                Some(other) => other.door.clone(),
+                None => running.open(to)?,
+            };
+            running.logs.push(Running { format, redacted, sample, door });
         }
         Ok(Some(running))
     }
@@ -93,17 +108,31 @@ impl AccessLogs {
 
     /// What opens the destinations anew, from any thread.
     pub fn reopener(&self) -> Reopener {
-        Reopener { doors: self.logs.iter().map(|log| log.door.clone()).collect() }
+        Reopener { doors: self.writers.iter().map(|writer| writer.door.clone()).collect() }
+    }
+
+    /// How many destinations there are.
+    #[cfg(test)]
+    pub(super) fn writers(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Starts one more writer.
+    fn open(&mut self, to: Destination) -> io::Result<Door> {
+        let writer = Writing::start(to)?;
+        let door = writer.door.clone();
+        self.writers.push(writer);
+        Ok(door)
     }
 }
 
 impl Drop for AccessLogs {
     fn drop(&mut self) {
-        self.logs.iter().for_each(|log| log.door.stop());
+        self.writers.iter().for_each(|writer| writer.door.stop());
         let mut patience = STOP_PATIENCE;
-        for log in &mut self.logs {
+        for writer in &mut self.writers {
             // All have the same time: what is not written when the first gives up had as long.
-            if !log.end(patience) {
+            if !writer.end(patience) {
                 patience = Duration::ZERO;
             }
         }
@@ -167,9 +196,21 @@ impl Door {
     }
 }
 
+/// For each log the number of the first with its destination.
+fn first_of_each_destination(logs: &[Log]) -> Vec<usize> {
+    let first = |log: &Log| logs.iter().position(|other| other.to.is_same(&log.to));
+    // A sink is nobody's but its own.
+    logs.iter().enumerate().map(|(number, log)| first(log).unwrap_or(number)).collect()
+}
+
 impl Running {
-    fn start(log: Log) -> io::Result<Self> {
-        let Log { format, to, sample, redacted } = log;
+    fn ring(&self, batches: usize) -> Ring {
+        Ring::new((self.format.clone(), self.redacted.clone()), self.sample, self.door.full.clone(), batches)
+    }
+}
+
+impl Writing {
+    fn start(to: Destination) -> io::Result<Self> {
         let (full, batches) = bounded(WAITING_MAX);
         let (stopping, stopped) = bounded(1);
         let orders = Arc::new(Orders::default());
@@ -179,11 +220,7 @@ impl Running {
             // Nobody may be waiting any more.
             let _ = stopping.try_send(());
         })?;
-        Ok(Self { format, redacted, sample, door: Door { full, orders }, stopped, thread: Some(thread) })
-    }
-
-    fn ring(&self, batches: usize) -> Ring {
-        Ring::new((self.format.clone(), self.redacted.clone()), self.sample, self.door.full.clone(), batches)
+        Ok(Self { door: Door { full, orders }, stopped, thread: Some(thread) })
     }
 
     /// After it was told to stop: whether all was written in time.

@@ -85,6 +85,17 @@ pub enum Destination {
 impl Destination {
     /// Where the log of the system listens on Linux and the BSDs.
     pub const SYSLOG: &str = "/dev/log";
+
+    /// Whether lines for both go to one place.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stdout, Self::Stdout) | (Self::Stderr, Self::Stderr) => true,
+            (Self::File(one), Self::File(other))
+            | (Self::Datagrams(one), Self::Datagrams(other))
+            | (Self::Syslog(one), Self::Syslog(other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 impl std::fmt::Debug for Destination {
@@ -514,6 +525,26 @@ mod tests {
         drop(logs);
         assert_eq!(memories.map(|memory| memory.numbers()), [vec![1, 5], vec![2, 6]]);
         assert!(AccessLogs::start(Vec::new()).unwrap().is_none());
+    }
+
+    #[test]
+    fn logs_with_one_destination_share_its_writer() {
+        let directory = Scratch::new("access-logs");
+        let file = |name: &str| Destination::File(directory.join(name));
+        let to = [file("a"), Destination::Stdout, file("a"), file("b"), Destination::Stdout];
+        let logs = to.into_iter().map(|to| Log::new(Format::Combined, to)).collect();
+        let logs = AccessLogs::start(logs).unwrap().unwrap();
+        assert_eq!(logs.writers(), 3);
+        let mut rings = logs.rings();
+        for (number, log) in [(1, 0), (2, 2), (3, 3)] {
+            rings.wanting(LogId::new(log), 200).unwrap().record(&numbered(number));
+        }
+        drop(rings);
+        drop(logs);
+        let mut both = numbers(&std::fs::read(directory.join("a")).unwrap());
+        both.sort_unstable();
+        assert_eq!(both, [1, 2]);
+        assert_eq!(numbers(&std::fs::read(directory.join("b")).unwrap()), [3]);
     }
 
     #[test]
