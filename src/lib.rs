@@ -112,7 +112,7 @@ pub use crate::app::{
 };
 pub use crate::base::{Certificate, Fingerprint};
 #[cfg(feature = "config")]
-pub use crate::config::{Configuration, Errors};
+pub use crate::config::{Configuration, Errors, Problem};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{ClientAuth, Tls, TlsError};

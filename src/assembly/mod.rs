@@ -13,6 +13,7 @@
 //! | `answers` | what changes answers, and what answers instead |
 //! | `around` | what stands around it: see there for the order |
 //! | `log` | what is written of requests |
+//! | `reload` | a file that was changed, for a server that runs |
 //! | `later` | what is not done yet, and so refused |
 //!
 //! Everything here could be written in Rust by whoever embeds the server. What only shows when it is built (a
@@ -23,6 +24,7 @@ mod answers;
 mod around;
 mod later;
 mod log;
+mod reload;
 mod server;
 mod site;
 

@@ -169,6 +169,11 @@ impl<T> Slots<T> {
             .iter()
             .map(|(index, (serial, value))| (Key { index: index_of(index), serial: serial.get() }, value))
     }
+
+    /// All values, to change.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slab.iter_mut().map(|(_, (_, value))| value)
+    }
 }
 
 impl<T> fmt::Debug for Slots<T> {

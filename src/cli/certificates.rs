@@ -114,7 +114,7 @@ impl Identity {
     /// Reads them again when the process is told to.
     pub(crate) fn reload(&self) -> Reload {
         let tls = self.tls.clone();
-        Box::new(move || reload(&tls))
+        Box::new(move |_| reload(&tls))
     }
 }
 

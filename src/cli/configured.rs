@@ -1,14 +1,20 @@
 //! `kolk serve -c FILE`: a server of which the file says everything. What flags say beside it counts instead:
 //! `-w`, `-l`, `--log`, `--log-file`, `--user`, `--pid-file`.
+//!
+//! ```text
+//!  HUP ──► certificates ──► the file ─┬─ right ──► served, and what has to wait for a start is named
+//!                                     └─ wrong ──► told, and what was served goes on
+//! ```
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use kolk::{Configuration, Errors, Server, Workers};
+use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
 
 use super::args::{Count, Directory, Serving};
 use super::failure::{Exit, Failure};
-use super::{colors, log_destination};
+use super::signals::{Ending, Reload};
+use super::{colors, log_destination, terminal};
 
 /// The file that is found by itself.
 const FILE: &str = "kolk.toml";
@@ -41,12 +47,9 @@ pub(super) fn server(
     path: &Path,
     serving: &Serving,
 ) -> Result<Server, Failure> {
-    let server = configuration.server().map_err(|errors| refused(path, &errors))?;
-    let mut server = server.private_descriptors(true);
-    if !serving.quiet && serving.verbose == 0 {
-        let level = configuration.log.level.value.word().parse();
-        log::set_max_level(level.unwrap_or(log::LevelFilter::Info));
-    }
+    // The workers share their descriptors: what a file opens that is read later is open for them, too.
+    let mut server = configuration.server().map_err(|errors| refused(path, &errors))?;
+    set_level(configuration, serving);
     if let Count::Exactly(workers) = serving.workers {
         server = server.workers(Workers::Exactly(workers));
     }
@@ -54,6 +57,62 @@ pub(super) fn server(
         server = server.access_log(format, destination);
     }
     Ok(server)
+}
+
+/// How it says that the process ends.
+pub(super) fn ending(configuration: &Configuration) -> Ending {
+    let server = &configuration.server;
+    Ending { delay: server.shutdown_delay.value, grace: server.shutdown_grace.value }
+}
+
+/// What is to be done when the process is told to read the file at `path` again, with which `server` was
+/// `started`; first of all `certificates`.
+pub(super) fn reload(
+    path: &Path,
+    started: Configuration,
+    server: Handle,
+    serving: &Serving,
+    mut certificates: Option<Reload>,
+) -> Reload {
+    let (path, serving) = (path.to_owned(), serving.clone());
+    Box::new(move |end| {
+        if let Some(certificates) = &mut certificates {
+            certificates(end);
+        }
+        let read = Configuration::load(&path);
+        let replaced = read.and_then(|file| file.replace(&server, &started).map(|waits| (file, waits)));
+        match replaced {
+            Ok((file, waits)) => {
+                *end = ending(&file);
+                set_level(&file, &serving);
+                waits.iter().for_each(|problem| terminal::say(&waiting(&path, problem)));
+                if !serving.quiet {
+                    terminal::say(&format!("kolk: {} was read again and is served\n", path.display()));
+                }
+            }
+            Err(errors) => {
+                server.note_refused_replacement();
+                let told = told(&path, &errors);
+                terminal::say(&format!("kolk: {told}\n\nkolk: what was served before still is\n"));
+            }
+        }
+    })
+}
+
+/// One line for what a start has to do.
+fn waiting(path: &Path, problem: &Problem) -> String {
+    match problem.place() {
+        Some(place) => format!("kolk: {}:{}: {}\n", place.file().display(), place.line(), problem.message()),
+        None => format!("kolk: {}: {}\n", path.display(), problem.message()),
+    }
+}
+
+/// How much the process says about itself, unless flags say that.
+fn set_level(configuration: &Configuration, serving: &Serving) {
+    if !serving.quiet && serving.verbose == 0 {
+        let level = configuration.log.level.value.word().parse();
+        log::set_max_level(level.unwrap_or(log::LevelFilter::Info));
+    }
 }
 
 /// The certificates and keys that it names: they are watched.
@@ -65,9 +124,12 @@ pub(super) fn certificate_files(configuration: &Configuration) -> Vec<PathBuf> {
 }
 
 fn refused(path: &Path, errors: &Errors) -> Failure {
+    Failure::new(Exit::Configuration, told(path, errors))
+}
+
+fn told(path: &Path, errors: &Errors) -> String {
     let count = errors.problems().len();
     let plural = if count == 1 { "" } else { "s" };
     let excerpts = errors.render(colors(io::stderr().is_terminal()));
-    let message = format!("{count} error{plural} in {}\n\n{excerpts}", path.display());
-    Failure::new(Exit::Configuration, message)
+    format!("{count} error{plural} in {}\n\n{excerpts}", path.display())
 }

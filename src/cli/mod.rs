@@ -195,7 +195,12 @@ fn serve(
     let reload = identity.as_ref().map(certificates::Identity::reload);
     #[cfg(not(feature = "tls"))]
     let reload = None;
-    signals::listen(signals, running.handle(), supervisor.clone(), reload, serving.quiet)
+    let ending = configuration.as_ref().map_or_else(signals::Ending::default, configured::ending);
+    let reload = match file.as_deref().zip(configuration) {
+        Some((path, started)) => Some(configured::reload(path, started, running.handle(), serving, reload)),
+        None => reload,
+    };
+    signals::listen(signals, running.handle(), supervisor.clone(), ending, reload, serving.quiet)
         .map_err(|error| Failure::cannot("start the signals' thread", &error))?;
     #[cfg(feature = "tls")]
     let own = identity.as_ref().and_then(|identity| identity.own.clone());

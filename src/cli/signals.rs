@@ -1,8 +1,9 @@
 //! [`listen`]: what the process does when it is told to.
 //!
 //! ```text
-//!  TERM, INT ──► drain ──► (a second one) ──► stop at once
-//!  USR1 ──► reopen the access log      HUP ──► read certificates again      PIPE ──► ignored, by Rust itself
+//!  TERM, INT ──► not ready ─delay─► drain ─grace─► closed      (a second one) ──► stop at once
+//!  USR1 ──► reopen the access log
+//!  HUP ──► read certificates, and the configuration file, again      PIPE ──► ignored, by Rust itself
 //! ```
 //! A thread of its own reads them; a worker never does.
 
@@ -17,11 +18,23 @@ use signal_hook::iterator::Signals;
 use super::supervisor::Supervisor;
 use super::terminal;
 
-/// How long exchanges that are under way may take to finish.
-const GRACE: Duration = Duration::from_secs(30);
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// So long nobody is turned away, but it is said that the end is near.
+    pub(crate) delay: Duration,
+    /// How long exchanges that are under way may then take to finish.
+    pub(crate) grace: Duration,
+}
 
-/// What is read again when the process is told to.
-pub(crate) type Reload = Box<dyn Fn() + Send>;
+impl Default for Ending {
+    fn default() -> Self {
+        Self { delay: Duration::ZERO, grace: Duration::from_secs(30) }
+    }
+}
+
+/// What is read again when the process is told to; it may say that the process is to end otherwise.
+pub(crate) type Reload = Box<dyn FnMut(&mut Ending) + Send>;
 
 /// From now on these signals are noted instead of ending the process.
 ///
@@ -39,7 +52,8 @@ pub(crate) fn listen(
     mut signals: Signals,
     server: Handle,
     supervisor: Supervisor,
-    reload: Option<Reload>,
+    mut ending: Ending,
+    mut reload: Option<Reload>,
     quiet: bool,
 ) -> io::Result<()> {
     let say = move |line: &str| {
@@ -58,16 +72,46 @@ pub(crate) fn listen(
                 SIGTERM | SIGINT => {
                     draining = true;
                     supervisor.stopping();
-                    say("draining: what is under way has 30 s to finish; again to stop at once");
-                    server.drain(GRACE);
+                    say(&ending.told());
+                    server.drain_after(ending.delay, ending.grace);
                 }
                 SIGUSR1 => server.reopen_log(),
-                _ => match &reload {
-                    Some(reload) => reload(),
-                    None => say("nothing to reload: there are no certificates"),
+                _ => match &mut reload {
+                    Some(reload) => reload(&mut ending),
+                    None => say("nothing to reload: there are no certificates, and no file"),
                 },
             }
         }
     };
     thread::Builder::new().name("kolk-signals".into()).spawn(act).map(drop)
+}
+
+impl Ending {
+    fn told(&self) -> String {
+        let grace = seconds(self.grace);
+        let finish = format!("what is under way has {grace} to finish; again to stop at once");
+        match self.delay {
+            Duration::ZERO => format!("draining: {finish}"),
+            delay => format!("draining: not ready any more, and in {} {finish}", seconds(delay)),
+        }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_says_how_long_it_takes() {
+        let usual = "draining: what is under way has 30 s to finish; again to stop at once";
+        assert_eq!(Ending::default().told(), usual);
+        let ending = Ending { delay: Duration::from_millis(1_500), grace: Duration::from_secs(60) };
+        let patient = "draining: not ready any more, and in 1.5 s what is under way has 60 s to finish; \
+                       again to stop at once";
+        assert_eq!(ending.told(), patient);
+    }
 }

@@ -21,15 +21,26 @@ pub(super) struct Dump {
     values: String,
     /// Tables in this table.
     tables: String,
+    /// Values alone.
+    is_bare: bool,
 }
 
 impl Dump {
+    /// Values alone: what means the same reads the same, wherever it stands.
+    pub(super) fn without_places() -> Self {
+        Self { is_bare: true, ..Self::default() }
+    }
+
     pub(super) fn value(&mut self, name: &str, value: &str, origin: &Origin) {
         // What is included is here already.
         if name == "include" && self.path.is_empty() {
             return;
         }
         let line = format!("{} = {value}", key(name));
+        if self.is_bare {
+            let _ = writeln!(self.values, "{line}");
+            return;
+        }
         let _ = writeln!(self.values, "{line:<COMMENT_COLUMN$} # {origin}");
     }
 
@@ -56,7 +67,7 @@ impl Dump {
     fn nest(&mut self, names: &[&str], open: &str, close: &str, fill: impl FnOnce(&mut Self)) {
         let path: Vec<String> = self.path.iter().cloned().chain(names.iter().map(|name| key(name))).collect();
         let heading = Some(format!("\n{open}{}{close}\n", path.join(".")));
-        let mut inner = Self { path, heading, ..Self::default() };
+        let mut inner = Self { path, heading, is_bare: self.is_bare, ..Self::default() };
         fill(&mut inner);
         // A table that only holds tables needs no heading, but an item is one.
         if inner.values.is_empty() && !inner.tables.is_empty() && open == "[" {

@@ -15,11 +15,13 @@
 //! | `server`, `named`, `site`, `action` | the tables |
 //! | `check`, `routes`, `ties` | what has to do with each other, across tables |
 //! | `dump`, `schema`, `reference` | what else comes from the description |
+//! | `change` | what differs between two files and only a start can make so |
 //!
 //! Invariant: a [`Configuration`] has no errors, and all errors are told at once. Knows no server: whoever
 //! builds one takes the values from here.
 
 mod action;
+mod change;
 mod check;
 mod dump;
 mod include;
@@ -43,6 +45,8 @@ mod value;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use change::Changes;
 
 pub use action::{
     Content, Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, Rewriting,

@@ -36,7 +36,7 @@ pub struct Problem {
 pub struct Errors(Vec<Problem>);
 
 impl Problem {
-    pub(super) fn new(place: Option<&Place>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(place: Option<&Place>, message: impl Into<String>) -> Self {
         Self { message: message.into(), place: place.cloned(), label: String::new(), other: None, help: None }
     }
 

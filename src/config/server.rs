@@ -77,9 +77,13 @@ table! {
         max_connections: Option<Placed<NonZero<u32>>>,
         /// Connections of one client address at the same time (IPv6: of one /64); without it, any number.
         max_connections_per_client: Option<Placed<NonZero<u32>>>,
+        /// How long a drain turns nobody away yet, while `/readyz` says already that it has begun: for
+        /// whoever sends clients here.
+        shutdown_delay: Placed<Duration> = "0s",
         /// How long a drain waits for what is under way.
         shutdown_grace: Placed<Duration> = "30s",
-        /// Where metrics, `kolk top` and the other commands find this server; without it, nowhere.
+        /// Where metrics, `/livez` and `/readyz` are, and where `kolk top` and the other commands find this
+        /// server; without it, nowhere.
         admin: Option<Placed<ListenAddr>>,
         /// The `Server` field of every answer; an empty text for none.
         server_name: Placed<ServerName> = "kolk",

@@ -1,26 +1,24 @@
-//! [`Env`]: what a shard was given when it was made; and [`Call`]: what is lent for one call into a
-//! dialogue. Neither decides anything.
+//! [`Env`]: what a shard was given; and [`Call`]: what is lent for one call into a dialogue. Neither decides
+//! anything.
 
 use std::sync::Arc;
 
-use crate::app::{App, Asker, BlockingPool, LogId, Mail, Params, Scope, Visitor};
+use crate::app::{Asker, BlockingPool, LogId, Mail, Params, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Response};
 use crate::proto::Preset;
 use crate::wire::Output;
 
 use super::access_log::{Record, Rings};
-use super::config::Config;
 use super::dialogue::{Asked, exchange::Sent};
+use super::edition::Edition;
 use super::scratch::Blank;
 use super::stats::Stats;
 
 /// What a shard was given when it was made.
 pub struct Env {
-    /// Routes and handlers.
-    pub app: Arc<App>,
-    /// Limits and timeouts.
-    pub config: Arc<Config>,
+    /// What new requests are answered by.
+    pub edition: Arc<Edition>,
     /// Counters of this worker.
     pub stats: Arc<Stats>,
     /// The return address of late answers.
@@ -39,7 +37,7 @@ impl std::fmt::Debug for Env {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Env")
             .field("worker", &self.worker)
-            .field("config", &self.config)
+            .field("edition", &self.edition)
             .finish_non_exhaustive()
     }
 }
@@ -51,6 +49,8 @@ pub(crate) struct Call<'c> {
     /// When the bytes at hand were read; [`Tick::ZERO`] if nobody looks.
     pub(crate) received: Tick,
     pub(crate) env: &'c Env,
+    /// What the exchange at hand is answered by: that of new requests, or a former one.
+    pub(crate) edition: &'c Arc<Edition>,
     pub(crate) output: &'c mut Output,
     pub(crate) response: &'c mut Response,
     pub(crate) params: &'c mut Params,
@@ -73,13 +73,40 @@ impl<'c> Call<'c> {
         peer: &'c dyn Visitor,
     ) -> Self {
         let Blank { response, params, path, preset } = blank;
-        Self { key, now, received: Tick::ZERO, env, output, response, params, path, preset, rings, peer }
+        let (edition, received) = (&env.edition, Tick::ZERO);
+        Self { key, now, received, env, edition, output, response, params, path, preset, rings, peer }
+    }
+
+    /// The same call for an exchange that began with `edition`.
+    #[cold]
+    pub(crate) fn within<'s>(&'s mut self, edition: &'s Arc<Edition>) -> Call<'s> {
+        Call {
+            key: self.key,
+            now: self.now,
+            received: self.received,
+            env: self.env,
+            edition,
+            output: &mut *self.output,
+            response: &mut *self.response,
+            params: &mut *self.params,
+            path: &mut *self.path,
+            preset: self.preset,
+            rings: self.rings.as_deref_mut(),
+            peer: self.peer,
+        }
+    }
+
+    /// The edition at hand, if it is not that of new requests.
+    #[inline]
+    pub(crate) fn former_edition(&self) -> Option<Arc<Edition>> {
+        let is_current = Arc::ptr_eq(self.edition, &self.env.edition);
+        (!is_current).then(|| Arc::clone(self.edition))
     }
 
     /// Who asks.
     #[inline]
     pub(crate) fn asker(&self) -> Asker<'c> {
-        Asker { peer: self.peer, trust: self.env.config.trust.as_deref() }
+        Asker { peer: self.peer, trust: self.edition.config.trust.as_deref() }
     }
 
     /// One line of the log, if there is one that wants it, for the answer to `head`.
@@ -91,14 +118,14 @@ impl<'c> Call<'c> {
         scope: Option<Scope>,
         sent: Sent,
     ) {
-        let app = &self.env.app;
+        let app = &self.edition.app;
         let log = scope.map_or(LogId::MAIN, |scope| app.log_of(scope));
         let Some(ring) = self.rings.as_mut().and_then(|rings| rings.wanting(log, sent.status)) else {
             return;
         };
         let route = scope.map_or("", |scope| app.pattern_of(scope).text());
         let peer = self.peer.address();
-        let trust = self.env.config.trust.as_deref();
+        let trust = self.edition.config.trust.as_deref();
         let asker = Asker { peer: self.peer, trust };
         let told = head.filter(|_| trust.is_some()).and_then(|head| asker.told(head).address);
         ring.record(&Record {

@@ -10,6 +10,8 @@
 mod parting;
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::{Mail, Presence};
 use crate::base::{Key, Tick};
@@ -25,8 +27,13 @@ use super::call::{Call, Env};
 use super::caller::Caller;
 use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
 use super::dialogue::Dialogue;
+use super::edition::Edition;
 use super::scratch::{Carry, Pending, Scratch};
 use super::stats::CloseReason;
+
+/// While the server drains, a connection that was used just now is waited for so long: its client is told
+/// with the next answer.
+const QUIET_FOR: Duration = Duration::from_secs(1);
 
 /// What a shard lends to a connection for its turn.
 pub(crate) struct Desk<'d> {
@@ -151,17 +158,33 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// No further exchanges; whether it can be closed at once.
-    pub(crate) fn drain(&mut self) -> bool {
+    /// No further exchanges but one: its answer says so. Whether it can be closed at once.
+    pub(crate) fn drain(&mut self, now: Tick, timeouts: &Timeouts) -> bool {
         self.dialogue.drain();
-        if self.dialogue.is_multiplexed() {
-            // The client is told first, and may have a request on its way.
+        // A client of HTTP/2 is told first, and a connection without a request yet has one on its way.
+        if self.dialogue.is_multiplexed() || !self.owns_nothing() || self.dialogue.requests() == 0 {
             return false;
         }
-        // A connection without a request yet has one on its way.
-        self.owns_nothing()
-            && self.dialogue.requests() > 0
-            && matches!(self.dialogue.phase(), Phase::Idle | Phase::Closed)
+        match self.dialogue.phase() {
+            Phase::Closed => true,
+            Phase::Idle => {
+                // Whoever asked just now may have its next request on its way.
+                let asked_for = timeouts.keepalive.saturating_sub(self.deadline.since(now));
+                let quiet_at = now.after(QUIET_FOR.saturating_sub(asked_for));
+                self.deadline = self.deadline.min(quiet_at);
+                now >= self.deadline
+            }
+            _ => false,
+        }
+    }
+
+    /// New requests are answered by `edition` from now on, and what is open by `former`.
+    pub(crate) fn replace(&mut self, former: &Arc<Edition>, edition: &Edition) {
+        self.dialogue.keep_edition(former);
+        // A head that waits may be half read.
+        if self.carry.is_none() {
+            self.dialogue.limit(&edition.config.limits.http1);
+        }
     }
 
     /// Does what can be done now.

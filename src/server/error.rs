@@ -19,6 +19,8 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// What stays as it is as long as the server runs: what, and why.
+    Fixed(&'static str),
     /// A worker ended although nobody had told it to.
     Worker {
         /// Its number, from 0.
@@ -37,6 +39,7 @@ impl fmt::Display for Error {
             Self::Address(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
             Self::Start { what, source } => write!(f, "cannot {what}: {source}"),
+            Self::Fixed(what) => write!(f, "cannot replace {what}"),
             Self::Worker { number, source } => write!(f, "worker {number} failed: {source}"),
         }
     }
@@ -47,6 +50,7 @@ impl std::error::Error for Error {
         match self {
             Self::Address(error) => Some(error),
             Self::Listen(error) => Some(error),
+            Self::Fixed(_) => None,
             Self::Start { source, .. } | Self::Worker { source, .. } => Some(source),
         }
     }

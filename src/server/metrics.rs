@@ -37,6 +37,9 @@ fn process(page: &mut Page, sum: &Snapshot, uptime: Duration, version: &str) {
     page.sample("kolk_uptime_seconds", uptime.as_secs_f64());
     page.family("kolk_workers", "gauge", "Worker threads.");
     page.sample("kolk_workers", sum.workers.len());
+    let reloads = [("done", sum.replacements), ("refused", sum.replacements_refused)].into_iter();
+    let help = "Configurations that were to take effect while the server runs.";
+    page.table("kolk_reloads_total", "counter", help, "result", reloads);
 }
 
 fn connections(page: &mut Page, sum: &Snapshot) {

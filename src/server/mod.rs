@@ -17,6 +17,7 @@
 //! | `connection` | a transport and what a turn left over |
 //! | `patience` | how long a connection waits for what, and what happens then |
 //! | `dialogue` | a protocol machine and its exchanges; the only caller of handlers |
+//! | `edition` | what requests are answered by: replaced as a whole |
 //! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
 //! | `redirect` | the site that sends visitors to https |
@@ -33,6 +34,7 @@ mod config;
 mod connection;
 mod dialogue;
 mod ears;
+mod edition;
 mod error;
 pub mod metrics;
 mod patience;
@@ -58,6 +60,7 @@ pub use config::{
     ACCEPTS_PER_TURN_MAX, Config, EVENTS_PER_TURN_MAX, INPUT_BYTES, Limits, TURN_REQUESTS_MAX, Timeouts,
     Workers,
 };
+pub use edition::Edition;
 pub use error::{Error, Result};
 pub use running::{Handle, Running};
 pub use shard::{CONNECTION_BYTES, Effect, Seat, Shard};
@@ -193,7 +196,8 @@ impl Server {
         self
     }
 
-    /// Serves `/_kolk/metrics` (Prometheus text) on an address of its own.
+    /// Serves `/_kolk/metrics` (Prometheus text), `/livez` and `/readyz` on an address of its own. They
+    /// answer with 200; the last with 503 as soon as the server is told to drain.
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read.
@@ -328,6 +332,12 @@ impl Server {
         self.config.blocking_threads = threads;
         self.config.blocking_queue_max = queue_max;
         self
+    }
+
+    /// What it serves, and with which numbers: what is left when it is known where.
+    #[cfg(feature = "config")]
+    pub(crate) fn into_parts(self) -> (App, Config) {
+        (self.app, self.config)
     }
 
     /// Starts the workers. When this returns, clients can connect.

@@ -34,6 +34,9 @@ impl<T: Transport> Connection<T> {
         let stats = &desk.env.stats;
         let timeout = match self.phase {
             _ if self.handshaking => Timeout::Handshake,
+            Phase::Idle if self.dialogue.requests() > 0 && self.dialogue.is_draining() => {
+                return Verdict::Close(CloseReason::Drained);
+            }
             Phase::Idle if self.dialogue.requests() > 0 => Timeout::Keepalive,
             Phase::Idle => Timeout::Header,
             Phase::Head => {
@@ -64,7 +67,7 @@ impl<T: Transport> Connection<T> {
     /// when the turn began.
     #[inline]
     pub(super) fn set_deadline(&mut self, requests: u32, desk: &Desk<'_>) {
-        let (now, timeouts, env) = (desk.now, &desk.env.config.timeouts, desk.env);
+        let (now, timeouts, env) = (desk.now, &desk.env.edition.config.timeouts, desk.env);
         let same = self.dialogue.requests() == requests;
         let before = self.phase;
         let phase = self.outer_phase();
@@ -74,8 +77,10 @@ impl<T: Transport> Connection<T> {
                 let multiplex = self.dialogue.multiplexed();
                 multiplex.map_or(Tick::NEVER, |multiplex| multiplex.deadline(now, timeouts))
             }
-            Phase::Idle if self.dialogue.requests() > 0 => now.after(timeouts.keepalive),
-            // The first head's time runs already.
+            Phase::Idle if self.dialogue.requests() > 0 && !self.dialogue.is_draining() => {
+                now.after(timeouts.keepalive)
+            }
+            // The first head's time runs already, or that of the last.
             Phase::Idle => self.deadline,
             // Absolute: not restarted by bytes.
             Phase::Head if self.dialogue.requests() == 0 || (before == phase && same) => self.deadline,
@@ -123,14 +128,14 @@ impl<T: Transport> Connection<T> {
         let handshake = self.transport.handshake();
         if handshake != Handshake::Begun {
             self.handshaking = false;
-            self.deadline = desk.now.after(desk.env.config.timeouts.header);
+            self.deadline = desk.now.after(desk.env.edition.config.timeouts.header);
             desk.env.stats.shook_hands(handshake);
         }
     }
 
     /// A body is silent, or its rate is due to be judged.
     fn body_expired(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
-        let timeouts = &desk.env.config.timeouts;
+        let timeouts = &desk.env.edition.config.timeouts;
         let Some(exchange) = self.dialogue.only_exchange() else {
             desk.env.stats.timed_out(Timeout::Linger);
             return Verdict::Close(CloseReason::TimedOut);
@@ -147,7 +152,7 @@ impl<T: Transport> Connection<T> {
     fn expired_among_many(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
         let Some(multiplex) = self.dialogue.multiplexed() else { return Verdict::Rest };
         let stats = &desk.env.stats;
-        match multiplex.expired(desk.now, &desk.env.config.timeouts) {
+        match multiplex.expired(desk.now, &desk.env.edition.config.timeouts) {
             Due::Turn => self.turn(key, desk),
             Due::Connection(timeout, reason) => {
                 stats.timed_out(timeout);
@@ -170,7 +175,7 @@ impl<T: Transport> Connection<T> {
 
     /// Whether the client took enough since the last look; begins a new window.
     fn reader_is_alive(&mut self, desk: &Desk<'_>) -> bool {
-        let timeouts = &desk.env.config.timeouts;
+        let timeouts = &desk.env.edition.config.timeouts;
         let Some(pending) = &mut self.pending else { return true };
         if pending.window_bytes < timeouts.write_cost() {
             return false;

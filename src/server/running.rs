@@ -1,7 +1,8 @@
-//! [`Running`]: a server whose workers run; and [`Handle`], what ends it from elsewhere.
+//! [`Running`]: a server whose workers run; and [`Handle`], what ends or changes it from elsewhere.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,11 +19,15 @@ use super::bound::{Beside, Bound, Sockets};
 use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::ears::Ears;
+use super::edition::Edition;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
 use super::{Error, Result, admin, redirect};
 
+/// Why an app cannot be replaced.
+const PRIVATE_DESCRIPTORS: &str = "the app: each worker has a descriptor table of its own \
+    (private_descriptors), in which what another app has open means something else";
 /// Letters that may wait for a worker.
 const LETTERS_MAX: usize = 65_536;
 
@@ -38,7 +43,7 @@ pub struct Running {
     logs: Option<AccessLogs>,
 }
 
-/// Ends a server from any thread, and sees how it does.
+/// Ends or changes a server from any thread, and sees how it does.
 #[derive(Clone, Debug)]
 pub struct Handle {
     control: Arc<Control>,
@@ -48,17 +53,108 @@ pub struct Handle {
     tls: Option<Tls>,
     /// Ends with this one.
     redirect: Option<Arc<Self>>,
+    replacements: Arc<Replacements>,
+}
+
+/// How often somebody wanted to have the app replaced.
+#[derive(Debug, Default)]
+struct Replacements {
+    done: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Handle {
     /// No new connections and requests: what is open is answered, with `Connection: close`. What is still
     /// open after `grace` is closed.
     pub fn drain(&self, grace: Duration) {
-        self.control.drain(grace);
+        self.drain_after(Duration::ZERO, grace);
+    }
+
+    /// The same after `delay`, within which everybody is served as before, newcomers, too: whoever sends
+    /// clients here has the time to see that [`Handle::is_ending`], which `/readyz` of the
+    /// [admin](super::Server::admin) site says.
+    pub fn drain_after(&self, delay: Duration, grace: Duration) {
+        self.control.drain(delay, grace);
         ring_all(&self.bells);
         if let Some(redirect) = &self.redirect {
-            redirect.drain(grace);
+            redirect.drain_after(delay, grace);
         }
+    }
+
+    /// Has `app` answer every request that comes from now on. No listener and no connection is closed for it;
+    /// requests that are under way keep the app that they began with until they are answered to the end, and
+    /// that app is dropped when nobody needs it any more.
+    ///
+    /// A worker takes it between two turns. Whatever an app counts (requests at a time, rates) begins anew
+    /// with it, unless both share it.
+    ///
+    /// ```
+    /// use kolk::{App, Request, Response, Server};
+    ///
+    /// let says = |text| App::new().get("/", move |_: &Request<'_>| Response::text(text));
+    /// let server = Server::new(says("one\n")).listen("127.0.0.1:0")?.start()?;
+    /// server.handle().replace(says("two\n"))?;
+    /// # server.stop();
+    /// # Ok::<(), kolk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Fixed`] with [`private_descriptors`](super::Server::private_descriptors): a file that the app
+    /// has open would be another one for the workers.
+    pub fn replace(&self, app: App) -> Result<()> {
+        self.check_replaceable()?;
+        self.replace_by(|running| Edition::new(app, running.config.clone()));
+        Ok(())
+    }
+
+    /// The same, served with `config`, as far as that can change while the server runs: the names of those
+    /// of its fields that differ and stay as they were are given back. They are `workers`, `pin`,
+    /// `private_descriptors`, `backlog`, `connections_max`, `connections_per_address_max`,
+    /// `worker_growth_bytes_max`, `blocking_threads`, `blocking_queue_max`.
+    ///
+    /// New limits and timeouts count for requests that begin afterwards; new limits of HTTP/2 for connections
+    /// that do, and those of HTTP/1 not for one that is in the midst of a request.
+    ///
+    /// ```
+    /// use kolk::{App, Config, Request, Response, Server, Workers};
+    ///
+    /// let app = || App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+    /// let server = Server::new(app()).workers(Workers::Exactly(1)).listen("127.0.0.1:0")?.start()?;
+    /// let config = Config { workers: Workers::Exactly(2), server_name: None, ..Config::default() };
+    /// assert_eq!(server.handle().replace_with(app(), config)?, ["workers"]);
+    /// # server.stop();
+    /// # Ok::<(), kolk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Handle::replace`].
+    pub fn replace_with(&self, app: App, config: Config) -> Result<Vec<&'static str>> {
+        self.check_replaceable()?;
+        let mut stay = Vec::new();
+        self.replace_by(|running| {
+            let (config, names) = config.taken_over(&running.config, self.tls.is_some());
+            stay = names;
+            Edition::new(app, config)
+        });
+        Ok(stay)
+    }
+
+    fn check_replaceable(&self) -> Result<()> {
+        if self.control.edition().config.private_descriptors {
+            return Err(Error::Fixed(PRIVATE_DESCRIPTORS));
+        }
+        Ok(())
+    }
+
+    fn replace_by(&self, renew: impl FnOnce(&Edition) -> Edition) {
+        self.control.replace(renew);
+        self.replacements.done.fetch_add(1, Relaxed);
+        ring_all(&self.bells);
+    }
+
+    /// Counts a wish for another app that came to nothing: a file that is wrong, for instance.
+    pub fn note_refused_replacement(&self) {
+        self.replacements.refused.fetch_add(1, Relaxed);
     }
 
     /// Closes everything now.
@@ -94,7 +190,12 @@ impl Handle {
     }
 
     fn with_reloads(&self, sum: Snapshot) -> Snapshot {
-        Snapshot { certificate_reloads_failed: self.tls.as_ref().map_or(0, Tls::reloads_failed), ..sum }
+        Snapshot {
+            certificate_reloads_failed: self.tls.as_ref().map_or(0, Tls::reloads_failed),
+            replacements: self.replacements.done.load(Relaxed),
+            replacements_refused: self.replacements.refused.load(Relaxed),
+            ..sum
+        }
     }
 
     /// Whether the server was told to drain or to stop.
@@ -140,6 +241,11 @@ impl Running {
     /// See [`Handle::drain`].
     pub fn drain(&self, grace: Duration) {
         self.handle.drain(grace);
+    }
+
+    /// See [`Handle::drain_after`].
+    pub fn drain_after(&self, delay: Duration, grace: Duration) {
+        self.handle.drain_after(delay, grace);
     }
 
     /// See [`Handle::stop`].
@@ -191,16 +297,18 @@ impl Running {
         let Bound { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors } = bound;
         let started = now();
         let logs = AccessLogs::start(access_logs).map_err(starting("open the access log"))?;
+        let edition = Arc::new(Edition::new(app, config));
         let mut running = Self {
             addresses: sockets.addresses(),
             workers: Vec::with_capacity(sockets.workers),
             handle: Handle {
-                control: Arc::default(),
+                control: Arc::new(Control::new(Arc::clone(&edition))),
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 logs: logs.as_ref().map(AccessLogs::reopener),
                 tls,
                 redirect: None,
+                replacements: Arc::default(),
             },
             admin: None,
             redirect: None,
@@ -209,12 +317,12 @@ impl Running {
         let count = sockets.workers;
         if let Some(sockets) = redirect {
             let beside = Beside { workers: count, rings: running.logs.as_ref().map(AccessLogs::rings) };
-            let redirect = running.send_to_https(&config, sockets, beside, descriptors)?;
+            let redirect = running.send_to_https(&edition.config, sockets, beside, descriptors)?;
             running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
         }
         let first = beside.workers;
-        let workers = running.build(app, config, sockets, beside, descriptors)?;
+        let workers = running.build(&edition, sockets, beside, descriptors)?;
         for (number, worker) in (first..).zip(workers) {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
             let handle = thread.spawn(move || worker.run()).map_err(starting("start a worker's thread"))?;
@@ -252,22 +360,20 @@ impl Running {
     /// All workers, on this thread: whatever they share exists before any of them runs.
     fn build(
         &mut self,
-        app: App,
-        config: Config,
+        edition: &Arc<Edition>,
         sockets: Sockets,
         beside: Beside,
         descriptors: u64,
     ) -> Result<Vec<Worker>> {
         let Beside { workers: first, mut rings } = beside;
         let Sockets { listeners, workers: count } = sockets;
-        let app = Arc::new(app);
+        let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
         let balance = Arc::new(Balance::new(count, listeners.len()));
-        let share = connections_max(&config, descriptors).div_ceil(count).max(1);
+        let share = connections_max(config, descriptors).div_ceil(count).max(1);
         let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
         let per_address = config.limits.connections_per_address_max;
         let addresses = per_address.map(|most| Arc::new(ConnectionsPerAddress::new(most)));
-        let config = Arc::new(config);
         let reactors = (0..count)
             .map(|_| Reactor::new(EVENTS_PER_TURN_MAX))
             .collect::<io::Result<Vec<_>>>()
@@ -280,8 +386,7 @@ impl Running {
             let stats = Arc::clone(&self.handle.stats[number]);
             let unix_millis = unix_millis();
             let env = Env {
-                app: Arc::clone(&app),
-                config: Arc::clone(&config),
+                edition: Arc::clone(edition),
                 stats,
                 post: mailbox.post(),
                 pool: Arc::clone(&pool),
@@ -300,6 +405,7 @@ impl Running {
                 mailbox,
                 ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells),
                 control: Arc::clone(&self.handle.control),
+                generation: 0,
                 private_descriptors: config.private_descriptors,
                 pin_to: cpus.get(number % cpus.len().max(1)).copied(),
             });

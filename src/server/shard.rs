@@ -24,6 +24,7 @@ use crate::reactor::Readiness;
 use super::access_log::Rings;
 use super::call::Env;
 use super::connection::{Connection, Desk, Verdict};
+use super::edition::Edition;
 use super::scratch::Scratch;
 use super::stats::{CloseReason, Stats};
 
@@ -75,13 +76,13 @@ pub struct Shard<T> {
 impl<T: Transport> Shard<T> {
     /// A shard for at most `connections_max` connections.
     pub fn new(env: Env, connections_max: usize, rings: Option<Rings>) -> Self {
-        let preset = Preset::new(env.config.server_name.as_deref(), env.unix_millis / 1000);
-        let preset = preset.with_hsts(env.config.hsts);
+        let growth_bytes_max = env.edition.config.limits.http2.worker_growth_bytes_max;
+        let preset = preset_of(&env.edition, env.unix_millis);
         Self {
             slots: Slots::with_capacity(connections_max),
             wheel: Wheel::new(connections_max),
             run_queue: VecDeque::new(),
-            scratch: Scratch::new(preset, env.config.limits.http2.worker_growth_bytes_max),
+            scratch: Scratch::new(preset, growth_bytes_max),
             rings,
             fired: Vec::new(),
             effects: Vec::new(),
@@ -129,6 +130,19 @@ impl<T: Transport> Shard<T> {
         self.scratch.blank.preset.set_second(unix_millis / 1000);
     }
 
+    /// New requests are answered by `edition` from now on; what is open keeps what it began with.
+    pub fn replace(&mut self, edition: Arc<Edition>) {
+        let former = std::mem::replace(&mut self.env.edition, edition);
+        for connection in self.slots.values_mut() {
+            connection.replace(&former, &self.env.edition);
+        }
+        self.scratch.blank.preset = preset_of(&self.env.edition, self.env.unix_millis);
+        if let Some(unused) = Arc::into_inner(former) {
+            // To take a large app down takes its time: no loop waits for it if another thread can do it.
+            let _is_full = self.env.pool.submit(Box::new(move || drop(unused)));
+        }
+    }
+
     /// Takes a new connection and gives it its first turn. Its key, if it is still open afterwards;
     /// the caller then has the poll watch it.
     ///
@@ -144,12 +158,12 @@ impl<T: Transport> Shard<T> {
     /// # Panics
     /// If the shard is full (debug builds).
     pub fn accept_seated(&mut self, transport: T, seat: Seat, now: Tick) -> Option<Key> {
-        let config = &self.env.config;
+        let config = &self.env.edition.config;
         let machine = h1::Server::new(Arc::clone(&config.limits.http1));
         let mut connection = Connection::new(transport, machine, now, &config.timeouts);
         let deadline = connection.deadline();
         if self.draining {
-            connection.drain();
+            connection.drain(now, &config.timeouts);
         }
         let Ok(key) = self.slots.insert(connection) else {
             debug_assert!(false, "the caller asks is_full first");
@@ -287,15 +301,19 @@ impl<T: Transport> Shard<T> {
         self.close(key, CloseReason::Abandoned);
     }
 
-    /// No further exchanges: idle connections close now, the others after their answer.
-    pub fn drain(&mut self) {
+    /// No further exchanges: idle connections close, those that were used just now after a moment of silence
+    /// or their next answer; the others after theirs.
+    pub fn drain(&mut self, now: Tick) {
         self.draining = true;
         let keys: Vec<Key> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
             let Some(connection) = self.slots.get_mut(key) else { continue };
-            if connection.drain() {
+            if connection.drain(now, &self.env.edition.config.timeouts) {
                 self.close(key, CloseReason::Drained);
-            } else if !std::mem::replace(&mut connection.queued, true) {
+                continue;
+            }
+            self.wheel.arm(key.index(), connection.deadline());
+            if !std::mem::replace(&mut connection.queued, true) {
                 // It may have something to say of that.
                 self.run_queue.push_back(key);
             }
@@ -454,6 +472,12 @@ impl<T: Transport> Shard<T> {
         self.scratch.carries.recount(carries);
         self.scratch.queues.recount(queues);
     }
+}
+
+/// What every answer has.
+fn preset_of(edition: &Edition, unix_millis: u64) -> Preset {
+    let config = &edition.config;
+    Preset::new(config.server_name.as_deref(), unix_millis / 1000).with_hsts(config.hsts)
 }
 
 impl<T> std::fmt::Debug for Shard<T> {

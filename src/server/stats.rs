@@ -389,6 +389,9 @@ pub struct Snapshot {
     pub alerts_received: Row<u64, { Alert::COUNT }>,
     /// Certificates that could not be read again: counted for all workers together.
     pub certificate_reloads_failed: u64,
+    /// How often another app took over, and how often that was refused: of the server as a whole.
+    pub replacements: u64,
+    pub replacements_refused: u64,
     pub refusals: Row<u64, { Reason::ALL.len() }>,
     pub late_answers: u64,
     pub http2_connections: u64,

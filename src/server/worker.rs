@@ -1,14 +1,17 @@
 //! [`Worker`]: one thread, one loop: a [`Reactor`], a [`Shard`], and ears on the listeners.
 //!
 //! ```text
-//!   turn:  poll ─► accepts, readiness, mail ─► deadlines ─► run queue ─► effects ─► log
+//!   turn:  poll ─► edition ─► accepts, readiness, mail ─► deadlines ─► run queue ─► effects ─► log
 //! ```
 //! All decisions about connections are the shard's; all about accepting are [`Ears`]'; here they meet the
 //! kernel and the clock, which is read once a turn.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::app::Mail;
@@ -18,6 +21,7 @@ use crate::reactor::{Doorbell, Interest, Reactor, Wake};
 use crate::sys::{clock, cpu, descriptors};
 
 use super::ears::Ears;
+use super::edition::Edition;
 use super::shard::{Effect, Shard};
 use super::stats::Timeout;
 
@@ -35,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) mailbox: Mailbox<Mail>,
     pub(crate) ears: Ears,
     pub(crate) control: Arc<Control>,
+    /// How often the edition had been replaced when this worker looked.
+    pub(crate) generation: u64,
     /// The CPU to stay on.
     pub(crate) pin_to: Option<usize>,
     /// Whether to work with a descriptor table of its own.
@@ -42,19 +48,70 @@ pub(crate) struct Worker {
 }
 
 /// Orders to all workers of a server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Control {
     draining: AtomicBool,
     stopping: AtomicBool,
-    /// When a drain ends at the latest, in nanoseconds of the clock.
+    /// When a drain begins in earnest, and when it ends at the latest, in nanoseconds of the clock.
+    drain_from: AtomicU64,
     drain_until: AtomicU64,
+    /// How often the edition was replaced.
+    generation: AtomicU64,
+    edition: Mutex<Arc<Edition>>,
 }
 
 impl Control {
-    /// No new connections or requests; what is still open after `grace` is closed.
-    pub(crate) fn drain(&self, grace: Duration) {
-        self.drain_until.store(now().after(grace).as_nanos(), Relaxed);
-        self.draining.store(true, Relaxed);
+    /// No orders yet: `edition` is served.
+    pub(crate) fn new(edition: Arc<Edition>) -> Self {
+        Self {
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            drain_from: AtomicU64::new(0),
+            drain_until: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+            edition: Mutex::new(edition),
+        }
+    }
+
+    /// After `delay`: no new connections or requests; what is still open when `grace` is over is closed.
+    pub(crate) fn drain(&self, delay: Duration, grace: Duration) {
+        let from = now().after(delay);
+        self.drain_until.store(from.after(grace).as_nanos(), Relaxed);
+        // Without a delay it is time, whatever a worker that is in its turn takes for now.
+        let from = if delay.is_zero() { Tick::ZERO } else { from };
+        self.drain_from.store(from.as_nanos(), Relaxed);
+        self.draining.store(true, Release);
+    }
+
+    /// New requests are answered by what `renew` makes of what answers them now.
+    pub(crate) fn replace(&self, renew: impl FnOnce(&Edition) -> Edition) {
+        let mut edition = self.edition();
+        let renewed = Arc::new(renew(&edition));
+        let former = std::mem::replace(&mut *edition, renewed);
+        self.generation.fetch_add(1, Release);
+        drop(edition);
+        // Not under the lock: to take down what nobody uses any more may take its time.
+        drop(former);
+    }
+
+    /// What new requests are answered by, if that is not what a worker of `generation` knows; it does then.
+    fn edition_since(&self, generation: &mut u64) -> Option<Arc<Edition>> {
+        if !self.is_newer_than(*generation) {
+            return None;
+        }
+        let edition = self.edition();
+        *generation = self.generation.load(Acquire);
+        Some(Arc::clone(&edition))
+    }
+
+    #[inline]
+    fn is_newer_than(&self, generation: u64) -> bool {
+        self.generation.load(Acquire) != generation
+    }
+
+    /// What new requests are answered by.
+    pub(crate) fn edition(&self) -> MutexGuard<'_, Arc<Edition>> {
+        self.edition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything is closed now.
@@ -84,12 +141,13 @@ impl Worker {
         let mut log_due = None;
         let mut now = now();
         loop {
-            let until = self.next_moment(log_due);
+            let until = self.next_moment(now, log_due);
             self.reactor.turn(now, until, &mut wakes)?;
             self.ears.turn_over();
             self.mailbox.awake();
             now = self::now();
             tls::begin_turn(now);
+            self.take_edition();
             if now.since(calendar_at) >= CALENDAR_AGE_MAX {
                 calendar_at = now;
                 self.shard.set_unix_millis(unix_millis());
@@ -118,6 +176,14 @@ impl Worker {
         }
     }
 
+    /// Before anything of the turn: who asks after a replacement is answered by what came of it.
+    #[inline]
+    fn take_edition(&mut self) {
+        if let Some(edition) = self.control.edition_since(&mut self.generation) {
+            self.shard.replace(edition);
+        }
+    }
+
     /// What the thread asks the system for; refused by some containers, and then done without.
     fn settle_in(&self) {
         if let Some(cpu) = self.pin_to
@@ -133,16 +199,15 @@ impl Worker {
     }
 
     /// When the poll must end: at once if there is work.
-    fn next_moment(&self, log_due: Option<Tick>) -> Tick {
+    fn next_moment(&self, now: Tick, log_due: Option<Tick>) -> Tick {
         if self.shard.has_work()
             || self.ears.have_work()
-            || self.has_orders()
+            || self.has_orders(now)
             || !self.mailbox.prepare_sleep()
         {
             return Tick::ZERO;
         }
-        let drain_until = self.control.draining.load(Relaxed).then(|| self.drain_until());
-        let next = [self.shard.next_deadline(), self.ears.next_look(), log_due, drain_until];
+        let next = [self.shard.next_deadline(), self.ears.next_look(), log_due, self.next_of_drain()];
         next.into_iter().flatten().min().unwrap_or(Tick::NEVER)
     }
 
@@ -170,9 +235,16 @@ impl Worker {
 
     /// Whether an order was given that is not followed yet. Its bell may have rung in vain: where mio polls
     /// with poll(2), a source that is registered at that moment swallows it.
-    fn has_orders(&self) -> bool {
+    fn has_orders(&self, now: Tick) -> bool {
         self.control.stopping.load(Relaxed)
-            || (self.control.draining.load(Relaxed) && !self.ears.are_closed())
+            || self.control.is_newer_than(self.generation)
+            || (self.control.draining.load(Acquire) && !self.ears.are_closed() && now >= self.drain_from())
+    }
+
+    /// When a drain that was ordered goes on by itself.
+    fn next_of_drain(&self) -> Option<Tick> {
+        let is_ordered = self.control.draining.load(Acquire);
+        is_ordered.then(|| if self.ears.are_closed() { self.drain_until() } else { self.drain_from() })
     }
 
     /// Follows the control's orders; whether the worker is done.
@@ -182,12 +254,12 @@ impl Worker {
             self.shard.stop();
             return true;
         }
-        if !self.control.draining.load(Relaxed) {
+        if !self.control.draining.load(Acquire) || now < self.drain_from() {
             return false;
         }
         if !self.ears.are_closed() {
             // Whoever the kernel has let in is served: a closed listener would reset them.
-            self.shard.drain();
+            self.shard.drain(now);
             self.ears.accept_all(&mut self.shard, &self.reactor, now);
             self.ears.close(&self.reactor);
         }
@@ -198,6 +270,10 @@ impl Worker {
             self.shard.stop();
         }
         self.shard.is_empty()
+    }
+
+    fn drain_from(&self) -> Tick {
+        Tick::from_nanos(self.control.drain_from.load(Relaxed))
     }
 
     fn drain_until(&self) -> Tick {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use kolk::app::{App, BlockingPool};
 use kolk::base::{Mailbox, Tick, Wake};
 use kolk::net::{Arrived, Peer, Progress, Transport};
-use kolk::server::{Config, Env, Shard, stats::Stats};
+use kolk::server::{Config, Edition, Env, Shard, stats::Stats};
 use kolk::wire::{Front, Output};
 
 /// The client's side.
@@ -156,8 +156,7 @@ impl Wake for NoBell {
 pub(crate) fn shard(app: App, connections_max: usize) -> Shard<Near> {
     let mailbox = Mailbox::new(Arc::new(NoBell), 16);
     let env = Env {
-        app: Arc::new(app),
-        config: Arc::new(Config::default()),
+        edition: Arc::new(Edition::new(app, Config::default())),
         stats: Arc::new(Stats::default()),
         post: mailbox.post(),
         pool: Arc::new(BlockingPool::new(1, 1)),

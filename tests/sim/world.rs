@@ -15,7 +15,7 @@ use kolk::base::{Key, Mailbox, Tick, Wake};
 use kolk::proto::h2;
 use kolk::reactor::Readiness;
 use kolk::server::{
-    Config, Effect, Env, Shard,
+    Config, Edition, Effect, Env, Shard,
     stats::{CloseReason, Snapshot, Stats},
 };
 
@@ -31,6 +31,8 @@ use crate::site;
 const TURNS_MAX: u64 = 60_000;
 /// Turns in which the shard says that it has work, and moves nothing.
 const IDLE_TURNS_MAX: u64 = 200;
+/// After so many turns an app takes over that does the same.
+const REPLACED_EVERY: u64 = 64;
 /// How long a drain may take.
 const GRACE: Duration = Duration::from_secs(300);
 
@@ -58,6 +60,7 @@ pub(crate) struct World {
     shard: Shard<SimTransport>,
     stats: Arc<Stats>,
     mailbox: Mailbox<Mail>,
+    config: Config,
     bell: Arc<Bell>,
     clients: Vec<Guest>,
     keys: Vec<Option<Key>>,
@@ -90,9 +93,9 @@ impl World {
         let bell = Arc::new(Bell::default());
         let mailbox = Mailbox::new(Arc::clone(&bell) as Arc<dyn Wake>, 10_000);
         let stats = Arc::new(Stats::default());
+        let config = config(&mut dice);
         let env = Env {
-            app: Arc::new(site::app()),
-            config: Arc::new(config(&mut dice)),
+            edition: Arc::new(Edition::new(site::app(), config.clone())),
             stats: Arc::clone(&stats),
             post: mailbox.post(),
             pool: Arc::new(BlockingPool::new(1, 1)),
@@ -111,6 +114,7 @@ impl World {
         Self {
             dice: Rc::new(RefCell::new(dice)),
             shard: Shard::new(env, slots, None),
+            config,
             stats,
             mailbox,
             bell,
@@ -321,12 +325,15 @@ impl World {
         }
     }
 
-    /// Drain and stop.
+    /// The same app again, drain and stop.
     fn orders(&mut self) {
+        if self.turn % REPLACED_EVERY == REPLACED_EVERY - 1 {
+            self.shard.replace(Arc::new(Edition::new(site::app(), self.config.clone())));
+        }
         if self.turn == self.drain_at {
             self.calm = false;
             self.note("drain", &[]);
-            self.shard.drain();
+            self.shard.drain(self.now);
             self.drain_until = Some(self.now.after(GRACE));
         }
         if self.turn == self.stop_at || self.drain_until.is_some_and(|until| self.now >= until) {

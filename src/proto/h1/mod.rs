@@ -128,6 +128,15 @@ impl Server {
         }
     }
 
+    /// Other limits, for what has not begun yet.
+    ///
+    /// # Panics
+    /// As [`Server::new`]; and if a request has begun (debug builds).
+    pub fn limit(&mut self, limits: Arc<Limits>) {
+        debug_assert!(limits.are_sound() && self.phase == Phase::Idle);
+        self.limits = limits;
+    }
+
     /// Whether the answer has begun, and there is more of it.
     #[inline]
     pub fn is_sending(&self) -> bool {

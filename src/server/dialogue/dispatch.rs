@@ -15,7 +15,8 @@ use super::Dialogue;
 use super::collected::{Collected, TooMuch};
 use super::exchange::{Exchange, Intake};
 use super::respond::Asked;
-use crate::server::call::{Call, Env};
+use crate::server::call::Call;
+use crate::server::edition::Edition;
 
 /// A sink that goes on is given so much of what was kept for it at a time, in bytes.
 const BACKLOG_BYTES_PER_CHUNK: usize = 16 * 1024;
@@ -50,7 +51,7 @@ impl Dialogue {
         scratch: &mut String,
         call: &mut Call<'_>,
     ) {
-        let app = &call.env.app;
+        let app = &call.edition.app;
         let path = match Path::of_head(head, scratch) {
             Ok(path) => path,
             Err(reason) => return self.refuse_path(&asked, head, reason, call),
@@ -83,8 +84,8 @@ impl Dialogue {
         id: RouteId,
         call: &mut Call<'_>,
     ) {
-        let (env, stream) = (call.env, asked.stream);
-        let route = env.app.route_of(id);
+        let (env, edition, stream) = (call.env, call.edition, asked.stream);
+        let route = edition.app.route_of(id);
         let rule = route.rule();
         self.timed = rule.timed || (self.timed && self.requests > 1);
         if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
@@ -94,7 +95,7 @@ impl Dialogue {
         let bytes = match body {
             Arrival::Empty => &[][..],
             Arrival::Whole(bytes)
-                if rule.body == BodyRule::Collect && bytes.len() as u64 <= bytes_max(rule, env) =>
+                if rule.body == BodyRule::Collect && bytes.len() as u64 <= bytes_max(rule, edition) =>
             {
                 bytes
             }
@@ -105,7 +106,7 @@ impl Dialogue {
         }
         // What its layers hold is held until it is answered.
         call.response.renew();
-        let origin = Self::origin(&asked, (call.key, call.now, env, call.peer));
+        let origin = Self::origin(&asked, call);
         let pattern = route.shared_pattern();
         let request = Request::new(*head, path, pattern, call.params, bytes, None, &origin);
         match route.call(&request, call.response) {
@@ -169,13 +170,13 @@ impl Dialogue {
     ) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         let declared = exchange.declared_bytes;
-        if declared.is_some_and(|length| length > exchange.body_bytes_max(call.env)) {
+        if declared.is_some_and(|length| length > exchange.body_bytes_max(call.edition)) {
             // RFC 9110 §15.5.14: refused before the body is read.
             call.response.reset();
             call.response.refuse(Reason::BodyBytes);
             return self.respond_open(stream, call);
         }
-        match call.env.app.route_of(id).rule().body {
+        match call.edition.app.route_of(id).rule().body {
             BodyRule::Collect => {
                 let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
                 let body = Collected::new(expected.min(64 * 1024), &call.env.stats);
@@ -229,6 +230,9 @@ impl Dialogue {
         let Some(exchange) = self.speech.exchange(stream) else {
             return self.speech.consume(stream, bytes.len(), call.output);
         };
+        if let Some(own) = exchange.edition_beside(call.edition) {
+            return self.chunk(stream, bytes, end, trailer, &mut call.within(&own));
+        }
         exchange.trailer = trailer.map(OwnedHead::freeze);
         exchange.ended = end;
         if !exchange.pace.take(bytes.len(), call.now) {
@@ -252,7 +256,7 @@ impl Dialogue {
     fn take_in(&mut self, stream: StreamId, bytes: &[u8], call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         // One body may always come to what its route allows.
-        let bodies_bytes_max = call.env.config.limits.bodies_bytes_max.max(exchange.pace.bytes_max());
+        let bodies_bytes_max = call.edition.config.limits.bodies_bytes_max.max(exchange.pace.bytes_max());
         let route = exchange.route();
         let take = match &mut exchange.intake {
             Intake::Nothing | Intake::Undecided(_) => Take::More,
@@ -261,7 +265,7 @@ impl Dialogue {
                 Err(TooMuch) => Take::Answer(Box::new(Response::refusal(Reason::Bodies))),
             },
             Intake::Sink(sink) if !bytes.is_empty() => match route {
-                Some(id) => call.env.app.route_of(id).chunk(sink.as_mut(), bytes),
+                Some(id) => call.edition.app.route_of(id).chunk(sink.as_mut(), bytes),
                 None => Take::More,
             },
             Intake::Sink(_) => Take::More,
@@ -336,10 +340,9 @@ impl Dialogue {
         let Some(exchange) = self.speech.exchange(stream) else { return Outcome::Ready };
         call.response.give_holds(std::mem::take(&mut exchange.holds));
         let (Some(head), Some(id)) = (&exchange.head, exchange.route()) else { return Outcome::Ready };
-        let env = call.env;
-        let route = env.app.route_of(id);
+        let route = call.edition.app.route_of(id);
         let asked = exchange.asked();
-        let origin = Self::origin(&asked, (call.key, call.now, env, call.peer));
+        let origin = Self::origin(&asked, call);
         let request = Request::new(
             head.head(),
             Path::normalised(&exchange.path),
@@ -389,6 +392,7 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) {
         let mut exchange = Exchange::new(asked.clone());
+        exchange.edition = call.former_edition();
         exchange.head = Some(OwnedHead::freeze(head));
         exchange.scope = Some(scope);
         exchange.path = path;
@@ -399,6 +403,6 @@ impl Dialogue {
 }
 
 /// The most bytes that a route's body may have.
-fn bytes_max(rule: &Rule, env: &Env) -> u64 {
-    rule.body_bytes_max.unwrap_or(env.config.limits.body_bytes_max)
+fn bytes_max(rule: &Rule, edition: &Edition) -> u64 {
+    rule.body_bytes_max.unwrap_or(edition.config.limits.body_bytes_max)
 }

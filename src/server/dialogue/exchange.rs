@@ -18,8 +18,8 @@ use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::collected::Collected;
 use super::respond::Asked;
-use crate::server::call::Env;
 use crate::server::config::Timeouts;
+use crate::server::edition::Edition;
 use crate::server::stats::Timeout;
 
 /// An open exchange.
@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     pub(crate) number: u32,
     /// The frozen head, where somebody will look at it again.
     pub(crate) head: Option<OwnedHead>,
+    /// What it began with, if new requests are answered by something else by now.
+    pub(crate) edition: Option<Arc<Edition>>,
     /// Whose layers stand around the answer.
     pub(crate) scope: Option<Scope>,
     pub(crate) path: String,
@@ -125,6 +127,7 @@ impl Exchange {
             stream,
             number,
             head: None,
+            edition: None,
             scope: None,
             path: String::new(),
             params: Params::default(),
@@ -160,10 +163,16 @@ impl Exchange {
         self.scope.and_then(Scope::route)
     }
 
-    /// The most bytes that its body may have.
-    pub(super) fn body_bytes_max(&self, env: &Env) -> u64 {
-        let rule = self.route().and_then(|id| env.app.route_of(id).rule().body_bytes_max);
-        rule.unwrap_or(env.config.limits.body_bytes_max)
+    /// The edition that it began with, unless that is the one `at_hand`.
+    #[inline]
+    pub(super) fn edition_beside(&self, at_hand: &Arc<Edition>) -> Option<Arc<Edition>> {
+        self.edition.as_ref().filter(|own| !Arc::ptr_eq(own, at_hand)).map(Arc::clone)
+    }
+
+    /// The most bytes that its body may have in `edition`, which is its own.
+    pub(super) fn body_bytes_max(&self, edition: &Edition) -> u64 {
+        let rule = self.route().and_then(|id| edition.app.route_of(id).rule().body_bytes_max);
+        rule.unwrap_or(edition.config.limits.body_bytes_max)
     }
 
     /// Which request it is.
@@ -174,20 +183,32 @@ impl Exchange {
 
     /// When it is looked at next: its source is asked again, or its body is judged.
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Tick {
+        let timeouts = self.own_timeouts(timeouts);
         let body = if self.awaits_body() { self.pace.deadline(timeouts) } else { Tick::NEVER };
         self.wake_at.min(body)
     }
 
     /// Whether the client is too slow with its body. A window that was paid for begins anew.
     pub(crate) fn body_is_late(&mut self, now: Tick, timeouts: &Timeouts) -> Option<(Timeout, Reason)> {
-        if !self.awaits_body() || now < self.pace.deadline(timeouts) {
+        if !self.awaits_body() {
             return None;
         }
-        if now >= self.pace.seen_at.after(timeouts.body) {
+        let own = self.own_timeouts(timeouts);
+        let (looked_at, silent_at) = (self.pace.deadline(own), self.pace.seen_at.after(own.body));
+        let cost = own.body_rate_cost();
+        if now < looked_at {
+            return None;
+        }
+        if now >= silent_at {
             return Some((Timeout::Body, Reason::BodyTimeout));
         }
-        let is_paid = self.pace.pay(timeouts.body_rate_cost(), now);
+        let is_paid = self.pace.pay(cost, now);
         (!is_paid).then_some((Timeout::BodyRate, Reason::BodyRate))
+    }
+
+    /// Those that it began with; `current`: those of new requests.
+    fn own_timeouts<'t>(&'t self, current: &'t Timeouts) -> &'t Timeouts {
+        self.edition.as_ref().map_or(current, |edition| &edition.config.timeouts)
     }
 
     /// Whether the client is to send more of the body now.

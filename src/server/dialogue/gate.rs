@@ -29,8 +29,8 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) -> bool {
         call.response.reset();
-        let app = &call.env.app;
-        let origin = Self::origin(asked, (call.key, call.now, call.env, call.peer));
+        let app = &call.edition.app;
+        let origin = Self::origin(asked, call);
         let pattern = app.pattern_of(scope);
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         let progress = app.chain(scope).before(0, &request, call.response);
@@ -62,9 +62,9 @@ impl Dialogue {
         let (Some(head), Some(scope)) = (&exchange.head, exchange.scope) else { return };
         call.response.reset();
         call.response.give_holds(std::mem::take(&mut exchange.holds));
-        let app = &call.env.app;
+        let app = &call.edition.app;
         let asked = exchange.asked();
-        let origin = Self::origin(&asked, (call.key, call.now, call.env, call.peer));
+        let origin = Self::origin(&asked, call);
         let path = Path::normalised(&exchange.path);
         let pattern = app.pattern_of(scope);
         let request = Request::new(head.head(), path, pattern, &exchange.params, &[], None, &origin);
@@ -89,14 +89,14 @@ impl Dialogue {
     /// What is known of the body of a request that is kept.
     pub(super) fn admit_body(&mut self, stream: StreamId, body: Arrival<'_>, call: &Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
-        let bytes_max = exchange.body_bytes_max(call.env);
+        let bytes_max = exchange.body_bytes_max(call.edition);
         exchange.ended = matches!(body, Arrival::Empty);
         exchange.declared_bytes = match body {
             Arrival::Empty => Some(0),
             Arrival::Whole(bytes) => Some(bytes.len() as u64),
             Arrival::Follows { length, .. } => length,
         };
-        exchange.pace = Pace::new(bytes_max, &call.env.config.timeouts, call.now);
+        exchange.pace = Pace::new(bytes_max, &call.edition.config.timeouts, call.now);
     }
 
     /// Some layer does not let the request pass now.
@@ -138,8 +138,8 @@ impl Dialogue {
         let path = Path::normalised(&exchange.path);
         call.response.reset();
         let asker = call.asker();
-        if let Match::Missing(_, missing) = call.env.app.find(&head.head(), path, call.params, asker) {
-            call.env.app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
+        if let Match::Missing(_, missing) = call.edition.app.find(&head.head(), path, call.params, asker) {
+            call.edition.app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
         }
         self.respond_open(stream, call);
     }
@@ -147,10 +147,10 @@ impl Dialogue {
     /// Lets the layers change the answer at hand.
     #[inline(never)]
     pub(super) fn dress(&self, asked: &Asked, head: &Head<'_>, scope: Scope, call: &mut Call<'_>) {
-        let app = &call.env.app;
+        let app = &call.edition.app;
+        let origin = Self::origin(asked, call);
         // Refused for its path: there is none that a layer could look at.
         let path = Path::of_head(head, &mut *call.path).unwrap_or(Path::normalised(""));
-        let origin = Self::origin(asked, (call.key, call.now, call.env, call.peer));
         let pattern: &Arc<Pattern> = app.pattern_of(scope);
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         app.chain(scope).after(&request, call.response);

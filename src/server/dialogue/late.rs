@@ -20,7 +20,7 @@ impl Dialogue {
         let waits = open.is_some();
         if waits {
             call.response.replace(response);
-            if call.env.config.private_descriptors && matches!(call.response.body(), Body::File { .. }) {
+            if call.edition.config.private_descriptors && matches!(call.response.body(), Body::File { .. }) {
                 // The number of its descriptor may mean another file here.
                 log::error!("a late answer with a file was refused: this worker has its own descriptors");
                 call.response.refuse(Reason::HandlerDropped);
@@ -33,6 +33,9 @@ impl Dialogue {
     /// Somebody has more for a source, or room for a sink; false if the exchange is over.
     pub(crate) fn wake(&mut self, stream: StreamId, call: &mut Call<'_>) -> bool {
         let Some(exchange) = self.speech.exchange(stream) else { return false };
+        if let Some(own) = exchange.edition_beside(call.edition) {
+            return self.wake(stream, &mut call.within(&own));
+        }
         exchange.wake_at = Tick::NEVER;
         if exchange.paused && !exchange.suspended {
             self.resume(stream, call);
@@ -47,6 +50,9 @@ impl Dialogue {
         else {
             return false;
         };
+        if let Some(own) = exchange.edition_beside(call.edition) {
+            return self.again(stream, &mut call.within(&own));
+        }
         exchange.suspended = false;
         if let Some(layer) = exchange.held_at {
             self.go_on(stream, layer, call);

@@ -36,6 +36,7 @@ use crate::proto::{Encoding, Protocol, Pumped, Slate, h1, h2};
 use crate::wire::{Input, Output};
 
 use super::call::{Call, Env};
+use super::edition::Edition;
 use super::stats::CloseReason;
 use exchange::{Exchange, Sent};
 pub(super) use multiplex::{Due, Multiplex};
@@ -85,6 +86,12 @@ impl Dialogue {
     #[inline]
     pub(crate) const fn requests(&self) -> u32 {
         self.requests
+    }
+
+    /// Whether the next answer is the last.
+    #[inline]
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Whether stages are measured.
@@ -209,11 +216,27 @@ impl Dialogue {
         }
     }
 
-    /// No further exchanges. A client whose first request is still on its way is served once.
+    /// New requests are answered by something else from now on: what is open keeps `former`.
+    pub(crate) fn keep_edition(&mut self, former: &Arc<Edition>) {
+        for exchange in self.speech.exchanges_mut() {
+            exchange.edition.get_or_insert_with(|| Arc::clone(former));
+        }
+    }
+
+    /// Where no request has begun, the next one has these limits. HTTP/2 has told its own, and keeps them.
+    pub(crate) fn limit(&mut self, limits: &Arc<h1::Limits>) {
+        if let Speech::Http1 { machine, .. } = &mut self.speech
+            && machine.phase() == Phase::Idle
+        {
+            machine.limit(Arc::clone(limits));
+        }
+    }
+
+    /// No further exchanges. A client whose request is still on its way is served once.
     pub(crate) fn drain(&mut self) {
         self.draining = true;
         // A machine of HTTP/1 that rests would close at once.
-        if self.is_multiplexed() || self.requests > 0 || self.phase() != Phase::Idle {
+        if self.is_multiplexed() || self.phase() != Phase::Idle {
             self.speech.machine().drain();
         }
     }
@@ -358,7 +381,7 @@ impl Dialogue {
     /// From now on HTTP/2 is spoken.
     #[cold]
     fn multiplex(&mut self, env: &Env, now: Tick) {
-        let mut machine = h2::Server::new(Arc::clone(&env.config.limits.http2));
+        let mut machine = h2::Server::new(Arc::clone(&env.edition.config.limits.http2));
         if self.draining {
             machine.drain();
         }

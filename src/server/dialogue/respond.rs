@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use crate::app::{Origin, RouteId, Scope, Visitor};
-use crate::base::{Key, Tick};
+use crate::app::{Origin, RouteId, Scope};
+use crate::base::Tick;
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
 
@@ -37,6 +37,13 @@ impl Dialogue {
     /// Answers an open exchange with the response at hand.
     pub(super) fn respond_open(&mut self, stream: StreamId, call: &mut Call<'_>) {
         let Some(mut exchange) = self.speech.take(stream) else { return };
+        match exchange.edition_beside(call.edition) {
+            None => self.respond_taken(&mut exchange, call),
+            Some(own) => self.respond_taken(&mut exchange, &mut call.within(&own)),
+        }
+    }
+
+    fn respond_taken(&mut self, exchange: &mut Exchange, call: &mut Call<'_>) {
         let head = exchange.head.take();
         if !exchange.params.is_empty() {
             call.params.clone_from(&exchange.params);
@@ -44,7 +51,7 @@ impl Dialogue {
         let asked = exchange.asked();
         call.response.give_holds(std::mem::take(&mut exchange.holds));
         self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.scope, call);
-        if let Some(open) = self.speech.exchange(stream) {
+        if let Some(open) = self.speech.exchange(asked.stream) {
             open.head = head;
         }
     }
@@ -91,7 +98,7 @@ impl Dialogue {
     ) {
         let mut asked = asked.clone();
         if let (Some(head), Some(scope)) = (head, scope)
-            && call.env.app.chain(scope).looks_at_answers()
+            && call.edition.app.chain(scope).looks_at_answers()
         {
             self.dress(&asked, head, scope, call);
         }
@@ -130,6 +137,7 @@ impl Dialogue {
         exchange.answered = true;
         exchange.holds = holds;
         exchange.sent = Sent { body_bytes: 0, ..sent };
+        exchange.edition = call.former_edition();
         exchange.scope = scope;
         exchange.head = head.filter(|_| call.rings.is_some()).map(OwnedHead::freeze);
         self.speech.keep(exchange);
@@ -182,10 +190,8 @@ impl Dialogue {
     }
 
     /// Where the request came from.
-    pub(super) fn origin<'o>(
-        asked: &Asked,
-        (key, now, env, peer): (Key, Tick, &'o Env, &'o dyn Visitor),
-    ) -> Origin<'o> {
+    pub(super) fn origin<'o>(asked: &Asked, call: &Call<'o>) -> Origin<'o> {
+        let &Call { key, now, env, edition, peer, .. } = call;
         Origin {
             exchange: ExchangeId { connection: key, stream: asked.stream },
             post: &env.post,
@@ -197,7 +203,7 @@ impl Dialogue {
             unix_seconds: env.unix_millis / 1000,
             timeline: asked.timeline,
             peer,
-            trust: env.config.trust.as_deref(),
+            trust: edition.config.trust.as_deref(),
             user: asked.user.clone().map_or_else(OnceCell::new, OnceCell::from),
         }
     }
@@ -205,7 +211,11 @@ impl Dialogue {
     /// One line of the log for an exchange that took more than its turn.
     pub(super) fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
         let head = exchange.head.as_ref().map(OwnedHead::head);
-        call.record(&exchange.asked(), head.as_ref(), exchange.scope, exchange.sent);
+        let (asked, scope, sent) = (exchange.asked(), exchange.scope, exchange.sent);
+        match exchange.edition_beside(call.edition) {
+            None => call.record(&asked, head.as_ref(), scope, sent),
+            Some(own) => call.within(&own).record(&asked, head.as_ref(), scope, sent),
+        }
     }
 }
 

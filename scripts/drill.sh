@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# Is a request lost when the configuration file changes, or when the server ends? It is changed and read again 100 times
+# under load, now and then with a mistake in it, and then the server is drained under the same load.
+#
+#   scripts/drill.sh [--reloads N] [--connections N]
+#   scripts/drill.sh --quick     20 reloads, without the slow parts
+#
+# Load: wrk over HTTP/1.1 and h2load over HTTP/2, at the same time, on a fixed answer and a file; curl with a download
+# that lasts longer than all of it. Two workers. Fails unless 0 requests are lost, every file that was right is
+# served, memory grows by less than 2 MiB from the 20th reload on (or the 5th), and no descriptor is left open. In a
+# drain a client may find nobody to connect to anew: that is no lost request. Installs wrk, h2load and curl if missing.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+RELOADS=100
+CONNECTIONS=64
+QUICK=
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --help) help ;;
+        --reloads) RELOADS=$2 && shift ;;
+        --connections) CONNECTIONS=$2 && shift ;;
+        --quick) QUICK=yes RELOADS=20 ;;
+        *) die "unknown argument $1; see --help" ;;
+    esac
+    shift
+done
+KIB_MAX=2048
+
+tool wrk wrk
+tool h2load nghttp2-client
+tool curl curl
+release_build
+mkdir "$SCRATCH/www"
+head -c 40000 /dev/zero >"$SCRATCH/www/file.bin"
+# A hole: nothing has to be on the disk.
+truncate -s 20M "$SCRATCH/www/large.bin"
+
+# file NUMBER [MORE]: the configuration that answers with NUMBER, put in its place at once.
+file() {
+    cat >"$SCRATCH/kolk.toml.new" <<TOML
+[server]
+workers = 2
+admin = "unix:$SCRATCH/admin.sock"
+shutdown_delay = "500ms"
+shutdown_grace = "10s"
+${2-}
+[[listen]]
+addr = "127.0.0.1:0"
+[rate.all]
+rate = "100000000/s"
+burst = 1000000
+[[site]]
+hosts = ["*"]
+rate = ["all"]
+[[site.route]]
+path = "/"
+respond = { text = "$1" }
+[[site.route]]
+path = "/www/{*file}"
+static = "www"
+TOML
+    mv "$SCRATCH/kolk.toml.new" "$SCRATCH/kolk.toml"
+}
+
+# admin PATH: what the admin site says.
+admin() {
+    curl -s --unix-socket "$SCRATCH/admin.sock" "http://kolk$1"
+}
+
+# counted RESULT: how many reloads came to that.
+counted() {
+    admin /_kolk/metrics | sed -n "s/^kolk_reloads_total{result=\"$1\"} //p"
+}
+
+# until WHAT COMMAND...: waits for it, 10 s at most.
+until_so() {
+    local what=$1
+    shift
+    for _ in {1..1000}; do
+        ! "$@" || return 0
+        sleep 0.01
+    done
+    die "this never came to be: $what"
+}
+
+is_counted() { [[ $(counted "$1") == "$2" ]]; }
+says() { [[ $(curl -s "http://127.0.0.1:$PORT/") == "$1" ]]; }
+status() {
+    [[ $(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$SCRATCH/admin.sock" "http://kolk$1") == "$2" ]]
+}
+descriptors() { find "/proc/$PID/fd" -mindepth 1 | wc -l; }
+
+# under_load SECONDS: wrk and h2load begin, in the background, and write what came of it. Sets LOADS.
+under_load() {
+    LOADS=()
+    wrk -t1 -c"$CONNECTIONS" -d"$1s" -s "$SCRATCH/drill.lua" "http://127.0.0.1:$PORT/" >"$SCRATCH/wrk.out" 2>&1 &
+    LOADS+=("$!")
+    h2load -t1 -c8 -m16 -D"$1" "http://127.0.0.1:$PORT/" "http://127.0.0.1:$PORT/www/file.bin" \
+        >"$SCRATCH/h2load.out" 2>&1 &
+    LOADS+=("$!")
+    PIDS+=("${LOADS[@]}")
+}
+
+# Half of the requests are for the file; the last line is `@ requests connect other`.
+cat >"$SCRATCH/drill.lua" <<'LUA'
+local number = 0
+function request()
+  number = number + 1
+  return wrk.format("GET", number % 2 == 0 and "/" or "/www/file.bin")
+end
+function done(summary)
+  local e = summary.errors
+  io.write(string.format("@ %d %d %d\n", summary.requests, e.connect, e.read + e.write + e.status + e.timeout))
+end
+LUA
+
+# heard: waits for the loads. Sets SERVED and LOST (HTTP/1.1), SERVED2 and LOST2 (HTTP/2).
+heard() {
+    local load
+    for load in "${LOADS[@]}"; do wait "$load" || true; done
+    read -r SERVED _ LOST <<<"$(sed -n 's/^@ //p' "$SCRATCH/wrk.out")"
+    [[ -n ${LOST-} ]] || die "wrk: $(cat "$SCRATCH/wrk.out")"
+    read -r SERVED2 LOST2 <<<"$(sed -nE \
+        's/^requests: .* ([0-9]+) succeeded, ([0-9]+) failed, .*/\1 \2/p' "$SCRATCH/h2load.out")"
+    [[ -n ${LOST2-} ]] || die "h2load: $(cat "$SCRATCH/h2load.out")"
+}
+
+file 0
+start "$KOLK" serve -c "$SCRATCH/kolk.toml" --log off
+until_so 'ready' status /readyz 200
+
+# What lasts longer than all of it.
+if [[ -z $QUICK ]]; then
+    curl -sf --limit-rate 1M -o "$SCRATCH/large.got" "http://127.0.0.1:$PORT/www/large.bin" &
+    DOWNLOAD=$!
+    PIDS+=("$DOWNLOAD")
+fi
+SECONDS_OF_LOAD=$((RELOADS / 10 + 5))
+under_load "$SECONDS_OF_LOAD"
+done_count=0 refused=0
+for ((number = 1; number <= RELOADS; number++)); do
+    if ((number % 10 == 0)); then
+        file "$number" 'wrkers = 3'
+        kill -HUP "$PID"
+        refused=$((refused + 1))
+        until_so "the file with a mistake is refused" is_counted refused "$refused"
+        says $((number - 1)) || die 'a file with a mistake has changed what is served'
+    fi
+    file "$number"
+    kill -HUP "$PID"
+    done_count=$((done_count + 1))
+    until_so "file $number is read" is_counted done "$done_count"
+    until_so "file $number is served" says "$number"
+    if ((number == (RELOADS < 50 ? 5 : 20))); then
+        KIB_BEFORE=$(rss_kib "$PID") OPEN_BEFORE=$(descriptors)
+    fi
+done
+KIB_AFTER=$(rss_kib "$PID") OPEN_AFTER=$(descriptors)
+heard
+printf '%d reloads, %d refused: HTTP/1.1 %d failed of %d, HTTP/2 %d failed of %d; memory %+d KiB, descriptors %+d\n' \
+    "$RELOADS" "$refused" "$LOST" "$SERVED" "$LOST2" "$SERVED2" \
+    $((KIB_AFTER - KIB_BEFORE)) $((OPEN_AFTER - OPEN_BEFORE))
+[[ $LOST == 0 && $LOST2 == 0 ]] || die 'requests were lost in a reload'
+((KIB_AFTER - KIB_BEFORE < KIB_MAX)) || die "memory grew from $KIB_BEFORE to $KIB_AFTER KiB"
+((OPEN_AFTER - OPEN_BEFORE < 10)) || die "descriptors: $OPEN_BEFORE, then $OPEN_AFTER"
+
+under_load 4
+until_so 'the load is there' says "$RELOADS"
+sleep 1
+kill -TERM "$PID"
+until_so 'not ready' status /readyz 503
+says "$RELOADS" || die 'a newcomer is turned away before the delay is over'
+status /livez 200 || die 'it is not alive while it drains'
+began=$EPOCHREALTIME
+if [[ -z $QUICK ]]; then
+    wait "$DOWNLOAD" || die 'the download that began before all reloads was cut'
+    cmp "$SCRATCH/large.got" "$SCRATCH/www/large.bin" || die 'the download is another file'
+fi
+ended=0
+wait "$PID" || ended=$?
+took=$(calc "$EPOCHREALTIME - $began" %.1f)
+heard
+printf 'drain: HTTP/1.1 %d failed of %d, HTTP/2 %d failed of %d; it took %s s\n' \
+    "$LOST" "$SERVED" "$LOST2" "$SERVED2" "$took"
+[[ $ended == 0 ]] || die "exit status $ended after TERM"
+[[ $LOST == 0 && $LOST2 == 0 ]] || die 'requests were lost in the drain'
+echo "drill: 0 failed"

@@ -1,0 +1,62 @@
+//! [`Edition`]: what requests are answered by: an app, and the numbers that go with it.
+//!
+//! ```text
+//!  Handle ─replace─► Control ─► each worker, at a turn's beginning ─► Shard ─┬─► new requests
+//!                                                                            └─► open exchanges keep theirs
+//! ```
+//! It is replaced as a whole: the numbers of routes mean something in their own app alone. Knows no
+//! connection.
+
+use crate::app::App;
+
+use super::config::Config;
+
+/// An app, and what the server that serves it works with. Workers and open exchanges share it.
+#[derive(Debug)]
+pub struct Edition {
+    /// Routes and handlers.
+    pub app: App,
+    /// Limits and timeouts.
+    pub config: Config,
+}
+
+impl Edition {
+    /// `app`, served with `config`.
+    pub const fn new(app: App, config: Config) -> Self {
+        Self { app, config }
+    }
+}
+
+impl Config {
+    /// This one, as far as a server can take it over that has started with `running`: what cannot change
+    /// stays as it is there. And the names of the fields that would have changed.
+    pub(super) fn taken_over(self, running: &Self, is_encrypted: bool) -> (Self, Vec<&'static str>) {
+        let per_address = running.limits.connections_per_address_max;
+        let growth = |config: &Self| config.limits.http2.worker_growth_bytes_max;
+        let stay = [
+            ("workers", self.workers != running.workers),
+            ("pin", self.pin != running.pin),
+            ("private_descriptors", self.private_descriptors != running.private_descriptors),
+            ("backlog", self.backlog != running.backlog),
+            ("connections_max", self.connections_max != running.connections_max),
+            ("connections_per_address_max", self.limits.connections_per_address_max != per_address),
+            ("worker_growth_bytes_max", growth(&self) != growth(running)),
+            ("blocking_threads", self.blocking_threads != running.blocking_threads),
+            ("blocking_queue_max", self.blocking_queue_max != running.blocking_queue_max),
+        ];
+        let mut config = Self {
+            workers: running.workers,
+            pin: running.pin,
+            private_descriptors: running.private_descriptors,
+            backlog: running.backlog,
+            connections_max: running.connections_max,
+            blocking_threads: running.blocking_threads,
+            blocking_queue_max: running.blocking_queue_max,
+            // RFC 6797 §7.2: never in the clear.
+            hsts: self.hsts.filter(|_| is_encrypted),
+            ..self
+        };
+        config.limits.connections_per_address_max = per_address;
+        (config, stay.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect())
+    }
+}

@@ -1,0 +1,162 @@
+//! THE FILE IS READ AGAIN: `kolk serve -c FILE` as a process, HUP, and what clients, metrics and whoever
+//! reads standard error see of it.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs;
+
+use program::scratch::Scratch;
+use program::{Client, Kolk, PATIENCE, command, eventually};
+
+/// A file with one site, which answers `/` with `text`, and beside it what `more` says.
+fn file(folder: &Scratch, text: &str, more: &str) {
+    let file = format!(
+        "[server]\nworkers = 1\nadmin = \"unix:{}\"\n{more}\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
+         [[site]]\nhosts = \"*\"\n[[site.route]]\npath = \"/\"\nrespond = {{ text = \"{text}\" }}\n\
+         [[site.route]]\npath = \"/files/{{*file}}\"\nstatic = \".\"\n",
+        folder.join("admin.sock").display()
+    );
+    folder.put("kolk.toml", &file);
+}
+
+fn start(folder: &Scratch) -> Kolk {
+    let path = folder.join("kolk.toml");
+    Kolk::spawn(&mut command(&["serve", "-c", path.to_str().unwrap()]))
+}
+
+/// What the admin site says.
+fn admin(folder: &Scratch, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::os::unix::net::UnixStream::connect(folder.join("admin.sock")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The next answer of `client` at `/`.
+fn says(client: &mut Client) -> String {
+    client.get("/").text().to_owned()
+}
+
+#[test]
+fn a_file_that_is_right_is_served_from_now_on_on_the_same_connection() {
+    let folder = Scratch::new("drills-right");
+    file(&folder, "one", "");
+    let kolk = start(&folder);
+    let mut client = kolk.connect();
+    assert_eq!(says(&mut client), "one");
+    file(&folder, "two", "");
+    kolk.signal("HUP");
+    kolk.says("kolk.toml was read again and is served");
+    assert!(eventually(|| says(&mut client) == "two"));
+    // Files that were opened after the workers have started.
+    let answer = client.get("/files/kolk.toml");
+    assert_eq!((answer.status(), answer.text().contains("two")), (200, true));
+    let metrics = admin(&folder, "/_kolk/metrics");
+    assert!(metrics.contains("kolk_reloads_total{result=\"done\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("kolk_reloads_total{result=\"refused\"} 0\n"), "{metrics}");
+}
+
+#[test]
+fn a_file_that_is_wrong_is_told_in_full_and_changes_nothing() {
+    let folder = Scratch::new("drills-wrong");
+    file(&folder, "one", "");
+    let kolk = start(&folder);
+    let mut client = kolk.connect();
+    file(&folder, "two", "wrkers = 1\nbakclog = 2\n");
+    kolk.signal("HUP");
+    kolk.says("2 errors in ");
+    kolk.says("unknown key `wrkers`");
+    kolk.says("unknown key `bakclog`");
+    kolk.says("what was served before still is");
+    assert_eq!(says(&mut client), "one");
+    // What only shows when it is built.
+    file(&folder, "two", "");
+    let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+    folder.put("kolk.toml", text + "[[site.route]]\npath = \"/\"\nrespond = 404\n");
+    kolk.signal("HUP");
+    kolk.says("1 error in ");
+    kolk.says("what was served before still is");
+    // And somewhere else nobody is heard without a restart.
+    file(&folder, "two", "");
+    let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+    folder.put("kolk.toml", text.replace("127.0.0.1:0", "127.0.0.1:1"));
+    kolk.signal("HUP");
+    kolk.says("2 errors in ");
+    kolk.says("the listener on http://127.0.0.1:1 is new");
+    kolk.says("restart kolk to listen elsewhere");
+    kolk.says("what was served before still is");
+    assert_eq!(says(&mut client), "one");
+    let metrics = admin(&folder, "/_kolk/metrics");
+    assert!(metrics.contains("kolk_reloads_total{result=\"refused\"} 3\n"), "{metrics}");
+    file(&folder, "three", "");
+    kolk.signal("HUP");
+    kolk.says("was read again and is served");
+    assert!(eventually(|| says(&mut client) == "three"));
+}
+
+#[test]
+fn what_a_start_has_to_do_is_named_and_the_rest_is_done() {
+    let folder = Scratch::new("drills-fixed");
+    file(&folder, "one", "");
+    let mut kolk = start(&folder);
+    let more = "pin = true\nserver_name = \"whirl\"\nshutdown_delay = \"60s\"\nshutdown_grace = \"90s\"";
+    file(&folder, "two", more);
+    kolk.signal("HUP");
+    kolk.says("kolk.toml:4: `pin` takes effect at the next start");
+    kolk.says("was read again and is served");
+    let mut client = kolk.connect();
+    assert!(eventually(|| client.get("/").field("server") == Some("whirl")));
+    assert!(admin(&folder, "/readyz").contains(" 200 "));
+    kolk.signal("TERM");
+    kolk.says("draining: not ready any more, and in 60 s what is under way has 90 s to finish");
+    assert!(eventually(|| admin(&folder, "/readyz").contains(" 503 ")));
+    assert!(admin(&folder, "/livez").contains(" 200 "));
+    assert_eq!(says(&mut kolk.connect()), "two", "nobody is turned away yet");
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+/// Resident memory of a process, in bytes; nothing where the system does not say.
+fn resident_bytes(kolk: &Kolk) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", kolk.child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+fn descriptors(kolk: &Kolk) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{}/fd", kolk.child.id())).ok()?.count())
+}
+
+/// Each file is looked at, and its folder is open as long as anybody serves it.
+#[test]
+fn two_hundred_files_later_memory_and_descriptors_are_what_they_were() {
+    let folder = Scratch::new("drills-memory");
+    folder.put("content", "x".repeat(60_000));
+    file(&folder, "0", "");
+    let kolk = start(&folder);
+    let mut client = kolk.connect();
+    let reload = |client: &mut Client, number: u32| {
+        file(&folder, &number.to_string(), "");
+        kolk.signal("HUP");
+        assert!(eventually(|| says(client) == number.to_string()), "{number} is served");
+        assert_eq!(client.get("/files/content").body.len(), 60_000);
+    };
+    (1..=50).for_each(|number| reload(&mut client, number));
+    let before = (resident_bytes(&kolk), descriptors(&kolk));
+    (51..=250).for_each(|number| reload(&mut client, number));
+    let after = (resident_bytes(&kolk), descriptors(&kolk));
+    if let (Some(before), Some(after)) = (before.0, after.0) {
+        assert!(after < before + 2 * 1024 * 1024, "{before} bytes became {after}");
+    }
+    if let (Some(before), Some(after)) = (before.1, after.1) {
+        assert!(after <= before + 2, "{before} descriptors became {after}");
+    }
+    let metrics = admin(&folder, "/_kolk/metrics");
+    assert!(metrics.contains("kolk_reloads_total{result=\"done\"} 250\n"), "{metrics}");
+}
