@@ -14,7 +14,7 @@ use program::{Client, Kolk, PATIENCE, command, eventually};
 /// A file with one site, which answers `/` with `text`, and beside it what `more` says.
 fn file(folder: &Scratch, text: &str, more: &str) {
     let file = format!(
-        "[server]\nworkers = 1\nadmin = \"unix:{}\"\n{more}\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
+        "[server]\nworkers = 2\nadmin = \"unix:{}\"\n{more}\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
          [[site]]\nhosts = \"*\"\n[[site.route]]\npath = \"/\"\nrespond = {{ text = \"{text}\" }}\n\
          [[site.route]]\npath = \"/files/{{*file}}\"\nstatic = \".\"\n",
         folder.join("admin.sock").display()
@@ -122,6 +122,33 @@ fn what_a_start_has_to_do_is_named_and_the_rest_is_done() {
     assert_eq!(kolk.ended(), Some(0));
 }
 
+/// As long as the rate says the same: with another one, everybody begins anew.
+#[test]
+fn how_often_clients_came_is_not_forgotten() {
+    let folder = Scratch::new("drills-rates");
+    let rated = |text: &str, rate: &str| {
+        file(&folder, text, "");
+        let file = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+        let file = file.replace("hosts = \"*\"\n", "hosts = \"*\"\nrate = [\"few\"]\n");
+        folder.put("kolk.toml", format!("{file}[rate.few]\nrate = \"{rate}\"\nburst = 2\n"));
+    };
+    let reload = |kolk: &Kolk| {
+        kolk.signal("HUP");
+        kolk.says("was read again and is served");
+    };
+    rated("one", "1/h");
+    let kolk = start(&folder);
+    let mut client = kolk.connect();
+    let statuses = |client: &mut Client| [(); 3].map(|()| client.get("/").status());
+    assert_eq!(statuses(&mut client), [200, 200, 429]);
+    rated("two", "1/h");
+    reload(&kolk);
+    assert_eq!(statuses(&mut client), [429; 3]);
+    rated("three", "2/h");
+    reload(&kolk);
+    assert!(eventually(|| client.get("/").status() == 200));
+}
+
 /// Resident memory of a process, in bytes; nothing where the system does not say.
 fn resident_bytes(kolk: &Kolk) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", kolk.child.id())).ok()?;
@@ -140,16 +167,19 @@ fn two_hundred_files_later_memory_and_descriptors_are_what_they_were() {
     folder.put("content", "x".repeat(60_000));
     file(&folder, "0", "");
     let kolk = start(&folder);
-    let mut client = kolk.connect();
-    let reload = |client: &mut Client, number: u32| {
+    // Some of them are served by either worker.
+    let mut clients: Vec<Client> = (0..8).map(|_| kolk.connect()).collect();
+    let mut reload = |number: u32| {
         file(&folder, &number.to_string(), "");
         kolk.signal("HUP");
-        assert!(eventually(|| says(client) == number.to_string()), "{number} is served");
-        assert_eq!(client.get("/files/content").body.len(), 60_000);
+        for client in &mut clients {
+            assert!(eventually(|| says(client) == number.to_string()), "{number} is served");
+            assert_eq!(client.get("/files/content").body.len(), 60_000);
+        }
     };
-    (1..=50).for_each(|number| reload(&mut client, number));
+    (1..=50).for_each(&mut reload);
     let before = (resident_bytes(&kolk), descriptors(&kolk));
-    (51..=250).for_each(|number| reload(&mut client, number));
+    (51..=250).for_each(&mut reload);
     let after = (resident_bytes(&kolk), descriptors(&kolk));
     if let (Some(before), Some(after)) = (before.0, after.0) {
         assert!(after < before + 2 * 1024 * 1024, "{before} bytes became {after}");

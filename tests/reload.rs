@@ -440,12 +440,12 @@ fn a_server_is_not_ready_before_it_turns_anybody_away() {
     until("it is handled", || server.snapshot().phases[Phase::Handling as usize] == 1);
     assert_eq!(admin(&server, "/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(admin(&server, "/livez"), (200, "alive\n".to_owned()));
-    let delay = Duration::from_millis(600);
+    let delay = Duration::from_secs(2);
     let ordered = support::now();
     server.drain_after(delay, PATIENCE);
     assert_eq!(admin(&server, "/readyz"), (503, "draining\n".to_owned()));
     let turns = server.snapshot().turns;
-    dawdle(delay / 3);
+    dawdle(delay / 8);
     assert!(server.snapshot().turns - turns < 20, "nobody spins while nothing is to be done");
     let answer = client.get("/");
     assert!(answer.status == 200 && !answer.closes(), "as before");

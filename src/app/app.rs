@@ -14,6 +14,7 @@ use super::endpoint::{Added, Methods, Verb};
 use super::handler::LogId;
 use super::hosts::{HostError, Hosts};
 use super::layer::{Chain, Layer};
+use super::limits::Rates;
 use super::pattern::{Pattern, PatternError};
 use super::route::{Route, RouteId};
 use super::router::Params;
@@ -68,6 +69,7 @@ pub struct App {
     routes: Vec<Route>,
     /// Around all sites.
     layers: Vec<Arc<dyn Layer>>,
+    rates: Option<Arc<Rates>>,
 }
 
 /// Who answers a request.
@@ -133,6 +135,7 @@ impl App {
             hosts: Hosts::new(),
             routes: Vec::new(),
             layers: Vec::new(),
+            rates: None,
         }
     }
 
@@ -397,6 +400,18 @@ impl App {
     #[inline]
     pub fn route_of(&self, id: RouteId) -> &Route {
         &self.routes[id.index()]
+    }
+
+    /// Notes that its rates are counted in `rates`: an app that takes its place can go on with them.
+    #[must_use]
+    pub fn with_rates(mut self, rates: Arc<Rates>) -> Self {
+        self.rates = Some(rates);
+        self
+    }
+
+    /// What [`App::with_rates`] was given.
+    pub const fn rates(&self) -> Option<&Arc<Rates>> {
+        self.rates.as_ref()
     }
 
     /// All routes, by [`RouteId::index`].

@@ -36,10 +36,14 @@ pub(super) struct Around<'c> {
 }
 
 impl<'c> Around<'c> {
-    pub(super) fn new(configuration: &'c Configuration, problems: &mut Vec<Problem>) -> Self {
-        let table = Arc::new(Rates::new());
+    /// `table`: where rates are counted.
+    pub(super) fn new(
+        configuration: &'c Configuration,
+        table: &Arc<Rates>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let rates = configuration.rate.iter();
-        let rates = rates.filter_map(|(name, rate)| Some((&**name, limit(name, rate, &table, problems)?)));
+        let rates = rates.filter_map(|(name, rate)| Some((&**name, limit(name, rate, table, problems)?)));
         let rates = rates.collect();
         let keys = configuration.auth.iter();
         let keys = keys.filter_map(|(name, auth)| Some((&**name, guard(auth, problems)?))).collect();

@@ -28,9 +28,12 @@ mod reload;
 mod server;
 mod site;
 
-use crate::app::App;
+use std::sync::Arc;
+
+use crate::app::{App, Rates};
 use crate::config::{Configuration, Errors, Placed, Problem};
 use crate::server::Server;
+use log::Logs;
 
 impl Configuration {
     /// The sites, without a server: for tests, and to be served otherwise.
@@ -56,7 +59,7 @@ impl Configuration {
     pub fn app(&self) -> Result<App, Errors> {
         let mut problems = Vec::new();
         later::refuse(self, &mut problems);
-        let app = site::app(self, &mut problems);
+        let app = site::app(self, Kept::nothing(self), &mut problems);
         finish(Some(app), problems)
     }
 
@@ -65,11 +68,31 @@ impl Configuration {
     /// # Errors
     /// What only shows when it is built.
     pub fn server(&self) -> Result<Server, Errors> {
+        self.server_keeping(Kept::nothing(self))
+    }
+
+    /// The same, in the place of another.
+    fn server_keeping(&self, kept: Kept<'_>) -> Result<Server, Errors> {
         let mut problems = Vec::new();
         later::refuse(self, &mut problems);
-        let app = site::app(self, &mut problems);
+        let app = site::app(self, kept, &mut problems);
         let server = server::server(self, app, &mut problems);
         finish(server, problems)
+    }
+}
+
+/// What sites go on with, where others were served before them.
+struct Kept<'c> {
+    /// How often clients came.
+    rates: Arc<Rates>,
+    /// What is written already.
+    logs: Logs<'c>,
+}
+
+impl<'c> Kept<'c> {
+    /// They are the first, and have what they say themselves.
+    fn nothing(configuration: &'c Configuration) -> Self {
+        Self { rates: Arc::default(), logs: Logs::of(configuration) }
     }
 }
 

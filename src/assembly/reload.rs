@@ -7,13 +7,16 @@
 //!                  what only a start can change ─► named
 //! ```
 
+use super::Kept;
+use super::log::Logs;
 use crate::config::{Changes, Configuration, Errors, Problem};
 use crate::server::Handle;
 
 impl Configuration {
     /// Has `server`, which was started with what `started` says, do from now on what this says: its sites,
-    /// limits and timeouts count for new requests, and what is under way keeps those it began with. Gives
-    /// back what differs and takes effect at the next start alone, each with its place.
+    /// limits and timeouts count for new requests, and what is under way keeps those it began with. A rate
+    /// that says the same as before goes on with what it has counted; how many requests there are at a time
+    /// is counted anew. Gives back what differs and takes effect at the next start alone, each with its place.
     ///
     /// ```
     /// use kolk::Configuration;
@@ -34,11 +37,14 @@ impl Configuration {
     /// # Errors
     /// What only shows when it is built, and listeners that are not those of `started`. All then stays.
     pub fn replace(&self, server: &Handle, started: &Self) -> Result<Vec<Problem>, Errors> {
-        let Changes { listeners, fixed } = Changes::between(started, self);
+        let Changes { listeners, mut fixed } = Changes::between(started, self);
         if !listeners.is_empty() {
             return Err(Errors::new(listeners));
         }
-        let (app, config) = self.server()?.into_parts();
+        let logs = Logs::of(started);
+        fixed.extend(logs.not_written(self));
+        let kept = Kept { rates: server.rates().unwrap_or_default(), logs };
+        let (app, config) = self.server_keeping(kept)?.into_parts();
         match server.replace_with(app, config) {
             Ok(_names) => Ok(fixed),
             Err(error) => Err(Errors::new(vec![Problem::new(None, error.to_string())])),

@@ -7,15 +7,16 @@ use crate::app::{App, Expected, Handler, Layer, LogId, Outcome, Predicate, Reque
 use crate::config::{Action, Condition, Configuration, Host, Problem, Route, Site};
 use crate::http::{Rendered, Response};
 
+use super::Kept;
 use super::action;
 use super::around::Around;
 use super::log::Logs;
 
-/// All sites.
-pub(super) fn app(configuration: &Configuration, problems: &mut Vec<Problem>) -> App {
-    let mut around = Around::new(configuration, problems);
-    let logs = Logs::of(configuration);
-    let mut app = App::new();
+/// All sites, with what they keep of those before them.
+pub(super) fn app(configuration: &Configuration, kept: Kept<'_>, problems: &mut Vec<Problem>) -> App {
+    let Kept { rates, logs } = kept;
+    let mut around = Around::new(configuration, &rates, problems);
+    let mut app = App::new().with_rates(rates);
     for site in &configuration.site {
         let Some(assembled) = assemble(site, &logs, &mut around, problems) else { continue };
         match app.try_site(site.hosts.value.iter().map(|host| written(&host.value)), assembled) {

@@ -164,14 +164,14 @@ mod tests {
             .replace("user = \"www\"", "server_name = \"other\"")
             .replace("stdout", "stderr")
             .replace("10.0.0.0/8", "10.1.0.0/16")
-            + "[tls]\nclient_auth = \"optional\"\nclient_ca = \"Cargo.toml\"\n";
+            + "[log.error]\nformat = \"json\"\n";
         let (listeners, fixed) = between(BEFORE, &after);
         assert_eq!(listeners, Vec::<String>::new());
         let all = [
             "3: `workers` takes effect at the next start",
             "2: `user` takes effect at the next start",
             "6: `proxies`, for the PROXY protocol, takes effect at the next start",
-            "17: `[tls]` takes effect at the next start",
+            "17: `[log.error]` takes effect at the next start",
             "12: `[log.access.main]` takes effect at the next start",
         ];
         assert_eq!(fixed, all);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+#[cfg(feature = "config")]
+use crate::app::Rates;
 use crate::app::{App, BlockingPool, ConnectionsPerAddress};
 use crate::base::Mailbox;
 use crate::net::ListenAddr;
@@ -113,7 +115,8 @@ impl Handle {
     /// `worker_growth_bytes_max`, `blocking_threads`, `blocking_queue_max`.
     ///
     /// New limits and timeouts count for requests that begin afterwards; new limits of HTTP/2 for connections
-    /// that do, and those of HTTP/1 not for one that is in the midst of a request.
+    /// that do, and those of HTTP/1 not for one that is in the midst of a request. The site that sends
+    /// visitors to https keeps what it has.
     ///
     /// ```
     /// use kolk::{App, Config, Request, Response, Server, Workers};
@@ -137,6 +140,12 @@ impl Handle {
             Edition::new(app, config)
         });
         Ok(stay)
+    }
+
+    /// What the rates of the app are counted in.
+    #[cfg(feature = "config")]
+    pub(crate) fn rates(&self) -> Option<Arc<Rates>> {
+        self.control.edition().app.rates().map(Arc::clone)
     }
 
     fn check_replaceable(&self) -> Result<()> {

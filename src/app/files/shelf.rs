@@ -12,7 +12,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::tree::Stamp;
@@ -42,6 +42,8 @@ pub(super) struct Cache {
 struct Budget {
     bytes: AtomicUsize,
     bytes_max: usize,
+    /// The cache is gone: nobody asks for what is on its shelves.
+    is_idle: AtomicBool,
 }
 
 /// What one thread keeps for one folder.
@@ -85,7 +87,8 @@ impl Cache {
     /// A cache for `bytes_max` bytes, all threads together.
     pub(super) fn new(bytes_max: usize) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let budget = Arc::new(Budget { bytes: AtomicUsize::new(0), bytes_max });
+        let budget =
+            Arc::new(Budget { bytes: AtomicUsize::new(0), bytes_max, is_idle: AtomicBool::new(false) });
         Self { number: NUMBERS.fetch_add(1, Relaxed), budget }
     }
 
@@ -106,7 +109,7 @@ impl Cache {
             return act(shelf);
         }
         // Those of folders that nobody serves any more.
-        shelves.retain(|shelf| Arc::strong_count(&shelf.budget) > 1);
+        shelves.retain(|shelf| !shelf.budget.is_idle.load(Relaxed));
         shelves.push(Shelf {
             number: self.number,
             budget: Arc::clone(&self.budget),
@@ -118,6 +121,13 @@ impl Cache {
         });
         let last = shelves.len() - 1;
         act(&mut shelves[last])
+    }
+}
+
+impl Drop for Cache {
+    /// Each thread clears its own shelf away, when it sets up another.
+    fn drop(&mut self) {
+        self.budget.is_idle.store(true, Relaxed);
     }
 }
 
@@ -273,6 +283,18 @@ mod tests {
             assert!(matches!(shelf.look(b"a", seconds(2)), Look::Missing));
             assert!(matches!(shelf.look(b"a", seconds(3)), Look::Unknown));
         });
+    }
+
+    #[test]
+    fn no_thread_keeps_the_shelf_of_a_cache_that_is_gone() {
+        let threads = [RefCell::default(), RefCell::default()];
+        for _ in 0..3 {
+            let cache = Cache::new(100_000);
+            for shelves in &threads {
+                cache.with(shelves, |shelf| shelf.keep(b"a", 7, stamp(), 100, seconds(1)));
+                assert_eq!(shelves.borrow().len(), 1);
+            }
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::app::layer::{Acts, Layer, Passage};
 use crate::app::request::Request;
 use crate::http::Response;
 
-/// Lets clients come as often as a policy says. Clones, and all that have a policy of the same name in the
-/// same table, share their budgets.
+/// Lets clients come as often as a policy says. Clones, and all that have a policy of the same name, quota
+/// and burst in the same table, share their budgets.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,8 +39,11 @@ pub struct RateLimit {
 impl RateLimit {
     /// `policy` for each `key`, with the budgets in `rates`.
     pub fn new(rates: &Arc<Rates>, policy: Policy, key: RateKey) -> Self {
+        let rate = policy.rate();
+        // Budgets of another size mean nothing to this one.
+        let whose = format!("{} {:?} {}", policy.name(), rate.quota(), rate.burst());
         Self {
-            number: rates.number_of(policy.name()),
+            number: rates.number_of(&whose),
             rates: Arc::clone(rates),
             key,
             policy: Arc::new(policy),
