@@ -63,7 +63,9 @@ fn main() -> ExitCode {
         let accounts =
             clients.into_iter().map(|client| client.join().unwrap_or(Account { requests: 0, lost: 1 }));
         let sum = accounts.fold(Account::default(), Account::plus);
-        println!("{} {}", sum.requests, sum.lost);
+        if writeln!(io::stdout(), "{} {}", sum.requests, sum.lost).is_err() {
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }

@@ -251,6 +251,25 @@ fn an_idle_connection_costs_nothing_and_the_old_app_is_gone_at_once() {
     assert_eq!((server.snapshot().accepts, server.snapshot().replacements), (8, 1));
 }
 
+/// Also where the app itself holds the handle.
+#[test]
+fn a_handle_keeps_no_app_alive_when_the_server_has_ended() {
+    let (one, hands) = app("one", 0);
+    let (two, others) = app("two", 0);
+    let server = start(alone(one));
+    let handle = server.handle();
+    let holds = handle.clone();
+    let ends = move |_: &Request<'_>| {
+        holds.drain(PATIENCE);
+        Response::text("bye\n")
+    };
+    handle.replace(two.get("/end", ends)).unwrap();
+    until("it is there", || Client::to(&server).get("/end").status == 200);
+    server.join().unwrap();
+    assert!(handle.is_ending());
+    until("both are gone", || hands.app.upgrade().is_none() && others.app.upgrade().is_none());
+}
+
 // ── HTTP/2 ──────────────────────────────────────────────────────────────────────────────────────────
 
 /// A client of HTTP/2 that has shaken hands.

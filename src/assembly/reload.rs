@@ -16,7 +16,7 @@ impl Configuration {
     /// Has `server`, which was started with what `started` says, do from now on what this says: its sites,
     /// limits and timeouts count for new requests, and what is under way keeps those it began with. A rate
     /// that says the same as before goes on with what it has counted; how many requests there are at a time
-    /// is counted anew. Gives back what differs and takes effect at the next start alone, each with its place.
+    /// is counted anew. Gives back what differs and takes effect at the next start alone, with its place.
     ///
     /// ```
     /// use kolk::Configuration;

@@ -299,6 +299,7 @@ impl Running {
                 ended = Err(Error::Worker { number, source });
             }
         }
+        self.handle.control.retire();
         ended
     }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::app::Mail;
+use crate::app::{App, Mail};
 use crate::base::{Key, Mailbox, Tick, Wake as _};
 use crate::net::{Link, tls};
 use crate::reactor::{Doorbell, Interest, Reactor, Wake};
@@ -92,6 +92,11 @@ impl Control {
         drop(edition);
         // Not under the lock: to take down what nobody uses any more may take its time.
         drop(former);
+    }
+
+    /// All workers have ended: whoever still has a handle keeps no app alive, nor an app itself by one.
+    pub(crate) fn retire(&self) {
+        self.replace(|edition| Edition::new(App::new(), edition.config.clone()));
     }
 
     /// What new requests are answered by, if that is not what a worker of `generation` knows; it does then.
