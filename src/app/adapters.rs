@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
+use super::explain::{Stage, Step};
 use super::handler::{BodyRule, Handler, LogId, Outcome, Rule, Sink};
 use super::layer::Layer;
 use super::predicate::Predicate;
@@ -128,6 +129,10 @@ impl Handler for Fixed {
 
     fn fixed(&self) -> Option<Rendered> {
         self.rendered.clone()
+    }
+
+    fn explain(&self, _request: &Request<'_>) -> Vec<Step> {
+        vec![Step::new(Stage::Handle, "action", format!("respond with {}", self.status.as_u16()))]
     }
 }
 
@@ -306,6 +311,14 @@ macro_rules! rule_changed {
 
             fn predicates(&self) -> Vec<Predicate> {
                 self.inner.predicates()
+            }
+
+            fn place(&self) -> Option<Arc<str>> {
+                self.inner.place()
+            }
+
+            fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+                self.inner.explain(request)
             }
         }
     )*};

@@ -212,6 +212,13 @@ impl App {
         self
     }
 
+    /// Where this app was told, if a file describes it, as `kolk.toml:12`: for [explanations](App::explain).
+    #[must_use]
+    pub fn told_at(mut self, place: impl Into<Arc<str>>) -> Self {
+        self.sites[0].place = Some(place.into());
+        self
+    }
+
     /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
     /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
     ///
@@ -345,6 +352,7 @@ impl App {
         site.layers.clone_from(&app.layers);
         site.layers_without_route.clone_from(&app.sites[0].layers_without_route);
         site.log = app.sites[0].log;
+        site.place.clone_from(&app.sites[0].place);
         self.sites.push(site);
         self.take_in(id, app, false)?;
         self.settle();
@@ -442,6 +450,24 @@ impl App {
                 response.append(&header::ALLOW, &self.allow(methods));
             }
         }
+    }
+
+    /// Every site that `host` could belong to, and under which name, the most specific first.
+    pub(super) fn hosts_of(&self, host: &str) -> Vec<(String, SiteId)> {
+        self.hosts.all(host)
+    }
+
+    pub(super) const fn has_sites(&self) -> bool {
+        self.sites.len() > 1
+    }
+
+    pub(super) fn site_at(&self, id: SiteId) -> &Site {
+        &self.sites[id.index()]
+    }
+
+    /// Whether the route is for what no route is for.
+    pub(super) fn is_fallback(&self, id: RouteId) -> bool {
+        self.sites[self.route_of(id).site().index()].fallback == Some(id)
     }
 
     /// Whose the host is that the client asked for.

@@ -165,6 +165,13 @@ impl Layer for Cors {
     fn name(&self) -> &'static str {
         "cors"
     }
+
+    fn explain(&self) -> String {
+        let Some(origins) = &self.origins else { return "pages of any origin".to_owned() };
+        let mut origins: Vec<_> = origins.iter().map(|origin| origin.escape_ascii().to_string()).collect();
+        origins.sort_unstable();
+        format!("pages of {}", origins.join(", "))
+    }
 }
 
 fn is_preflight(request: &Request<'_>) -> bool {

@@ -95,6 +95,11 @@ impl Endpoint {
         Ok(())
     }
 
+    /// All its routes.
+    pub(super) fn routes(&self) -> &[Added] {
+        &self.routes
+    }
+
     /// Whether some of its routes only answer if their predicates hold.
     #[inline]
     pub(super) const fn has_predicates(&self) -> bool {

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::adapters::{Limited, Logged, Streaming, Timed};
+use super::explain::Step;
 use super::layer::{Layer, Layered};
 use super::predicate::{Predicate, When};
 use super::reply::Ticket;
@@ -71,6 +72,18 @@ pub trait Handler: Send + Sync + 'static {
 
     /// What must hold of a request besides its path and method. Asked once, when the route is added.
     fn predicates(&self) -> Vec<Predicate> {
+        Vec::new()
+    }
+
+    /// Where its route was told, for [explanations](super::App::explain): `kolk.toml:12`. Asked once, when
+    /// the route is added.
+    fn place(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// What it would do with `request`, for explanations: changes nothing. The topic of what it does is
+    /// `action`.
+    fn explain(&self, _request: &Request<'_>) -> Vec<Step> {
         Vec::new()
     }
 }

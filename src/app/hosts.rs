@@ -17,7 +17,7 @@ use super::words::Key;
 const HOST_BYTES_MAX: usize = 255;
 
 /// A map from hosts to sites.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Hosts {
     /// Names in lower case; a wildcard as what it ends with: `.example.com`.
     names: HashMap<Box<[u8]>, SiteId, Key>,
@@ -63,26 +63,55 @@ impl Hosts {
         }
     }
 
+    /// Everything that `host` is one of, the most specific first: `www.example.com`, `*.example.com`, `*`.
+    pub(super) fn all(&self, host: &str) -> Vec<(String, SiteId)> {
+        let (mut without, mut all) = (self.clone(), Vec::new());
+        while let Some((name, site)) = without.entry(host) {
+            let name = name.map(<[u8]>::to_vec);
+            match &name {
+                Some(name) => drop(without.names.remove(&**name)),
+                None => without.default = None,
+            }
+            let name = String::from_utf8_lossy(name.as_deref().unwrap_or_default()).into_owned();
+            let is_whole = !name.is_empty() && !name.starts_with('.');
+            all.push((if is_whole { name } else { format!("*{name}") }, site));
+        }
+        all
+    }
+
     /// Whose `host` is, which may be in any case.
     #[inline]
     pub(super) fn find(&self, host: &str) -> Option<SiteId> {
+        self.entry(host).map(|(_, site)| site)
+    }
+
+    /// The name that makes `host` somebody's, and whose it is; no name is the default.
+    #[inline]
+    fn entry(&self, host: &str) -> Option<(Option<&[u8]>, SiteId)> {
+        let default = self.default.map(|site| (None, site));
         let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
         let mut buffer = [0; HOST_BYTES_MAX];
         // What begins with a dot is a wildcard's name here, and nobody's outside.
         let Some(name) = buffer.get_mut(..host.len()).filter(|_| !host.starts_with(b".")) else {
-            return self.default;
+            return default;
         };
         name.copy_from_slice(host);
         name.make_ascii_lowercase();
-        self.names.get(&*name).copied().or_else(|| self.find_wildcard(name)).or(self.default)
+        let own = self.named(name).or_else(|| self.find_wildcard(name));
+        own.map(|(name, site)| (Some(name), site)).or(default)
     }
 
-    fn find_wildcard(&self, name: &[u8]) -> Option<SiteId> {
+    #[inline]
+    fn named(&self, name: &[u8]) -> Option<(&[u8], SiteId)> {
+        self.names.get_key_value(name).map(|(name, site)| (&**name, *site))
+    }
+
+    fn find_wildcard(&self, name: &[u8]) -> Option<(&[u8], SiteId)> {
         if !self.has_wildcards {
             return None;
         }
         let dots = name.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'.');
-        dots.map(|(at, _)| &name[at..]).find_map(|end| self.names.get(end).copied())
+        dots.map(|(at, _)| &name[at..]).find_map(|end| self.named(end))
     }
 }
 

@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::explain::Step;
 use super::handler::{Handler, Outcome, Rule};
 use super::predicate::Predicate;
 use super::request::Request;
@@ -75,6 +76,21 @@ pub trait Layer: Send + Sync + 'static {
     fn name(&self) -> &'static str {
         "layer"
     }
+
+    /// What it was told to do, in half a sentence, for [explanations](super::App::explain).
+    fn explain(&self) -> String {
+        String::new()
+    }
+
+    /// Where it was told to stand, or what it does to this field of answers: `kolk.toml:12`.
+    fn place_of(&self, _field: Option<&str>) -> Option<&str> {
+        None
+    }
+
+    /// The layer that acts, if this one only has words for explanations: that one is called instead.
+    fn inner(&self) -> Option<&Arc<dyn Layer>> {
+        None
+    }
 }
 
 impl Layer for Arc<dyn Layer> {
@@ -96,6 +112,18 @@ impl Layer for Arc<dyn Layer> {
 
     fn name(&self) -> &'static str {
         (**self).name()
+    }
+
+    fn explain(&self) -> String {
+        (**self).explain()
+    }
+
+    fn place_of(&self, field: Option<&str>) -> Option<&str> {
+        (**self).place_of(field)
+    }
+
+    fn inner(&self) -> Option<&Arc<dyn Layer>> {
+        (**self).inner()
     }
 }
 
@@ -175,6 +203,14 @@ impl<H: Handler> Handler for Layered<H> {
     fn predicates(&self) -> Vec<Predicate> {
         self.inner.predicates()
     }
+
+    fn place(&self) -> Option<Arc<str>> {
+        self.inner.place()
+    }
+
+    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+        self.inner.explain(request)
+    }
 }
 
 impl<H> fmt::Debug for Layered<H> {
@@ -208,7 +244,8 @@ pub enum Progress {
 impl Chain {
     pub(super) fn new(layers: Vec<Arc<dyn Layer>>) -> Self {
         let those = |does: fn(Acts) -> bool| {
-            layers.iter().filter(|layer| does(layer.acts())).map(Arc::clone).collect()
+            let those = layers.iter().filter(|layer| does(layer.acts()));
+            those.map(|layer| Arc::clone(layer.inner().unwrap_or(layer))).collect()
         };
         Self { before: those(|acts| acts.before), after: those(|acts| acts.after), layers }
     }
@@ -253,11 +290,23 @@ impl Chain {
 
     /// Lets the layers change the answer to `request`.
     pub fn after(&self, request: &Request<'_>, response: &mut Response) {
-        for layer in self.after.iter().rev() {
+        self.after_each(request, response, |_, _| {});
+    }
+
+    /// The same; `seen` looks at the answer behind each of them, whose number it gets.
+    #[inline]
+    pub(super) fn after_each(
+        &self,
+        request: &Request<'_>,
+        response: &mut Response,
+        mut seen: impl FnMut(usize, &Response),
+    ) {
+        for (number, layer) in self.after.iter().enumerate().rev() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| layer.after(request, response))) {
                 log_panic(layer.name(), &*panic);
                 failed(response);
             }
+            seen(number, response);
         }
     }
 

@@ -33,6 +33,7 @@
 //! | `trust` | [`Trust`]: which proxies are believed about their clients |
 //! | `visitor` | [`Visitor`]: the client's side of a request's connection |
 //! | `oneshot` | an app without a server, for tests |
+//! | `explain` | [`Explanation`]: who decides what about a request, and where that was told |
 
 mod adapters;
 #[expect(clippy::module_inception, reason = "the room is named after its main type")]
@@ -42,6 +43,7 @@ mod channel;
 mod cors;
 mod endpoint;
 mod error_pages;
+mod explain;
 mod files;
 mod handler;
 mod headers;
@@ -81,6 +83,7 @@ pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
 pub use error_pages::ErrorPages;
+pub use explain::{Explanation, Located, RunnerUp, Stage, Step, Why};
 pub use files::{Coding, Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, LogId, Outcome, Rule, Sink, Take};
 pub use headers::{CacheControl, FieldError, Headers, Hsts};
@@ -104,4 +107,4 @@ pub use router::{Params, Router};
 pub use site::{Missing, SiteId};
 pub use trust::{Asker, ForwardedIn, NetworkError, Told, Trust};
 pub use upload::Upload;
-pub use visitor::{Nobody, Visitor};
+pub use visitor::{Nobody, Somebody, Visitor};

@@ -100,6 +100,15 @@ impl Layer for Networks {
     fn name(&self) -> &'static str {
         "networks"
     }
+
+    fn explain(&self) -> String {
+        let rules = self.rules.iter();
+        let mut rules: Vec<_> = rules
+            .map(|(network, lets_in)| format!("{} {network}", if *lets_in { "allow" } else { "deny" }))
+            .collect();
+        rules.push(if self.is_closed { "deny others".to_owned() } else { "allow others".to_owned() });
+        rules.join(", ")
+    }
 }
 
 /// Answers everything with 503 while it is on, but for clients of some networks. Clones are switched
@@ -186,6 +195,12 @@ impl Layer for Maintenance {
 
     fn name(&self) -> &'static str {
         "maintenance"
+    }
+
+    fn explain(&self) -> String {
+        let state = if self.is_on.load(Relaxed) { "on" } else { "off" };
+        let except: Vec<_> = self.except.iter().map(|network| format!(", except {network}")).collect();
+        format!("{state}{}", except.concat())
     }
 }
 

@@ -66,24 +66,37 @@ impl App {
     /// it promised (a server cuts the connection then).
     pub fn oneshot(&self, request: ::http::Request<impl Into<Bytes>>) -> ::http::Response<Bytes> {
         let (parts, body) = request.into_parts();
-        let body = body.into();
         let mut response = Response::default();
-        let mut exchange = Exchange::new(parts.uri.scheme() == Some(&Scheme::HTTPS));
-        let mut is_head = false;
-        match written(&parts, body.len()) {
-            Err(reason) => response.refuse(reason),
-            Ok((bytes, table)) => {
-                let head = Head::new(&bytes, &table);
-                is_head = head.method() == Method::Head;
-                exchange.answer(self, head, &body, &mut response);
-            }
+        let peer = Nobody { is_encrypted: parts.uri.scheme() == Some(&Scheme::HTTPS) };
+        let mut exchange = Exchange::new(Asker { peer: &peer, trust: None });
+        let is_head = exchange.run(self, &parts, &body.into(), &mut response, &mut ());
+        if let Err(reason) = is_head {
+            response.refuse(reason);
         }
-        exchange.read(response, is_head)
+        exchange.read(response, is_head == Ok(true))
     }
 }
 
+/// Sees what becomes of a request on its way. Layers are numbered as they stand in their chain: those that
+/// look at requests, and those that look at answers.
+pub(super) trait Witness {
+    /// It is known who answers `request`, whom nobody has been asked about yet.
+    fn routed(&mut self, _found: Match, _request: &Request<'_>) {}
+    /// A layer lets it pass after so long.
+    fn waited(&mut self, _layer: usize, _wait: Duration) {}
+    /// A layer has answered it.
+    fn stopped(&mut self, _layer: usize) {}
+    /// There is an answer, which no layer has looked at.
+    fn answered(&mut self, _request: &Request<'_>, _response: &Response) {}
+    /// A layer has looked at the answer.
+    fn dressed(&mut self, _layer: usize, _response: &Response) {}
+}
+
+/// Nobody looks.
+impl Witness for () {}
+
 /// The only exchange of a connection that does not exist.
-struct Exchange {
+pub(super) struct Exchange<'a> {
     id: ExchangeId,
     mailbox: Mailbox<Mail>,
     letters: Vec<Mail>,
@@ -91,11 +104,11 @@ struct Exchange {
     /// Ends the patience.
     timeout: Receiver<Instant>,
     pool: Arc<BlockingPool>,
-    visitor: Nobody,
+    asker: Asker<'a>,
 }
 
-impl Exchange {
-    fn new(is_encrypted: bool) -> Self {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(asker: Asker<'a>) -> Self {
         let (bell, rung) = bounded(1);
         Self {
             // The first guest of the first slot.
@@ -105,19 +118,40 @@ impl Exchange {
             rung,
             timeout: after(PATIENCE),
             pool: Arc::new(BlockingPool::new(THREADS_MAX, QUEUE_MAX)),
-            visitor: Nobody { is_encrypted },
+            asker,
         }
     }
 
-    /// Fills `response`.
-    fn answer(&mut self, app: &App, head: Head<'_>, body: &[u8], response: &mut Response) {
+    /// Fills `response`; whether only its head was asked for.
+    ///
+    /// # Errors
+    /// Why there is nobody to ask.
+    pub(super) fn run(
+        &mut self,
+        app: &App,
+        parts: &Parts,
+        body: &Bytes,
+        response: &mut Response,
+        witness: &mut impl Witness,
+    ) -> Result<bool, Reason> {
+        let (bytes, table) = written(parts, body.len())?;
+        let head = Head::new(&bytes, &table);
+        self.answer(app, head, body, response, witness)?;
+        Ok(head.method() == Method::Head)
+    }
+
+    fn answer(
+        &mut self,
+        app: &App,
+        head: Head<'_>,
+        body: &[u8],
+        response: &mut Response,
+        witness: &mut impl Witness,
+    ) -> Result<(), Reason> {
         let (mut scratch, mut params) = (String::new(), Params::new());
-        let path = match Path::of_target(head.method(), head.target_bytes(), &mut scratch) {
-            Ok(path) => path,
-            Err(reason) => return response.refuse(reason),
-        };
-        let visitor = self.visitor;
-        let found = app.find(&head, path, &mut params, Asker { peer: &visitor, trust: None });
+        let path = Path::of_target(head.method(), head.target_bytes(), &mut scratch)?;
+        let Asker { peer, trust } = self.asker;
+        let found = app.find(&head, path, &mut params, self.asker);
         let scope = found.scope();
         let (post, pool) = (self.mailbox.post(), Arc::clone(&self.pool));
         let origin = Origin {
@@ -130,44 +164,59 @@ impl Exchange {
             now: later(),
             unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
-            peer: &visitor,
-            trust: None,
+            peer,
+            trust,
             user: OnceCell::new(),
         };
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
-        if self.passes(app.chain(scope), &at_head, response) {
+        witness.routed(found, &at_head);
+        if self.passes(app.chain(scope), &at_head, response, witness) {
             match found {
                 Match::Route(id) => self.ask(app.route_of(id), &at_head, body, response),
                 Match::Missing(_, missing) => {
-                    app.answer_without_route(missing, visitor.is_encrypted, response);
+                    app.answer_without_route(missing, peer.is_encrypted(), response);
                 }
             }
         }
-        app.chain(scope).after(&at_head, response);
+        witness.answered(&at_head, response);
+        app.chain(scope).after_each(&at_head, response, |layer, response| witness.dressed(layer, response));
+        Ok(())
     }
 
     /// Lets the layers look; whether they let it pass.
-    fn passes(&mut self, chain: &Chain, request: &Request<'_>, response: &mut Response) -> bool {
+    fn passes(
+        &mut self,
+        chain: &Chain,
+        request: &Request<'_>,
+        response: &mut Response,
+        witness: &mut impl Witness,
+    ) -> bool {
         let mut from = 0;
         loop {
             match chain.before(from, request, response) {
                 Progress::Passed => return true,
                 Progress::Waits(next, wait) => {
+                    witness.waited(next - 1, wait);
                     assert!(self.letter(Some(wait)).is_none(), "nobody else knows of this exchange");
                     from = next;
                 }
                 Progress::Stopped(layer, Outcome::Deferred(_) | Outcome::Again(_)) => {
                     if self.wait_for_answer(response) {
+                        witness.stopped(layer);
                         return false;
                     }
                     response.reset();
                     from = layer;
                 }
-                Progress::Stopped(_, Outcome::Rendered(rendered)) => {
+                Progress::Stopped(layer, Outcome::Rendered(rendered)) => {
                     rendered.fill(response);
+                    witness.stopped(layer);
                     return false;
                 }
-                Progress::Stopped(_, Outcome::Ready | Outcome::Receive(_)) => return false,
+                Progress::Stopped(layer, Outcome::Ready | Outcome::Receive(_)) => {
+                    witness.stopped(layer);
+                    return false;
+                }
             }
         }
     }
@@ -175,7 +224,10 @@ impl Exchange {
     /// Asks the handler of `route`, who gets `body` as it wants it.
     fn ask(&mut self, route: &Route, at_head: &Request<'_>, body: &[u8], response: &mut Response) {
         let rule = *route.rule();
-        if body.len() as u64 > rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
+        // What is announced is refused before it is sent: RFC 9110 §15.5.14.
+        let announced = at_head.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        if announced.unwrap_or(0).max(body.len() as u64) > rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX)
+        {
             return response.refuse(Reason::BodyBytes);
         }
         let request = at_head.with_body(if rule.body == BodyRule::Collect { body } else { &[] });

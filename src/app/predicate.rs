@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ::http::HeaderName;
 use ipnet::IpNet;
 
+use super::explain::Step;
 use super::handler::{Handler, Outcome, Rule};
 use super::layer::Layer;
 use super::request::{Request, query_value};
@@ -199,6 +200,14 @@ impl<H: Handler> Handler for When<H> {
         let mut predicates = self.inner.predicates();
         predicates.push(self.predicate.clone());
         predicates
+    }
+
+    fn place(&self) -> Option<Arc<str>> {
+        self.inner.place()
+    }
+
+    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+        self.inner.explain(request)
     }
 }
 

@@ -11,6 +11,7 @@ use std::fmt::{self, Write as _};
 
 use ::http::{HeaderValue, StatusCode, header};
 
+use super::explain::{Stage, Step};
 use super::handler::{Handler, Outcome};
 use super::request::Request;
 use crate::http::{Reason, Response};
@@ -166,6 +167,13 @@ impl Handler for Redirect {
             None => response.refuse(Reason::HostMissing),
         }
         Outcome::Ready
+    }
+
+    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+        let place = self.place(request);
+        let place =
+            place.as_ref().and_then(|place| place.to_str().ok()).unwrap_or("nowhere: there is no host");
+        vec![Step::new(Stage::Handle, "action", format!("redirect with {} to {place}", self.status.as_u16()))]
     }
 }
 

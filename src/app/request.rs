@@ -203,6 +203,16 @@ impl<'a> Request<'a> {
         self.path.as_bytes().get(span.start()..span.end())
     }
 
+    /// The names of the parameters of the route's pattern.
+    pub(super) fn route_names(&self) -> &'a [String] {
+        self.pattern.names()
+    }
+
+    /// The normalised path, as the router sees it.
+    pub(super) const fn path_in_place(&self) -> Path<'a> {
+        self.path
+    }
+
     /// The pattern of the route.
     pub fn route(&self) -> &'a str {
         self.pattern.text()

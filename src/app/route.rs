@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::endpoint::Verb;
+use super::explain::{Stage, Step};
 use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
 use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
@@ -32,6 +33,8 @@ pub struct Route {
     verb: Verb,
     rule: Rule,
     predicates: Box<[Predicate]>,
+    /// Where it was told.
+    place: Option<Arc<str>>,
     /// The site that it belongs to.
     site: SiteId,
     /// The layers of the apps that were mounted on the way to it, and its own.
@@ -50,6 +53,7 @@ impl Route {
             verb,
             rule: handler.rule(),
             predicates: handler.predicates().into(),
+            place: handler.place(),
             site: SiteId::MAIN,
             layers: handler.layers(),
             chain: Chain::default(),
@@ -92,6 +96,24 @@ impl Route {
     /// What must hold of a request besides its path and method.
     pub fn predicates(&self) -> &[Predicate] {
         &self.predicates
+    }
+
+    /// Where it was told, as `kolk.toml:12`, if that is known.
+    pub const fn place(&self) -> Option<&Arc<str>> {
+        self.place.as_ref()
+    }
+
+    /// What it would do with `request`.
+    pub(super) fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+        let mut steps = self.handler.explain(request);
+        if !steps.iter().any(|step| step.topic() == "body") {
+            let text = match self.rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
+                u64::MAX => "of any size".to_owned(),
+                bytes => format!("at most {bytes} bytes"),
+            };
+            steps.insert(0, Step::new(Stage::Handle, "body", text));
+        }
+        steps
     }
 
     /// The site that it belongs to.

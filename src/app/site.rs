@@ -66,6 +66,8 @@ pub(super) struct Site {
     pub(super) layers_without_route: Vec<Arc<dyn Layer>>,
     /// All around answers without a route.
     pub(super) chain: Chain,
+    /// Where it was told.
+    pub(super) place: Option<Arc<str>>,
 }
 
 impl Site {
@@ -81,7 +83,13 @@ impl Site {
             log: LogId::MAIN,
             layers_without_route: Vec::new(),
             chain: Chain::default(),
+            place: None,
         }
+    }
+
+    /// The routes of each pattern.
+    pub(super) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// Whether it answers nothing.

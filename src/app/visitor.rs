@@ -1,6 +1,6 @@
 //! [`Visitor`]: the client's side of a request's connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::base::Certificate;
@@ -42,6 +42,29 @@ pub struct Nobody {
 impl Visitor for Nobody {
     fn address(&self) -> Option<SocketAddr> {
         None
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        None
+    }
+}
+
+/// Somebody at an address: for requests that came over no connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Somebody {
+    /// Where it is.
+    pub address: IpAddr,
+    /// What [`Visitor::is_encrypted`] says.
+    pub is_encrypted: bool,
+}
+
+impl Visitor for Somebody {
+    fn address(&self) -> Option<SocketAddr> {
+        Some((self.address, 0).into())
     }
 
     fn is_encrypted(&self) -> bool {

@@ -33,6 +33,20 @@ pub(super) fn handler(
     }
 }
 
+/// Where it was told.
+pub(super) const fn origin<'a>(action: &Action<'a>) -> &'a Origin {
+    match *action {
+        Action::Static(files) => &files.root.origin,
+        Action::Respond(respond) => match (&respond.status.origin, &respond.text, &respond.file) {
+            (Origin::Default, Some(text), _) => &text.origin,
+            (Origin::Default, None, Some(file)) => &file.origin,
+            (status, _, _) => status,
+        },
+        Action::Redirect(redirect) => &redirect.to.origin,
+        Action::Rewrite(rewrite) => &rewrite.origin,
+    }
+}
+
 fn static_dir(files: &StaticFiles, compress: &Compress, problems: &mut Vec<Problem>) -> Option<StaticDir> {
     let root = &files.root.value.0;
     let opened = StaticDir::open(root);

@@ -6,14 +6,29 @@ use std::sync::Arc;
 use ::http::{HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 
-use crate::app::{App, ErrorPages, FieldError, Headers, Hsts, Layer, Maintenance, Networks};
+use crate::app::{App, ErrorPages, FieldError, Headers, Hsts, Layer, Located, Maintenance, Networks};
 use crate::config::{
-    Headers as HeadersTable, Hsts as HstsTable, Maintenance as MaintenanceTable, Placed, Problem, Route,
-    Site, StatusSet,
+    Headers as HeadersTable, Hsts as HstsTable, Maintenance as MaintenanceTable, Origin, Placed, Problem,
+    Route, Site, StatusSet,
 };
 
 use super::action::content;
-use super::noted;
+use super::{line, noted};
+
+/// What the field lines of answers become, and where each was told; `named` is the line that wants them.
+pub(super) fn located(headers: Headers, table: &HeadersTable, named: &Origin) -> Located {
+    let removed = table.remove.iter().flat_map(|names| &names.value);
+    let removed = removed.map(|name| (name.value.0.clone(), &name.origin));
+    let set = table.set.iter().flat_map(|map| &map.value.0);
+    let set = set.map(|(name, _)| (name.value.0.clone(), &name.origin));
+    let added = table.add.iter().flat_map(|map| &map.value.0);
+    let added = added.map(|(name, _)| (name.value.0.clone(), &name.origin));
+    // The first counts: whoever adds or sets has the last word.
+    let fields = added.chain(set).chain(removed);
+    fields.fold(Located::new(headers, line([named])), |located, (name, origin)| {
+        located.field(name, line([origin]))
+    })
+}
 
 /// What the field lines of answers become.
 pub(super) fn headers(table: &HeadersTable, problems: &mut Vec<Problem>) -> Option<Headers> {
@@ -39,6 +54,14 @@ pub(super) fn hsts(table: &HstsTable) -> Hsts {
     if table.preload.value { hsts.preload() } else { hsts }
 }
 
+/// The line of the first key that a file has.
+pub(super) fn origin_of(table: &MaintenanceTable) -> &Origin {
+    let (wait, file) = (table.retry_after.as_ref(), table.file.as_ref());
+    let rest = wait.map(|wait| &wait.origin).into_iter().chain(file.map(|file| &file.origin));
+    let all = [&table.on.origin].into_iter().chain(rest).chain([&table.except.origin]);
+    all.clone().find(|origin| origin.place().is_some()).unwrap_or(&table.on.origin)
+}
+
 pub(super) fn maintenance(table: &MaintenanceTable, problems: &mut Vec<Problem>) -> Option<Maintenance> {
     let mut works = Maintenance::new().except(table.except.value.iter().map(|network| network.value));
     if let Some(wait) = &table.retry_after {
@@ -60,7 +83,9 @@ pub(super) fn networks(allow: Option<&NetworkList>, deny: Option<&NetworkList>) 
         return None;
     }
     let networks = allow.map_or_else(Networks::new, |list| Networks::new().allow(all(list)));
-    Some(Arc::new(networks.deny(deny.map(all).unwrap_or_default())))
+    let networks = networks.deny(deny.map(all).unwrap_or_default());
+    let origins = [allow, deny].into_iter().flatten().map(|list| &list.origin);
+    Some(Arc::new(Located::new(networks, line(origins))))
 }
 
 /// The pages for errors, those of the route first: what `bare`, the site with nothing around it, has at their
@@ -70,7 +95,7 @@ pub(super) fn error_pages(
     route: Option<&Route>,
     bare: &App,
     problems: &mut Vec<Problem>,
-) -> Option<ErrorPages> {
+) -> Option<Located> {
     let tables = [route.and_then(|route| route.error_pages.as_ref()), site.error_pages.as_ref()];
     if tables.iter().all(Option::is_none) {
         return None;
@@ -89,5 +114,5 @@ pub(super) fn error_pages(
         let media_type = media_type.unwrap_or(HeaderValue::from_static("text/html"));
         pages = pages.page(status, media_type, page.into_body());
     }
-    Some(pages)
+    Some(Located::new(pages, line(tables.into_iter().flatten().map(|table| &table.origin))))
 }

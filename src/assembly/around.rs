@@ -13,21 +13,22 @@ use std::time::Duration;
 
 use crate::app::{
     App, BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Headers, InFlight, Layer, ListError,
-    Policy, Quota, Rate, RateKey, RateLimit, Rates,
+    Located, Policy, Quota, Rate, RateKey, RateLimit, Rates,
 };
 use crate::config::{
-    Auth, Configuration, Cors as CorsTable, PageOrigin, Problem, RateKey as KeyTable, RateLimit as RateTable,
-    RateMode, Route, Scheme, Site,
+    Auth, Configuration, Cors as CorsTable, Origin, PageOrigin, Placed, Problem, RateKey as KeyTable,
+    RateLimit as RateTable, RateMode, Route, Scheme, Site, Size,
 };
 
-use super::answers::{self, error_pages, hsts, maintenance, networks};
-use super::noted;
+use super::answers::{self, error_pages, hsts, maintenance, networks, origin_of};
+use super::{line, noted};
 
 /// How long a request may wait for its turn where nothing is said.
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// What several routes share, by name.
 pub(super) struct Around<'c> {
+    configuration: &'c Configuration,
     rates: BTreeMap<&'c str, RateLimit>,
     keys: BTreeMap<&'c str, Arc<dyn Layer>>,
     headers: BTreeMap<&'c str, Headers>,
@@ -50,7 +51,16 @@ impl<'c> Around<'c> {
         let headers = configuration.headers.iter();
         let headers = headers.filter_map(|(name, table)| Some((&**name, answers::headers(table, problems)?)));
         let headers = headers.collect();
-        Self { rates, keys, headers, in_flight: BTreeMap::new() }
+        Self { configuration, rates, keys, headers, in_flight: BTreeMap::new() }
+    }
+
+    /// How large the body of a request may be.
+    pub(super) fn body_limit<'t>(&self, site: &'t Site, route: Option<&'t Route>) -> &'t Placed<Size>
+    where
+        'c: 't,
+    {
+        let own = route.and_then(|route| route.body_limit.as_ref()).or(site.body_limit.as_ref());
+        own.unwrap_or(&self.configuration.server.limits.body)
     }
 
     /// Everything around `route`, or around answers without one, the outermost first. `bare`: the site
@@ -66,10 +76,11 @@ impl<'c> Around<'c> {
         layers
             .extend(error_pages(site, route, bare, problems).map(|pages| Arc::new(pages) as Arc<dyn Layer>));
         let cors = route.and_then(|route| route.cors.as_deref()).or(site.cors.as_deref());
-        layers.extend(cors.and_then(shared).map(|cors| Arc::new(cors) as Arc<dyn Layer>));
+        let cors = cors.and_then(|table| Some((shared(table)?, &table.origins.origin)));
+        layers.extend(cors.map(|(cors, origin)| at(cors, [origin])));
         let works = [site.maintenance.as_deref(), route.and_then(|route| route.maintenance.as_deref())];
         for table in works.into_iter().flatten().filter(|table| table.on.value) {
-            layers.extend(maintenance(table, problems).map(|works| Arc::new(works) as Arc<dyn Layer>));
+            layers.extend(maintenance(table, problems).map(|works| at(works, [origin_of(table)])));
         }
         layers.extend(networks(site.allow.as_ref(), site.deny.as_ref()));
         layers.extend(route.and_then(|route| networks(route.allow.as_ref(), route.deny.as_ref())));
@@ -81,17 +92,18 @@ impl<'c> Around<'c> {
     fn dressing(&self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
         let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
         if let Some(table) = site.hsts.as_deref() {
-            layers.push(Arc::new(hsts(table)));
+            layers.push(at(hsts(table), [&table.max_age.origin]));
         }
         // Who acts last has the last word: the route, and of a list the last name.
         let fields = [route.and_then(|route| route.headers.as_ref()), site.headers.as_ref()];
         for name in fields.into_iter().flatten().flat_map(|names| names.value.iter().rev()) {
-            if let Some(headers) = self.headers.get(&*name.value.0) {
-                layers.push(Arc::new(headers.clone()));
+            let table = self.configuration.headers.get(&*name.value.0);
+            if let Some((headers, table)) = self.headers.get(&*name.value.0).zip(table) {
+                layers.push(Arc::new(answers::located(headers.clone(), table, &name.origin)));
             }
         }
         if let Some(value) = route.and_then(|route| route.cache_control.as_ref()) {
-            layers.push(Arc::new(CacheControl::new(value.value.clone())));
+            layers.push(at(CacheControl::new(value.value.clone()), [&value.origin]));
         }
         layers
     }
@@ -101,24 +113,35 @@ impl<'c> Around<'c> {
         let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
         let rates = [site.rate.as_ref(), route.and_then(|route| route.rate.as_ref())];
         for name in rates.into_iter().flatten().flat_map(|names| &names.value) {
-            if let Some(limit) = self.rates.get(&*name.value.0) {
-                layers.push(Arc::new(limit.clone()));
+            let table = self.configuration.rate.get(&*name.value.0);
+            if let Some((limit, table)) = self.rates.get(&*name.value.0).zip(table) {
+                layers.push(at(limit.clone(), [&name.origin, &table.rate.origin]));
             }
         }
         let seats = [site.in_flight_max.as_ref(), route.and_then(|route| route.in_flight_max.as_ref())];
         for seats in seats.into_iter().flatten() {
             // The same table is the same count.
             let count = self.in_flight.entry(std::ptr::from_ref(seats).addr());
-            layers.push(Arc::new(count.or_insert_with(|| InFlight::new(seats.value.get())).clone()));
+            let count = count.or_insert_with(|| InFlight::new(seats.value.get()));
+            layers.push(at(count.clone(), [&seats.origin]));
         }
         let own = route.and_then(|route| route.auth.as_ref());
         let auth = match own {
-            Some(own) => own.value.0.as_deref(),
-            None => site.auth.as_ref().map(|name| &*name.value.0),
+            Some(own) => own.value.0.as_deref().map(|name| (name, &own.origin)),
+            None => site.auth.as_ref().map(|name| (&*name.value.0, &name.origin)),
         };
-        layers.extend(auth.and_then(|name| self.keys.get(name)).map(Arc::clone));
+        if let Some((name, origin)) = auth
+            && let Some((key, table)) = self.keys.get(name).zip(self.configuration.auth.get(name))
+        {
+            layers.push(at(Arc::clone(key), [origin, &table.kind.origin]));
+        }
         layers
     }
+}
+
+/// `layer`, which these lines want here.
+fn at<'o>(layer: impl Layer, origins: impl IntoIterator<Item = &'o Origin>) -> Arc<dyn Layer> {
+    Arc::new(Located::new(layer, line(origins)))
 }
 
 fn limit(

@@ -14,6 +14,7 @@
 //! | `around` | what stands around it: see there for the order |
 //! | `log` | what is written of requests |
 //! | `reload` | a file that was changed, for a server that runs |
+//! | `explain` | what becomes of a request, and which lines say so |
 //! | `later` | what is not done yet, and so refused |
 //!
 //! Everything here could be written in Rust by whoever embeds the server. What only shows when it is built (a
@@ -22,6 +23,7 @@
 mod action;
 mod answers;
 mod around;
+mod explain;
 mod later;
 mod log;
 mod reload;
@@ -31,7 +33,7 @@ mod site;
 use std::sync::Arc;
 
 use crate::app::{App, Rates};
-use crate::config::{Configuration, Errors, Placed, Problem};
+use crate::config::{Configuration, Errors, Origin, Placed, Problem};
 use crate::server::Server;
 use log::Logs;
 
@@ -94,6 +96,13 @@ impl<'c> Kept<'c> {
     fn nothing(configuration: &'c Configuration) -> Self {
         Self { rates: Arc::default(), logs: Logs::of(configuration) }
     }
+}
+
+/// The lines that say so: `kolk.toml:12`.
+fn line<'o>(origins: impl IntoIterator<Item = &'o Origin>) -> Arc<str> {
+    let mut lines: Vec<_> = origins.into_iter().map(ToString::to_string).collect();
+    lines.dedup();
+    lines.join(", ").into()
 }
 
 /// What was built, unless something is wrong with it.

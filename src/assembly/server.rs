@@ -12,7 +12,7 @@ use super::log::Logs;
 use super::noted;
 
 /// Where a server listens that is told nothing.
-const ADDRESS: &str = "127.0.0.1:8080";
+pub(super) const ADDRESS: &str = "127.0.0.1:8080";
 
 #[cfg(not(feature = "tls"))]
 const WITHOUT_TLS: &str = "this kolk was built without TLS: build it with the feature `tls`";
@@ -51,7 +51,7 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
     Some(server)
 }
 
-fn limits(configuration: &Configuration) -> Limits {
+pub(super) fn limits(configuration: &Configuration) -> Limits {
     let table = &configuration.server.limits;
     let usual = Limits::default();
     // Larger ones were refused when the file was read.
@@ -94,7 +94,7 @@ fn timeouts(configuration: &Configuration) -> Timeouts {
     }
 }
 
-fn trust(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Trust> {
+pub(super) fn trust(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Trust> {
     let table = &configuration.server.trust;
     if table.proxies.value.is_empty() {
         return None;

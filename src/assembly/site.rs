@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::app::{App, Expected, Handler, Layer, LogId, Outcome, Predicate, Request, Rule};
+use crate::app::{App, Expected, Handler, Layer, LogId, Outcome, Predicate, Request, Rule, Stage, Step};
 use crate::config::{Action, Condition, Configuration, Host, Problem, Route, Site};
 use crate::http::{Rendered, Response};
 
 use super::Kept;
 use super::action;
 use super::around::Around;
+use super::line;
 use super::log::Logs;
 
 /// All sites, with what they keep of those before them.
@@ -19,6 +20,7 @@ pub(super) fn app(configuration: &Configuration, kept: Kept<'_>, problems: &mut 
     let mut app = App::new().with_rates(rates);
     for site in &configuration.site {
         let Some(assembled) = assemble(site, &logs, &mut around, problems) else { continue };
+        let assembled = assembled.told_at(line([&site.hosts.origin]));
         match app.try_site(site.hosts.value.iter().map(|host| written(&host.value)), assembled) {
             Ok(more) => app = more,
             Err(error) => {
@@ -52,8 +54,10 @@ fn assemble(
             handler: Arc::clone(handler),
             layers: around.layers(site, Some(route), &bare, problems),
             predicates: predicates(route),
-            body_bytes_max: route.body_limit.as_ref().or(site.body_limit.as_ref()).map(|size| size.value.0),
+            body_bytes_max: Some(around.body_limit(site, Some(route)).value.0),
             log: logs.id(site, Some(route)),
+            place: line([&route.path.origin]),
+            told: told(site, Some(route), around),
         };
         app = match add(app, route, &handler) {
             Ok(app) => app,
@@ -68,8 +72,10 @@ fn assemble(
             handler: action::handler(action, &site.compress, problems)?,
             layers: around.layers(site, None, &bare, problems),
             predicates: Vec::new(),
-            body_bytes_max: site.body_limit.as_ref().map(|size| size.value.0),
+            body_bytes_max: Some(around.body_limit(site, None).value.0),
             log: logs.id(site, None),
+            place: line([action::origin(&action)]),
+            told: told(site, None, around),
         };
         app = app.fallback(handler);
     }
@@ -88,6 +94,8 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
             predicates: predicates(route),
             body_bytes_max: None,
             log: LogId::MAIN,
+            place: line([]),
+            told: Vec::new(),
         };
         app = match add(app, route, &handler) {
             Ok(app) => app,
@@ -109,6 +117,25 @@ fn add(app: App, route: &Route, handler: &Configured) -> Result<App, crate::app:
         (None, Some(Action::Static(_))) => app.try_route(::http::Method::GET, path, handler.clone()),
         (None, _) => app.try_any(path, handler.clone()),
     }
+}
+
+/// What is the same for every request: the limit of bodies, where the action stands, and the access log.
+fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
+    let body = around.body_limit(site, route);
+    let bytes = format!("at most {} bytes", body.value.0);
+    let mut told = vec![Step::new(Stage::Handle, "body", bytes).at(Some(line([&body.origin])))];
+    let action = route.map_or_else(|| site.action(), Route::action);
+    told.extend(
+        action.map(|action| Step::new(Stage::Handle, "action", "").at(Some(line([action::origin(&action)])))),
+    );
+    let own = route.and_then(|route| route.access_log.as_ref());
+    let log = own.map(|name| (name.value.0.as_deref(), &name.origin));
+    let log = log.or_else(|| site.access_log.as_ref().map(|name| (Some(&*name.value.0), &name.origin)));
+    told.extend(log.map(|(name, origin)| {
+        let name = name.unwrap_or("none");
+        Step::new(Stage::Respond, "access log", name).at(Some(line([origin])))
+    }));
+    told
 }
 
 fn predicates(route: &Route) -> Vec<Predicate> {
@@ -149,6 +176,10 @@ struct Configured {
     predicates: Vec<Predicate>,
     body_bytes_max: Option<u64>,
     log: LogId,
+    /// The line of its path.
+    place: Arc<str>,
+    /// What is the same for every request, for explanations; the handler's own words go behind the first.
+    told: Vec<Step>,
 }
 
 impl Handler for Configured {
@@ -172,6 +203,18 @@ impl Handler for Configured {
 
     fn predicates(&self) -> Vec<Predicate> {
         [&self.predicates[..], &self.handler.predicates()].concat()
+    }
+
+    fn place(&self) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.place))
+    }
+
+    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+        let action = self.told.iter().find(|step| step.topic() == "action");
+        let place = action.and_then(Step::place);
+        let own = self.handler.explain(request).into_iter().map(|step| step.at(place));
+        let rest = self.told.iter().filter(|step| step.topic() != "action");
+        rest.cloned().chain(own).collect()
     }
 }
 

@@ -18,6 +18,7 @@ use super::access::Access;
 use super::certificates::{Given, OWN};
 use super::configured;
 use super::duration;
+use super::explain::Explain;
 use super::files::Files;
 use super::password::Algorithm;
 
@@ -42,6 +43,7 @@ Examples:
   kolk -l fd:3                      a socket that whoever starts kolk has opened (systemd: by itself)
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
   kolk check --dump                 every value of kolk.toml, and where it comes from
+  kolk explain GET https://example.com/a    who would answer that, and which lines say so
   kolk doctor                       is this machine ready for many connections?
 
 Environment:
@@ -128,6 +130,8 @@ pub(crate) enum Command {
         #[arg(long)]
         dump: bool,
     },
+    /// Tell what would become of a request, and which lines of a configuration file say so
+    Explain(Box<Explain>),
     /// Print the JSON Schema of configuration files, for editors
     Schema,
     /// Print the completions for a shell
@@ -500,9 +504,10 @@ mod tests {
         assert!(refuse("kolk --log xml").contains("pretty, json, combined, off"));
         assert!(refuse("kolk --lisen :1").contains("--listen"));
         assert!(refuse("kolk --max-connections 0").contains("from 1 up"));
-        for later in ["proxy", "explain"] {
-            refuse(&format!("kolk {later}"));
-        }
+        assert!(refuse("kolk explain GET / --client nobody").contains("IP address"));
+        assert!(refuse("kolk explain GET").contains("<URL>"));
+        refuse("kolk explain GET / --json --expect a");
+        refuse("kolk proxy");
     }
 
     #[test]

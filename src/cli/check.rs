@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use kolk::Configuration;
+use kolk::{Configuration, Errors};
 
 use super::failure::{Exit, Failure};
 use super::{colors, print, terminal};
@@ -19,15 +19,18 @@ pub(super) fn check(file: &Path, dumps: bool) -> Result<ExitCode, Failure> {
     match Configuration::load(file).and_then(built) {
         Ok(configuration) if dumps => print(configuration.dump().as_bytes())?,
         Ok(configuration) => print(verdict(file, &configuration).as_bytes())?,
-        Err(errors) => {
-            let excerpts = errors.render(colors(io::stderr().is_terminal()));
-            let count = errors.problems().len();
-            let plural = if count == 1 { "" } else { "s" };
-            terminal::say(&format!("{excerpts}\n\n{}: {count} error{plural}\n", file.display()));
-            return Ok(ExitCode::from(Exit::Configuration as u8));
-        }
+        Err(errors) => return Ok(refused(file, &errors)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with a file.
+pub(super) fn refused(file: &Path, errors: &Errors) -> ExitCode {
+    let excerpts = errors.render(colors(io::stderr().is_terminal()));
+    let count = errors.problems().len();
+    let plural = if count == 1 { "" } else { "s" };
+    terminal::say(&format!("{excerpts}\n\n{}: {count} error{plural}\n", file.display()));
+    ExitCode::from(Exit::Configuration as u8)
 }
 
 /// Prints what editors complete and check files by.

@@ -12,6 +12,7 @@
 //! | `certificates`, `development` | who the server is; a certificate of its own |
 //! | `configured` | `kolk serve -c FILE` |
 //! | `check` | `kolk check`, `kolk schema` |
+//! | `explain` | `kolk explain` |
 //! | `password` | `kolk hash-password`, `kolk token` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
@@ -40,6 +41,7 @@ mod doctor;
 mod duration;
 #[cfg(feature = "tls")]
 mod encrypted;
+mod explain;
 mod failure;
 mod files;
 mod healthcheck;
@@ -136,6 +138,7 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
             let address = address.as_ref().or(args.serving.admin.as_ref());
             print(top::top(address.map(String::as_str), *interval, *once)?.as_bytes())?;
         }
+        Some(Command::Explain(asked)) => return explain::explain(asked),
         Some(Command::Token { name }) => print(password::token(name)?.as_bytes())?,
         Some(Command::Completions { shell }) => print(&manual::completions(*shell))?,
         Some(Command::Man) => {

@@ -62,6 +62,8 @@ pub use config::{
 };
 pub use edition::Edition;
 pub use error::{Error, Result};
+#[cfg(feature = "config")]
+pub(crate) use redirect::app as to_https;
 pub use running::{Handle, Running};
 pub use shard::{CONNECTION_BYTES, Effect, Seat, Shard};
 

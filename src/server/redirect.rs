@@ -21,7 +21,7 @@ pub(super) const HTTPS_PORT: u16 = 443;
 pub(super) const CONNECTIONS_MAX: usize = 1024;
 
 /// Sends everybody to `port` of the host that they asked for.
-pub(super) fn app(port: u16) -> App {
+pub(crate) fn app(port: u16) -> App {
     App::new().any("/{*path}", Redirect { port }.streaming().body_limit(u64::MAX))
 }
 

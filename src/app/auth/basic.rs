@@ -304,6 +304,11 @@ impl Layer for BasicAuth {
     fn name(&self) -> &'static str {
         "auth"
     }
+
+    fn explain(&self) -> String {
+        let challenge = String::from_utf8_lossy(self.challenge.as_bytes());
+        format!("{challenge}; users: {}", self.accounts.len())
+    }
 }
 
 impl fmt::Debug for BasicAuth {

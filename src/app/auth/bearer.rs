@@ -174,6 +174,10 @@ impl Layer for BearerAuth {
     fn name(&self) -> &'static str {
         "auth"
     }
+
+    fn explain(&self) -> String {
+        format!("{}; tokens: {}", self.challenge, self.tokens.len())
+    }
 }
 
 impl fmt::Debug for BearerAuth {

@@ -147,6 +147,10 @@ impl Layer for CertificateAuth {
     fn name(&self) -> &'static str {
         "auth"
     }
+
+    fn explain(&self) -> String {
+        format!("certificates; names: {}", self.listed.len())
+    }
 }
 
 impl fmt::Display for NoFingerprint {

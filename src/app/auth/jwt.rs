@@ -365,6 +365,10 @@ impl Layer for JwtAuth {
     fn name(&self) -> &'static str {
         "auth"
     }
+
+    fn explain(&self) -> String {
+        format!("{}; keys: {}", self.challenge, self.keys.len())
+    }
 }
 
 impl fmt::Debug for JwtAuth {

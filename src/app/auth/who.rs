@@ -7,6 +7,7 @@
 //! ```
 //! RFC 9110 §11.6.1, §15.5.2, §15.5.4; RFC 6750 §3.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, header};
@@ -99,6 +100,13 @@ impl Challenge {
         response.refuse(reason);
         response.append(&header::WWW_AUTHENTICATE, value);
         Passage::answered()
+    }
+}
+
+/// As a client reads it that has sent none.
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.plain.as_bytes()))
     }
 }
 

@@ -20,7 +20,8 @@ use ::http::{HeaderValue, header};
 pub(super) use query::{Format, Query};
 
 use self::query::{Order, Sort, reference};
-use self::text::{counted, date_and_time, grouped, push_escaped, push_json, push_segment, size};
+pub(in crate::app) use self::text::push_json;
+use self::text::{counted, date_and_time, grouped, push_escaped, push_segment, size};
 use super::tree::is_hidden;
 use crate::http::Response;
 use crate::sys::folder::{Contents, Entry};

@@ -9,7 +9,7 @@
 //! ```
 //! | file | question |
 //! | --- | --- |
-//! | `tree` | what does a path name? |
+//! | `tree`, `elsewhere` | what does a path name? |
 //! | `representation`, `conditions`, `ranges`, `parts` | what is answered about a file? |
 //! | `version`, `digests` | how does a client know it again? |
 //! | `forms`, `coding`, `variants`, `compress`, `compressions` | in which forms is it sent? |
@@ -28,6 +28,7 @@ mod compress;
 mod compressions;
 mod conditions;
 mod digests;
+mod elsewhere;
 mod forms;
 mod glob;
 mod listing;
@@ -49,15 +50,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::http::{HeaderValue, StatusCode, header};
+use ::http::{HeaderValue, header};
 
 use self::archive::Archives;
 use self::coding::{Accepted, Preference};
 use self::compress::Bounds;
 use self::compressions::Compressions;
 use self::digests::Digests;
+use self::elsewhere::redirect;
 use self::forms::{Kept, Makers, Reading, SMALL_BYTES_MAX, read};
 use self::glob::Glob;
+pub(super) use self::listing::push_json;
 use self::listing::{Listing, Query};
 use self::media::MediaTypes;
 use self::representation::Memory;
@@ -66,9 +69,10 @@ use self::transfer::Cold;
 use self::tree::{Found, Open, Stamp, Tree};
 use self::variants::Offers;
 use super::adapters::blocking;
+use super::explain::{Stage, Step};
 use super::handler::{Handler, Outcome};
 use super::request::Request;
-use crate::http::{self, Known, Method, Reason, Response};
+use crate::http::{Known, Method, Reason, Response};
 use crate::sys::folder;
 
 pub use self::coding::Coding;
@@ -280,6 +284,11 @@ impl Handler for StaticDir {
             }
         }
     }
+
+    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
+        let found = tree::told(&self.site.tree.find(text(path_below(request))), self.site.shows_folders);
+        vec![Step::new(Stage::Handle, "action", format!("static: {found}"))]
+    }
 }
 
 impl fmt::Debug for StaticDir {
@@ -437,22 +446,6 @@ fn path_below<'r>(request: &Request<'r>) -> &'r [u8] {
 /// Normalised paths are UTF-8.
 fn text(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_default()
-}
-
-/// Sends the client to the same path without its last `by` bytes and with `end` behind it.
-fn redirect(request: &Request<'_>, by: usize, end: &str, response: &mut Response) -> io::Result<()> {
-    let path = request.path();
-    let mut location = String::with_capacity(request.target().len() + 1);
-    http::Path::normalised(&path[..path.len().saturating_sub(by)]).escape_into(&mut location);
-    location.push_str(end);
-    if let Some(query) = request.query() {
-        location.push('?');
-        location.push_str(query);
-    }
-    let location = HeaderValue::from_str(&location).map_err(io::Error::other)?;
-    response.set_status(StatusCode::PERMANENT_REDIRECT);
-    response.append(&header::LOCATION, &location);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -666,7 +659,7 @@ mod tests {
         let file = File::create(site.outer.join("public/x.txt")).unwrap();
         file.set_modified(UNIX_EPOCH + Duration::from_secs(250_000_000_000)).unwrap();
         let second = |answer: &::http::Response<Bytes>| {
-            http::parse_date(answer.headers()["last-modified"].as_bytes()).unwrap()
+            crate::http::parse_date(answer.headers()["last-modified"].as_bytes()).unwrap()
         };
         let app = site.app();
         let first = second(&get(&app, "/x.txt"));

@@ -212,6 +212,19 @@ impl Tree {
     }
 }
 
+/// What was found, in words.
+pub(super) fn told(found: &io::Result<Found>, shows_folders: bool) -> String {
+    match found {
+        Ok(Found::File(open)) => open.name.clone(),
+        Ok(Found::Slash) => "a folder, whose path ends with a slash".to_owned(),
+        Ok(Found::Shorter(_)) => "a file, whose path is shorter".to_owned(),
+        Ok(Found::Folder(_)) if shows_folders => "what is in the folder".to_owned(),
+        Ok(Found::Folder(_)) => "a folder without an index, which is not shown".to_owned(),
+        Err(error) if is_nothing(error) => "no such file".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
 fn regular(file: File, name: &str) -> io::Result<Open> {
     let metadata = file.metadata()?;
     if metadata.is_file() {

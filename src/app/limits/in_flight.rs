@@ -101,6 +101,10 @@ impl Layer for InFlight {
     fn name(&self) -> &'static str {
         "in_flight"
     }
+
+    fn explain(&self) -> String {
+        format!("at most {} at a time", self.0.requests_max)
+    }
 }
 
 #[cfg(test)]

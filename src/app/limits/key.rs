@@ -3,6 +3,7 @@
 //! A household or a machine gets a whole /64 of IPv6 (RFC 6177 §2): whoever is given 2^64 addresses is one
 //! client still.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ::http::HeaderName;
@@ -79,6 +80,18 @@ impl RateKey {
             Self::Header(name) => rates.hash(request.header_bytes(name).unwrap_or_default()),
             Self::Cookie(name) => rates.hash(cookie(request.head(), name.as_bytes()).unwrap_or_default()),
             Self::Path => rates.hash(request.path_bytes()),
+        }
+    }
+}
+
+/// For whom there is a budget: `for each client`.
+impl fmt::Display for RateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("for each client"),
+            Self::Header(name) => write!(f, "for each value of {name}"),
+            Self::Cookie(name) => write!(f, "for each value of the cookie {name}"),
+            Self::Path => f.write_str("for each path"),
         }
     }
 }

@@ -88,4 +88,11 @@ impl Layer for RateLimit {
     fn name(&self) -> &'static str {
         "rate"
     }
+
+    fn explain(&self) -> String {
+        let (name, rate) = (self.policy.name(), self.policy.rate());
+        let (requests, per) = (rate.quota().requests(), rate.quota().per());
+        let dry = if rate.is_dry_run() { ", in a dry run" } else { "" };
+        format!("{name}: {requests} in {per:?}, {} at once, {}{dry}", rate.burst(), self.key)
+    }
 }

@@ -1,6 +1,8 @@
 //! [`Limits`]: how much one client may ask of the parser. RFC 9110 §2.3, RFC 9112 §3, §7.1.1.
 
-use crate::http::FIELDS_MAX;
+use super::Server;
+use crate::http::{FIELDS_MAX, FieldTable, Reason};
+use crate::wire::Input;
 
 /// The limits of HTTP/1, each named with its unit. Offsets are 16 bits wide, and so are these.
 ///
@@ -31,6 +33,22 @@ impl Limits {
         chunk_extension_bytes_max: 256,
         refuse_bare_lf: false,
     };
+
+    /// Why the request that begins with these bytes would be refused, if it would.
+    ///
+    /// ```
+    /// use kolk::http::Reason;
+    /// use kolk::proto::h1::Limits;
+    ///
+    /// let limits = Limits { request_line_bytes_max: 32, ..Limits::DEFAULT };
+    /// assert_eq!(limits.refusal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), None);
+    /// let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(32));
+    /// assert_eq!(limits.refusal(long.as_bytes()), Some(Reason::RequestLineBytes));
+    /// ```
+    pub fn refusal(&self, request: &[u8]) -> Option<Reason> {
+        let (mut input, mut table) = (Input::new(request, false), FieldTable::new());
+        Server::new(*self).poll(&mut input, &mut table).err()
+    }
 
     /// Whether the limits fit each other, and the offsets of a head.
     pub const fn are_sound(&self) -> bool {

@@ -1,0 +1,301 @@
+//! [`Explanation`]: who decided what about one request, and where that was told; as text and as JSON.
+//!
+//! ```text
+//!  GET http://example.com/users/7 from 192.0.2.7
+//!
+//!  handle
+//!    site         example.com                                   # kolk.toml:1
+//!    route        any method /users/{id}                        # kolk.toml:4
+//!    other route  GET /{*file}: its path is less specific       # kolk.toml:7
+//! ```
+//! Invariant: the steps stand in the order in which the stages are passed. Knows no app.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use ::http::StatusCode;
+
+use crate::app::files::push_json;
+use crate::app::predicate::Predicate;
+use crate::app::route::RouteId;
+use crate::app::site::SiteId;
+use crate::http::Reason;
+
+/// Where the places stand, in columns, if the decisions leave room.
+const PLACE_COLUMN: usize = 64;
+
+/// What becomes of a request, who decided it, and where they were told to. See
+/// [`App::explain`](crate::App::explain).
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Method, URI and client.
+    pub(super) question: String,
+    pub(super) site: Option<SiteId>,
+    pub(super) route: Option<RouteId>,
+    pub(super) runners_up: Vec<RunnerUp>,
+    pub(super) status: StatusCode,
+    pub(super) reason: Option<Reason>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    stage: Stage,
+    topic: Arc<str>,
+    text: String,
+    place: Option<Arc<str>>,
+}
+
+/// The stages of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// A connection gets its slot.
+    Accept,
+    /// Bytes become a head.
+    Parse,
+    /// The route is chosen, and decides.
+    Handle,
+    /// The answer leaves.
+    Respond,
+}
+
+/// A route that could have answered, and did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerUp {
+    /// Which one.
+    pub route: RouteId,
+    /// Why it did not.
+    pub why: Why,
+}
+
+/// Why a route did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// It is for another method.
+    Method,
+    /// This does not hold of the request.
+    Predicate(Predicate),
+    /// The route that answered has more predicates.
+    FewerPredicates,
+    /// The route that answered is for this method alone: a route for any method is less specific, and for
+    /// HEAD so is one for GET.
+    LessSpecificMethod,
+    /// Another pattern is more specific, and decides alone.
+    LessSpecific,
+    /// It is for what no route is for.
+    Fallback,
+}
+
+impl Explanation {
+    /// Of a request that is answered with `reason` before it has a site.
+    pub(crate) fn refused(question: String, reason: Reason) -> Self {
+        let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let steps = vec![Step::new(Stage::Respond, "status", told(status, Some(reason)))];
+        let (site, route, runners_up) = (None, None, Vec::new());
+        Self { question, site, route, runners_up, status, reason: Some(reason), steps }
+    }
+
+    /// The same, with what was decided before.
+    pub(crate) fn behind(mut self, steps: Vec<Step>) -> Self {
+        self.steps.splice(0..0, steps);
+        self
+    }
+
+    /// The route that the request was given to; none if no route is for it.
+    pub const fn route(&self) -> Option<RouteId> {
+        self.route
+    }
+
+    /// The site that the request belongs to; none if it was refused before that was asked.
+    pub const fn site(&self) -> Option<SiteId> {
+        self.site
+    }
+
+    /// The other routes whose patterns match the path, the most specific first.
+    pub fn runners_up(&self) -> &[RunnerUp] {
+        &self.runners_up
+    }
+
+    /// The status of the answer.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Why kolk made the answer itself; none for a handler's.
+    pub const fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// Everything that was decided, in the order of the stages.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// All of it as a JSON object; each step has a line.
+    pub fn to_json(&self) -> String {
+        let mut json = String::from("{\n\"request\": ");
+        push_json(&mut json, self.question.as_bytes());
+        let _ = write!(json, ",\n\"status\": {},\n\"reason\": ", self.status.as_u16());
+        push_json_or_null(&mut json, self.reason.map(Reason::code));
+        json.push_str(",\n\"steps\": [");
+        for (number, step) in self.steps.iter().enumerate() {
+            json.push_str(if number == 0 { "\n" } else { ",\n" });
+            for (name, value) in [
+                ("{\"stage\": ", step.stage.name()),
+                (", \"topic\": ", step.topic()),
+                (", \"says\": ", step.text()),
+            ] {
+                json.push_str(name);
+                push_json(&mut json, value.as_bytes());
+            }
+            json.push_str(", \"place\": ");
+            push_json_or_null(&mut json, step.place());
+            json.push('}');
+        }
+        json.push_str("\n]\n}\n");
+        json
+    }
+}
+
+impl Step {
+    /// What was decided in `stage` about `topic`.
+    pub fn new(stage: Stage, topic: impl Into<Arc<str>>, text: impl Into<String>) -> Self {
+        Self { stage, topic: topic.into(), text: text.into(), place: None }
+    }
+
+    /// The same, with the place where it was told.
+    #[must_use]
+    pub fn at(self, place: Option<impl Into<Arc<str>>>) -> Self {
+        Self { place: place.map(Into::into), ..self }
+    }
+
+    /// The same, with more words.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.text.push_str(more);
+        self
+    }
+
+    /// When it is decided.
+    pub const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What it is about: `route`, `other route`, `rate`, `status`; of fields of the answer, their name.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The decision.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it was told, as `kolk.toml:12`, if that is known.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
+    /// The decision as people and tests compare it: what changes with every copy of a file is left out.
+    fn lasting(&self) -> &str {
+        let is_of_a_file = self.stage == Stage::Respond && matches!(self.topic(), "etag" | "last-modified");
+        if is_of_a_file { "(changes with the content)" } else { &self.text }
+    }
+}
+
+impl Stage {
+    /// Its name: `handle`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Parse => "parse",
+            Self::Handle => "handle",
+            Self::Respond => "respond",
+        }
+    }
+}
+
+/// For people, and for comparing: each decision has a line, its place stands behind a `#`.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", visible(&self.question))?;
+        for stage in self.steps.chunk_by(|one, other| one.stage == other.stage) {
+            let width = stage.iter().map(|step| step.topic.chars().count()).max().unwrap_or(0);
+            writeln!(f, "\n{}", stage[0].stage.name())?;
+            for step in stage {
+                let line = format!("  {:width$}  {}", step.topic(), visible(step.lasting()));
+                match step.place() {
+                    Some(place) => writeln!(f, "{line:PLACE_COLUMN$}  # {place}")?,
+                    None => writeln!(f, "{}", line.trim_end())?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method => f.write_str("it is for another method"),
+            Self::Predicate(predicate) => write!(f, "`{predicate}` does not hold"),
+            Self::FewerPredicates => f.write_str("it has fewer conditions"),
+            Self::LessSpecificMethod => f.write_str("its method is less specific"),
+            Self::LessSpecific => f.write_str("its path is less specific"),
+            Self::Fallback => f.write_str("it is for what no route is for"),
+        }
+    }
+}
+
+/// A status as a person reads it, and the code of its reason.
+pub(super) fn told(status: StatusCode, reason: Option<Reason>) -> String {
+    let title = status.canonical_reason().unwrap_or("Unknown");
+    let reason = reason.map(|reason| format!(", {}", reason.code())).unwrap_or_default();
+    format!("{} {title}{reason}", status.as_u16())
+}
+
+/// A text that stays on its line, whatever a client has sent.
+fn visible(text: &str) -> String {
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+    text.chars().map(shown).collect()
+}
+
+fn push_json_or_null(json: &mut String, text: Option<&str>) {
+    match text {
+        Some(text) => push_json(json, text.as_bytes()),
+        None => json.push_str("null"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explanation(text: &str) -> Explanation {
+        let step = Step::new(Stage::Parse, "path", text).at(Some("kolk.toml:7"));
+        Explanation::refused("GET /".into(), Reason::Path).behind(vec![step])
+    }
+
+    #[test]
+    fn whatever_is_asked_each_decision_has_one_line() {
+        let text = explanation("/a\nhandle\u{1b}[2J").to_string();
+        assert_eq!(
+            text,
+            "GET /\n\nparse\n  path  /a\\nhandle\\u{1b}[2J                                       # kolk.toml:7\n\
+             \nrespond\n  status  400 Bad Request, parse.path\n"
+        );
+    }
+
+    #[test]
+    fn the_same_as_json() {
+        assert_eq!(
+            explanation("a \"b\"\n").to_json(),
+            "{\n\"request\": \"GET /\",\n\"status\": 400,\n\"reason\": \"parse.path\",\n\"steps\": [\n\
+             {\"stage\": \"parse\", \"topic\": \"path\", \"says\": \"a \\\"b\\\"\\n\", \"place\": \"kolk.toml:7\"},\n\
+             {\"stage\": \"respond\", \"topic\": \"status\", \"says\": \"400 Bad Request, parse.path\", \
+             \"place\": null}\n]\n}\n"
+        );
+    }
+}

@@ -1,0 +1,367 @@
+//! [`App::explain`]: who decides what about a request, found out by asking them.
+//!
+//! ```text
+//!  request ─► Exchange, as of App::oneshot ─► answer
+//!                  │ routed, waited, stopped, answered, dressed
+//!                  ▼
+//!               Telling ─► steps ─► Explanation
+//! ```
+//! | file | what lives there |
+//! | --- | --- |
+//! | `explanation` | [`Explanation`], [`Step`]: what was decided, as text and as JSON |
+//! | `rivals` | the routes that could have answered, and why they did not |
+//! | `located` | [`Located`]: a layer that knows where it was told to stand |
+//!
+//! The request goes the way of all requests, and is watched: what is told cannot differ from what is done.
+
+mod explanation;
+mod located;
+mod rivals;
+
+use std::time::Duration;
+
+use ::http::StatusCode;
+use ::http::uri::Scheme;
+use bytes::Bytes;
+
+pub use self::explanation::{Explanation, RunnerUp, Stage, Step, Why};
+pub use self::located::Located;
+
+use self::explanation::told;
+use self::rivals::rivals;
+use super::app::{App, Match};
+use super::layer::{Chain, Layer};
+use super::oneshot::{Exchange, Witness};
+use super::request::Request;
+use super::route::{Route, RouteId};
+use super::site::{Missing, SiteId};
+use super::trust::Asker;
+use super::visitor::Nobody;
+use crate::http::{Reason, Response};
+
+impl App {
+    /// Answers one request, as [`App::oneshot`] does, and tells who decided what: site, route and the routes
+    /// that lost, layers in their order, limits, the handler; status and fields of the answer, with whoever
+    /// has made them.
+    ///
+    /// Layers and handler are asked as by any other request, so it counts for rates, and a handler that
+    /// stores something stores it. What they say of themselves is [`Layer::explain`] and
+    /// [`Handler::explain`](super::Handler::explain). For an app that a configuration file describes, each
+    /// decision has its line there: see `Configuration::explain`.
+    ///
+    /// ```
+    /// use kolk::app::Why;
+    /// use kolk::{App, Request};
+    ///
+    /// let app = App::new()
+    ///     .get("/users/{id}", |_: &Request<'_>| "somebody")
+    ///     .put("/users/me", |_: &Request<'_>| "stored")
+    ///     .get("/{*rest}", |_: &Request<'_>| "anything");
+    /// let explanation = app.explain(http::Request::get("/users/7").body("").unwrap());
+    /// let route = explanation.route().map(|route| app.route_of(route).pattern());
+    /// assert_eq!(route, Some("/users/{id}"));
+    /// assert_eq!(explanation.runners_up()[0].why, Why::LessSpecific);
+    ///
+    /// // The most specific pattern decides alone, also that it has no such method.
+    /// let explanation = app.explain(http::Request::get("/users/me").body("").unwrap());
+    /// assert_eq!(explanation.route(), None);
+    /// assert_eq!(explanation.status(), 405);
+    /// println!("{explanation}");
+    /// ```
+    ///
+    /// # Panics
+    /// If an answer takes longer than 30 seconds.
+    pub fn explain(&self, request: ::http::Request<impl Into<Bytes>>) -> Explanation {
+        let is_encrypted = request.uri().scheme() == Some(&Scheme::HTTPS);
+        self.explain_to(request, Asker { peer: &Nobody { is_encrypted }, trust: None })
+    }
+
+    /// The same for a request of this client.
+    ///
+    /// # Panics
+    /// If an answer takes longer than 30 seconds.
+    pub fn explain_to(&self, request: ::http::Request<impl Into<Bytes>>, asker: Asker<'_>) -> Explanation {
+        let (parts, body) = request.into_parts();
+        let question = question(&parts, asker);
+        let mut telling = Telling::new(self, asker);
+        let mut response = Response::default();
+        match Exchange::new(asker).run(self, &parts, &body.into(), &mut response, &mut telling) {
+            Ok(_) => telling.told(question, &response),
+            Err(reason) => Explanation::refused(question, reason),
+        }
+    }
+}
+
+/// Notes what it sees.
+struct Telling<'a> {
+    app: &'a App,
+    asker: Asker<'a>,
+    found: Option<Match>,
+    rivals: Vec<RunnerUp>,
+    steps: Vec<Step>,
+    /// What the handler says that it would do.
+    actions: Vec<Step>,
+    waits: Vec<(usize, Duration)>,
+    /// The layer that has answered.
+    stopped: Option<usize>,
+    /// Who the client has proved to be.
+    user: Option<String>,
+    /// Status and reason before answers were changed.
+    answered: (StatusCode, Option<Reason>),
+    fields: Vec<Field>,
+    removed: Vec<(String, &'static str, Option<String>)>,
+}
+
+/// A field line, and who has made it.
+#[derive(Clone, Debug)]
+struct Field {
+    name: String,
+    value: String,
+    by: Option<&'static str>,
+    place: Option<String>,
+}
+
+impl Witness for Telling<'_> {
+    fn routed(&mut self, found: Match, request: &Request<'_>) {
+        self.found = Some(found);
+        let winner = found.scope().route();
+        let (head, app) = (request.head(), self.app);
+        let site = app.site_at(match found {
+            Match::Route(id) => app.route_of(id).site(),
+            Match::Missing(site, _) => site,
+        });
+        self.rivals = rivals(site, app.routes(), (head, request.path_in_place()), winner, self.asker);
+        self.client(request);
+        self.sites(head.host().unwrap_or_default());
+        let is_plain = request.path() == head.target().path;
+        if !is_plain && !request.path().is_empty() {
+            self.steps.push(Step::new(Stage::Handle, "path", request.path()));
+        }
+        match found {
+            Match::Route(id) => {
+                let route = app.route_of(id);
+                self.steps.push(route_step("route", route, id, app, ""));
+                for name in request.route_names() {
+                    let value = request.param(name).unwrap_or_default();
+                    self.steps.push(Step::new(Stage::Handle, "parameter", format!("{name} = {value}")));
+                }
+                self.actions = route.explain(request);
+            }
+            Match::Missing(_, missing) => {
+                self.steps.push(Step::new(Stage::Handle, "route", self.without_route(missing)));
+            }
+        }
+        for rival in &self.rivals {
+            let route = app.route_of(rival.route);
+            let why = format!(": {}", rival.why);
+            self.steps.push(route_step("other route", route, rival.route, app, &why));
+        }
+    }
+
+    fn waited(&mut self, layer: usize, wait: Duration) {
+        self.waits.push((layer, wait));
+    }
+
+    fn stopped(&mut self, layer: usize) {
+        self.stopped = Some(layer);
+    }
+
+    fn answered(&mut self, request: &Request<'_>, response: &Response) {
+        self.user = request.user().map(str::to_owned);
+        self.answered = (response.status(), response.reason());
+        let chain = self.chain();
+        let by = self.stopped.and_then(|layer| looking(chain).nth(layer));
+        let origin = by.map(|layer| (layer.name(), layer.place_of(None).map(str::to_owned)));
+        self.fields = fields(response)
+            .map(|(name, value)| Field {
+                name,
+                value,
+                by: origin.as_ref().map(|(name, _)| *name),
+                place: origin.as_ref().and_then(|(_, place)| place.clone()),
+            })
+            .collect();
+    }
+
+    fn dressed(&mut self, layer: usize, response: &Response) {
+        let chain = self.chain();
+        let Some(layer) = chain.layers().iter().filter(|layer| layer.acts().after).nth(layer) else { return };
+        let mut before = std::mem::take(&mut self.fields);
+        for (name, value) in fields(response) {
+            let known = before.iter().position(|field| field.name == name && field.value == value);
+            self.fields.push(match known {
+                Some(known) => before.remove(known),
+                None => {
+                    let place = layer.place_of(Some(&name)).map(str::to_owned);
+                    Field { name, value, by: Some(layer.name()), place }
+                }
+            });
+        }
+        for field in before {
+            if !self.fields.iter().any(|other| other.name == field.name) {
+                let place = layer.place_of(Some(&field.name)).map(str::to_owned);
+                self.removed.push((field.name, layer.name(), place));
+            }
+        }
+    }
+}
+
+impl<'a> Telling<'a> {
+    const fn new(app: &'a App, asker: Asker<'a>) -> Self {
+        Self {
+            app,
+            asker,
+            found: None,
+            rivals: Vec::new(),
+            steps: Vec::new(),
+            actions: Vec::new(),
+            waits: Vec::new(),
+            stopped: None,
+            user: None,
+            answered: (StatusCode::OK, None),
+            fields: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+
+    fn chain(&self) -> &'a Chain {
+        let scope = self.found.map_or(Match::Missing(SiteId::MAIN, Missing::NotFound), |found| found).scope();
+        self.app.chain(scope)
+    }
+
+    /// All of it, with the answer as it leaves.
+    fn told(mut self, question: String, response: &Response) -> Explanation {
+        self.layers();
+        self.steps.extend(self.user.take().map(|user| Step::new(Stage::Handle, "user", user)));
+        let is_too_large = self.answered.1 == Some(Reason::BodyBytes);
+        let is_asked = self.stopped.is_none() && !is_too_large;
+        let actions = std::mem::take(&mut self.actions).into_iter();
+        let (handled, sent): (Vec<_>, Vec<_>) = actions.partition(|step| step.stage() <= Stage::Handle);
+        for action in handled {
+            let more = match action.topic() {
+                "action" if !is_asked => ": not asked",
+                "body" if is_too_large => ": this one is larger",
+                _ => "",
+            };
+            self.steps.push(action.and(more));
+        }
+        let (status, reason) = (response.status(), response.reason());
+        self.steps.push(Step::new(Stage::Respond, "status", told(status, reason)));
+        for Field { name, value, by, place } in self.fields {
+            let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
+            let value = if value.is_empty() { "\"\"".to_owned() } else { value };
+            self.steps.push(Step::new(Stage::Respond, name, format!("{value}{by}")).at(place));
+        }
+        for (name, by, place) in self.removed {
+            self.steps.push(Step::new(Stage::Respond, name, format!("not sent ({by})")).at(place));
+        }
+        self.steps.extend(sent);
+        let route = self.found.and_then(|found| found.scope().route());
+        let site = self.found.map(|found| match found {
+            Match::Route(id) => self.app.route_of(id).site(),
+            Match::Missing(site, _) => site,
+        });
+        let (runners_up, steps) = (self.rivals, self.steps);
+        Explanation { question, site, route, runners_up, status, reason, steps }
+    }
+
+    /// Whom the client is taken for, if somebody else has told.
+    fn client(&mut self, request: &Request<'_>) {
+        let peer = request.peer().map(|peer| peer.ip().to_canonical());
+        let client = request.client_address();
+        if let (Some(client), Some(peer)) = (client, peer)
+            && client != peer
+        {
+            let text = format!("{client}, as {peer} tells, who is trusted");
+            self.steps.push(Step::new(Stage::Handle, "client", text));
+        }
+    }
+
+    /// Whose the host is, and whose it would be otherwise.
+    fn sites(&mut self, host: &str) {
+        let found = self.app.hosts_of(host);
+        if found.is_empty() && self.app.has_sites() {
+            let text = format!("none: there is no site for {host:?}");
+            self.steps.push(Step::new(Stage::Handle, "site", text));
+        }
+        for (number, (name, site)) in found.into_iter().enumerate() {
+            let place = self.app.site_at(site).place.clone();
+            let step = match number {
+                0 => Step::new(Stage::Handle, "site", name),
+                _ => Step::new(Stage::Handle, "other site", format!("{name}: its host is less specific")),
+            };
+            self.steps.push(step.at(place));
+        }
+    }
+
+    fn without_route(&self, missing: Missing) -> String {
+        let allow = |methods| self.app.allow(methods).to_str().unwrap_or_default().to_owned();
+        match missing {
+            Missing::Site => "none: there is no such site".to_owned(),
+            Missing::NotFound => "none: there is nothing at this path".to_owned(),
+            Missing::NoneFits => "none: no route's conditions hold".to_owned(),
+            Missing::NotAllowed(methods) => {
+                format!("none: there are routes at this path, for {}", allow(methods))
+            }
+            Missing::Options(methods) => {
+                format!("none: kolk tells which methods there are: {}", allow(methods))
+            }
+            Missing::MethodUnknown => "none: nothing here has this method".to_owned(),
+        }
+    }
+
+    /// What each layer says to the request.
+    fn layers(&mut self) {
+        for (number, layer) in looking(self.chain()).enumerate() {
+            let verdict = match self.stopped {
+                Some(stopped) if stopped == number => {
+                    let (status, reason) = self.answered;
+                    format!("answers {}", told(status, reason))
+                }
+                Some(stopped) if stopped < number => "not asked".to_owned(),
+                _ => match self.waits.iter().find(|(waiting, _)| *waiting == number) {
+                    Some((_, wait)) => format!("lets pass after {wait:?}"),
+                    None => "lets pass".to_owned(),
+                },
+            };
+            let words = layer.explain();
+            let text = if words.is_empty() { verdict } else { format!("{words}: {verdict}") };
+            let place = layer.place_of(None).map(str::to_owned);
+            self.steps.push(Step::new(Stage::Handle, layer.name(), text).at(place));
+        }
+    }
+}
+
+/// The layers that look at requests, in their order.
+fn looking(chain: &Chain) -> impl Iterator<Item = &std::sync::Arc<dyn Layer>> {
+    chain.layers().iter().filter(|layer| layer.acts().before)
+}
+
+/// Name and value of each field that is known before the answer is encoded.
+fn fields(response: &Response) -> impl Iterator<Item = (String, String)> {
+    let content_type = response.content_type().map(|value| ("content-type".to_owned(), value.to_owned()));
+    let own = response.fields().iter();
+    let own =
+        own.map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned()));
+    content_type.into_iter().chain(own)
+}
+
+fn route_step(topic: &str, route: &Route, id: RouteId, app: &App, more: &str) -> Step {
+    let mut text = match app.is_fallback(id) {
+        true => "whatever no route is for".to_owned(),
+        false => format!("{} {}", route.method(), route.pattern()),
+    };
+    for (number, predicate) in route.predicates().iter().enumerate() {
+        text.push_str(if number == 0 { " if " } else { ", " });
+        text.push_str(&predicate.to_string());
+    }
+    Step::new(Stage::Handle, topic, text + more).at(route.place().cloned())
+}
+
+/// What was asked, in one line.
+fn question(parts: &::http::request::Parts, asker: Asker<'_>) -> String {
+    let client = asker.peer.address().map(|address| format!(" from {}", address.ip())).unwrap_or_default();
+    format!("{} {}{client}", parts.method, parts.uri)
+}
+
+#[cfg(test)]
+mod tests;

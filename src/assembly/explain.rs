@@ -1,0 +1,198 @@
+//! What becomes of a request under a configuration, and which of its lines say so.
+//!
+//! ```text
+//!  URL ─► the listener that it leads to ─► the parser, with the limits of the file ─► App::explain
+//!               accept                            parse                            handle, respond
+//! ```
+//! The listener is chosen by scheme and port, as a client would; the parser and the app are those that serve.
+//! Nothing is bound, and nobody is asked but them.
+
+use std::net::IpAddr;
+
+use ::http::request::Parts;
+use ::http::uri::{Authority, PathAndQuery, Scheme};
+use ::http::{Request, header};
+
+use crate::app::{App, Asker, Explanation, Somebody, Stage, Step};
+use crate::config::{Configuration, Errors, Listen, Origin, ProxyProtocol, TrustHeader};
+use crate::http::Reason;
+use crate::net::ListenAddr;
+use crate::server::to_https;
+
+use super::line;
+use super::server::{ADDRESS, limits, trust};
+
+impl Configuration {
+    /// What would become of a request of `client` with this URL, method and these fields, and which lines of
+    /// the files say so: listener, limits, site, route and the routes that lost, layers, the answer.
+    ///
+    /// The size of a body is what `Content-Length` says. Without a scheme and a host, `localhost` is asked in
+    /// the clear. A URL whose port nobody listens on is taken to come through the first listener that speaks
+    /// its scheme, as through a balancer. The client shows no certificate, and rates begin whole.
+    ///
+    /// ```
+    /// use kolk::Configuration;
+    ///
+    /// let text = "[[site]]\nhosts = \"*\"\nredirect = \"https://example.com{uri}\"\n";
+    /// let configuration = Configuration::parse(text, "kolk.toml")?;
+    /// let request = http::Request::get("http://example.org:8080/a").body(()).unwrap();
+    /// let explanation = configuration.explain(request, "192.0.2.7".parse().unwrap())?;
+    /// assert_eq!(explanation.status(), 302);
+    /// let action = explanation.steps().iter().find(|step| step.topic() == "action").unwrap();
+    /// assert_eq!(action.text(), "redirect with 302 to https://example.com/a");
+    /// assert_eq!(action.place(), Some("kolk.toml:3"));
+    /// # Ok::<(), kolk::Errors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What only shows when it is built.
+    ///
+    /// # Panics
+    /// If an answer takes longer than 30 seconds.
+    pub fn explain(&self, request: Request<()>, client: IpAddr) -> Result<Explanation, Errors> {
+        let app = self.app()?;
+        let (parts, ()) = request.into_parts();
+        let is_encrypted = parts.uri.scheme() == Some(&Scheme::HTTPS);
+        let question = format!("{} {} from {client}", parts.method, parts.uri);
+        let mut steps = Vec::new();
+        let listener = listener(self, &parts, &mut steps);
+        if let Err(reason) = listener {
+            return Ok(Explanation::refused(question, reason).behind(steps));
+        }
+        if let Some(reason) = parsed(self, &parts, &mut steps) {
+            return Ok(Explanation::refused(question, reason).behind(steps));
+        }
+        let trust = trust(self, &mut Vec::new());
+        let asker = Asker { peer: &Somebody { address: client, is_encrypted }, trust: trust.as_ref() };
+        let is_redirecting = listener.ok().flatten().is_some_and(|listen| listen.redirect_to_https.value);
+        let elsewhere = is_redirecting.then(|| to_https(self.encrypted_port()));
+        let app: &App = elsewhere.as_ref().unwrap_or(&app);
+        Ok(app.explain_to(Request::from_parts(parts, ""), asker).behind(steps))
+    }
+
+    /// Where whoever asks in the clear is sent to.
+    fn encrypted_port(&self) -> u16 {
+        let encrypted = self.listen.iter().filter(|listen| listen.tls.value);
+        encrypted.filter_map(|listen| port_of(&listen.addr.value)).next().unwrap_or(443)
+    }
+}
+
+/// Who hears a client with this URL; nobody in particular where none does, and the reason for which it is
+/// refused where that one speaks otherwise.
+fn listener<'c>(
+    configuration: &'c Configuration,
+    parts: &Parts,
+    steps: &mut Vec<Step>,
+) -> Result<Option<&'c Listen>, Reason> {
+    let is_encrypted = parts.uri.scheme() == Some(&Scheme::HTTPS);
+    let port = parts.uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
+    let host = parts.uri.host().unwrap_or_default();
+    let host: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    if configuration.listen.is_empty() {
+        steps.push(told("listener", format!("http://{ADDRESS}"), &Origin::Default));
+        return if is_encrypted { Err(Reason::FirstByte) } else { Ok(None) };
+    }
+    let hears =
+        |listen: &&Listen| port_of(&listen.addr.value) == Some(port) && is_at(&listen.addr.value, host);
+    let speaks = |listen: &&Listen| listen.tls.value == is_encrypted;
+    let serves = |listen: &&Listen| speaks(listen) && !listen.redirect_to_https.value;
+    let by_port = configuration.listen.iter().find(hears);
+    let chosen = by_port.or_else(|| configuration.listen.iter().find(serves));
+    let chosen = chosen.or_else(|| configuration.listen.iter().find(speaks));
+    let Some(chosen) = chosen else {
+        let what = if is_encrypted { "with TLS" } else { "in the clear" };
+        steps.push(Step::new(Stage::Accept, "listener", format!("none: nobody listens {what}")));
+        return Ok(None);
+    };
+    let remark = if by_port.is_some() { "" } else { ", though the URL leads elsewhere" };
+    steps.push(told("listener", described(chosen) + remark, &chosen.addr.origin));
+    for other in configuration.listen.iter().filter(|other| !std::ptr::eq(*other, chosen)) {
+        let why = match port_of(&other.addr.value) {
+            None => "no URL leads there",
+            Some(own) if own != port => "it has another port",
+            Some(_) => "it has another address",
+        };
+        steps.push(told("other listener", format!("{}: {why}", described(other)), &other.addr.origin));
+    }
+    match (chosen.tls.value, is_encrypted) {
+        (true, false) => Err(Reason::PlainHttp),
+        // What a handshake begins with is no request.
+        (false, true) => Err(Reason::FirstByte),
+        _ => Ok(Some(chosen)),
+    }
+}
+
+fn described(listen: &Listen) -> String {
+    let address = listen.addr.value.to_string();
+    let address = if listen.tls.value { address.replacen("http://", "https://", 1) } else { address };
+    let proxies = match listen.proxy_protocol.value {
+        ProxyProtocol::Off => "",
+        ProxyProtocol::Optional => ", PROXY protocol of trusted proxies",
+        ProxyProtocol::Required => ", PROXY protocol required",
+    };
+    let redirects = if listen.redirect_to_https.value { ", sends everybody to https" } else { "" };
+    format!("{address}{proxies}{redirects}")
+}
+
+const fn port_of(address: &ListenAddr) -> Option<u16> {
+    match address {
+        ListenAddr::Tcp(address) => Some(address.port()),
+        ListenAddr::Everywhere { port } => Some(*port),
+        ListenAddr::Unix(_) | ListenAddr::Descriptor(_) => None,
+    }
+}
+
+/// Whether a client that asks for `host`, which may be an address, could get there.
+fn is_at(address: &ListenAddr, host: Option<IpAddr>) -> bool {
+    match (address, host) {
+        (ListenAddr::Tcp(own), Some(host)) => own.ip().is_unspecified() || own.ip() == host,
+        _ => true,
+    }
+}
+
+/// What the parser makes of the head; the reason for which it refuses it, if it does.
+fn parsed(configuration: &Configuration, parts: &Parts, steps: &mut Vec<Step>) -> Option<Reason> {
+    let table = &configuration.server.limits;
+    let head = written(parts);
+    let line_bytes = head.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let fields = head.iter().filter(|byte| **byte == b'\n').count() - 2;
+    for (topic, is, max, origin) in [
+        ("request line", line_bytes as u64, table.request_line.value.0, &table.request_line.origin),
+        ("head", head.len() as u64, table.headers.value.0, &table.headers.origin),
+        ("fields", fields as u64, u64::from(table.header_count.value.get()), &table.header_count.origin),
+    ] {
+        let unit = if topic == "fields" { "" } else { " bytes" };
+        let text = format!("{is} of at most {max}{unit}");
+        steps.push(Step::new(Stage::Parse, topic, text).at(Some(line([origin]))));
+    }
+    let trust = &configuration.server.trust;
+    if !trust.proxies.value.is_empty() {
+        let networks: Vec<_> = trust.proxies.value.iter().map(|network| network.value.to_string()).collect();
+        let header = match trust.header.value {
+            TrustHeader::XForwardedFor => "x-forwarded-for",
+            TrustHeader::Forwarded => "forwarded",
+        };
+        let text = format!("{} are believed in {header}", networks.join(", "));
+        steps.push(Step::new(Stage::Parse, "proxies", text).at(Some(line([&trust.proxies.origin]))));
+    }
+    limits(configuration).http1.refusal(&head)
+}
+
+/// The head as HTTP/1.1 writes it.
+fn written(parts: &Parts) -> Vec<u8> {
+    let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut head = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
+    if !parts.headers.contains_key(header::HOST) {
+        let host = parts.uri.authority().map_or("localhost", Authority::as_str);
+        head.extend(format!("host: {host}\r\n").bytes());
+    }
+    for (name, value) in &parts.headers {
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.extend(b"\r\n");
+    head
+}
+
+fn told(topic: &str, text: String, origin: &Origin) -> Step {
+    Step::new(Stage::Accept, topic, text).at(Some(line([origin])))
+}
