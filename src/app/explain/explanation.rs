@@ -97,8 +97,9 @@ impl Explanation {
         Self { question, site, route, runners_up, status, reason: Some(reason), steps }
     }
 
-    /// The same, with what was decided before.
-    pub(crate) fn behind(mut self, steps: Vec<Step>) -> Self {
+    /// The same, with what was decided before: by whoever listens, for one.
+    #[must_use]
+    pub fn behind(mut self, steps: Vec<Step>) -> Self {
         self.steps.splice(0..0, steps);
         self
     }
