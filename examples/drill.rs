@@ -1,11 +1,11 @@
 //! The clients of `scripts/drill.sh`: they ask without end, and know of each request what became of it.
 //!
 //! ```text
-//! cargo run --example drill -- PORT SECONDS CONNECTIONS PATH...
+//! cargo run --example drill -- PORT CONNECTIONS PATH...
 //! ```
 //! Half of the connections speak HTTP/1.1, the others HTTP/2 with eight requests at a time. Each asks for the
-//! paths in turn until the time is over, or until nobody lets it in again: who is told that an answer was the
-//! last connects anew. Prints `requests lost` for HTTP/1.1, and in a second line for HTTP/2.
+//! paths in turn until standard input ends, or until nobody lets it in again: who is told that an answer was
+//! the last connects anew. Prints `requests lost` for HTTP/1.1, and in a second line for HTTP/2.
 //!
 //! A request is *lost* that was sent and not answered in full with 200. In HTTP/1.1 that is also so if the
 //! server closes an idle connection at that moment (RFC 9112 §9.5 has clients live with it); in HTTP/2 not
@@ -14,8 +14,10 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -31,24 +33,24 @@ struct Account {
     lost: u64,
 }
 
-/// Where to ask for what, and how long.
+/// Where to ask for what, and whether it is enough.
 #[derive(Clone, Debug)]
 struct Task {
     address: SocketAddr,
-    until: Instant,
+    is_over: Arc<AtomicBool>,
     paths: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Vec<u64> = arguments.iter().map_while(|text| text.parse().ok()).collect();
-    let (&[port, seconds, connections], Some(paths)) = (&numbers[..], arguments.get(3..)) else {
-        eprintln!("drill: PORT SECONDS CONNECTIONS PATH... are expected");
+    let (&[port, connections], Some(paths)) = (&numbers[..], arguments.get(2..)) else {
+        eprintln!("drill: PORT CONNECTIONS PATH... are expected");
         return ExitCode::from(2);
     };
     let task = Task {
         address: (Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap_or(0)).into(),
-        until: now() + Duration::from_secs(seconds),
+        is_over: Arc::default(),
         paths: paths.to_vec(),
     };
     let clients = |client: fn(&Task) -> Account| {
@@ -59,6 +61,11 @@ fn main() -> ExitCode {
         (0..connections.div_ceil(2)).map(spawn).collect::<Vec<_>>()
     };
     let kinds = [clients(http1), clients(http2)];
+    let is_over = Arc::clone(&task.is_over);
+    thread::spawn(move || {
+        let _ended = io::copy(&mut io::stdin(), &mut io::sink());
+        is_over.store(true, Relaxed);
+    });
     for clients in kinds {
         let accounts =
             clients.into_iter().map(|client| client.join().unwrap_or(Account { requests: 0, lost: 1 }));
@@ -76,9 +83,10 @@ impl Account {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a client of the server under test has a clock of its own")]
-fn now() -> Instant {
-    Instant::now()
+impl Task {
+    fn goes_on(&self) -> bool {
+        !self.is_over.load(Relaxed)
+    }
 }
 
 // ── HTTP/1.1 ────────────────────────────────────────────────────────────────────────────────────────
@@ -86,11 +94,11 @@ fn now() -> Instant {
 fn http1(task: &Task) -> Account {
     let mut account = Account::default();
     let mut paths = task.paths.iter().cycle();
-    while now() < task.until {
+    while task.goes_on() {
         let Ok(stream) = TcpStream::connect_timeout(&task.address, PATIENCE) else { break };
         let _is_told = stream.set_read_timeout(Some(PATIENCE));
         let mut reader = BufReader::new(stream);
-        while now() < task.until
+        while task.goes_on()
             && let Some(path) = paths.next()
         {
             account.requests += 1;
@@ -145,7 +153,7 @@ fn http2(task: &Task) -> Account {
 /// One connection after the other.
 async fn connections(task: &Task) -> Account {
     let mut account = Account::default();
-    while now() < task.until {
+    while task.goes_on() {
         let Ok(stream) = tokio::net::TcpStream::connect(task.address).await else { break };
         let Ok((requests, connection)) = h2::client::handshake(stream).await else { break };
         // One that breaks fails its streams.
@@ -166,7 +174,7 @@ async fn connections(task: &Task) -> Account {
 async fn streams(mut requests: SendRequest<Bytes>, task: Task, first: usize) -> Account {
     let mut account = Account::default();
     for path in task.paths.iter().cycle().skip(first) {
-        if now() >= task.until {
+        if !task.goes_on() {
             break;
         }
         // Told before it was sent: it is none.
