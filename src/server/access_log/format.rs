@@ -56,7 +56,10 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Sho
     line.extend_from_slice(&moment.combined);
     match record.head {
         Some(head) => {
-            escaped_hex(line, method(head), b' ');
+            match head.method().name() {
+                "" => escaped_hex(line, head.method_name().as_bytes(), b' '),
+                known => line.extend_from_slice(known.as_bytes()),
+            }
             line.push(b' ');
             escaped_hex(line, shown.target.unwrap_or_default(), b' ');
             line.push(b' ');
@@ -95,11 +98,13 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
         address(line, client);
         line.push(b'"');
     }
-    json_text(line, b",\"host\":\"", shown.host);
+    json_text(line, b",\"host\":\"", shown.host(record.head));
     if let Some(head) = record.head {
         json_text(line, b",\"method\":\"", Some(method(head)));
         json_text(line, b",\"target\":\"", shown.target);
-        json_text(line, b",\"version\":\"", Some(head.version().name().as_bytes()));
+        line.extend_from_slice(b",\"version\":\"");
+        line.extend_from_slice(head.version().name().as_bytes());
+        line.push(b'"');
     }
     json_number(line, b",\"status\":", u64::from(record.status));
     json_number(line, b",\"bytes\":", record.body_bytes);

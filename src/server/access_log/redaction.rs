@@ -18,7 +18,7 @@ const INSTEAD: &[u8] = b"***";
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shown<'s> {
     pub(super) target: Option<&'s [u8]>,
-    pub(super) host: Option<&'s [u8]>,
+    hides_host: bool,
     pub(super) referer: Option<&'s [u8]>,
     pub(super) user_agent: Option<&'s [u8]>,
 }
@@ -48,10 +48,20 @@ impl<'s> Shown<'s> {
         let Some(head) = head else { return Self::default() };
         Self {
             target: Some(head.target_bytes()),
-            host: host(head),
+            hides_host: false,
             referer: head.known(Known::Referer),
             user_agent: head.known(Known::UserAgent),
         }
+    }
+
+    /// Host and port that `head` asks for. Few formats want them, so they are looked for here.
+    #[inline]
+    pub(super) fn host<'h>(&self, head: Option<&Head<'h>>) -> Option<&'h [u8]> {
+        let head = head.filter(|_| !self.hides_host)?;
+        if head.target_bytes().first() == Some(&b'/') {
+            return head.known(Known::Host);
+        }
+        head.authority().map(str::as_bytes)
     }
 }
 
@@ -68,20 +78,11 @@ impl Redaction {
         let names = &redacted.parameters[..];
         Shown {
             target: shown.target.map(|text| without(names, text, target)),
-            host: shown.host.filter(|_| !redacted.host),
+            hides_host: redacted.host,
             referer: shown.referer.filter(|_| !redacted.referer).map(|text| without(names, text, referer)),
             user_agent: shown.user_agent.filter(|_| !redacted.user_agent),
         }
     }
-}
-
-/// Host and port that the client asked for.
-#[inline]
-fn host<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
-    if head.target_bytes().first() == Some(&b'/') {
-        return head.known(Known::Host);
-    }
-    head.authority().map(str::as_bytes)
 }
 
 /// `text` without the values of these parameters, as far as a line can show it.

@@ -225,7 +225,7 @@ impl Item {
             Self::Method => record.head.map(method),
             Self::Route => Some(record.route.as_bytes()),
             Self::User => record.user.map(str::as_bytes),
-            Self::Host => shown.host,
+            Self::Host => shown.host(record.head),
             Self::Target => shown.target,
             Self::Referer => shown.referer,
             Self::UserAgent => shown.user_agent,

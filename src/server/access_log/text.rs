@@ -186,9 +186,12 @@ pub(super) fn escaped_json(line: &mut Vec<u8>, text: &[u8]) {
 
 #[inline]
 fn escaped(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
+    let first = if end == b' ' { 0x21 } else { 0x20 };
     // Folded without a branch, so that the compiler looks at sixteen bytes at a time.
-    let plain = text.iter().fold(true, |plain, byte| plain & is_plain(*byte) & (*byte != end));
-    if plain && text.len() <= TEXT_BYTES_MAX {
+    let plain = text.iter().fold(true, |plain, byte| plain & is_plain(*byte, first));
+    // The usual ends were seen on the way.
+    let has_end = || !matches!(end, b' ' | b'"' | b'\n') && memchr::memchr(end, text).is_some();
+    if plain && text.len() <= TEXT_BYTES_MAX && !has_end() {
         line.extend_from_slice(text);
     } else {
         escaped_slow(line, text, escape, end);
@@ -198,7 +201,7 @@ fn escaped(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
 #[cold]
 fn escaped_slow(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
     for &byte in text.iter().take(TEXT_BYTES_MAX) {
-        if is_plain(byte) && byte != end {
+        if is_plain(byte, 0x20) && byte != end {
             line.push(byte);
         } else {
             line.extend_from_slice(escape);
@@ -211,11 +214,11 @@ fn escaped_slow(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
     }
 }
 
-/// Printable ASCII, but neither quote nor backslash.
+/// ASCII from `first` on, without control characters, quote and backslash.
 #[inline]
-const fn is_plain(byte: u8) -> bool {
+const fn is_plain(byte: u8, first: u8) -> bool {
     // `&` for `&&`: no branch.
-    (byte.wrapping_sub(0x20) < 0x5F) & (byte != b'"') & (byte != b'\\')
+    (byte.wrapping_sub(first) < 0x7F - first) & (byte != b'"') & (byte != b'\\')
 }
 
 #[cfg(test)]
