@@ -3,8 +3,6 @@
 //! The most specific pattern of a path decides alone: if it does not have the method, the answer is 405
 //! and no other pattern is asked. Knows nothing of how requests arrive.
 
-use std::error::Error;
-use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use ::http::{HeaderValue, StatusCode, header};
@@ -12,11 +10,12 @@ use ::http::{HeaderValue, StatusCode, header};
 use super::adapters::IntoHandler;
 use super::endpoint::{Added, Methods, Verb};
 use super::handler::LogId;
-use super::hosts::{HostError, Hosts};
+use super::hosts::Hosts;
 use super::layer::{Chain, Layer};
 use super::limits::Rates;
-use super::pattern::{Pattern, PatternError};
+use super::pattern::Pattern;
 use super::route::{Route, RouteId};
+use super::route_error::RouteError;
 use super::router::Params;
 use super::site::{Missing, Site, SiteId};
 use super::trust::Asker;
@@ -542,63 +541,6 @@ impl App {
 impl Default for App {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A route that cannot be added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RouteError {
-    /// The pattern is malformed.
-    Pattern(PatternError),
-    /// Two patterns match the same paths, for the same method.
-    Conflict {
-        /// The method, or `any method`.
-        method: Box<str>,
-        /// The pattern that was to be added.
-        pattern: Box<str>,
-        /// The pattern that is there.
-        other: Box<str>,
-    },
-    /// CONNECT and TRACE are not routed.
-    Method(::http::Method),
-    /// There can be one fallback, and it belongs to the outermost app.
-    Fallback,
-    /// A host is malformed, or has a site already.
-    Host(HostError),
-    /// Sites belong to the outermost app, which can have 65,535.
-    Sites,
-}
-
-impl fmt::Display for RouteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pattern(error) => error.fmt(f),
-            Self::Conflict { method, pattern, other } if pattern == other => {
-                write!(f, "the route {method} `{pattern}` is there already")
-            }
-            Self::Conflict { method, pattern, other } => {
-                write!(f, "the routes {method} `{pattern}` and {method} `{other}` match the same paths")
-            }
-            Self::Method(method) => write!(f, "{method} cannot be routed"),
-            Self::Fallback => f.write_str("there can be one fallback, and it belongs to the outermost app"),
-            Self::Host(error) => error.fmt(f),
-            Self::Sites => f.write_str("sites belong to the outermost app, which can have 65,535"),
-        }
-    }
-}
-
-impl Error for RouteError {}
-
-impl From<HostError> for RouteError {
-    fn from(error: HostError) -> Self {
-        Self::Host(error)
-    }
-}
-
-impl From<PatternError> for RouteError {
-    fn from(error: PatternError) -> Self {
-        Self::Pattern(error)
     }
 }
 

@@ -60,7 +60,9 @@ mod redirect;
 mod reply;
 mod request;
 mod route;
+mod route_error;
 mod router;
+mod server_timing;
 mod site;
 mod table;
 mod trust;
@@ -72,7 +74,7 @@ pub use adapters::{
     Blocking, DeferredBy, Fixed, IntoHandler, Limited, Logged, Receiving, Streaming, Timed, blocking,
     deferred, receiving,
 };
-pub use app::{App, Match, RouteError, Scope};
+pub use app::{App, Match, Scope};
 #[cfg(feature = "jwt")]
 pub use auth::JwtAuth;
 pub use auth::{
@@ -103,7 +105,9 @@ pub use redirect::{Redirect, TemplateError};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub use route::{Route, RouteId};
+pub use route_error::RouteError;
 pub use router::{Params, Router};
+pub use server_timing::ServerTiming;
 pub use site::{Missing, SiteId};
 pub use trust::{Asker, ForwardedIn, NetworkError, Told, Trust};
 pub use upload::Upload;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  request ─► CORS ─► maintenance ─► networks ─► rates ─► requests at a time ─► who it is ─► handler
-//!  client ◄─ HSTS ◄─ the route's fields ◄─ the site's ◄─ Cache-Control ◄─ error pages ◄─ answer
+//!  client ◄─ HSTS ◄─ timing ◄─ the route's fields ◄─ the site's ◄─ Cache-Control ◄─ error pages ◄─ answer
 //! ```
 //! What the site says comes before what the route says, and counts besides it; of CORS and of who may come in
 //! the route's own counts instead.
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::app::{
     App, BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Headers, InFlight, Layer, ListError,
-    Located, Policy, Quota, Rate, RateKey, RateLimit, Rates,
+    Located, Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
 };
 use crate::config::{
     Auth, Configuration, Cors as CorsTable, Origin, PageOrigin, Placed, Problem, RateKey as KeyTable,
@@ -93,6 +93,9 @@ impl<'c> Around<'c> {
         let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
         if let Some(table) = site.hsts.as_deref() {
             layers.push(at(hsts(table), [&table.max_age.origin]));
+        }
+        if site.server_timing.value {
+            layers.push(at(ServerTiming, [&site.server_timing.origin]));
         }
         // Who acts last has the last word: the route, and of a list the last name.
         let fields = [route.and_then(|route| route.headers.as_ref()), site.headers.as_ref()];

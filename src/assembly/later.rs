@@ -1,6 +1,6 @@
 //! What a configuration may say and this version does not do yet: refused rather than ignored.
 
-use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol, Route, Site};
+use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol, Route};
 
 /// Refuses what is not done yet.
 pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>) {
@@ -18,9 +18,6 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
     refuse(says.to.value != LogTo::Stderr, "to", &says.to.origin);
     refuse(says.format.value != ErrorFormat::Text, "format", &says.format.origin);
     for site in &configuration.site {
-        for (what, origin) in of_site(site).into_iter().flatten() {
-            refuse(true, what, origin);
-        }
         for (what, origin) in site.route.iter().flat_map(of_route).flatten() {
             refuse(true, what, origin);
         }
@@ -28,10 +25,6 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
 }
 
 type Said<'s> = Option<(&'static str, &'s Origin)>;
-
-fn of_site(site: &Site) -> [Said<'_>; 1] {
-    [site.server_timing.value.then_some(("server_timing", &site.server_timing.origin))]
-}
 
 fn of_route(route: &Route) -> [Said<'_>; 1] {
     [route.timeouts.as_ref().map(|timeouts| ("timeouts", &timeouts.origin))]

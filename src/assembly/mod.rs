@@ -32,10 +32,10 @@ mod site;
 
 use std::sync::Arc;
 
+use self::log::Logs;
 use crate::app::{App, Rates};
 use crate::config::{Configuration, Errors, Origin, Placed, Problem};
 use crate::server::Server;
-use log::Logs;
 
 impl Configuration {
     /// The sites, without a server: for tests, and to be served otherwise.

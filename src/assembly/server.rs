@@ -29,6 +29,8 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
         .blocking(process.blocking_threads.value.get() as usize, process.blocking_queue.value as usize)
         .server_name(process.server_name.value.0.as_ref().and_then(|name| name.to_str().ok()))
         .limits(limits(configuration))
+        // Where somebody looks.
+        .stages(process.admin.is_some() || configuration.site.iter().any(|site| site.server_timing.value))
         .timeouts(timeouts(configuration));
     if let Some(connections) = &process.max_connections {
         server = server.max_connections(connections.value.get() as usize);

@@ -317,7 +317,8 @@ fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Serv
     let mut taken = Vec::new();
     if let Some(address) = &serving.admin {
         let one = passed.resolve_one("--admin", address)?;
-        server = server.admin(&one)?;
+        // Whoever can ask for metrics gets all of them.
+        server = server.admin(&one)?.stages(true);
         taken.push(one);
     }
     #[cfg(feature = "tls")]

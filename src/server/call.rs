@@ -12,7 +12,7 @@ use crate::wire::Output;
 use super::access_log::{Record, Rings};
 use super::dialogue::{Asked, exchange::Sent};
 use super::edition::Edition;
-use super::scratch::Blank;
+use super::scratch::{Answered, Blank};
 use super::stats::Stats;
 
 /// What a shard was given when it was made.
@@ -56,6 +56,7 @@ pub(crate) struct Call<'c> {
     pub(crate) params: &'c mut Params,
     pub(crate) path: &'c mut String,
     pub(crate) preset: &'c Preset,
+    pub(crate) answered: &'c mut Answered,
     pub(crate) rings: Option<&'c mut Rings>,
     pub(crate) peer: &'c dyn Visitor,
 }
@@ -72,9 +73,23 @@ impl<'c> Call<'c> {
         rings: Option<&'c mut Rings>,
         peer: &'c dyn Visitor,
     ) -> Self {
-        let Blank { response, params, path, preset } = blank;
+        let Blank { response, params, path, preset, answered } = blank;
         let (edition, received) = (&env.edition, Tick::ZERO);
-        Self { key, now, received, env, edition, output, response, params, path, preset, rings, peer }
+        Self {
+            key,
+            now,
+            received,
+            env,
+            edition,
+            output,
+            response,
+            params,
+            path,
+            preset,
+            answered,
+            rings,
+            peer,
+        }
     }
 
     /// The same call for an exchange that began with `edition`.
@@ -91,6 +106,7 @@ impl<'c> Call<'c> {
             params: &mut *self.params,
             path: &mut *self.path,
             preset: self.preset,
+            answered: &mut *self.answered,
             rings: self.rings.as_deref_mut(),
             peer: self.peer,
         }

@@ -35,6 +35,9 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits for what.
     pub timeouts: Timeouts,
+    /// Measures the stages of every request, for the metrics and for [`ServerTiming`](crate::ServerTiming): a
+    /// clock is read four times.
+    pub stages: bool,
     /// Threads of the blocking pool, at most.
     pub blocking_threads: usize,
     /// Jobs that may wait for the blocking pool; more are answered with 503.
@@ -104,6 +107,7 @@ impl Default for Config {
             trust: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            stages: false,
             blocking_threads: 32,
             blocking_queue_max: 1024,
         }

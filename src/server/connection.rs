@@ -7,6 +7,7 @@
 //! the kernel nothing is read; at rest there is neither a carry nor a queue. Knows no poll and no slot
 //! but its own key.
 
+mod desk;
 mod parting;
 
 use std::io;
@@ -22,26 +23,19 @@ use crate::proto::{Pumped, Slate, h1};
 use crate::reactor::Readiness;
 use crate::wire::{Input, Output, QUEUED_BYTES_HIGH};
 
-use super::access_log::Rings;
-use super::call::{Call, Env};
+use super::call::Call;
 use super::caller::Caller;
 use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
 use super::dialogue::Dialogue;
 use super::edition::Edition;
-use super::scratch::{Carry, Pending, Scratch};
+use super::scratch::{Answered, Carry, Pending, Scratch};
 use super::stats::CloseReason;
+
+pub(crate) use desk::Desk;
 
 /// While the server drains, a connection that was used just now is waited for so long: its client is told
 /// with the next answer.
 const QUIET_FOR: Duration = Duration::from_secs(1);
-
-/// What a shard lends to a connection for its turn.
-pub(crate) struct Desk<'d> {
-    pub(crate) env: &'d Env,
-    pub(crate) scratch: &'d mut Scratch,
-    pub(crate) rings: Option<&'d mut Rings>,
-    pub(crate) now: Tick,
-}
 
 /// What becomes of a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +234,10 @@ impl<T: Transport> Connection<T> {
                 verdict
             }
         };
+        if !desk.scratch.blank.answered.is_empty() {
+            // The kernel took nothing in this turn.
+            desk.scratch.blank.answered = Answered::default();
+        }
         if self.handshaking {
             self.note_handshake(desk);
         }
@@ -494,7 +492,7 @@ impl<T: Transport> Connection<T> {
 
     /// Sends what waits: one call for everything of this turn.
     #[inline]
-    fn flush(&mut self, pending: &mut Pending, desk: &Desk<'_>) -> Verdict {
+    fn flush(&mut self, pending: &mut Pending, desk: &mut Desk<'_>) -> Verdict {
         if pending.output.is_empty() || !self.writable {
             return Verdict::Rest;
         }
@@ -506,6 +504,9 @@ impl<T: Transport> Connection<T> {
         };
         desk.env.stats.bytes_sent.add(sent);
         pending.window_bytes += sent;
+        if !desk.scratch.blank.answered.is_empty() {
+            desk.measure_respond();
+        }
         match progress {
             Ok(Progress::Done) => {
                 self.dialogue.mark_responded(desk.env.stopwatch);

@@ -12,7 +12,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::stats::{Agreement, CloseReason, Histogram, Snapshot, Timeout, WorkerShare};
+use super::stats::{Agreement, CloseReason, Histogram, Snapshot, Spread, Stage, Timeout, WorkerShare};
 use crate::http::{Phase, Reason};
 use crate::net::Alert;
 
@@ -27,6 +27,7 @@ pub fn render(sum: &Snapshot, uptime: Duration, version: &str) -> String {
     handshakes(&mut page, sum);
     requests(&mut page, sum);
     loops(&mut page, sum);
+    stages(&mut page, sum);
     page.text
 }
 
@@ -107,19 +108,17 @@ fn loops(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_run_queue_turns_total", "Turns that went on with left work.", sum.run_queue_turns);
     let name = "kolk_turn_duration_seconds";
     page.family(name, "histogram", "How long a turn took: a loop does nothing else meanwhile.");
-    let mut below = 0;
-    for (count, nanos) in sum.loop_lag.iter().zip(Histogram::BOUNDS_NANOS) {
-        below += count;
-        let bound = Duration::from_nanos(nanos).as_secs_f64();
-        page.labelled("kolk_turn_duration_seconds_bucket", "le", bound, below);
-    }
-    // The sum of the buckets, not `turns`: the two are read one after the other.
-    let all: u64 = sum.loop_lag.iter().sum();
-    page.labelled("kolk_turn_duration_seconds_bucket", "le", "+Inf", all);
-    page.sample("kolk_turn_duration_seconds_sum", sum.loop_lag_sum.as_secs_f64());
-    page.sample("kolk_turn_duration_seconds_count", all);
+    page.histogram(name, "", &sum.loop_lag);
     page.family("kolk_turn_duration_max_seconds", "gauge", "The longest turn since the last scrape.");
     page.sample("kolk_turn_duration_max_seconds", sum.loop_lag_max.as_secs_f64());
+}
+
+fn stages(page: &mut Page, sum: &Snapshot) {
+    let name = "kolk_stage_duration_seconds";
+    page.family(name, "histogram", "How long the stages of requests took, where they are measured.");
+    for stage in Stage::ALL {
+        page.histogram(name, &format!("stage=\"{}\"", stage.name()), &sum.stages[stage.index()]);
+    }
 }
 
 /// The text while it grows. Writing to a `String` cannot fail, so results are let go.
@@ -144,6 +143,24 @@ impl Page {
         value: impl std::fmt::Display,
     ) {
         let _ = writeln!(self.text, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    /// The buckets, the sum and the count; `labels`: what they have besides.
+    fn histogram(&mut self, name: &str, labels: &str, spread: &Spread) {
+        let text = &mut self.text;
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut below = 0;
+        for (count, nanos) in spread.counts.iter().zip(Histogram::BOUNDS_NANOS) {
+            below += count;
+            let bound = Duration::from_nanos(nanos).as_secs_f64();
+            let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
+        }
+        // The sum of the buckets, and not another counter: the two are read one after the other.
+        let all: u64 = spread.counts.iter().sum();
+        let labelled = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {all}");
+        let _ = writeln!(text, "{name}_sum{labelled} {}", spread.sum.as_secs_f64());
+        let _ = writeln!(text, "{name}_count{labelled} {all}");
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {

@@ -264,6 +264,13 @@ impl Server {
         self
     }
 
+    /// Measures the stages of every request; default: no. See [`Config::stages`].
+    #[must_use]
+    pub const fn stages(mut self, measures: bool) -> Self {
+        self.config.stages = measures;
+        self
+    }
+
     /// How many workers; default: [`Workers::Auto`].
     #[must_use]
     pub const fn workers(mut self, workers: Workers) -> Self {

@@ -53,6 +53,7 @@ impl Scratch {
                 params: Params::default(),
                 path: String::new(),
                 preset,
+                answered: Answered::default(),
             },
             carries: Pool::new(SPARE_MAX),
             queues: Pool::new(SPARE_MAX),
@@ -71,6 +72,39 @@ pub(crate) struct Blank {
     pub(crate) path: String,
     /// What every answer has.
     pub(crate) preset: Preset,
+    /// What was answered in this turn, and the kernel has yet to be given.
+    pub(crate) answered: Answered,
+}
+
+/// Answers whose way to the kernel is measured together: they leave in one call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answered {
+    count: u64,
+    /// The sum of the moments at which they were made.
+    nanos: u128,
+}
+
+impl Answered {
+    /// An answer was made.
+    #[inline]
+    pub(crate) fn note(&mut self, at: Tick) {
+        self.count += 1;
+        self.nanos += u128::from(at.as_nanos());
+    }
+
+    /// The kernel has them: how many there were, and how long they took on average; none from then on.
+    pub(crate) fn leave(&mut self, now: Tick) -> (u64, u64) {
+        let Self { count, nanos } = std::mem::take(self);
+        let all = u128::from(now.as_nanos()) * u128::from(count);
+        let each = all.saturating_sub(nanos).checked_div(u128::from(count));
+        (count, each.and_then(|each| u64::try_from(each).ok()).unwrap_or(0))
+    }
+
+    /// Whether there are some.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }
 
 /// Received bytes that wait: the beginning of a head, or requests beyond a turn's budget.

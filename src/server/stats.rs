@@ -5,6 +5,8 @@
 //! A reader sees each number whole, but not all numbers of the same moment. Knows no HTTP and no text:
 //! `metrics` renders.
 
+mod histogram;
+
 use std::io;
 use std::ops::{Deref, Index};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use crate::http::{Phase, Reason};
 use crate::net::{Alarm, Alert, Handshake};
+
+pub use histogram::{Histogram, Spread};
 
 /// A number that only grows: one writer, any readers.
 #[derive(Debug, Default)]
@@ -197,39 +201,13 @@ labels! {
     }
 }
 
-/// A histogram of durations with fixed bounds.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    counts: Row<Counter, { Self::BUCKETS }>,
-    nanos: Counter,
-}
-
-impl Histogram {
-    /// The upper bounds of all buckets but the last, which has none; in nanoseconds, inclusive.
-    pub const BOUNDS_NANOS: [u64; 12] = [
-        10_000,
-        25_000,
-        50_000,
-        100_000,
-        250_000,
-        500_000,
-        1_000_000,
-        2_500_000,
-        10_000_000,
-        50_000_000,
-        250_000_000,
-        1_000_000_000,
-    ];
-    /// How many buckets there are.
-    pub const BUCKETS: usize = Self::BOUNDS_NANOS.len() + 1;
-
-    /// Counts one duration.
-    #[inline]
-    pub fn record(&self, nanos: u64) {
-        // Most durations belong into the first buckets: a search from the left is the shortest.
-        let bucket = Self::BOUNDS_NANOS.iter().position(|bound| nanos <= *bound);
-        self.counts[bucket.unwrap_or(Self::BOUNDS_NANOS.len())].add(1);
-        self.nanos.add(nanos);
+labels! {
+    /// The stages of a request, where they are measured.
+    Stage {
+        "accept" Accept = "From the connection's slot to the bytes of its first head: waiting for the client, too.";
+        "parse" Parse = "From bytes to a head.";
+        "handle" Handle = "From the head to the answer: the body of the request, layers, the handler.";
+        "respond" Respond = "From the answer to the kernel.";
     }
 }
 
@@ -251,6 +229,8 @@ pub struct Stats {
     /// How long turns took, of those that were measured (one in sixteen, and all long ones): nothing else
     /// happens meanwhile.
     pub loop_lag: Histogram,
+    /// How long the stages of requests took, by [`Stage::index`]; where they are measured.
+    pub stages: Row<Histogram, { Stage::COUNT }>,
     /// The longest turn since the last scrape, in nanoseconds.
     pub loop_lag_nanos_max: Peak,
     /// Connections by phase.
@@ -372,9 +352,8 @@ pub struct Snapshot {
     pub turns: u64,
     pub run_queue_turns: u64,
     /// Turns by duration: one count a bucket, not yet cumulated.
-    pub loop_lag: Row<u64, { Histogram::BUCKETS }>,
-    /// The sum of the durations of all turns.
-    pub loop_lag_sum: Duration,
+    pub loop_lag: Spread,
+    pub stages: Row<Spread, { Stage::COUNT }>,
     /// The longest turn of any worker since the last scrape.
     pub loop_lag_max: Duration,
     pub phases: Row<u64, { Phase::ALL.len() }>,
@@ -445,7 +424,8 @@ impl Snapshot {
 
     fn add(&mut self, stats: &Stats) {
         add_row(&mut self.requests_by_class, &stats.requests_by_class, Counter::get);
-        add_row(&mut self.loop_lag, &stats.loop_lag.counts, Counter::get);
+        self.loop_lag.add(&stats.loop_lag);
+        self.stages.0.iter_mut().zip(&*stats.stages).for_each(|(sum, stage)| sum.add(stage));
         add_row(&mut self.phases, &stats.phases, Gauge::get);
         add_row(&mut self.timeouts, &stats.timeouts, Counter::get);
         add_row(&mut self.closes, &stats.closes, Counter::get);
@@ -473,7 +453,6 @@ impl Snapshot {
         self.body_bytes += stats.body_bytes.get();
         self.carry_buffers += stats.carry_buffers.get();
         self.pending_buffers += stats.pending_buffers.get();
-        self.loop_lag_sum += Duration::from_nanos(stats.loop_lag.nanos.get());
         self.loop_lag_max = self.loop_lag_max.max(Duration::from_nanos(stats.loop_lag_nanos_max.get()));
         self.workers.push(WorkerShare::of(stats));
     }
@@ -541,17 +520,6 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_includes_its_bound() {
-        let histogram = Histogram::default();
-        for nanos in [0, 10_000, 10_001, 1_000_000_000, 1_000_000_001, u64::MAX / 2] {
-            histogram.record(nanos);
-        }
-        let counts: Vec<_> = histogram.counts.iter().map(Counter::get).collect();
-        assert_eq!(counts, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
-        assert!(Histogram::BOUNDS_NANOS.is_sorted());
-    }
-
-    #[test]
     fn a_snapshot_sums_over_workers_and_knows_each() {
         let workers = [Stats::default(), Stats::default()];
         for (stats, requests) in workers.iter().zip([3, 4]) {
@@ -574,7 +542,7 @@ mod tests {
         assert_eq!(sum.refusals[Reason::NotFound.index()], 2);
         assert_eq!(sum.closes[CloseReason::Abandoned.index()], 2);
         assert_eq!(sum.workers[1], WorkerShare { connections: 2, turns: 1, requests: 5 });
-        assert_eq!(sum.loop_lag_sum, Duration::from_micros(7));
+        assert_eq!(sum.loop_lag.sum, Duration::from_micros(7));
         assert_eq!(sum.loop_lag_max, Duration::from_micros(4));
     }
 

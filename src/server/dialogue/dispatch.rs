@@ -87,7 +87,7 @@ impl Dialogue {
         let (env, edition, stream) = (call.env, call.edition, asked.stream);
         let route = edition.app.route_of(id);
         let rule = route.rule();
-        self.timed = rule.timed || (self.timed && self.requests > 1);
+        self.timed = rule.timed || call.edition.config.stages || (self.timed && self.requests > 1);
         if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
             return self.respond_fixed(&mut asked, head, id, rendered, call);
         }

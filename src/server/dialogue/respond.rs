@@ -12,7 +12,7 @@ use super::Dialogue;
 use super::exchange::{Exchange, Sent};
 use super::speech::Speech;
 use crate::server::call::{Call, Env, connection_number};
-use crate::server::stats::CloseReason;
+use crate::server::stats::{CloseReason, Stage};
 
 /// Which request is answered, and when it passed through the stages so far.
 #[derive(Clone, Debug)]
@@ -100,6 +100,10 @@ impl Dialogue {
         if let (Some(head), Some(scope)) = (head, scope)
             && call.edition.app.chain(scope).looks_at_answers()
         {
+            if asked.timeline.parsed != Tick::ZERO {
+                // So far: its layers may want to say it.
+                asked.timeline.handled = (call.env.stopwatch)();
+            }
             self.dress(&asked, head, scope, call);
         }
         mark_handled(&mut asked.timeline, call);
@@ -225,7 +229,24 @@ fn mark_handled(timeline: &mut Timeline, call: &mut Call<'_>) {
     if timeline.parsed != Tick::ZERO {
         timeline.handled = (call.env.stopwatch)();
         call.received = timeline.handled;
+        if call.edition.config.stages {
+            measure(timeline, call);
+        }
     }
+}
+
+/// Counts how long the stages took so far; the last one follows when the kernel has the answer.
+fn measure(timeline: &Timeline, call: &mut Call<'_>) {
+    let times = [
+        (Stage::Accept, timeline.accept()),
+        (Stage::Parse, timeline.parse()),
+        (Stage::Handle, timeline.handle()),
+    ];
+    for (stage, time) in times {
+        let nanos = time.and_then(|time| u64::try_from(time.as_nanos()).ok());
+        nanos.into_iter().for_each(|nanos| call.env.stats.stages[stage.index()].record(nanos));
+    }
+    call.answered.note(timeline.handled);
 }
 
 /// A source panicked while its body was sent.
