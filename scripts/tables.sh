@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# What do large tables cost? 10,000 routes of a file beside 10 of them, and a million keys of a rate.
+#
+#   scripts/tables.sh [--rounds N] [--seconds N]
+#
+# Routes: CPU µs of the server per request, medians of N interleaved rounds (5) of N seconds (2), the server on CPU 0 and wrk
+# on CPU 1, which asks for all of them in turn. Keys: the memory that a million of them take, each from one request, and a
+# second million behind them, when the first is forgotten. Installs wrk if missing. KOLK names the program.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+ROUNDS=5
+DURATION=2
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --help) help ;;
+        --rounds) ROUNDS=$2 && shift ;;
+        --seconds) DURATION=$2 && shift ;;
+        *) die "unknown argument $1; see --help" ;;
+    esac
+    shift
+done
+
+tool wrk wrk
+tool taskset util-linux
+release_build
+WRK='taskset -c 1'
+
+# routes COUNT: a file with so many, and what wrk asks for: each of them, in an order that no cache likes.
+routes() {
+    {
+        printf '[[listen]]\naddr = "127.0.0.1:0"\n[[site]]\nhosts = ["*"]\n'
+        for ((at = 0; at < $1; at++)); do
+            printf '[[site.route]]\npath = "/area%02d/item%05d/{id}"\nrespond = { text = "Hello, World!" }\n' $((at % 97)) "$at"
+        done
+    } >"$SCRATCH/routes-$1.toml"
+    cat >"$SCRATCH/routes-$1.lua" <<LUA
+local at, all = 0, {}
+for n = 0, $1 - 1 do
+    local path = string.format("/area%02d/item%05d/%d", n % 97, n, n)
+    all[n] = "GET " .. path .. " HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n"
+end
+request = function()
+    at = (at + 7919) % $1
+    return all[at]
+end
+LUA
+}
+
+wrk_script
+mv "$SCRATCH/wrk.lua" "$SCRATCH/base.lua"
+
+# ask SCRIPT PORT SECONDS: one run of wrk with the requests of SCRIPT. Sets REQUESTS.
+ask() {
+    cat "$SCRATCH/base.lua" "$SCRATCH/$1.lua" >"$SCRATCH/wrk.lua"
+    load "$2" / 64 "$3"
+    [[ $ERRORS == 0 ]] || die "$1: $ERRORS of $REQUESTS requests failed"
+}
+
+declare -A PID_OF PORT_OF
+for count in 10 10000; do
+    routes "$count"
+    start taskset -c 0 "$KOLK" serve -w 1 -c "$SCRATCH/routes-$count.toml"
+    PID_OF[$count]=$PID PORT_OF[$count]=$PORT
+done
+for ((round = 0; round < ROUNDS; round++)); do
+    for count in 10 10000; do
+        before=$(cpu_us "${PID_OF[$count]}")
+        ask "routes-$count" "${PORT_OF[$count]}" "$DURATION"
+        calc "($(cpu_us "${PID_OF[$count]}") - $before) / $REQUESTS" '%.4f\n' >>"$SCRATCH/routes-$count"
+    done
+done
+few=$(median <"$SCRATCH/routes-10")
+many=$(median <"$SCRATCH/routes-10000")
+printf '%-28s %8.2f µs\n%-28s %8.2f µs\n' '10 routes' "$few" '10,000 routes' "$many"
+printf '%-28s %8.0f ns\n' 'difference' "$(calc "($many - $few) * 1000")"
+
+KEYS=1000000
+cat >"$SCRATCH/keys.toml" <<TOML
+[[listen]]
+addr = "127.0.0.1:0"
+[rate.all]
+key = "header:x-key"
+rate = "1/s"
+burst = 20
+[[site]]
+hosts = ["*"]
+rate = ["all"]
+respond = { text = "Hello, World!" }
+TOML
+start taskset -c 0 "$KOLK" serve -w 1 -c "$SCRATCH/keys.toml"
+resident() { awk '/VmRSS/ { print $2 }' "/proc/$PID/status"; }
+
+# keys FROM: wrk sends KEYS requests (and a few more), each with a key of its own.
+keys() {
+    cat >"$SCRATCH/keys.lua" <<LUA
+local at = $1
+request = function()
+    at = at + 1
+    if at == $1 + $KEYS then wrk.thread:stop() end
+    return "GET / HTTP/1.1\\r\\nHost: localhost\\r\\nX-Key: client-" .. at .. "\\r\\n\\r\\n"
+end
+LUA
+    ask keys "$PORT" 60
+    [[ $REQUESTS -ge $((KEYS * 99 / 100)) ]] || die "only $REQUESTS keys were sent"
+}
+BEFORE=$(resident)
+keys 0
+FIRST=$(resident)
+# A key is forgotten when its budget is whole again: here after a second.
+sleep 2
+keys $((2 * KEYS))
+printf '%-28s %8.1f MiB\n' 'a million keys' "$(calc "($FIRST - $BEFORE) / 1024")"
+printf '%-28s %8.1f MiB\n' 'another million behind them' "$(calc "($(resident) - $BEFORE) / 1024")"
