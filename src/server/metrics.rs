@@ -336,8 +336,8 @@ mod tests {
             })
             .collect();
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        assert_eq!(buckets.first(), Some(&(0.00001, 0.0)));
-        assert_eq!(buckets[1], (0.000025, 2.0));
+        assert_eq!(buckets.first(), Some(&(0.000_001, 0.0)));
+        assert_eq!(buckets[3..5], [(0.000_01, 0.0), (0.000_025, 2.0)]);
         assert_eq!(buckets.last(), Some(&(f64::INFINITY, 4.0)));
         assert!(buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
     }
