@@ -14,7 +14,7 @@ use std::path::Path;
 use kolk::access_log::{Destination, Format, Template};
 use kolk::config::LogFormat;
 use kolk::{App, BasicAuth, Configuration, ForwardedIn, HandlerExt, channel};
-use kolk::{LogId, Request, Response, Running, Trust};
+use kolk::{LogId, Request, RequestIds, Response, Running, Trust};
 use serde_json::Value;
 
 use support::scratch::Scratch;
@@ -283,6 +283,7 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
         response
     };
     let app = App::new()
+        .layer(RequestIds::new())
         .get("/pieces", pieces.timed())
         .get("/all/{x}", staff.guard(Response::text("all\n")).timed())
         .get("/quiet", (|_: &Request<'_>| "quiet\n").logged(LogId::NONE));
@@ -332,4 +333,50 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
         members.iter().map(|member| &*member.name).filter(|name| !seen.iter().any(|s| s == name)).collect();
     assert!(missing.is_empty(), "no line has shown {missing:?}");
     assert!(lines[0].contains(r#""client":"192.0.2.1","host":"a.example","#), "{}", lines[0]);
+}
+
+#[test]
+fn an_id_is_in_the_answer_the_page_and_the_log_and_only_a_proxy_brings_one() {
+    let files = Scratch::new("logs-ids");
+    fs::write(files.join("404.html"), "<p>{status} {id}</p>").unwrap();
+    for (proxies, believed) in [("127.0.0.1", true), ("192.0.2.1", false)] {
+        let server = serve(
+            &files,
+            &format!(
+                r#"
+                server.request_ids = "trusted"
+                server.trust.proxies = ["{proxies}"]
+                [log.access]
+                main = {{ to = "ids-{proxies}", format = "{{target}} {{id}}" }}
+                [[site]]
+                hosts = ["*"]
+                access_log = "main"
+                error_pages = {{ 404 = "/404.html" }}
+                [[site.route]]
+                path = "/"
+                respond = 204
+                [[site.route]]
+                path = "/404.html"
+                static = {{ root = "." }}
+                "#
+            ),
+        );
+        let mut client = Client::at(address(&server));
+        let mut expected = Vec::new();
+        for (path, sent) in [("/", "order-17"), ("/none", "order-18"), ("/", "a b")] {
+            client.send(get(path, &format!("X-Request-Id: {sent}\r\n")));
+            let answer = client.answer();
+            let id = answer.field("x-request-id").unwrap().to_owned();
+            assert_eq!(id == sent, believed && sent != "a b", "{proxies} {sent}: {id}");
+            if path == "/none" {
+                assert_eq!(support::lossy(&answer.body), format!("<p>404 {id}</p>"));
+            }
+            expected.push(format!("{path} {id}"));
+        }
+        client.send("GET /x HTTP/9.9\r\n\r\n");
+        assert_eq!(client.answer().field("x-request-id"), None, "no head, no layer");
+        expected.push("- -".to_owned());
+        drop(client);
+        assert_eq!(lines(server, &files.join(format!("ids-{proxies}"))), expected);
+    }
 }

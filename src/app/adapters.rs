@@ -379,6 +379,7 @@ mod tests {
             peer: &Nobody::default(),
             trust: None,
             user: std::cell::OnceCell::new(),
+            id: std::cell::OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

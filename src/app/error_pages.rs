@@ -44,7 +44,8 @@ impl ErrorPages {
 
     /// The page for `status`; for 4 and 5, for all errors of that class that have none of their own. In it
     /// `{status}`, `{title}`, `{reason}` and `{detail}` stand for the number, its name, the stable code and
-    /// the sentence that explains it. The first page for a status stays.
+    /// the sentence that explains it, `{id}` for what the request is [called](Request::id), or nothing. The
+    /// first page for a status stays.
     #[must_use]
     pub fn page(mut self, status: u16, media_type: HeaderValue, content: impl Into<Bytes>) -> Self {
         self.pages.entry(status).or_insert_with(|| (media_type, content.into()));
@@ -69,9 +70,10 @@ impl Layer for ErrorPages {
         }
         let status = response.status();
         if prefers_json(request) {
-            // Codes, titles and sentences have no character that JSON would escape.
+            // Codes, titles, sentences and ids have no character that JSON would escape.
+            let id = request.id().map(|id| format!(",\"id\":\"{id}\"")).unwrap_or_default();
             let problem = format!(
-                "{{\"status\":{},\"title\":\"{}\",\"reason\":\"{}\",\"detail\":\"{}\"}}\n",
+                "{{\"status\":{},\"title\":\"{}\",\"reason\":\"{}\",\"detail\":\"{}\"{id}}}\n",
                 status.as_u16(),
                 status.canonical_reason().unwrap_or_default(),
                 reason.code(),
@@ -83,7 +85,7 @@ impl Layer for ErrorPages {
         let Some((media_type, content)) = self.page_for(status.as_u16()) else { return };
         response.remove(&header::CONTENT_TYPE);
         response.append(&header::CONTENT_TYPE, media_type);
-        response.set_body(Body::Shared(filled(content, reason, response)));
+        response.set_body(Body::Shared(filled(content, reason, request.id(), response)));
     }
 
     fn acts(&self) -> Acts {
@@ -95,8 +97,8 @@ impl Layer for ErrorPages {
     }
 }
 
-/// The page with what is known of the error; all of it is kolk's own text, without markup.
-fn filled(content: &Bytes, reason: Reason, response: &Response) -> Bytes {
+/// The page with what is known of the error; all of it is text without markup.
+fn filled(content: &Bytes, reason: Reason, id: Option<&str>, response: &Response) -> Bytes {
     let Some(page) = std::str::from_utf8(content).ok().filter(|page| page.contains('{')) else {
         return content.clone();
     };
@@ -105,6 +107,7 @@ fn filled(content: &Bytes, reason: Reason, response: &Response) -> Bytes {
         .replace("{title}", status.canonical_reason().unwrap_or_default())
         .replace("{reason}", reason.code())
         .replace("{detail}", reason.sentence())
+        .replace("{id}", id.unwrap_or_default())
         .into()
 }
 

@@ -167,6 +167,7 @@ impl<'a> Exchange<'a> {
             peer,
             trust,
             user: OnceCell::new(),
+            id: OnceCell::new(),
         };
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
         witness.routed(found, &at_head);

@@ -7,6 +7,7 @@ use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Place, Request};
+use super::request_ids::RequestId;
 use super::router::Params;
 use super::trust::Told;
 use crate::base::{Certificate, Post, Tick};
@@ -52,6 +53,7 @@ pub(super) struct OwnedOrigin {
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) user: Option<Arc<str>>,
+    pub(super) id: Option<Arc<RequestId>>,
 }
 
 impl OwnedRequest {
@@ -78,6 +80,7 @@ impl OwnedRequest {
                 is_encrypted: request.is_encrypted(),
                 certificate: request.client_certificate(),
                 user: request.shared_user(),
+                id: request.shared_id(),
             },
         }
     }

@@ -15,6 +15,7 @@ use super::owned::{OwnedOrigin, OwnedRequest};
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::{Mail, Recall, Reply, Wakeup};
+use super::request_ids::RequestId;
 use super::router::Params;
 use super::trust::{Asker, Told, Trust};
 use super::visitor::Visitor;
@@ -76,6 +77,8 @@ pub struct Origin<'a> {
     pub trust: Option<&'a Trust>,
     /// Who it has proved to be, as soon as a layer knows.
     pub user: OnceCell<Arc<str>>,
+    /// What it is called, where a layer gives names.
+    pub id: OnceCell<Arc<RequestId>>,
 }
 
 /// An [`Origin`], or the copy of one.
@@ -347,6 +350,57 @@ impl<'a> Request<'a> {
         match self.origin {
             Place::Live(origin) => origin.user.get().cloned(),
             Place::Owned(origin) => origin.user.clone(),
+        }
+    }
+
+    /// What the request is called, where a layer gives [names](super::RequestIds): the same as in the access
+    /// log, in `X-Request-Id` and in error pages. 1 to 128 letters, digits and `-._~+/=:@`.
+    ///
+    /// ```
+    /// use kolk::{App, Request, RequestIds};
+    ///
+    /// let app = App::new().layer(RequestIds::new()).get("/", |request: &Request<'_>| {
+    ///     format!("{}", request.id().unwrap_or("?"))
+    /// });
+    /// let answer = app.oneshot(http::Request::get("/").body("").unwrap());
+    /// assert_eq!(answer.body(), answer.headers()["x-request-id"].as_bytes());
+    /// ```
+    pub fn id(&self) -> Option<&str> {
+        self.named().map(RequestId::as_str)
+    }
+
+    /// Where the request has an [id](Request::id): the field `traceparent` for whatever the handler asks
+    /// others on its behalf. W3C Trace Context §3.2.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.named().map(RequestId::traceparent)
+    }
+
+    fn named(&self) -> Option<&RequestId> {
+        match self.origin {
+            Place::Live(origin) => origin.id.get().map(|id| &**id),
+            Place::Owned(origin) => origin.id.as_deref(),
+        }
+    }
+
+    /// For the layer that gives names; the first one counts.
+    pub(super) fn take_id(&self, id: impl FnOnce() -> Arc<RequestId>) {
+        if let Place::Live(origin) = self.origin {
+            origin.id.get_or_init(id);
+        }
+    }
+
+    pub(super) fn shared_id(&self) -> Option<Arc<RequestId>> {
+        match self.origin {
+            Place::Live(origin) => origin.id.get().cloned(),
+            Place::Owned(origin) => origin.id.clone(),
+        }
+    }
+
+    /// Whether the other end of the connection is a proxy that the server believes.
+    pub(super) fn comes_from_trusted_proxy(&self) -> bool {
+        match self.origin {
+            Place::Live(origin) => origin.trust.is_some_and(|trust| trust.trusts_visitor(origin.peer)),
+            Place::Owned(_) => false,
         }
     }
 

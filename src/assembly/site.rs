@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::app::{App, Expected, Handler, Layer, LogId, Outcome, Predicate, Request, Rule, Stage, Step};
-use crate::config::{Action, Condition, Configuration, Host, Problem, Route, Site};
+use crate::app::{
+    App, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rule, Stage, Step,
+};
+use crate::config::{Action, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site};
 use crate::http::{Rendered, Response};
 
 use super::Kept;
@@ -29,7 +31,23 @@ pub(super) fn app(configuration: &Configuration, kept: Kept<'_>, problems: &mut 
             }
         }
     }
-    app
+    match named(configuration) {
+        Some(ids) => {
+            let place = line([&configuration.server.request_ids.origin]);
+            app.layer(Located::new(ids, place))
+        }
+        None => app,
+    }
+}
+
+/// What gives requests their ids.
+fn named(configuration: &Configuration) -> Option<RequestIds> {
+    match configuration.server.request_ids.value {
+        Whose::Off => None,
+        Whose::Own => Some(RequestIds::new().believing_nobody()),
+        Whose::Trusted => Some(RequestIds::new()),
+        Whose::Any => Some(RequestIds::new().believing_everybody()),
+    }
 }
 
 fn assemble(

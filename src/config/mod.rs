@@ -63,8 +63,8 @@ pub use read::Named;
 pub use reference::reference;
 pub use schema::schema;
 pub use server::{
-    Certificate, ClientCertificate, Limits, Listen, Protocol, ProxyProtocol, Server, ServerName, Timeouts,
-    Tls, TlsVersion, Trust, TrustHeader, User, Workers,
+    Certificate, ClientCertificate, Limits, Listen, Protocol, ProxyProtocol, RequestIds, Server, ServerName,
+    Timeouts, Tls, TlsVersion, Trust, TrustHeader, User, Workers,
 };
 pub use site::{Action, Coding, Compress, Cors, Hsts, Maintenance, NameOrNone, Route, RouteTimeouts, Site};
 pub use template::{Part, Template};

@@ -356,7 +356,7 @@ pub enum LogFormat {
 impl LogFormat {
     /// The placeholders of a template: the members of the JSON lines, and the client's address as it is
     /// believed.
-    pub const NAMES: [&str; 21] = [
+    pub const NAMES: [&str; 22] = [
         "time",
         "client",
         "peer",
@@ -378,6 +378,7 @@ impl LogFormat {
         "worker",
         "connection",
         "request",
+        "id",
     ];
     const WORDS: &[Word] = &[
         Word { text: "json", doc: "one JSON object a line", is_later: false },

@@ -87,6 +87,9 @@ table! {
         admin: Option<Placed<ListenAddr>>,
         /// The `Server` field of every answer; an empty text for none.
         server_name: Placed<ServerName> = "kolk",
+        /// Gives each request an id: in `X-Request-Id` and `traceparent` of the answer, in access logs, in error
+        /// pages; and whether one that was sent along is taken over.
+        request_ids: Placed<RequestIds> = "off",
         /// Writes the number of the process to this file, as long as it runs.
         pid_file: Option<Placed<PathBuf>>,
         /// What a request may cost.
@@ -138,6 +141,20 @@ impl FromText for ServerName {
 
     fn text(&self) -> String {
         self.0.as_ref().map(FromText::text).unwrap_or_default()
+    }
+}
+
+words! {
+    /// Which requests have which ids.
+    pub enum RequestIds {
+        /// None.
+        Off = "off",
+        /// All have one of the server's own.
+        Own = "own",
+        /// Those of `[server.trust]` may bring one, the others have one of the server's own.
+        Trusted = "trusted",
+        /// Every client may bring one.
+        Any = "any",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::app::{Asker, BlockingPool, LogId, Mail, Params, Scope, Visitor};
+use crate::app::{Asker, BlockingPool, LogId, Mail, Params, RequestId, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Response};
 use crate::proto::Preset;
@@ -159,6 +159,7 @@ impl<'c> Call<'c> {
             worker: self.env.worker,
             connection: connection_number(self.env.worker, self.key),
             request: asked.number,
+            id: asked.id.as_deref().map(RequestId::as_str),
         });
     }
 }

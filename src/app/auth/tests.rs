@@ -224,6 +224,7 @@ impl Desk {
             trust: None,
             peer: &self.visitor,
             user: OnceCell::new(),
+            id: OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");

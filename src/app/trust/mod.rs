@@ -124,6 +124,14 @@ impl Trust {
         self.networks.iter().any(|network| network.contains(&proxy))
     }
 
+    /// Whether whoever is at the other end is a proxy that is believed.
+    pub fn trusts_visitor(&self, visitor: &dyn Visitor) -> bool {
+        match visitor.address() {
+            Some(address) => self.trusts(address.ip()),
+            None => self.unix && visitor.is_unix(),
+        }
+    }
+
     /// Who has sent the request with this head, which came from `visitor`.
     pub fn told_of(&self, visitor: &dyn Visitor, head: &Head<'_>) -> Told {
         let peer = Told::of_peer(visitor).address;

@@ -120,6 +120,7 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
     json_number(line, b",\"worker\":", u64::try_from(record.worker).unwrap_or(u64::MAX));
     json_number(line, b",\"connection\":", record.connection);
     json_number(line, b",\"request\":", u64::from(record.request));
+    json_text(line, b",\"id\":\"", record.id.map(str::as_bytes));
     line.extend_from_slice(b"}\n");
 }
 
@@ -328,6 +329,7 @@ mod tests {
             worker: 1,
             connection: 42,
             request: 2,
+            id: None,
         }
     }
 

@@ -196,6 +196,8 @@ pub struct Record<'r> {
     pub connection: u64,
     /// The request within the connection, from 1.
     pub request: u32,
+    /// What the request is called, if it has a name.
+    pub id: Option<&'r str>,
 }
 
 #[cfg(test)]
@@ -238,6 +240,7 @@ mod tests {
             worker: 0,
             connection: 1,
             request: 1,
+            id: None,
         }
     }
 

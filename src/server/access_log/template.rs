@@ -108,6 +108,7 @@ items! {
     Worker "worker"
     Connection "connection"
     Request "request"
+    Id "id"
 }
 
 impl Template {
@@ -201,6 +202,7 @@ impl Item {
                 | Self::User
                 | Self::Referer
                 | Self::UserAgent
+                | Self::Id
         )
     }
 
@@ -225,6 +227,7 @@ impl Item {
             Self::Method => record.head.map(method),
             Self::Route => Some(record.route.as_bytes()),
             Self::User => record.user.map(str::as_bytes),
+            Self::Id => record.id.map(str::as_bytes),
             Self::Host => shown.host(record.head),
             Self::Target => shown.target,
             Self::Referer => shown.referer,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::app::{Params, Presence, RouteId, Scope, Sink, Ticket, Watch};
+use crate::app::{Params, Presence, RequestId, RouteId, Scope, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
@@ -59,6 +59,8 @@ pub(crate) struct Exchange {
     pub(crate) timeline: Timeline,
     /// Who asks, if some layer knows.
     pub(crate) user: Option<Arc<str>>,
+    /// What it is called, if some layer gives names.
+    pub(crate) id: Option<Arc<RequestId>>,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
@@ -122,7 +124,7 @@ impl Sent {
 impl Exchange {
     /// An exchange that waits for an answer.
     pub(super) fn new(asked: Asked) -> Box<Self> {
-        let Asked { stream, number, timeline, user } = asked;
+        let Asked { stream, number, timeline, user, id } = asked;
         Box::new(Self {
             stream,
             number,
@@ -145,6 +147,7 @@ impl Exchange {
             watch: None,
             timeline,
             user,
+            id,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             sent: Sent::default(),
@@ -177,8 +180,8 @@ impl Exchange {
 
     /// Which request it is.
     pub(super) fn asked(&self) -> Asked {
-        let user = self.user.clone();
-        Asked { stream: self.stream, number: self.number, timeline: self.timeline, user }
+        let (user, id) = (self.user.clone(), self.id.clone());
+        Asked { stream: self.stream, number: self.number, timeline: self.timeline, user, id }
     }
 
     /// When it is looked at next: its source is asked again, or its body is judged.

@@ -34,7 +34,7 @@ impl Dialogue {
         let pattern = app.pattern_of(scope);
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         let progress = app.chain(scope).before(0, &request, call.response);
-        asked.user = origin.user.into_inner();
+        (asked.user, asked.id) = (origin.user.into_inner(), origin.id.into_inner());
         match progress {
             Progress::Passed => return true,
             Progress::Stopped(_, Outcome::Ready) => self.respond(asked, Some(head), Some(scope), call),
@@ -69,9 +69,10 @@ impl Dialogue {
         let pattern = app.pattern_of(scope);
         let request = Request::new(head.head(), path, pattern, &exchange.params, &[], None, &origin);
         let progress = app.chain(scope).before(from, &request, call.response);
-        let (holds, user) = (call.response.take_holds(), origin.user.into_inner());
+        let holds = call.response.take_holds();
+        let (user, id) = (origin.user.into_inner(), origin.id.into_inner());
         if let Some(exchange) = self.speech.exchange(stream) {
-            (exchange.holds, exchange.user) = (holds, user);
+            (exchange.holds, exchange.user, exchange.id) = (holds, user, id);
         }
         match progress {
             Progress::Passed => self.enter(stream, scope, call),

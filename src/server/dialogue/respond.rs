@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use crate::app::{Origin, RouteId, Scope};
+use crate::app::{Origin, RequestId, RouteId, Scope};
 use crate::base::Tick;
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -23,13 +23,15 @@ pub(crate) struct Asked {
     pub(crate) timeline: Timeline,
     /// Who asks, if some layer knows.
     pub(crate) user: Option<Arc<str>>,
+    /// What it is called, if some layer gives names.
+    pub(crate) id: Option<Arc<RequestId>>,
 }
 
 impl Asked {
     /// Nobody knows yet who asks.
     #[inline]
     pub(super) fn new(stream: StreamId, number: u32) -> Self {
-        Self { stream, number, timeline: Timeline::default(), user: None }
+        Self { stream, number, timeline: Timeline::default(), user: None, id: None }
     }
 }
 
@@ -209,6 +211,7 @@ impl Dialogue {
             peer,
             trust: edition.config.trust.as_deref(),
             user: asked.user.clone().map_or_else(OnceCell::new, OnceCell::from),
+            id: asked.id.clone().map_or_else(OnceCell::new, OnceCell::from),
         }
     }
 
