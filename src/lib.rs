@@ -62,7 +62,7 @@
 //! | 2 | `config` | the configuration file: TOML to a checked description in which everything has its place | `app`, `http`, `net::ListenAddr`, `net::AddressError`, `::http`, `toml`, `annotate_snippets`, `strsim`, `ipnet`, `regex` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 4 | `assembly` | a configuration as a server: what each table stands for | `app`, `config`, `http`, `net`, `proto::h1` (limits), `server`, `::http`, `ipnet` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
-//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `ratatui`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen` (healthcheck, a certificate of its own) | our rooms |
+//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `ratatui`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen`, `serde_json` (healthcheck, a certificate of its own, `kolk why`) | our rooms |
 //!
 //! # Words
 //!
@@ -118,7 +118,8 @@ pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Vers
 pub use crate::net::tls::{ClientAuth, Tls, TlsError};
 pub use crate::net::{ListenAddr, ProxyProtocol};
 pub use crate::server::{
-    Bound, Config, Error, Handle, Limits, ListenOptions, Result, Running, Server, Timeouts, Workers,
+    Bound, Config, Error, FlightRecorder, Handle, Limits, ListenOptions, Result, Running, Server, Timeouts,
+    Workers,
 };
 pub use crate::server::{access_log, service};
 pub use crate::sys::terminal;

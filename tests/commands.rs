@@ -41,6 +41,64 @@ fn a_server_is_watched_over_its_admin_listener() {
 }
 
 #[test]
+fn what_became_of_a_request_is_told() {
+    let dir = Scratch::new("why");
+    let (admin, address) = (free_address(), free_address());
+    let text = format!(
+        r#"
+        [server]
+        workers = 1
+        admin = "{admin}"
+        request_ids = "any"
+        [log.access.main]
+        to = "log"
+        redact = ["query:ticket"]
+        [[listen]]
+        addr = "{address}"
+        [[site]]
+        hosts = ["*"]
+        respond = 404
+        [[site.route]]
+        path = "/hello"
+        respond = {{ text = "hello" }}
+        "#
+    );
+    let file = dir.join("kolk.toml");
+    fs::write(&file, text).unwrap();
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", file.to_str().unwrap()]));
+    let mut client = kolk.connect();
+    let answer = client.ask(
+        "GET /hello?ticket=s3cret HTTP/1.1\r\nHost: a\r\nX-Request-Id: order-17\r\n\
+         Cookie: c=s3cret\r\n\r\n",
+    );
+    assert_eq!((answer.status(), answer.field("x-request-id")), (200, Some("order-17")));
+    client.send("GET /hello HTTP/1.1\r\nHost : a\r\n\r\n");
+    assert_eq!(client.answer().status(), 400);
+    let why = |arguments: &[&str]| run(command(&["why", "--admin", &admin]).args(arguments));
+    let (code, story, stderr) = why(&["order-17"]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(story.starts_with("GET /hello?ticket=*** HTTP/1.1\n200\n\n  id          order-17\n"), "{story}");
+    assert!(
+        story.contains("\n  route       /hello\n") && story.ends_with("\n  Cookie: (not kept)\n"),
+        "{story}"
+    );
+    let (_, json, _) = why(&["order-17", "--json"]);
+    assert!(json.starts_with("{\"id\":\"order-17\",") && json.lines().count() == 1, "{json}");
+    let (_, lines, _) = why(&[]);
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].ends_with("  200  order-17  GET /hello?ticket=*** HTTP/1.1"), "{lines:?}");
+    assert!(lines[1].ends_with("a head that could not be read  parse.space_before_colon"), "{lines:?}");
+    // Whoever was given no id is called by a number.
+    let number = lines[1].split("  ").nth(2).unwrap();
+    let (code, story, _) = why(&[number]);
+    assert_eq!(code, Some(0));
+    assert!(story.contains("\n400 parse.space_before_colon: ") && story.contains(number), "{story}");
+    let (code, _, stderr) = why(&["order-18"]);
+    assert_eq!((code, stderr.contains("no request order-18 is remembered")), (Some(1), true), "{stderr}");
+}
+
+#[test]
 fn a_server_that_answers_is_well() {
     let kolk = Kolk::start(&[]);
     let (code, stdout, stderr) =

@@ -23,7 +23,7 @@ mod table;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use kolk::{Running, Tls};
+use kolk::{App, FlightRecorder, Request, RequestIds, Response, Running, Tls, channel};
 use rustls::version::TLS13;
 
 use http2::Http2;
@@ -180,4 +180,96 @@ fn every_version_tells_the_handler_and_the_client_the_same() {
     assert!(complaints.is_empty(), "{} of {}\n{}", complaints.len(), all.len(), complaints.join("\n\n"));
     // `with_close` ends a connection, and nothing else does: its GET and its HEAD.
     assert_eq!((in_clear.1, over_tls.1), (3, 3));
+}
+
+/// What is remembered of one request for each of these targets.
+fn remembered(server: &Running, mut ask: impl FnMut(&Exchange) -> Heard) -> Vec<serde_json::Value> {
+    let targets = ["/hello/ada?token=s3cret&a=1", "/none", "/panic", "/cut"];
+    let memories = targets.map(|target| {
+        let heard = ask(&Exchange {
+            method: "GET".to_owned(),
+            target: target.to_owned(),
+            host: "localhost".to_owned(),
+            fields: vec![
+                ("Authorization".to_owned(), "Bearer s3cret".to_owned()),
+                ("User-Agent".to_owned(), "tests".to_owned()),
+            ],
+            content: Content::Nothing,
+            status: 0,
+            apart: Apart::Never,
+        });
+        let mut fields = heard.fields.iter();
+        let id = fields.find(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).unwrap().1.clone();
+        support::until("it is remembered", || server.handle().why(&id).is_some());
+        let text = server.handle().why(&id).unwrap();
+        assert!(!text.contains("s3cret") && text.starts_with(&format!("{{\"id\":\"{id}\"")), "{text}");
+        let mut memory: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let members = memory.as_object_mut().unwrap();
+        for own in ["id", "time", "peer", "connection", "request", "version"] {
+            assert!(members.remove(own).is_some(), "{own} is missing: {text}");
+        }
+        members.retain(|name, _| !name.ends_with("_us"));
+        let fields = members["head"].as_array_mut().unwrap();
+        fields
+            .iter_mut()
+            .for_each(|field| field["name"] = field["name"].as_str().unwrap().to_lowercase().into());
+        fields.retain(|field| field["name"] != "host");
+        memory
+    });
+    memories.into()
+}
+
+#[test]
+fn every_version_is_remembered_alike() {
+    let app = || {
+        App::new()
+            .layer(RequestIds::new())
+            .get("/hello/{name}", |_: &Request<'_>| "hello")
+            .get("/panic", |_: &Request<'_>| -> Response { panic!("as it should") })
+            .get("/cut", |request: &Request<'_>| {
+                let (mut body, response) = channel(request, 4096);
+                std::thread::spawn(move || {
+                    let _ = body.write_blocking("half".into());
+                    // A writer that is dropped by a panic cuts its body.
+                    let _writer = body;
+                    std::panic::resume_unwind(Box::new(()));
+                });
+                response
+            })
+    };
+    let identity = Identity::new(&["localhost"]);
+    let tls = Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let server = || alone(app()).flight_recorder(FlightRecorder::new(64 * 1024));
+    let [first, clear, encrypted] = [server(), server(), server().tls(&tls)].map(start);
+    let mut held = Vec::new();
+    let over_http1 = |exchange: &Exchange| match &*exchange.target {
+        "/cut" => {
+            let mut client = Client::to(&first);
+            client.send(
+                "GET /cut HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer s3cret\r\n\
+                 User-Agent: tests\r\n\r\n",
+            );
+            let fields = client.head().fields;
+            // Whoever leaves before the end has no end.
+            held.push(client);
+            Heard { fields, ..Heard::default() }
+        }
+        _ => over_http1(&first, exchange),
+    };
+    let expected = remembered(&first, over_http1);
+    let mut client = Http2::over(Client::to(&clear).stream, "http");
+    assert_eq!(remembered(&clear, |exchange| client.exchange(exchange)), expected);
+    let mut config = identity.trusted_by(&[&TLS13]);
+    Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+    let stream = identity::connect(address(&encrypted), &config, "localhost", usize::MAX);
+    let mut client = Http2::over(stream, "https");
+    assert_eq!(remembered(&encrypted, |exchange| client.exchange(exchange)), expected);
+    let told = |at: usize, member: &str| expected[at][member].clone();
+    assert_eq!([told(0, "target"), told(0, "route")], ["/hello/ada?token=***&a=1", "/hello/{name}"]);
+    let head = serde_json::json!([{"name": "authorization"}, {"name": "user-agent", "value": "tests"}]);
+    assert_eq!((told(0, "head"), told(0, "status")), (head, 200.into()));
+    assert_eq!((told(1, "reason"), told(2, "reason")), ("route.none".into(), "handler.panic".into()));
+    assert_eq!(told(3, "cut"), true);
+    first.handle().replace(App::new()).unwrap();
+    assert_eq!(first.handle().recent(9).lines().count(), 4, "another app forgets nothing");
 }

@@ -105,6 +105,7 @@ pub(crate) use redirect::is_host;
 pub use redirect::{Redirect, TemplateError};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
+pub(crate) use request_ids::{Numbers, hex};
 pub use request_ids::{REQUEST_ID_BYTES_MAX, RequestId, RequestIds};
 pub use route::{Route, RouteId};
 pub use route_error::RouteError;

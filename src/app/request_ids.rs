@@ -17,7 +17,7 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue};
 
 use super::layer::{Layer, Passage};
-use super::request::Request;
+use super::request::{Place, Request};
 use crate::http::Response;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -134,6 +134,51 @@ impl Layer for RequestIds {
             Believed::Everybody => "the client's, or one of its own",
         };
         format!("each request has an id: {whose}")
+    }
+}
+
+impl Request<'_> {
+    /// What the request is called, where a layer gives [names](super::RequestIds): the same as in the access
+    /// log, in `X-Request-Id` and in error pages. 1 to 128 letters, digits and `-._~+/=:@`.
+    ///
+    /// ```
+    /// use kolk::{App, Request, RequestIds};
+    ///
+    /// let app = App::new().layer(RequestIds::new()).get("/", |request: &Request<'_>| {
+    ///     format!("{}", request.id().unwrap_or("?"))
+    /// });
+    /// let answer = app.oneshot(http::Request::get("/").body("").unwrap());
+    /// assert_eq!(answer.body(), answer.headers()["x-request-id"].as_bytes());
+    /// ```
+    pub fn id(&self) -> Option<&str> {
+        self.named().map(RequestId::as_str)
+    }
+
+    /// Where the request has an [id](Request::id): the field `traceparent` for whatever the handler asks
+    /// others on its behalf. W3C Trace Context §3.2.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.named().map(RequestId::traceparent)
+    }
+
+    fn named(&self) -> Option<&RequestId> {
+        match self.origin {
+            Place::Live(origin) => origin.id.get().map(|id| &**id),
+            Place::Owned(origin) => origin.id.as_deref(),
+        }
+    }
+
+    /// For the layer that gives names; the first one counts.
+    pub(super) fn take_id(&self, id: impl FnOnce() -> Arc<RequestId>) {
+        if let Place::Live(origin) = self.origin {
+            origin.id.get_or_init(id);
+        }
+    }
+
+    pub(super) fn shared_id(&self) -> Option<Arc<RequestId>> {
+        match self.origin {
+            Place::Live(origin) => origin.id.get().cloned(),
+            Place::Owned(origin) => origin.id.clone(),
+        }
     }
 }
 

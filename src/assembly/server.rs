@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::app::{App, ForwardedIn, Trust};
-use crate::config::{Configuration, Listen, Problem, ProxyProtocol as Proxies, TrustHeader, Workers};
+use crate::config::{
+    Configuration, Listen, Problem, ProxyProtocol as Proxies, Redacted, TrustHeader, Workers,
+};
 use crate::net::ProxyProtocol;
 use crate::proto::h1;
-use crate::server::{Limits, ListenOptions, Server, Timeouts, Workers as Count};
+use crate::server::{FlightRecorder, Limits, ListenOptions, Server, Timeouts, Workers as Count};
 
 use super::log::Logs;
 use super::noted;
@@ -41,6 +43,9 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
     if let Some(address) = &process.admin {
         server =
             noted(server.admin(&address.value.to_string()), address, |error| error.to_string(), problems)?;
+        if let Some(recorder) = recorder(configuration, problems) {
+            server = server.flight_recorder(recorder);
+        }
     }
     server = server.access_logs(Logs::of(configuration).build(configuration, problems));
     server = encrypted(server, configuration, problems)?;
@@ -94,6 +99,24 @@ fn timeouts(configuration: &Configuration) -> Timeouts {
         linger: table.linger.value,
         ..Timeouts::default()
     }
+}
+
+/// What remembers the last requests; what the logs leave out of their queries it leaves out, too.
+fn recorder(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<FlightRecorder> {
+    let bytes = &configuration.server.flight_recorder;
+    let size = usize::try_from(bytes.value.0).ok().filter(|size| *size <= FlightRecorder::WORKER_BYTES_MAX);
+    let Some(size) = size else {
+        problems.push(Problem::at(&bytes.origin, "a flight recorder has at most 1GiB"));
+        return None;
+    };
+    let redacted = configuration.log.access.values().flat_map(|log| &log.redact.value);
+    let parameters = redacted.filter_map(|redacted| match &redacted.value {
+        Redacted::Query(name) => Some(name),
+        Redacted::Field(_) => None,
+    });
+    let recorder = parameters
+        .fold(FlightRecorder::new(size), |recorder, parameter| recorder.without_parameter(parameter));
+    (size > 0).then_some(recorder)
 }
 
 pub(super) fn trust(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Trust> {

@@ -44,6 +44,7 @@ Examples:
   kolk -l 127.0.0.1:8080 -l '[::1]:8080' --log pretty
   kolk check --dump                 every value of kolk.toml, and where it comes from
   kolk explain GET https://example.com/a    who would answer that, and which lines say so
+  kolk why 4bf92f3577b34da6a3ce929d0e0e4736 --admin :9090    what became of a request
   kolk doctor                       is this machine ready for many connections?
 
 Environment:
@@ -120,6 +121,16 @@ pub(crate) enum Command {
         /// Look once, and print that as text; so also where standard output is no terminal
         #[arg(long)]
         once: bool,
+    },
+    /// Tell what became of a request of a running server, whose admin listener is at --admin: exit code 1 if
+    /// it is not remembered
+    Why {
+        /// The request's X-Request-Id, or the id in the access log [default: a line for each of the last
+        /// requests]
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Check a configuration file: exit code 3 if something is wrong with it
     Check {

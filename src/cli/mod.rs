@@ -13,6 +13,7 @@
 //! | `configured` | `kolk serve -c FILE` |
 //! | `check` | `kolk check`, `kolk schema` |
 //! | `explain` | `kolk explain` |
+//! | `why` | `kolk why` |
 //! | `password` | `kolk hash-password`, `kolk token` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
@@ -61,13 +62,14 @@ mod supervisor;
 mod terminal;
 #[cfg(feature = "top")]
 mod top;
+mod why;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Configuration, ListenAddr, Running, Server, Timeouts, Workers, service};
+use kolk::{App, Configuration, FlightRecorder, ListenAddr, Running, Server, Timeouts, Workers, service};
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
@@ -76,6 +78,9 @@ use self::passed::Passed;
 use self::question::Question;
 use self::status::Status;
 use self::supervisor::Supervisor;
+
+/// Memory of each worker for `kolk why`, in bytes.
+const RECORDER_BYTES: usize = 1024 * 1024;
 
 /// The program.
 pub(crate) fn main() -> ExitCode {
@@ -137,6 +142,9 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
         Some(Command::Top { address, interval, once }) => {
             let address = address.as_ref().or(args.serving.admin.as_ref());
             print(top::top(address.map(String::as_str), *interval, *once)?.as_bytes())?;
+        }
+        Some(Command::Why { id, json }) => {
+            print(why::why(id.as_deref(), args.serving.admin.as_deref(), *json)?.as_bytes())?;
         }
         Some(Command::Explain(asked)) => return explain::explain(asked),
         Some(Command::Token { name }) => print(password::token(name)?.as_bytes())?,
@@ -317,8 +325,8 @@ fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Serv
     let mut taken = Vec::new();
     if let Some(address) = &serving.admin {
         let one = passed.resolve_one("--admin", address)?;
-        // Whoever can ask for metrics gets all of them.
-        server = server.admin(&one)?.stages(true);
+        // Whoever can ask for metrics gets all of them, and learns of each request.
+        server = server.admin(&one)?.stages(true).flight_recorder(FlightRecorder::new(RECORDER_BYTES));
         taken.push(one);
     }
     #[cfg(feature = "tls")]

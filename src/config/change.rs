@@ -58,6 +58,7 @@ impl Changes {
         let each = [old, new].map(|server| server.max_connections_per_client.as_ref());
         self.look("max_connections_per_client", each[0], each[1], table);
         self.look("admin", old.admin.as_ref(), new.admin.as_ref(), table);
+        self.look("flight_recorder", Some(&old.flight_recorder), Some(&new.flight_recorder), table);
         self.look("pid_file", old.pid_file.as_ref(), new.pid_file.as_ref(), table);
     }
 

@@ -85,10 +85,13 @@ table! {
         /// Where metrics, `/livez` and `/readyz` are, and where `kolk top` and the other commands find this
         /// server; without it, nowhere.
         admin: Option<Placed<ListenAddr>>,
+        /// Memory of each worker for what has become of its last requests, one half of it for those that went
+        /// wrong: for `kolk why`; only with `admin`. `"0"` for none, at most 1GiB.
+        flight_recorder: Placed<Size> = "1MiB",
         /// The `Server` field of every answer; an empty text for none.
         server_name: Placed<ServerName> = "kolk",
-        /// Gives each request an id: in `X-Request-Id` and `traceparent` of the answer, in access logs, in error
-        /// pages; and whether one that was sent along is taken over.
+        /// Gives each request an id: in `X-Request-Id` and `traceparent` of the answer, in access logs, in
+        /// error pages; and whether one that was sent along is taken over.
         request_ids: Placed<RequestIds> = "off",
         /// Writes the number of the process to this file, as long as it runs.
         pid_file: Option<Placed<PathBuf>>,

@@ -14,6 +14,7 @@ use crate::sys::{cpu, descriptors};
 
 use super::access_log::{Log, Rings};
 use super::config::{Config, Workers};
+use super::recorder::{FlightRecorder, Recorder};
 use super::running::Running;
 use super::{Error, Result, Server};
 
@@ -33,6 +34,7 @@ pub struct Bound {
     pub(super) app: App,
     pub(super) config: Config,
     pub(super) access_logs: Vec<Log>,
+    pub(super) recorder: Option<FlightRecorder>,
     pub(super) sockets: Sockets,
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<Sockets>,
@@ -49,6 +51,8 @@ pub(super) struct Beside {
     pub(super) workers: usize,
     /// Of the other's access logs.
     pub(super) rings: Option<Rings>,
+    /// The one more recorder that the other has made.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// How to listen on one address.
@@ -101,7 +105,7 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        let Server { app, mut config, places, admin, redirect, access_logs, tls } = server;
+        let Server { app, mut config, places, admin, redirect, access_logs, recorder, tls } = server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -122,7 +126,7 @@ impl Bound {
         };
         let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
         let beside = Beside::default();
-        Ok(Self { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors })
+        Ok(Self { app, config, access_logs, recorder, sockets, tls, admin, redirect, beside, descriptors })
     }
 
     /// A small server that runs beside another, in the clear.
@@ -135,7 +139,8 @@ impl Bound {
     ) -> Self {
         let (tls, admin, redirect) = (None, None, None);
         let access_logs = Vec::new();
-        Self { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors }
+        let recorder = None;
+        Self { app, config, access_logs, recorder, sockets, tls, admin, redirect, beside, descriptors }
     }
 
     /// Where it listens, with the ports that the system chose.

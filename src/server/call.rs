@@ -12,6 +12,7 @@ use crate::wire::Output;
 use super::access_log::{Record, Rings};
 use super::dialogue::{Asked, exchange::Sent};
 use super::edition::Edition;
+use super::recorder::Recorder;
 use super::scratch::{Answered, Blank};
 use super::stats::Stats;
 
@@ -27,6 +28,8 @@ pub struct Env {
     pub pool: Arc<BlockingPool>,
     /// The worker's number, from 0.
     pub worker: usize,
+    /// Where answered requests are remembered.
+    pub recorder: Option<Arc<Recorder>>,
     /// Reads the clock within a turn; asked only where stages are measured.
     pub stopwatch: fn() -> Tick,
     /// The wall clock's second and millisecond, for logs; refreshed by the worker.
@@ -125,7 +128,13 @@ impl<'c> Call<'c> {
         Asker { peer: self.peer, trust: self.edition.config.trust.as_deref() }
     }
 
-    /// One line of the log, if there is one that wants it, for the answer to `head`.
+    /// Whether somebody may want to know what became of requests.
+    #[inline]
+    pub(crate) const fn records(&self) -> bool {
+        self.rings.is_some() || self.env.recorder.is_some()
+    }
+
+    /// One line of the log, if there is one that wants it, for the answer to `head`; and what is remembered.
     #[inline(never)]
     pub(crate) fn record(
         &mut self,
@@ -136,15 +145,18 @@ impl<'c> Call<'c> {
     ) {
         let app = &self.edition.app;
         let log = scope.map_or(LogId::MAIN, |scope| app.log_of(scope));
-        let Some(ring) = self.rings.as_mut().and_then(|rings| rings.wanting(log, sent.status)) else {
+        let ring = self.rings.as_mut().and_then(|rings| rings.wanting(log, sent.status));
+        let recorder = self.env.recorder.as_deref();
+        if ring.is_none() && recorder.is_none() {
             return;
-        };
+        }
         let route = scope.map_or("", |scope| app.pattern_of(scope).text());
-        let peer = self.peer.address();
+        // A system call: who only remembers asks less often.
+        let peer = if ring.is_some() { self.peer.address() } else { None };
         let trust = self.edition.config.trust.as_deref();
         let asker = Asker { peer: self.peer, trust };
         let told = head.filter(|_| trust.is_some()).and_then(|head| asker.told(head).address);
-        ring.record(&Record {
+        let record = Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
             peer,
@@ -160,7 +172,13 @@ impl<'c> Call<'c> {
             connection: connection_number(self.env.worker, self.key),
             request: asked.number,
             id: asked.id.as_deref().map(RequestId::as_str),
-        });
+        };
+        if let Some(recorder) = recorder {
+            recorder.keep(&record, sent.is_cut, || self.peer.address());
+        }
+        if let Some(ring) = ring {
+            ring.record(&record);
+        }
     }
 }
 

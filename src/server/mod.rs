@@ -23,6 +23,7 @@
 //! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, a writer thread for each log |
+//! | `recorder` | the last requests of each worker, for whoever asks what became of one |
 
 pub mod access_log;
 mod admin;
@@ -38,6 +39,7 @@ mod edition;
 mod error;
 pub mod metrics;
 mod patience;
+mod recorder;
 mod redirect;
 mod running;
 mod scratch;
@@ -62,6 +64,7 @@ pub use config::{
 };
 pub use edition::Edition;
 pub use error::{Error, Result};
+pub use recorder::{FlightRecorder, Recorder};
 #[cfg(feature = "config")]
 pub(crate) use redirect::app as to_https;
 pub use running::{Handle, Running};
@@ -91,6 +94,7 @@ pub struct Server {
     admin: Option<ListenAddr>,
     redirect: Option<ListenAddr>,
     access_logs: Vec<Log>,
+    recorder: Option<FlightRecorder>,
     tls: Option<Tls>,
 }
 
@@ -104,6 +108,7 @@ impl Server {
             admin: None,
             redirect: None,
             access_logs: Vec::new(),
+            recorder: None,
             tls: None,
         }
     }
@@ -198,8 +203,19 @@ impl Server {
         self
     }
 
+    /// Remembers the last requests of each worker, and those that went wrong for longer: for
+    /// [`Handle::why`] and [`Handle::recent`], and for `/_kolk/why/ID` and `/_kolk/recent` on the
+    /// [admin](Server::admin) address. What is remembered outlives [`Handle::replace`].
+    #[must_use]
+    pub fn flight_recorder(mut self, recorder: FlightRecorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Serves `/_kolk/metrics` (Prometheus text), `/livez` and `/readyz` on an address of its own. They
-    /// answer with 200; the last with 503 as soon as the server is told to drain.
+    /// answer with 200; the last with 503 as soon as the server is told to drain. With a
+    /// [flight recorder](Server::flight_recorder) also `/_kolk/why/ID`, JSON, or 404 if no request of this id
+    /// is remembered; and `/_kolk/recent`, JSON lines, the oldest first (`?n=100`, at most 1000).
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read.

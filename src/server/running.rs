@@ -22,6 +22,7 @@ use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::ears::Ears;
 use super::edition::Edition;
+use super::recorder::{self, Recorder};
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
@@ -52,6 +53,8 @@ pub struct Handle {
     bells: Arc<[Arc<Doorbell>]>,
     stats: Arc<[Arc<Stats>]>,
     logs: Option<Reopener>,
+    /// One for each worker, and for the one that sends visitors to https; none where nothing is recorded.
+    recorders: Arc<[Arc<Recorder>]>,
     tls: Option<Tls>,
     /// Ends with this one.
     redirect: Option<Arc<Self>>,
@@ -182,6 +185,24 @@ impl Handle {
         }
     }
 
+    /// The newest request of this [id](crate::Request::id) that the
+    /// [flight recorder](super::Server::flight_recorder) remembers, as a line of JSON. Requests without an id
+    /// are called what [`Handle::recent`] calls them.
+    pub fn why(&self, id: &str) -> Option<String> {
+        recorder::why(&self.recorders, id)
+    }
+
+    /// The last requests that the flight recorder remembers, at most so many: a line of JSON for each, the
+    /// oldest first.
+    pub fn recent(&self, most: usize) -> String {
+        recorder::recent(&self.recorders, most)
+    }
+
+    /// Whether requests are remembered.
+    pub(super) fn records(&self) -> bool {
+        !self.recorders.is_empty()
+    }
+
     /// What the workers counted so far.
     pub fn snapshot(&self) -> Snapshot {
         self.with_reloads(Snapshot::sum(self.all_stats()))
@@ -304,7 +325,8 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_logs, sockets, tls, admin, redirect, beside, descriptors } = bound;
+        let Bound { app, config, access_logs, recorder, sockets, tls, admin, redirect, beside, descriptors } =
+            bound;
         let started = now();
         let logs = AccessLogs::start(access_logs).map_err(starting("open the access log"))?;
         let edition = Arc::new(Edition::new(app, config));
@@ -316,6 +338,7 @@ impl Running {
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 logs: logs.as_ref().map(AccessLogs::reopener),
+                recorders: recorder.map_or_else(Arc::default, |options| options.build(sockets.workers + 1)),
                 tls,
                 redirect: None,
                 replacements: Arc::default(),
@@ -326,7 +349,9 @@ impl Running {
         };
         let count = sockets.workers;
         if let Some(sockets) = redirect {
-            let beside = Beside { workers: count, rings: running.logs.as_ref().map(AccessLogs::rings) };
+            let rings = running.logs.as_ref().map(AccessLogs::rings);
+            let recorder = running.handle.recorders.last().map(Arc::clone);
+            let beside = Beside { workers: count, rings, recorder };
             let redirect = running.send_to_https(&edition.config, sockets, beside, descriptors)?;
             running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
@@ -375,7 +400,7 @@ impl Running {
         beside: Beside,
         descriptors: u64,
     ) -> Result<Vec<Worker>> {
-        let Beside { workers: first, mut rings } = beside;
+        let Beside { workers: first, mut rings, recorder } = beside;
         let Sockets { listeners, workers: count } = sockets;
         let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
@@ -401,6 +426,7 @@ impl Running {
                 post: mailbox.post(),
                 pool: Arc::clone(&pool),
                 worker: first + number,
+                recorder: self.handle.recorders.get(number).or(recorder.as_ref()).map(Arc::clone),
                 stopwatch: now,
                 unix_millis,
             };

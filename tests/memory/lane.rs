@@ -161,6 +161,7 @@ pub(crate) fn shard(app: App, connections_max: usize) -> Shard<Near> {
         post: mailbox.post(),
         pool: Arc::new(BlockingPool::new(1, 1)),
         worker: 0,
+        recorder: None,
         stopwatch: || Tick::ZERO,
         unix_millis: 784_111_777_000,
     };

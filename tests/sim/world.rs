@@ -100,6 +100,7 @@ impl World {
             post: mailbox.post(),
             pool: Arc::new(BlockingPool::new(1, 1)),
             worker: 0,
+            recorder: None,
             stopwatch: site::now,
             unix_millis: 784_111_777_000,
         };

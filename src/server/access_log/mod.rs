@@ -32,7 +32,7 @@ mod redaction;
 mod ring;
 mod sample;
 mod template;
-mod text;
+pub(super) mod text;
 mod writer;
 
 use std::io;
@@ -43,6 +43,7 @@ use ::http::{HeaderName, header};
 
 pub use self::logs::{AccessLogs, Reopener, Rings};
 use self::redaction::Redacted;
+pub(super) use self::redaction::without;
 pub use self::ring::Ring;
 use self::sample::Sample;
 pub use self::template::{Template, TemplateError};

@@ -86,7 +86,7 @@ impl Redaction {
 }
 
 /// `text` without the values of these parameters, as far as a line can show it.
-fn without<'t>(names: &[String], text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
+pub(in crate::server) fn without<'t>(names: &[String], text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
     let Some(start) = memchr::memchr2(b'?', b'#', text).filter(|_| !names.is_empty()) else { return text };
     left.clear();
     let (before, mut rest) = text.split_at(start + 1);

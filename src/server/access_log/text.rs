@@ -10,24 +10,24 @@ use crate::http::DateLine;
 /// How many bytes of a client's text a line shows at most; of a longer one the beginning, and `...`.
 pub const TEXT_BYTES_MAX: usize = 2048;
 /// No line is longer: seven texts with each byte escaped to six, and what stands between them.
-pub(super) const LINE_BYTES_MAX: usize = 7 * 6 * TEXT_BYTES_MAX + 1024;
+pub(in crate::server) const LINE_BYTES_MAX: usize = 7 * 6 * TEXT_BYTES_MAX + 1024;
 /// The most bytes that [`escaped_hex`] makes of a text.
-pub(super) const HEX_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX + 3;
+pub(in crate::server) const HEX_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX + 3;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A second of the calendar in the words of each format, rendered when it changes.
 #[derive(Debug)]
-pub(super) struct Moment {
+pub(in crate::server) struct Moment {
     second: u64,
     /// ` [22/Nov/2026:15:00:00 +0000] "`: all between the user and the request of a combined line.
-    pub(super) combined: [u8; 31],
+    pub(in crate::server) combined: [u8; 31],
     /// `2026-11-22T15:00:00.`: milliseconds follow.
-    pub(super) rfc_3339: [u8; 20],
+    pub(in crate::server) rfc_3339: [u8; 20],
 }
 
 impl Moment {
-    pub(super) fn new() -> Self {
+    pub(in crate::server) fn new() -> Self {
         let mut moment = Self {
             second: 0,
             combined: *b" [01/Jan/1970:00:00:00 +0000] \"",
@@ -38,7 +38,7 @@ impl Moment {
     }
 
     #[inline]
-    pub(super) fn set(&mut self, second: u64) {
+    pub(in crate::server) fn set(&mut self, second: u64) {
         if self.second != second {
             self.second = second;
             self.render();
@@ -46,7 +46,7 @@ impl Moment {
     }
 
     /// `15:00:00.`
-    pub(super) fn clock(&self) -> &[u8] {
+    pub(in crate::server) fn clock(&self) -> &[u8] {
         &self.rfc_3339[11..]
     }
 
@@ -85,20 +85,20 @@ fn month_number(name: &[u8]) -> &'static [u8; 2] {
 
 /// A number in decimal.
 #[inline]
-pub(super) fn number(line: &mut Vec<u8>, number: u64) {
+pub(in crate::server) fn number(line: &mut Vec<u8>, number: u64) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The last three digits of a number.
 #[inline]
-pub(super) fn three_digits(line: &mut Vec<u8>, number: u64) {
+pub(in crate::server) fn three_digits(line: &mut Vec<u8>, number: u64) {
     let digit = |place: u64| HEX[usize::from((number / place % 10).to_le_bytes()[0])];
     line.extend_from_slice(&[digit(100), digit(10), digit(1)]);
 }
 
 /// A duration in microseconds, to the nanosecond: `12.345`.
 #[inline]
-pub(super) fn micros(line: &mut Vec<u8>, duration: Duration) {
+pub(in crate::server) fn micros(line: &mut Vec<u8>, duration: Duration) {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     number(line, nanos / 1000);
     line.push(b'.');
@@ -107,7 +107,7 @@ pub(super) fn micros(line: &mut Vec<u8>, duration: Duration) {
 
 /// `192.0.2.1`, `2001:db8::1`; an IPv4 address that came through an IPv6 socket as IPv4.
 #[inline]
-pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
+pub(in crate::server) fn address(line: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();
@@ -123,7 +123,7 @@ pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`
-pub(super) fn address_and_port(line: &mut Vec<u8>, peer: SocketAddr) {
+pub(in crate::server) fn address_and_port(line: &mut Vec<u8>, peer: SocketAddr) {
     let ip = peer.ip().to_canonical();
     if ip.is_ipv6() {
         line.push(b'[');
@@ -174,13 +174,13 @@ fn hex_groups(line: &mut Vec<u8>, groups: &[u16]) {
 /// A text with `\xNN` for each byte that could end or fake a part of the line. `end` is the byte that
 /// stands behind the text in the line: nothing in the text is taken for it.
 #[inline]
-pub(super) fn escaped_hex(line: &mut Vec<u8>, text: &[u8], end: u8) {
+pub(in crate::server) fn escaped_hex(line: &mut Vec<u8>, text: &[u8], end: u8) {
     escaped(line, text, b"\\x", end);
 }
 
 /// A text as the inside of a JSON string: `\u00NN` for each byte that is not plain (RFC 8259 §7).
 #[inline]
-pub(super) fn escaped_json(line: &mut Vec<u8>, text: &[u8]) {
+pub(in crate::server) fn escaped_json(line: &mut Vec<u8>, text: &[u8]) {
     escaped(line, text, b"\\u00", b'"');
 }
 

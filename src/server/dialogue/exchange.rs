@@ -78,6 +78,8 @@ pub(crate) struct Sent {
     pub(crate) body_bytes: u64,
     /// Why kolk made it itself.
     pub(crate) reason: Option<Reason>,
+    /// It ends before its end.
+    pub(crate) is_cut: bool,
 }
 
 /// Where the bytes of a request's body go.
@@ -117,6 +119,7 @@ impl Sent {
             status: response.status().as_u16(),
             body_bytes: response.length().unwrap_or(0),
             reason: response.reason(),
+            is_cut: false,
         }
     }
 }

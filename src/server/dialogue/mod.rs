@@ -300,6 +300,7 @@ impl Dialogue {
                     Pumped::Panicked => Some(respond::failed(call.env, &exchange)),
                     _ => None,
                 };
+                exchange.sent.is_cut = why.is_some();
                 // Where there are many, the others go on.
                 if !self.is_multiplexed() {
                     self.cut = why;

@@ -81,10 +81,10 @@ impl Dialogue {
         if answered == Err(Gone) {
             return call.env.stats.late_answers.add(1);
         }
-        let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None };
+        let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None, is_cut: false };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
             self.keep_answered(asked, Some(head), Some(Scope::Route(route)), (sent, holds), call);
-        } else if call.rings.is_some() {
+        } else if call.records() {
             call.record(asked, Some(head), Some(Scope::Route(route)), sent);
         }
     }
@@ -125,7 +125,7 @@ impl Dialogue {
         }
         if self.speech.is_sending(stream) {
             self.keep_answered(&asked, head, scope, (sent, holds), call);
-        } else if call.rings.is_some() {
+        } else if call.records() {
             call.record(&asked, head, scope, sent);
         }
     }
@@ -145,7 +145,7 @@ impl Dialogue {
         exchange.sent = Sent { body_bytes: 0, ..sent };
         exchange.edition = call.former_edition();
         exchange.scope = scope;
-        exchange.head = head.filter(|_| call.rings.is_some()).map(OwnedHead::freeze);
+        exchange.head = head.filter(|_| call.records()).map(OwnedHead::freeze);
         self.speech.keep(exchange);
     }
 

@@ -1,0 +1,353 @@
+//! [`Entry`]: what is kept of one request, in a fixed number of bytes, and how it reads: RFC 8259.
+//!
+//! ```text
+//!  numbers │ id │ method │ target │ host │ route │ user │ fields: "name: value\n", or only "name\n"
+//! ```
+//! What does not fit is cut; a field that does not fit is left out, and all behind it. Members of the JSON
+//! are called what they are called in the access log.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::app::{Numbers, hex};
+use crate::http::{Head, Reason, Timeline, Version};
+use crate::server::access_log::text::{
+    Moment, address, address_and_port, escaped_json, micros, number, three_digits,
+};
+use crate::server::access_log::{Record, without};
+
+/// Bytes of all texts of an entry.
+const TEXT_BYTES: usize = 752;
+/// Fields whose values tell nothing that somebody could want to keep to himself.
+const HARMLESS: [&str; 27] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "origin",
+    "pragma",
+    "range",
+    "te",
+    "traceparent",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+/// The texts before the fields, and the most bytes that each may have.
+const PART_BYTES_MAX: [usize; PARTS] = [128, 24, 200, 64, 64, 48];
+const PARTS: usize = 6;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// How many the worker has kept before.
+    sequence: u64,
+    unix_seconds: u64,
+    unix_millis: u16,
+    status: u16,
+    request: u32,
+    connection: u64,
+    worker: usize,
+    body_bytes: u64,
+    peer: Option<SocketAddr>,
+    client: Option<IpAddr>,
+    reason: Option<Reason>,
+    version: Option<Version>,
+    is_cut: bool,
+    timeline: Timeline,
+    /// Where each text ends; the fields behind them.
+    ends: [u16; PARTS + 1],
+    text: [u8; TEXT_BYTES],
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            sequence: 0,
+            unix_seconds: 0,
+            unix_millis: 0,
+            status: 0,
+            request: 0,
+            connection: 0,
+            worker: 0,
+            body_bytes: 0,
+            peer: None,
+            client: None,
+            reason: None,
+            version: None,
+            is_cut: false,
+            timeline: Timeline::default(),
+            ends: [0; PARTS + 1],
+            text: [0; TEXT_BYTES],
+        }
+    }
+}
+
+impl Entry {
+    /// Takes over what is known of a request; `parameters`: those of the query whose values are left out.
+    pub(super) fn fill(
+        &mut self,
+        record: &Record<'_>,
+        (sequence, peer, is_cut): (u64, Option<SocketAddr>, bool),
+        (parameters, spare): (&[String], &mut Vec<u8>),
+    ) {
+        self.sequence = sequence;
+        (self.unix_seconds, self.unix_millis) = (record.unix_seconds, record.unix_millis);
+        (self.status, self.body_bytes, self.reason) = (record.status, record.body_bytes, record.reason);
+        (self.worker, self.connection, self.request) = (record.worker, record.connection, record.request);
+        (self.peer, self.client, self.is_cut) = (peer, record.client, is_cut);
+        (self.version, self.timeline) = (record.head.map(Head::version), *record.timeline);
+        let method = record.head.map_or("", |head| head.method_name());
+        let target = record.head.map_or(&[][..], |head| without(parameters, head.target_bytes(), spare));
+        let host = record.head.and_then(|head| head.authority()).unwrap_or_default();
+        let texts = [
+            record.id.unwrap_or_default().as_bytes(),
+            method.as_bytes(),
+            target,
+            host.as_bytes(),
+            record.route.as_bytes(),
+            record.user.unwrap_or_default().as_bytes(),
+        ];
+        let mut end = 0;
+        for ((text, most), place) in texts.into_iter().zip(PART_BYTES_MAX).zip(&mut self.ends) {
+            let text = &text[..text.len().min(most)];
+            self.text[end..end + text.len()].copy_from_slice(text);
+            end += text.len();
+            *place = short(end);
+        }
+        if let Some(head) = record.head {
+            end = self.fields(head, end);
+        }
+        self.ends[PARTS] = short(end);
+    }
+
+    /// Takes over the fields, as many as fit; where they end.
+    fn fields(&mut self, head: &Head<'_>, mut end: usize) -> usize {
+        for (name, value) in head.fields() {
+            let value = Some(value).filter(|_| is_harmless(name));
+            let pieces =
+                [name.as_bytes(), value.map_or(&b""[..], |_| b": "), value.unwrap_or_default(), b"\n"];
+            if end + pieces.iter().map(|piece| piece.len()).sum::<usize>() > TEXT_BYTES {
+                break;
+            }
+            for piece in pieces {
+                self.text[end..end + piece.len()].copy_from_slice(piece);
+                end += piece.len();
+            }
+        }
+        end
+    }
+
+    /// Where it belongs among others.
+    pub(super) const fn order(&self) -> (u64, u16, usize, u64) {
+        (self.unix_seconds, self.unix_millis, self.worker, self.sequence)
+    }
+
+    /// Whether `id` means this request. Who was given none is called by a number.
+    pub(super) fn is_called(&self, id: &str, numbers: &Numbers) -> bool {
+        match self.part(Part::Id) {
+            b"" => id.len() == 32 && self.number(numbers) == *id.as_bytes(),
+            own => own == id.as_bytes(),
+        }
+    }
+
+    fn number(&self, numbers: &Numbers) -> [u8; 32] {
+        let mut digits = [0; 32];
+        // Not by its number on the connection: what could not be read has none of its own.
+        hex(numbers.of(self.sequence, u32::try_from(self.worker).unwrap_or(u32::MAX)), &mut digits);
+        digits
+    }
+
+    fn part(&self, part: Part) -> &[u8] {
+        let part = part as usize;
+        let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(usize::from(start)..usize::from(self.ends[part])).unwrap_or_default()
+    }
+
+    /// One object.
+    pub(super) fn json(&self, numbers: &Numbers, line: &mut Vec<u8>) {
+        let number_of = self.number(numbers);
+        let id = Some(self.part(Part::Id)).filter(|id| !id.is_empty()).unwrap_or(&number_of);
+        member(line, b"{\"id\":\"", id);
+        let mut moment = Moment::new();
+        moment.set(self.unix_seconds);
+        line.extend_from_slice(b",\"time\":\"");
+        line.extend_from_slice(&moment.rfc_3339);
+        three_digits(line, u64::from(self.unix_millis));
+        line.extend_from_slice(b"Z\"");
+        if let Some(peer) = self.peer {
+            line.extend_from_slice(b",\"peer\":\"");
+            address_and_port(line, peer);
+            line.push(b'"');
+        }
+        if let Some(client) = self.client {
+            line.extend_from_slice(b",\"client\":\"");
+            address(line, client);
+            line.push(b'"');
+        }
+        member(line, b",\"host\":\"", self.part(Part::Host));
+        member(line, b",\"method\":\"", self.part(Part::Method));
+        member(line, b",\"target\":\"", self.part(Part::Target));
+        member(line, b",\"version\":\"", self.version.map_or("", Version::name).as_bytes());
+        for (name, value) in
+            [(&b",\"status\":"[..], u64::from(self.status)), (b",\"bytes\":", self.body_bytes)]
+        {
+            line.extend_from_slice(name);
+            number(line, value);
+        }
+        if self.is_cut {
+            line.extend_from_slice(b",\"cut\":true");
+        }
+        member(line, b",\"route\":\"", self.part(Part::Route));
+        member(line, b",\"user\":\"", self.part(Part::User));
+        member(line, b",\"reason\":\"", self.reason.map_or("", Reason::code).as_bytes());
+        member(line, b",\"detail\":\"", self.reason.map_or("", Reason::sentence).as_bytes());
+        stage(line, b",\"accept_us\":", self.timeline.accept());
+        stage(line, b",\"parse_us\":", self.timeline.parse());
+        stage(line, b",\"handle_us\":", self.timeline.handle());
+        stage(line, b",\"respond_us\":", self.timeline.respond());
+        let worker = u64::try_from(self.worker).unwrap_or(u64::MAX);
+        let numbers = [
+            (&b",\"worker\":"[..], worker),
+            (b",\"connection\":", self.connection),
+            (b",\"request\":", u64::from(self.request)),
+        ];
+        for (name, value) in numbers {
+            line.extend_from_slice(name);
+            number(line, value);
+        }
+        self.head(line);
+        line.push(b'}');
+    }
+
+    /// The fields, in their order; those whose values were left out have none.
+    fn head(&self, line: &mut Vec<u8>) {
+        line.extend_from_slice(b",\"head\":[");
+        for (place, field) in self.part(Part::Fields).split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let field = field.strip_suffix(b"\n").unwrap_or(field);
+            let colon = field.iter().position(|byte| *byte == b':');
+            let (name, value) = field.split_at(colon.unwrap_or(field.len()));
+            line.extend_from_slice(if place == 0 { b"" } else { b"," });
+            line.extend_from_slice(b"{\"name\":\"");
+            escaped_json(line, name);
+            line.push(b'"');
+            if let Some(value) = value.strip_prefix(b": ") {
+                line.extend_from_slice(b",\"value\":\"");
+                escaped_json(line, value);
+                line.push(b'"');
+            }
+            line.push(b'}');
+        }
+        line.push(b']');
+    }
+}
+
+/// A text of an entry, in the order in which they stand.
+#[derive(Clone, Copy)]
+enum Part {
+    Id,
+    Method,
+    Target,
+    Host,
+    Route,
+    User,
+    Fields,
+}
+
+fn is_harmless(name: &str) -> bool {
+    HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name))
+}
+
+/// All places are below [`TEXT_BYTES`].
+fn short(place: usize) -> u16 {
+    u16::try_from(place).unwrap_or(0)
+}
+
+/// A member, unless it is empty.
+fn member(line: &mut Vec<u8>, name: &[u8], text: &[u8]) {
+    if !text.is_empty() {
+        line.extend_from_slice(name);
+        escaped_json(line, text);
+        line.push(b'"');
+    }
+}
+
+fn stage(line: &mut Vec<u8>, name: &[u8], duration: Option<Duration>) {
+    if let Some(duration) = duration {
+        line.extend_from_slice(name);
+        micros(line, duration);
+    }
+}
+
+const _: () = {
+    let (mut sum, mut part) = (0, 0);
+    while part < PARTS {
+        sum += PART_BYTES_MAX[part];
+        part += 1;
+    }
+    assert!(sum <= TEXT_BYTES, "all texts fit");
+    assert!(size_of::<Entry>() <= 1024, "an entry is a KiB");
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{FieldTable, OwnedHead, Span};
+
+    /// A head with these fields and nothing else.
+    fn head(fields: &[(&str, &str)]) -> OwnedHead {
+        let (mut bytes, mut table) = (Vec::new(), FieldTable::new());
+        for (name, value) in fields {
+            let mut span = |text: &str| {
+                let start = u16::try_from(bytes.len()).unwrap();
+                bytes.extend_from_slice(text.as_bytes());
+                Span::new(start, u16::try_from(bytes.len()).unwrap())
+            };
+            table.push(span(name), span(value), None).unwrap();
+        }
+        OwnedHead::freeze(&Head::new(&bytes, &table))
+    }
+
+    fn shown(fields: &[(&str, &str)]) -> String {
+        let head = head(fields);
+        let mut entry = Entry::default();
+        entry.ends[PARTS] = short(entry.fields(&head.head(), 0));
+        let mut line = Vec::new();
+        entry.head(&mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn of_fields_that_may_be_secret_only_the_name_is_kept() {
+        for name in ["Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "Referer", "X-Anything"] {
+            assert_eq!(shown(&[(name, "s3cret")]), format!(",\"head\":[{{\"name\":\"{name}\"}}]"));
+        }
+        let two = shown(&[("HOST", "a:80"), ("cookie", "x"), ("user-agent", "a: \"b\"")]);
+        assert_eq!(
+            two,
+            r#","head":[{"name":"HOST","value":"a:80"},{"name":"cookie"},{"name":"user-agent","value":"a: \u0022b\u0022"}]"#
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole() {
+        let long = "x".repeat(TEXT_BYTES - 10);
+        let text = shown(&[("te", "a"), ("accept", &long), ("te", "b")]);
+        assert_eq!(text, r#","head":[{"name":"te","value":"a"}]"#);
+    }
+}

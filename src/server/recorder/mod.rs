@@ -1,0 +1,285 @@
+//! THE FLIGHT RECORDER: the last requests of each worker, and for longer those that went wrong.
+//!
+//! ```text
+//!  worker ── answered ─┬─ well ─────────────────────────────────► Ring ──┐
+//!                      └─ refused, 5xx, or its body was cut ────► Ring ──┼──► /_kolk/why/ID, /_kolk/recent
+//! ```
+//! A flood of good answers displaces no failure. Memory is set aside when the server starts and never grows:
+//! what an [`Entry`] has no room for is cut. A worker holds a lock for the time of one copy; so does a
+//! reader, entry by entry. Invariant: what may be a secret is never kept: of the head all names, and the
+//! values of harmless fields alone; of the query no value whose name sounds like a secret.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `entry` | [`Entry`]: what is kept of one request, and how it reads |
+//! | `ring` | [`Ring`]: the last of many |
+//!
+//! Knows no connection: it is told what the access log is told.
+
+mod entry;
+mod ring;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::access_log::Record;
+use crate::app::Numbers;
+use entry::Entry;
+use ring::Ring;
+
+/// Names of parameters whose values are not kept, whatever else is said.
+const SECRET_PARAMETERS: [&str; 17] = [
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "authorization",
+    "client_secret",
+    "code",
+    "id_token",
+    "jwt",
+    "key",
+    "passwd",
+    "password",
+    "refresh_token",
+    "secret",
+    "session",
+    "signature",
+    "token",
+];
+/// Connections whose other end is remembered, since to ask for it is a system call.
+const PEERS: usize = 256;
+
+/// A recorder of the last requests: what it may cost, and what it does not keep.
+///
+/// ```
+/// use kolk::{App, FlightRecorder, Request, RequestIds, Server};
+///
+/// let app = App::new().layer(RequestIds::new()).get("/", |_: &Request<'_>| "hello");
+/// let recorder = FlightRecorder::new(1024 * 1024).without_parameter("ticket");
+/// let server = Server::new(app).flight_recorder(recorder).listen("127.0.0.1:0")?.start()?;
+/// assert_eq!(server.handle().why("nobody"), None);
+/// # server.stop();
+/// # Ok::<(), kolk::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FlightRecorder {
+    worker_bytes: usize,
+    parameters: Vec<String>,
+}
+
+impl FlightRecorder {
+    /// More memory than this is not set aside for a worker, in bytes.
+    pub const WORKER_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+    /// With so much memory for each worker, in bytes: one half for failures, one for all else. About 1 KiB is
+    /// one request; there is room for one of each in any case.
+    #[must_use]
+    pub fn new(worker_bytes: usize) -> Self {
+        let worker_bytes = worker_bytes.min(Self::WORKER_BYTES_MAX);
+        Self { worker_bytes, parameters: SECRET_PARAMETERS.map(str::to_owned).into() }
+    }
+
+    /// Does not keep the values of this parameter of the query either, however its name is written.
+    #[must_use]
+    pub fn without_parameter(mut self, name: &str) -> Self {
+        self.parameters.push(name.to_owned());
+        self
+    }
+
+    /// One for each of so many workers.
+    pub(super) fn build(&self, workers: usize) -> Arc<[Arc<Recorder>]> {
+        let numbers = Numbers::new();
+        let entries = (self.worker_bytes / 2 / size_of::<Entry>()).max(1);
+        let recorder = || {
+            Arc::new(Recorder {
+                numbers: numbers.clone(),
+                kept: Mutex::new(Kept {
+                    sequence: 0,
+                    good: Ring::new(entries),
+                    failed: Ring::new(entries),
+                    parameters: self.parameters.clone(),
+                    target: Vec::new(),
+                    peers: vec![None; PEERS].into(),
+                }),
+            })
+        };
+        (0..workers).map(|_| recorder()).collect()
+    }
+}
+
+/// What one worker has answered.
+#[derive(Debug)]
+pub struct Recorder {
+    numbers: Numbers,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// How many there have been in both rings.
+    sequence: u64,
+    good: Ring,
+    failed: Ring,
+    parameters: Vec<String>,
+    /// Room for a target from which something is left out.
+    target: Vec<u8>,
+    /// The other ends of connections, by their numbers.
+    peers: Box<[Option<(u64, SocketAddr)>]>,
+}
+
+impl Kept {
+    fn peer(&mut self, connection: u64, ask: impl FnOnce() -> Option<SocketAddr>) -> Option<SocketAddr> {
+        let place = usize::try_from(connection & u64::from(u32::MAX)).unwrap_or(0) % PEERS;
+        match self.peers[place] {
+            Some((known, peer)) if known == connection => Some(peer),
+            _ => {
+                let peer = ask()?;
+                self.peers[place] = Some((connection, peer));
+                Some(peer)
+            }
+        }
+    }
+
+    fn rings(&self) -> [&Ring; 2] {
+        [&self.failed, &self.good]
+    }
+}
+
+impl Recorder {
+    /// Keeps `record`; `is_cut`: the answer ended before its end. `peer`: who is at the other end.
+    pub(super) fn keep(&self, record: &Record<'_>, is_cut: bool, peer: impl FnOnce() -> Option<SocketAddr>) {
+        let mut kept = self.kept();
+        let peer = record.peer.or_else(|| kept.peer(record.connection, peer));
+        kept.sequence += 1;
+        let Kept { sequence, good, failed, parameters, target, .. } = &mut *kept;
+        let is_failure = is_cut || record.status >= 500 || record.reason.is_some();
+        let ring = if is_failure { failed } else { good };
+        ring.next().fill(record, (*sequence, peer, is_cut), (parameters, target));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest request of this id.
+    fn find(&self, id: &str) -> Option<Entry> {
+        let kept = self.kept();
+        let mut found = kept.rings().into_iter().flat_map(Ring::newest_first);
+        found.find(|entry| entry.is_called(id, &self.numbers)).cloned()
+    }
+
+    /// Up to so many of the newest of each ring.
+    fn recent(&self, most: usize) -> Vec<Entry> {
+        let mut recent = Vec::new();
+        for ring in [0, 1] {
+            let newest = self.kept().rings()[ring].written();
+            let wanted = (0..newest).rev().take(most);
+            recent.extend(wanted.map_while(|number| self.kept().rings()[ring].get(number).cloned()));
+        }
+        recent
+    }
+}
+
+/// The request of this id as JSON, if one of `recorders` has it.
+pub(super) fn why(recorders: &[Arc<Recorder>], id: &str) -> Option<String> {
+    let found = recorders.iter().find_map(|recorder| Some((recorder, recorder.find(id)?)));
+    found.map(|(recorder, entry)| line(&entry, &recorder.numbers))
+}
+
+/// The newest of all, one JSON object a line, the oldest first.
+pub(super) fn recent(recorders: &[Arc<Recorder>], most: usize) -> String {
+    let each = recorders.iter().flat_map(|recorder| {
+        let recent = recorder.recent(most).into_iter();
+        recent.map(|entry| (entry, &recorder.numbers))
+    });
+    let mut all: Vec<_> = each.collect();
+    all.sort_by_key(|(entry, _)| entry.order());
+    let older = all.len().saturating_sub(most);
+    all.drain(older..).map(|(entry, numbers)| line(&entry, numbers)).collect()
+}
+
+fn line(entry: &Entry, numbers: &Numbers) -> String {
+    let mut line = Vec::new();
+    entry.json(numbers, &mut line);
+    line.push(b'\n');
+    String::from_utf8(line).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Reason, Timeline};
+
+    fn record(request: u32, status: u16, reason: Option<Reason>) -> Record<'static> {
+        static TIMELINE: std::sync::LazyLock<Timeline> = std::sync::LazyLock::new(Timeline::default);
+        Record {
+            unix_seconds: 784_111_777,
+            unix_millis: 7,
+            peer: None,
+            client: None,
+            head: None,
+            status,
+            body_bytes: 13,
+            reason,
+            route: "/hello",
+            user: None,
+            timeline: &TIMELINE,
+            worker: 0,
+            connection: 7,
+            request,
+            id: Some("order-17").filter(|_| request == 3),
+        }
+    }
+
+    fn one(worker_bytes: usize) -> Arc<[Arc<Recorder>]> {
+        FlightRecorder::new(worker_bytes).build(1)
+    }
+
+    #[test]
+    fn a_flood_of_good_answers_displaces_no_failure() {
+        let recorders = one(16 * size_of::<Entry>());
+        recorders[0].keep(&record(1, 500, Some(Reason::HandlerPanic)), false, || None);
+        recorders[0].keep(&record(2, 200, None), true, || None);
+        for request in 3..1_000 {
+            recorders[0].keep(&record(request, 200, None), false, || None);
+        }
+        let lines = recent(&recorders, 100);
+        let numbers: Vec<&str> =
+            lines.lines().map(|line| line.split("\"request\":").nth(1).unwrap()).collect();
+        assert_eq!(numbers.len(), 10, "{lines}");
+        assert!(numbers[0].starts_with("1,") && numbers[1].starts_with("2,"), "{lines}");
+        assert!(numbers[2].starts_with("992,") && numbers[9].starts_with("999,"), "{lines}");
+        assert!(lines.contains(r#""reason":"handler.panic""#) && lines.contains(r#""cut":true"#), "{lines}");
+        assert_eq!(recent(&recorders, 3).lines().count(), 3, "the newest");
+        assert!(recent(&recorders, 3).contains("\"request\":999,"));
+    }
+
+    #[test]
+    fn a_request_is_found_by_its_name_or_by_its_number() {
+        let recorders = one(0);
+        recorders[0].keep(&record(3, 200, None), false, || None);
+        assert!(why(&recorders, "order-17").unwrap().starts_with(r#"{"id":"order-17","time":"1994-11-06T"#));
+        assert_eq!(why(&recorders, "order-1"), None);
+        recorders[0].keep(&record(4, 200, None), false, || None);
+        assert_eq!(why(&recorders, "order-17"), None, "there is room for one");
+        let lines = recent(&recorders, 1);
+        let id = lines.split('"').nth(3).unwrap();
+        assert_eq!(why(&recorders, id).as_ref(), Some(&lines));
+    }
+
+    #[test]
+    fn whoever_is_at_the_other_end_is_asked_for_once() {
+        let recorders = one(4 * size_of::<Entry>());
+        let peer = || "192.0.2.1:4242".parse().ok();
+        recorders[0].keep(&record(1, 200, None), false, || None);
+        recorders[0].keep(&record(2, 200, None), false, peer);
+        recorders[0].keep(&record(3, 200, None), false, || panic!("it is known"));
+        let other = Record { connection: 7 + PEERS as u64, ..record(1, 200, None) };
+        recorders[0].keep(&other, false, || "192.0.2.2:80".parse().ok());
+        let lines = recent(&recorders, 9);
+        let peers: Vec<_> = lines.lines().map(|line| line.split("\"peer\":").nth(1)).collect();
+        assert!(peers[0].unwrap().starts_with("\"192.0.2.1:4242\""), "{lines}");
+        assert!(lines.contains("192.0.2.2:80"), "{lines}");
+    }
+}

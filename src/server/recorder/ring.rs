@@ -1,0 +1,50 @@
+//! [`Ring`]: the last of many entries; its memory is set aside when it is made. Knows nothing of them.
+
+use super::entry::Entry;
+
+/// So many of the last entries.
+#[derive(Debug)]
+pub(super) struct Ring {
+    entries: Vec<Entry>,
+    most: usize,
+    /// How many there have been.
+    written: u64,
+}
+
+impl Ring {
+    /// Room for `most` entries, at least one.
+    pub(super) fn new(most: usize) -> Self {
+        let most = most.max(1);
+        Self { entries: Vec::with_capacity(most), most, written: 0 }
+    }
+
+    /// How many there have been: the next one's number.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The place of the next entry, where perhaps the oldest one is.
+    pub(super) fn next(&mut self) -> &mut Entry {
+        let place = self.place(self.written);
+        self.written += 1;
+        if place == self.entries.len() {
+            self.entries.push(Entry::default());
+        }
+        &mut self.entries[place]
+    }
+
+    /// The entry of this number, if it is still there.
+    pub(super) fn get(&self, number: u64) -> Option<&Entry> {
+        let is_there = number < self.written && self.written - number <= self.most as u64;
+        if is_there { self.entries.get(self.place(number)) } else { None }
+    }
+
+    /// All that are there.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Entry> {
+        (0..self.written).rev().map_while(|number| self.get(number))
+    }
+
+    fn place(&self, number: u64) -> usize {
+        usize::try_from(number % self.most as u64).unwrap_or(0)
+    }
+}
