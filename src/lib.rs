@@ -107,8 +107,9 @@ pub use crate::app::{
     App, BasicAuth, BearerAuth, BodyRule, BodyWriter, CacheControl, CertificateAuth, Cors, ErrorPages,
     ForwardedIn, Handler, HandlerExt, HashAlgorithm, Headers, Hsts, InFlight, Layer, Links, LogId,
     Maintenance, Networks, Outcome, OwnedRequest, Passage, PasswordHash, Policy, Predicate, Presence, Quota,
-    Rate, RateKey, RateLimit, Rates, Recall, Redirect, Reply, Request, RequestIds, Rule, ServerTiming, Sink,
-    StaticDir, Take, Token, Trust, Upload, Wakeup, blocking, channel, deferred, receiving,
+    Rate, RateKey, RateLimit, Rates, Recall, Redirect, Reply, Request, RequestIds, Rewrite, Rule,
+    ServerTiming, Sink, StaticDir, Take, Token, Trust, Upload, Wakeup, blocking, channel, deferred,
+    receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};
 #[cfg(feature = "config")]

@@ -331,6 +331,119 @@ fn redirects_go_where_the_template_says() {
 }
 
 #[test]
+fn a_rewritten_path_is_answered_by_the_route_that_it_leads_to() {
+    let files = Scratch::new("assembly-rewrites");
+    files.put("users", format!("ada:{HASH}\n"));
+    files.put("www/a.txt", "a");
+    files.put("www/sub/index.html", "<p>sub");
+    let app = app(
+        &files,
+        r#"
+        [auth.staff]
+        kind = "basic"
+        file = "users"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/{*file}"
+        static = "www"
+        [[site.route]]
+        path = "/users/{id}"
+        redirect = "/at/{id}{query}"
+        [[site.route]]
+        path = "/secret"
+        auth = "staff"
+        respond = { text = "secret" }
+        [[site.route]]
+        path = "/api/{*rest}"
+        rewrite = { strip_prefix = "/api" }
+        [[site.route]]
+        path = "/user/{*rest}"
+        rewrite = { regex = "/user/(?P<id>[0-9]+)|/user/([a-z]+)(/.*)?", to = "/users/{id}{2}" }
+        [[site.route]]
+        path = "/of/{name}"
+        methods = ["GET"]
+        rewrite = { to = "/users/{name}-{host}" }
+        [[site.route]]
+        path = "/door"
+        rewrite = { to = "/secret" }
+        [[site.route]]
+        path = "/up/{name}"
+        rewrite = { regex = "/up/(.*)", to = "/x/{1}/../../a.txt" }
+        "#,
+    );
+    for (target, location) in [
+        ("/api/users/7?a=/api", "/at/7?a=/api"),
+        ("/api/api/users/7", "/at/7"),
+        ("/user/12", "/at/12"),
+        ("/user/ada/x", "/at/ada"),
+        ("http://example.org/of/a%20b", "/at/a%20b-example.org"),
+    ] {
+        let answer = ask(&app, "GET", target, &[]);
+        assert_eq!(answer.status(), 302, "{target}");
+        assert_eq!(answer.headers()["location"], location, "{target}");
+    }
+    for (target, status, body) in
+        [("/api/a.txt", 200, "a"), ("/up/b", 200, "a"), ("/api/sub/", 200, "<p>sub")]
+    {
+        assert_eq!(get(&app, target), (status, body.to_owned()), "{target}");
+    }
+    let answer = ask(&app, "GET", "/api/sub?b", &[]);
+    assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (308, "./sub/?b"));
+    assert_eq!(get(&app, "/door").0, 401, "who answers says who may come in");
+    assert_eq!(get(&app, "/user/12x").0, 404, "the whole path is looked at");
+    assert_eq!(ask(&app, "POST", "/of/ada", &[]).status(), 405);
+    assert_eq!(ask(&app, "POST", "/api/a.txt", &[]).status(), 405, "files are read");
+}
+
+#[test]
+fn a_request_that_had_to_wait_keeps_its_rewritten_path() {
+    let files = Scratch::new("assembly-rewrites-late");
+    let text = r#"
+        [server]
+        workers = 1
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [log.access.main]
+        to = "log"
+        format = "{target} {status} {route}"
+        [rate.slow]
+        rate = "20/s"
+        burst = 1
+        mode = "delay"
+        [[site]]
+        hosts = ["*"]
+        access_log = "main"
+        rate = "slow"
+        [[site.route]]
+        path = "/users/{id}"
+        respond = { text = "somebody\n" }
+        [[site.route]]
+        path = "/api/{*rest}"
+        rewrite = { strip_prefix = "/api" }
+        [[site.route]]
+        path = "/round/{*rest}"
+        rewrite = { to = "/round/x" }
+    "#;
+    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = start(server);
+    let mut client = Client::at(address(&server));
+    for _ in 0..3 {
+        assert_eq!(client.get("/api/users/7?a").text(), "somebody\n");
+        let answer = client.get("/round/1");
+        assert_eq!(answer.status, 500);
+        assert!(answer.text().contains("route.rewrite_loop"), "{}", answer.text());
+        assert_eq!(client.get("/api/nobody").status, 404);
+    }
+    drop(client);
+    server.stop();
+    server.join().unwrap();
+    let log = std::fs::read_to_string(files.join("log")).unwrap();
+    assert_eq!(log.matches("/api/users/7?a 200 /users/{id}\n").count(), 3, "{log}");
+    assert_eq!(log.matches("/round/1 500 ").count(), 3, "{log}");
+}
+
+#[test]
 fn a_site_that_is_worked_on_says_so_and_speaks_of_tls_only_within_it() {
     let files = Scratch::new("assembly-works");
     files.put("soon.html", "<p>soon</p>");

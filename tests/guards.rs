@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use kolk::http::Body;
 use kolk::{
-    App, BasicAuth, BodyRule, Handler, HandlerExt, Outcome, Presence, Recall, Request, Response, Rule, Sink,
-    Take, receiving,
+    App, BasicAuth, BodyRule, Handler, HandlerExt, Layer, Outcome, Presence, Recall, Reply, Request,
+    Response, Rewrite, Rule, Sink, Take, deferred, header, receiving,
 };
 
 use support::{Client, PATIENCE, address, alone, get, post, start, until};
@@ -252,4 +252,36 @@ fn wrong_passwords_delay_nobody_who_needs_none() {
     assert!(answered > 32, "{answered} open answers while 32 passwords were checked");
     client.send(with("Authorization: Basic YWRhOnBhc3N3b3Jk\r\n", "/"));
     assert_eq!(client.answer().text(), "secret");
+}
+
+/// Tells with which path, and which part of it, an answer was found.
+struct Routed;
+
+impl Layer for Routed {
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        let told = format!("{} {}", request.path(), request.param("name").unwrap_or("nobody"));
+        response.append(&header::HeaderName::from_static("x-routed"), &told.parse().unwrap());
+    }
+}
+
+#[test]
+fn who_looks_at_an_answer_sees_the_path_that_it_was_found_with() {
+    let later = deferred(|_: &Request<'_>, reply: Reply| {
+        thread::spawn(move || reply.send("later"));
+    });
+    let app = App::new()
+        .layer(Routed)
+        .get("/now/{name}", |_: &Request<'_>| "now")
+        .get("/later/{name}", later)
+        .any("/a/long/way/{*rest}", Rewrite::strip_prefix("/a/long/way"));
+    let server = start(alone(app));
+    let mut client = Client::to(&server);
+    for (target, told) in [
+        ("/a/long/way/now/ada", "/now/ada ada"),
+        ("/a/long/way/later/bob", "/later/bob bob"),
+        ("/now/x/../eve", "/now/eve eve"),
+        ("/a/long/way/none", "/none nobody"),
+    ] {
+        assert_eq!(client.get(target).field("x-routed"), Some(told), "{target}");
+    }
 }

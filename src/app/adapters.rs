@@ -15,6 +15,7 @@ use super::layer::Layer;
 use super::predicate::Predicate;
 use super::reply::{Presence, Reply};
 use super::request::Request;
+use super::rewrite::Rewrite;
 use super::route;
 use crate::http::{Body, Reason, Rendered, Response};
 
@@ -311,6 +312,10 @@ macro_rules! rule_changed {
 
             fn predicates(&self) -> Vec<Predicate> {
                 self.inner.predicates()
+            }
+
+            fn rewrite(&self) -> Option<Rewrite> {
+                self.inner.rewrite()
             }
 
             fn place(&self) -> Option<Arc<str>> {

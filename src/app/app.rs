@@ -69,6 +69,8 @@ pub struct App {
     /// Around all sites.
     layers: Vec<Arc<dyn Layer>>,
     rates: Option<Arc<Rates>>,
+    /// Some routes have others asked in their place.
+    has_rewrites: bool,
 }
 
 /// Who answers a request.
@@ -135,6 +137,7 @@ impl App {
             routes: Vec::new(),
             layers: Vec::new(),
             rates: None,
+            has_rewrites: false,
         }
     }
 
@@ -273,7 +276,8 @@ impl App {
     /// [`App::route`] with an error in place of the panic.
     ///
     /// # Errors
-    /// If the pattern is malformed, or has this method already; for CONNECT and TRACE.
+    /// If the pattern is malformed, or has this method already; for CONNECT and TRACE; if a handler has
+    /// layers and rewrites.
     pub fn try_route(
         mut self,
         method: ::http::Method,
@@ -440,6 +444,7 @@ impl App {
             Missing::NotFound => response.refuse(Reason::NotFound),
             Missing::NoneFits => response.refuse(Reason::NoneFits),
             Missing::MethodUnknown => response.refuse(Reason::MethodUnknown),
+            Missing::Rewritten(reason) => response.refuse(reason),
             Missing::NotAllowed(methods) => {
                 response.refuse(Reason::MethodNotAllowed);
                 response.append(&header::ALLOW, &self.allow(methods));
@@ -454,6 +459,11 @@ impl App {
     /// Every site that `host` could belong to, and under which name, the most specific first.
     pub(super) fn hosts_of(&self, host: &str) -> Vec<(String, SiteId)> {
         self.hosts.all(host)
+    }
+
+    #[inline]
+    pub(super) const fn has_rewrites(&self) -> bool {
+        self.has_rewrites
     }
 
     pub(super) const fn has_sites(&self) -> bool {
@@ -477,6 +487,7 @@ impl App {
     }
 
     fn add(&mut self, site: SiteId, route: Route) -> Result<(), RouteError> {
+        route.check()?;
         let added = Added {
             verb: route.verb().clone(),
             route: self.next_id(),
@@ -512,6 +523,7 @@ impl App {
         if self.sites[site.index()].fallback.is_some() {
             return Err(RouteError::Fallback);
         }
+        route.check()?;
         self.sites[site.index()].fallback = Some(self.next_id());
         self.push_route(site, route);
         Ok(())
@@ -519,6 +531,7 @@ impl App {
 
     fn push_route(&mut self, site: SiteId, mut route: Route) {
         route.settle(site, &[&self.layers[..], &self.sites[site.index()].layers].concat());
+        self.has_rewrites |= route.rewrite().is_some();
         self.routes.push(route);
     }
 

@@ -16,6 +16,7 @@ use super::layer::{Layer, Layered};
 use super::predicate::{Predicate, When};
 use super::reply::Ticket;
 use super::request::Request;
+use super::rewrite::Rewrite;
 use crate::http::{Rendered, Response};
 
 /// Answers requests.
@@ -73,6 +74,12 @@ pub trait Handler: Send + Sync + 'static {
     /// What must hold of a request besides its path and method. Asked once, when the route is added.
     fn predicates(&self) -> Vec<Predicate> {
         Vec::new()
+    }
+
+    /// Another path, with which the routes are asked again in place of this handler. Asked once, when the
+    /// route is added; such a route has no [layers](Handler::layers).
+    fn rewrite(&self) -> Option<Rewrite> {
+        None
     }
 
     /// Where its route was told, for [explanations](super::App::explain): `kolk.toml:12`. Asked once, when

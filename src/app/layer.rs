@@ -19,6 +19,7 @@ use super::explain::Step;
 use super::handler::{Handler, Outcome, Rule};
 use super::predicate::Predicate;
 use super::request::Request;
+use super::rewrite::Rewrite;
 use super::route::log_panic;
 use crate::http::{Reason, Rendered, Response};
 
@@ -202,6 +203,10 @@ impl<H: Handler> Handler for Layered<H> {
 
     fn predicates(&self) -> Vec<Predicate> {
         self.inner.predicates()
+    }
+
+    fn rewrite(&self) -> Option<Rewrite> {
+        self.inner.rewrite()
     }
 
     fn place(&self) -> Option<Arc<str>> {

@@ -17,7 +17,7 @@
 //! | `channel` | [`channel`]: a response body that is written by another thread |
 //! | `pool` | [`BlockingPool`]: threads that may block |
 //! | `pattern`, `router`, `table`, `words` | the path patterns, and how a path finds its endpoint |
-//! | `endpoint`, `route` | the methods of one path, and the handler of one method |
+//! | `endpoint`, `route`, `route_error` | the methods of one path, and the handler of one method |
 //! | `site`, `hosts` | the patterns of one host, and whose a host is |
 //! | `layer` | [`Layer`]: what stands before handlers and behind answers, and in which order |
 //! | `predicate` | [`Predicate`]: what else must hold of a request for a route to answer it |
@@ -27,6 +27,7 @@
 //! | `headers` | [`Headers`], [`CacheControl`], [`Hsts`]: the fields of answers |
 //! | `networks` | [`Networks`], [`Maintenance`]: who is let in by where they are |
 //! | `redirect` | [`Redirect`]: sends clients elsewhere |
+//! | `rewrite` | [`Rewrite`]: has the routes asked again, with another path |
 //! | `error_pages` | [`ErrorPages`]: what is sent with errors |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
@@ -60,6 +61,7 @@ mod redirect;
 mod reply;
 mod request;
 mod request_ids;
+mod rewrite;
 mod route;
 mod route_error;
 mod router;
@@ -107,6 +109,7 @@ pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub(crate) use request_ids::{Numbers, hex};
 pub use request_ids::{REQUEST_ID_BYTES_MAX, RequestId, RequestIds};
+pub use rewrite::Rewrite;
 pub use route::{Route, RouteId};
 pub use route_error::RouteError;
 pub use router::{Params, Router};

@@ -22,7 +22,7 @@ use super::layer::{Chain, Progress};
 use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Origin, Request};
-use super::route::Route;
+use super::route::{Route, RouteId};
 use super::router::Params;
 use super::trust::Asker;
 use super::visitor::Nobody;
@@ -80,6 +80,8 @@ impl App {
 /// Sees what becomes of a request on its way. Layers are numbered as they stand in their chain: those that
 /// look at requests, and those that look at answers.
 pub(super) trait Witness {
+    /// A route has made another path of the one at hand; nothing, if it does not fit.
+    fn rewritten(&mut self, _by: RouteId, _path: Option<&str>) {}
     /// It is known who answers `request`, whom nobody has been asked about yet.
     fn routed(&mut self, _found: Match, _request: &Request<'_>) {}
     /// A layer lets it pass after so long.
@@ -151,8 +153,6 @@ impl<'a> Exchange<'a> {
         let (mut scratch, mut params) = (String::new(), Params::new());
         let path = Path::of_target(head.method(), head.target_bytes(), &mut scratch)?;
         let Asker { peer, trust } = self.asker;
-        let found = app.find(&head, path, &mut params, self.asker);
-        let scope = found.scope();
         let (post, pool) = (self.mailbox.post(), Arc::clone(&self.pool));
         let origin = Origin {
             exchange: self.id,
@@ -169,6 +169,16 @@ impl<'a> Exchange<'a> {
             user: OnceCell::new(),
             id: OnceCell::new(),
         };
+        let mut found = app.find(&head, path, &mut params, self.asker);
+        let rewritten;
+        let path = if app.rewrites(found) {
+            let seen = |route: RouteId, path: Option<&str>| witness.rewritten(route, path);
+            (found, rewritten) = app.follow(found, (&head, path), &mut params, &origin, seen);
+            Path::normalised(&rewritten)
+        } else {
+            path
+        };
+        let scope = found.scope();
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
         witness.routed(found, &at_head);
         if self.passes(app.chain(scope), &at_head, response, witness) {

@@ -19,6 +19,7 @@ use super::explain::Step;
 use super::handler::{Handler, Outcome, Rule};
 use super::layer::Layer;
 use super::request::{Request, query_value};
+use super::rewrite::Rewrite;
 use super::trust::Asker;
 use crate::http::{Head, Rendered, Response};
 
@@ -200,6 +201,10 @@ impl<H: Handler> Handler for When<H> {
         let mut predicates = self.inner.predicates();
         predicates.push(self.predicate.clone());
         predicates
+    }
+
+    fn rewrite(&self) -> Option<Rewrite> {
+        self.inner.rewrite()
     }
 
     fn place(&self) -> Option<Arc<str>> {

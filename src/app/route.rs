@@ -12,6 +12,8 @@ use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
 use super::predicate::Predicate;
 use super::request::Request;
+use super::rewrite::Rewrite;
+use super::route_error::RouteError;
 use super::site::SiteId;
 use crate::http::{Reason, Rendered, Response};
 
@@ -33,6 +35,7 @@ pub struct Route {
     verb: Verb,
     rule: Rule,
     predicates: Box<[Predicate]>,
+    rewrite: Option<Rewrite>,
     /// Where it was told.
     place: Option<Arc<str>>,
     /// The site that it belongs to.
@@ -53,6 +56,7 @@ impl Route {
             verb,
             rule: handler.rule(),
             predicates: handler.predicates().into(),
+            rewrite: handler.rewrite(),
             place: handler.place(),
             site: SiteId::MAIN,
             layers: handler.layers(),
@@ -77,6 +81,15 @@ impl Route {
         self.fixed = self.handler.fixed().and_then(|fixed| self.chain.settle(fixed));
     }
 
+    /// Whether it may be added.
+    ///
+    /// # Errors
+    /// [`RouteError::Rewrite`], if nobody would ask its layers.
+    pub(super) fn check(&self) -> Result<(), RouteError> {
+        let is_guarded = self.rewrite.is_some() && !self.layers.is_empty();
+        if is_guarded { Err(RouteError::Rewrite(self.pattern().into())) } else { Ok(()) }
+    }
+
     /// The pattern as it was written, with the prefixes it was mounted under.
     pub fn pattern(&self) -> &str {
         self.pattern.text()
@@ -96,6 +109,12 @@ impl Route {
     /// What must hold of a request besides its path and method.
     pub fn predicates(&self) -> &[Predicate] {
         &self.predicates
+    }
+
+    /// How the path is changed, if others are asked in its place.
+    #[inline]
+    pub const fn rewrite(&self) -> Option<&Rewrite> {
+        self.rewrite.as_ref()
     }
 
     /// Where it was told, as `kolk.toml:12`, if that is known.

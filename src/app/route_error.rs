@@ -1,4 +1,4 @@
-//! [`RouteError`]: why a route cannot be added.
+//! [`RouteError`]: why a route, or a site, cannot be added to an app.
 
 use std::error::Error;
 use std::fmt;
@@ -29,6 +29,8 @@ pub enum RouteError {
     Host(HostError),
     /// Sites belong to the outermost app, which can have 65,535.
     Sites,
+    /// The route of this pattern rewrites, and has layers, which would not be asked.
+    Rewrite(Box<str>),
 }
 
 impl fmt::Display for RouteError {
@@ -45,6 +47,10 @@ impl fmt::Display for RouteError {
             Self::Fallback => f.write_str("there can be one fallback, and it belongs to the outermost app"),
             Self::Host(error) => error.fmt(f),
             Self::Sites => f.write_str("sites belong to the outermost app, which can have 65,535"),
+            Self::Rewrite(pattern) => write!(
+                f,
+                "the route `{pattern}` rewrites: its layers would not be asked; put them around what answers"
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::pattern::Pattern;
 use super::route::RouteId;
 use super::router::{Params, Router};
 use super::trust::Asker;
-use crate::http::{Head, Method, Path};
+use crate::http::{Head, Method, Path, Reason};
 
 /// The number of a site in its app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +44,8 @@ pub enum Missing {
     Options(Methods),
     /// No resource has this method.
     MethodUnknown,
+    /// There are routes that rewrite, and this is what became of it.
+    Rewritten(Reason),
 }
 
 /// The patterns of one host.

@@ -6,8 +6,13 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use crate::app::{Coding as CodingOf, Handler, IntoHandler, Links as LinksOf, Redirect, StaticDir};
-use crate::config::{Action, Coding, Compress, Etags, Links, Origin, Placed, Problem, Respond, StaticFiles};
+use crate::app::{
+    Coding as CodingOf, Handler, IntoHandler, Links as LinksOf, Redirect, Request, Rewrite, StaticDir,
+};
+use crate::config::{
+    Action, Coding, Compress, Etags, Links, Origin, Part, Placed, Problem, Regex, Respond,
+    Rewrite as RewriteTable, Rewriting, StaticFiles, Template,
+};
 use crate::http::Response;
 
 use super::noted;
@@ -29,7 +34,7 @@ pub(super) fn handler(
             let to = noted(to, &redirect.to, |error| error.to_string(), problems)?;
             Some(Arc::new(to.status(redirect.status.value.0)))
         }
-        Action::Rewrite(rewrite) => later(&rewrite.origin, "rewrite", problems),
+        Action::Rewrite(rewrite) => Some(Arc::new(rewriting(rewrite)?)),
     }
 }
 
@@ -131,7 +136,40 @@ pub(super) fn content<T>(
     Some((content, media_type))
 }
 
-fn later(origin: &Origin, what: &str, problems: &mut Vec<Problem>) -> Option<Arc<dyn Handler>> {
-    problems.push(Problem::at(origin, format!("`{what}` is not in this version")));
-    None
+fn rewriting(rewrite: &RewriteTable) -> Option<Rewrite> {
+    Some(match rewrite.rewriting()? {
+        Rewriting::Strip(prefix) => Rewrite::strip_prefix(prefix),
+        Rewriting::Replace { regex, to } => {
+            let (regex, to) = (regex.cloned(), to.clone());
+            Rewrite::by(move |request| filled(&to, regex.as_ref(), request))
+        }
+    })
+}
+
+/// The template with what stands for its placeholders; `None` if the path does not look as it should.
+fn filled(to: &Template, regex: Option<&Regex>, request: &Request<'_>) -> Option<String> {
+    let groups = match regex {
+        Some(regex) => Some(regex.0.captures(request.path())?),
+        None => None,
+    };
+    let group = |name: &str| match (&groups, name.parse()) {
+        (Some(groups), Ok(number)) => groups.get(number),
+        (Some(groups), Err(_)) => groups.name(name),
+        (None, _) => None,
+    };
+    let mut path = String::new();
+    for part in to.parts() {
+        path.push_str(match part {
+            Part::Text(text) => text,
+            Part::Placeholder(name) => match (group(name), request.param(name)) {
+                (Some(group), _) => group.as_str(),
+                (None, Some(value)) => value,
+                (None, None) if name == "path" => request.path(),
+                (None, None) if name == "host" => request.host().unwrap_or_default(),
+                // A group that nothing stands in.
+                (None, None) => "",
+            },
+        });
+    }
+    Some(path)
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::app::{
-    App, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rule, Stage, Step,
+    App, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite, Rule,
+    Stage, Step,
 };
 use crate::config::{Action, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site};
 use crate::http::{Rendered, Response};
@@ -70,7 +71,11 @@ fn assemble(
     for (route, handler) in &handlers {
         let handler = Configured {
             handler: Arc::clone(handler),
-            layers: around.layers(site, Some(route), &bare, problems),
+            layers: match route.action() {
+                // Those of the route that answers count.
+                Some(Action::Rewrite(_)) => Vec::new(),
+                _ => around.layers(site, Some(route), &bare, problems),
+            },
             predicates: predicates(route),
             body_bytes_max: Some(around.body_limit(site, Some(route)).value.0),
             log: logs.id(site, Some(route)),
@@ -221,6 +226,10 @@ impl Handler for Configured {
 
     fn predicates(&self) -> Vec<Predicate> {
         [&self.predicates[..], &self.handler.predicates()].concat()
+    }
+
+    fn rewrite(&self) -> Option<Rewrite> {
+        self.handler.rewrite()
     }
 
     fn place(&self) -> Option<Arc<str>> {

@@ -181,7 +181,8 @@ table! {
         strip_prefix: Option<Placed<Text>>,
         /// What the whole path must look like; its groups are placeholders of `to`: `{1}`, `{name}`.
         regex: Option<Placed<Regex>>,
-        /// The new path: with `{path}`, and with the parameters of the route's path.
+        /// The new path: with `{path}`, `{host}`, and with the parameters of the route's path. The
+        /// query stays.
         to: Option<Placed<Template>>,
     }
 }
@@ -214,7 +215,11 @@ impl Rewrite {
     }
 }
 
-/// A regular expression, and the names of its groups.
+/// What stands around an expression that the whole of a text must look like.
+const WHOLE_FROM: &str = r"\A(?:";
+const WHOLE_TO: &str = r")\z";
+
+/// A regular expression that the whole of a text must look like, and the names of its groups.
 #[derive(Clone, Debug)]
 pub struct Regex(pub regex::Regex);
 
@@ -231,7 +236,9 @@ impl FromText for Regex {
     const EXAMPLE: &'static str = "^/user/([0-9]+)$";
 
     fn of(text: &str, _: &std::path::Path) -> Result<Self, String> {
-        let built = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
+        let build = |text: &str| regex::RegexBuilder::new(text).size_limit(1 << 20).build();
+        // Alone first: what is wrong is told as it was written.
+        let built = build(text).and_then(|_| build(&format!("{WHOLE_FROM}{text}{WHOLE_TO}")));
         built.map(Self).map_err(|error| match error {
             regex::Error::Syntax(long) => {
                 let last = long.lines().last().unwrap_or("it cannot be understood");
@@ -242,6 +249,8 @@ impl FromText for Regex {
     }
 
     fn text(&self) -> String {
-        self.0.as_str().to_owned()
+        let text = self.0.as_str();
+        let inside = text.strip_prefix(WHOLE_FROM).and_then(|text| text.strip_suffix(WHOLE_TO));
+        inside.unwrap_or(text).to_owned()
     }
 }

@@ -8,6 +8,9 @@ use super::read::{Reader, enumerated, items};
 /// The actions of a route, and those of later versions, which are refused elsewhere.
 const ACTIONS: [&str; 5] = ["static", "respond", "redirect", "rewrite", "proxy"];
 
+/// What a route says that leaves the answer to others.
+const OF_REWRITES: [&str; 6] = ["path", "methods", "header", "query", "client", "rewrite"];
+
 /// What each kind of authentication must have, and what it may have.
 const AUTH_KEYS: [(&str, &[&str], &[&str]); 4] = [
     ("basic", &["file"], &["realm"]),
@@ -74,6 +77,15 @@ pub(super) fn route(table: &Node, reader: &mut Reader<'_>) {
         let message = format!("a route does one thing, and this one does two: `{}`", other.name);
         let problem = Problem::at(&other.origin(), message);
         reader.problems.push(problem.other(first.place.as_ref(), format!("`{}` is the first", first.name)));
+    }
+    let is_rewriting = first.name == "rewrite";
+    let names = |entry: &&Entry| !ACTIONS.contains(&&*entry.name) && !OF_REWRITES.contains(&&*entry.name);
+    for entry in table.entries().iter().filter(|entry| is_rewriting && names(entry)) {
+        let message =
+            format!("`{}` says nothing where `rewrite` leaves the answer to another route", entry.name);
+        let problem =
+            Problem::at(&entry.origin(), message).help("say it in the route that answers, or in the site");
+        reader.problems.push(problem.other(first.place.as_ref(), "another route answers"));
     }
 }
 

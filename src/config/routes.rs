@@ -11,9 +11,13 @@ use super::read::Reader;
 use super::site::{Coding, Compress, Cors, Route, Site};
 use super::template::{Part, Template};
 use super::value::{Text, unknown_placeholder};
+use crate::http::Path;
 
 /// The placeholders that every request has a text for.
 const REQUEST: [&str; 4] = ["uri", "path", "query", "host"];
+
+/// Those of a new path: the query stays as it is.
+const PATH: [&str; 2] = ["path", "host"];
 
 /// Notes everything that is wrong with one site.
 pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
@@ -135,20 +139,36 @@ fn rewrite(rewrite: &Rewrite, route: &Route, reader: &mut Reader<'_>) {
     let Some(to) = &rewrite.to else { return };
     let groups: Vec<String> = rewrite.regex.iter().flat_map(|regex| regex.groups()).collect();
     let names = route.path.names().iter().chain(&groups).map(String::as_str);
-    let known: Vec<&str> = REQUEST.into_iter().chain(names).collect();
+    let known: Vec<&str> = PATH.into_iter().chain(names).collect();
     placeholders(to, &known, reader);
     let begins_well = match to.parts().first() {
         Some(Part::Text(text)) => text.starts_with('/'),
-        Some(Part::Placeholder(_)) => true,
+        Some(Part::Placeholder(name)) => name == "path" || groups.contains(name),
         None => false,
     };
     if !begins_well {
         let problem = Problem::at(&to.origin, "a path is expected").label("it begins with `/`");
         reader.problems.push(problem);
+    } else if let Some(why) = no_path(to) {
+        reader.problems.push(Problem::at(&to.origin, "this is no path").label(why));
     }
     if to.as_text() == Some(route.path.text()) {
         reader.problems.push(Problem::at(&to.origin, "this rewrite leads to itself"));
     }
+}
+
+/// Why a template, whatever is put into it, is not the path of a resource.
+fn no_path(to: &Template) -> Option<&'static str> {
+    let text = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Placeholder(_) => "x".to_owned(),
+    };
+    let path: String = to.parts().iter().map(text).collect();
+    if path.contains(['?', '#']) {
+        return Some("the query stays as it was sent");
+    }
+    let is_path = Path::of_text(&format!("/{path}"), &mut String::new()).is_ok();
+    (!is_path).then_some("it leads above the root, or has a `%` without two digits, or a backslash")
 }
 
 fn files(files: &StaticFiles, reader: &mut Reader<'_>) {

@@ -111,6 +111,7 @@ reasons! {
     SiteUnknown = 404, "route.site", "this server has no site of this name";
     NoneFits = 404, "route.predicate", "there is nothing at this path for such a request";
     NotFound = 404, "route.none", "there is nothing at this path";
+    RewriteLoop = 500, "route.rewrite_loop", "the rules for this path lead from one to the next without an end";
     RangeUnsatisfiable = 416, "handler.range", "none of the ranges lies within this file";
     Precondition = 412, "handler.precondition", "this is not the version that the request is about";
     Forbidden = 403, "handler.forbidden", "this file may not be read";

@@ -96,6 +96,27 @@ impl<'p> Path<'p> {
         }
     }
 
+    /// The normalised path of a text that is a path alone, and begins with a slash: there is no query, and
+    /// `?` is a character as any other.
+    ///
+    /// ```
+    /// use kolk::http::Path;
+    ///
+    /// let mut scratch = String::new();
+    /// assert_eq!(Path::of_text("/a/../50%25?", &mut scratch).unwrap().as_str(), "/50%25?");
+    /// assert!(Path::of_text("/a/../..", &mut scratch).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`Reason::Path`] for a path that must not be served.
+    pub fn of_text(text: &str, scratch: &'p mut String) -> Result<Self, Reason> {
+        if !text.starts_with('/') {
+            return Err(Reason::Path);
+        }
+        rewrite(text.as_bytes(), scratch)?;
+        Ok(Self(scratch.as_bytes()))
+    }
+
     /// A path that was normalised before.
     #[inline]
     pub const fn normalised(path: &'p str) -> Self {

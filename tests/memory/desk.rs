@@ -86,6 +86,7 @@ impl Desk {
             trust: None,
             peer: &Stranger,
             user: OnceCell::new(),
+            id: OnceCell::new(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

@@ -11,7 +11,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use kolk::http::{Fields, Pull, Pulled, Source};
 use kolk::{
     App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Reply, Request,
-    Response, Sink, StaticDir, StatusCode, Take, Upload, blocking, channel, deferred, header, receiving,
+    Response, Rewrite, Sink, StaticDir, StatusCode, Take, Upload, blocking, channel, deferred, header,
+    receiving,
 };
 
 use crate::support::scratch::Scratch;
@@ -278,6 +279,8 @@ pub(crate) fn site(files: &Path, uploads: &Path) -> App {
         .get("/private", auth.guard(told))
         .any("/cors", cors.wrap(told))
         .mount("/held", held())
+        .any("/rewritten/{*rest}", Rewrite::strip_prefix("/rewritten"))
+        .any("/round", Rewrite::by(|_| Some("/round".to_owned())))
         // What is compressed by the server itself comes compressed once that is done.
         .get("/files/{*path}", StaticDir::new(files).compressed(false))
         .post("/upload/{*path}", Upload::open(uploads).unwrap())

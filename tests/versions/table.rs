@@ -104,6 +104,7 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
     all.extend(bodies());
     all.extend(uploads());
     all.extend(refusals());
+    all.extend(rewrites());
     all.extend(as_heads);
     all
 }
@@ -146,6 +147,35 @@ fn heads() -> Vec<Exchange> {
         ask("DELETE", "/collect", 200),
         ask("PATCH", "/collect", 200).whole("patch"),
         ask("TRACE", "/collect", 405),
+    ]
+}
+
+/// What another route answers: at once, later, behind layers that wait, with and without a body.
+fn rewrites() -> Vec<Exchange> {
+    vec![
+        get("/rewritten/see/name/rest%2Fof/it?q=a%20b+c", 200),
+        get("/rewritten/rewritten/see/name/x", 200),
+        ask("POST", "/rewritten/collect?q=1", 200).whole("some text"),
+        ask("POST", "/rewritten/collect", 200).pieces(&[b"in ", b"pieces"], &[("X-Sum", "1")]),
+        ask("POST", "/rewritten/stream", 200).pieces(&[b"in ", b"pieces"], &[]),
+        ask("POST", "/rewritten/stream", 409).whole("stop it"),
+        ask("POST", "/rewritten/narrow", 413).whole("more than ten bytes"),
+        get("/rewritten/blocking", 200),
+        get("/rewritten/later", 200),
+        get("/rewritten/later/never", 500),
+        get("/rewritten/again", 200),
+        get("/rewritten/private", 401),
+        get("/rewritten/fixed", 200),
+        get("/rewritten/held/see/ada", 200),
+        get("/rewritten/held/fixed", 200),
+        ask("PUT", "/rewritten/held/collect", 200).whole("held"),
+        get("/rewritten/held/barred/", 403),
+        get("/rewritten/files/small.txt", 200),
+        get("/rewritten/files/sub?a", 308),
+        get("/rewritten/nowhere", 404),
+        get("/round", 500),
+        ask("OPTIONS", "/rewritten/see/name/x", 204),
+        ask("PUT", "/rewritten/see/name/x", 405),
     ]
 }
 

@@ -99,6 +99,8 @@ struct Telling<'a> {
     found: Option<Match>,
     rivals: Vec<RunnerUp>,
     steps: Vec<Step>,
+    /// Who has changed the path.
+    rewrites: Vec<Step>,
     /// What the handler says that it would do.
     actions: Vec<Step>,
     waits: Vec<(usize, Duration)>,
@@ -122,6 +124,11 @@ struct Field {
 }
 
 impl Witness for Telling<'_> {
+    fn rewritten(&mut self, by: RouteId, path: Option<&str>) {
+        let more = format!(": {}", path.unwrap_or("does not fit this path"));
+        self.rewrites.push(route_step("rewrite", self.app.route_of(by), by, self.app, &more));
+    }
+
     fn routed(&mut self, found: Match, request: &Request<'_>) {
         self.found = Some(found);
         let winner = found.scope().route();
@@ -134,7 +141,9 @@ impl Witness for Telling<'_> {
         self.client(request);
         self.sites(head.host().unwrap_or_default());
         let is_plain = request.path() == head.target().path;
-        if !is_plain && !request.path().is_empty() {
+        let is_told = !self.rewrites.is_empty();
+        self.steps.append(&mut self.rewrites);
+        if !is_plain && !is_told && !request.path().is_empty() {
             self.steps.push(Step::new(Stage::Handle, "path", request.path()));
         }
         match found {
@@ -213,6 +222,7 @@ impl<'a> Telling<'a> {
             found: None,
             rivals: Vec::new(),
             steps: Vec::new(),
+            rewrites: Vec::new(),
             actions: Vec::new(),
             waits: Vec::new(),
             stopped: None,
@@ -306,6 +316,7 @@ impl<'a> Telling<'a> {
                 format!("none: kolk tells which methods there are: {}", allow(methods))
             }
             Missing::MethodUnknown => "none: nothing here has this method".to_owned(),
+            Missing::Rewritten(reason) => format!("none: {}", reason.sentence()),
         }
     }
 

@@ -15,8 +15,14 @@ pub(super) fn redirect(
     response: &mut Response,
 ) -> io::Result<()> {
     let path = request.path();
-    let mut location = String::with_capacity(request.target().len() + 1);
-    Path::normalised(&path[..path.len().saturating_sub(by)]).escape_into(&mut location);
+    let mut path = &path[..path.len().saturating_sub(by)];
+    let mut location = String::with_capacity(request.target().len() + 2);
+    if is_rewritten(request) {
+        // Only the last segment is known to be the client's, too: a reference to its neighbour.
+        location.push('.');
+        path = &path[path.rfind('/').unwrap_or(0)..];
+    }
+    Path::normalised(path).escape_into(&mut location);
     location.push_str(end);
     if let Some(query) = request.query() {
         location.push('?');
@@ -26,4 +32,11 @@ pub(super) fn redirect(
     response.set_status(StatusCode::PERMANENT_REDIRECT);
     response.append(&header::LOCATION, &location);
     Ok(())
+}
+
+/// Whether the path is not the one that the client has sent.
+fn is_rewritten(request: &Request<'_>) -> bool {
+    let (head, mut scratch) = (request.head(), String::new());
+    let sent = Path::of_target(head.method(), head.target_bytes(), &mut scratch);
+    sent.is_ok_and(|sent| sent.as_bytes() != request.path_bytes())
 }

@@ -7,6 +7,8 @@
 //!                          └ collect / sink ─chunks─┘                     └► respond
 //! ```
 
+use std::sync::Arc;
+
 use crate::app::{BodyRule, Match, Outcome, Request, RouteId, Rule, Scope, Sink, Take};
 use crate::base::Tick;
 use crate::http::{Arrival, Head, OwnedHead, Path, Reason, Response, StreamId};
@@ -60,7 +62,14 @@ impl Dialogue {
             return self.answer_refusal(&asked, head, Reason::Misdirected, call);
         }
         let asker = call.asker();
-        let found = app.find(head, path, &mut *call.params, asker);
+        let mut found = app.find(head, path, &mut *call.params, asker);
+        let rewritten;
+        let path = if app.rewrites(found) {
+            (found, rewritten) = Self::follow(&mut asked, found, (head, path), call);
+            Path::normalised(&rewritten)
+        } else {
+            path
+        };
         let scope = found.scope();
         if app.chain(scope).looks_at_requests() && !self.passes(&mut asked, (head, path, body), scope, call) {
             return;
@@ -73,6 +82,22 @@ impl Dialogue {
                 self.respond(&asked, Some(head), Some(scope), call);
             }
         }
+    }
+
+    /// Who answers where `found` has others asked, and with which path.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn follow(
+        asked: &mut Asked,
+        found: Match,
+        (head, path): (&Head<'_>, Path<'_>),
+        call: &mut Call<'_>,
+    ) -> (Match, Arc<str>) {
+        let origin = Self::origin(asked, call);
+        let app = &call.edition.app;
+        let (found, path) = app.follow(found, (head, path), &mut *call.params, &origin, |_, _| {});
+        asked.rewritten = Some(Arc::clone(&path));
+        (found, path)
     }
 
     /// Asks the handler, now or when the body is there.

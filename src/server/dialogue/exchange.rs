@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     /// Whose layers stand around the answer.
     pub(crate) scope: Option<Scope>,
     pub(crate) path: String,
+    /// The same, if it is not the one that was sent.
+    pub(crate) rewritten: Option<Arc<str>>,
     pub(crate) params: Params,
     pub(crate) intake: Intake,
     /// The fields behind the body, if there are any.
@@ -127,7 +129,7 @@ impl Sent {
 impl Exchange {
     /// An exchange that waits for an answer.
     pub(super) fn new(asked: Asked) -> Box<Self> {
-        let Asked { stream, number, timeline, user, id } = asked;
+        let Asked { stream, number, timeline, user, id, rewritten } = asked;
         Box::new(Self {
             stream,
             number,
@@ -135,6 +137,7 @@ impl Exchange {
             edition: None,
             scope: None,
             path: String::new(),
+            rewritten,
             params: Params::default(),
             intake: Intake::Nothing,
             trailer: None,
@@ -183,8 +186,9 @@ impl Exchange {
 
     /// Which request it is.
     pub(super) fn asked(&self) -> Asked {
-        let (user, id) = (self.user.clone(), self.id.clone());
-        Asked { stream: self.stream, number: self.number, timeline: self.timeline, user, id }
+        let (stream, number, timeline) = (self.stream, self.number, self.timeline);
+        let (user, id, rewritten) = (self.user.clone(), self.id.clone(), self.rewritten.clone());
+        Asked { stream, number, timeline, user, id, rewritten }
     }
 
     /// When it is looked at next: its source is asked again, or its body is judged.

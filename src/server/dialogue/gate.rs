@@ -136,10 +136,17 @@ impl Dialogue {
     fn answer_missing_late(&mut self, stream: StreamId, call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         let Some(head) = &exchange.head else { return };
-        let path = Path::normalised(&exchange.path);
+        let (head, mut asked) = (head.head(), exchange.asked());
         call.response.reset();
-        let asker = call.asker();
-        if let Match::Missing(_, missing) = call.edition.app.find(&head.head(), path, call.params, asker) {
+        let mut scratch = String::new();
+        // From the beginning: a path that a rewrite has made does not tell why nothing was found.
+        let path = Path::of_head(&head, &mut scratch).unwrap_or(Path::normalised(""));
+        let app = &call.edition.app;
+        let mut found = app.find(&head, path, call.params, call.asker());
+        if app.rewrites(found) {
+            (found, _) = Self::follow(&mut asked, found, (&head, path), call);
+        }
+        if let Match::Missing(_, missing) = found {
             call.edition.app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
         }
         self.respond_open(stream, call);
@@ -151,7 +158,10 @@ impl Dialogue {
         let app = &call.edition.app;
         let origin = Self::origin(asked, call);
         // Refused for its path: there is none that a layer could look at.
-        let path = Path::of_head(head, &mut *call.path).unwrap_or(Path::normalised(""));
+        let path = match &asked.rewritten {
+            Some(path) => Path::normalised(path),
+            None => Path::of_head(head, &mut *call.path).unwrap_or(Path::normalised("")),
+        };
         let pattern: &Arc<Pattern> = app.pattern_of(scope);
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         app.chain(scope).after(&request, call.response);

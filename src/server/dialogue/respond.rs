@@ -25,13 +25,15 @@ pub(crate) struct Asked {
     pub(crate) user: Option<Arc<str>>,
     /// What it is called, if some layer gives names.
     pub(crate) id: Option<Arc<RequestId>>,
+    /// The path that it was routed with, if that is not its own.
+    pub(crate) rewritten: Option<Arc<str>>,
 }
 
 impl Asked {
     /// Nobody knows yet who asks.
     #[inline]
     pub(super) fn new(stream: StreamId, number: u32) -> Self {
-        Self { stream, number, timeline: Timeline::default(), user: None, id: None }
+        Self { stream, number, timeline: Timeline::default(), user: None, id: None, rewritten: None }
     }
 }
 
