@@ -204,6 +204,29 @@ fn a_rate_is_one_budget_for_all_that_name_it() {
 }
 
 #[test]
+fn a_rate_that_site_and_route_name_is_paid_once() {
+    let files = Scratch::new("assembly-rates-once");
+    let app = app(
+        &files,
+        r#"
+        [rate.api]
+        key = "header:x-key"
+        rate = "1/d"
+        burst = 2
+        [[site]]
+        hosts = ["*"]
+        rate = ["api"]
+        [[site.route]]
+        path = "/"
+        rate = ["api"]
+        respond = { text = "paid\n" }
+        "#,
+    );
+    let statuses = [(); 3].map(|()| ask(&app, "GET", "/", &[("x-key", "1")]).status().as_u16());
+    assert_eq!(statuses, [200, 200, 429]);
+}
+
+#[test]
 fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
     let files = Scratch::new("assembly-cors");
     let app = app(

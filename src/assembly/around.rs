@@ -115,7 +115,13 @@ impl<'c> Around<'c> {
     fn guards(&mut self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
         let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
         let rates = [site.rate.as_ref(), route.and_then(|route| route.rate.as_ref())];
+        let mut paid: Vec<&str> = Vec::new();
         for name in rates.into_iter().flatten().flat_map(|names| &names.value) {
+            // Who names it once more means the same budget, not a second request.
+            if paid.contains(&&*name.value.0) {
+                continue;
+            }
+            paid.push(&name.value.0);
             let table = self.configuration.rate.get(&*name.value.0);
             if let Some((limit, table)) = self.rates.get(&*name.value.0).zip(table) {
                 layers.push(at(limit.clone(), [&name.origin, &table.rate.origin]));
