@@ -85,6 +85,7 @@ impl Question {
     }
 
     /// Whom is asked.
+    #[cfg(feature = "top")]
     pub(crate) fn address(&self) -> String {
         match &self.to {
             To::Tcp(to) => to.clone(),
