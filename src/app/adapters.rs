@@ -10,12 +10,9 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 
 use super::explain::{Stage, Step};
-use super::handler::{BodyRule, Handler, LogId, Outcome, Rule, Sink};
-use super::layer::Layer;
-use super::predicate::Predicate;
+use super::handler::{BodyRule, Handler, LogId, Outcome, Rule, Sink, left_to_inner};
 use super::reply::{Presence, Reply};
 use super::request::Request;
-use super::rewrite::Rewrite;
 use super::route;
 use crate::http::{Body, Reason, Rendered, Response};
 
@@ -291,39 +288,12 @@ macro_rules! rule_changed {
         }
 
         impl<H: Handler> Handler for $name<H> {
-            #[inline]
-            fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
-                self.inner.handle(request, response)
-            }
+            left_to_inner!(handle fixed layers predicates rewrite place explain);
 
             fn rule(&self) -> Rule {
                 let ($self, mut $rule) = (self, self.inner.rule());
                 $change;
                 $rule
-            }
-
-            fn fixed(&self) -> Option<Rendered> {
-                self.inner.fixed()
-            }
-
-            fn layers(&self) -> Vec<Arc<dyn Layer>> {
-                self.inner.layers()
-            }
-
-            fn predicates(&self) -> Vec<Predicate> {
-                self.inner.predicates()
-            }
-
-            fn rewrite(&self) -> Option<Rewrite> {
-                self.inner.rewrite()
-            }
-
-            fn place(&self) -> Option<Arc<str>> {
-                self.inner.place()
-            }
-
-            fn explain(&self, request: &Request<'_>) -> Vec<Step> {
-                self.inner.explain(request)
             }
         }
     )*};

@@ -276,3 +276,54 @@ pub trait HandlerExt: Handler + Sized {
 }
 
 impl<H: Handler> HandlerExt for H {}
+
+/// Methods of [`Handler`] that a wrapper leaves to the handler within it, its `inner`.
+macro_rules! left_to_inner {
+    ($($method:ident)*) => { $($crate::app::handler::left_to_inner!(= $method);)* };
+    (= handle) => {
+        #[inline]
+        fn handle(
+            &self,
+            request: &$crate::app::Request<'_>,
+            response: &mut $crate::http::Response,
+        ) -> $crate::app::Outcome {
+            self.inner.handle(request, response)
+        }
+    };
+    (= rule) => {
+        fn rule(&self) -> $crate::app::Rule {
+            self.inner.rule()
+        }
+    };
+    (= fixed) => {
+        fn fixed(&self) -> Option<$crate::http::Rendered> {
+            self.inner.fixed()
+        }
+    };
+    (= layers) => {
+        fn layers(&self) -> Vec<std::sync::Arc<dyn $crate::app::Layer>> {
+            self.inner.layers()
+        }
+    };
+    (= predicates) => {
+        fn predicates(&self) -> Vec<$crate::app::Predicate> {
+            self.inner.predicates()
+        }
+    };
+    (= rewrite) => {
+        fn rewrite(&self) -> Option<$crate::app::Rewrite> {
+            self.inner.rewrite()
+        }
+    };
+    (= place) => {
+        fn place(&self) -> Option<std::sync::Arc<str>> {
+            self.inner.place()
+        }
+    };
+    (= explain) => {
+        fn explain(&self, request: &$crate::app::Request<'_>) -> Vec<$crate::app::Step> {
+            self.inner.explain(request)
+        }
+    };
+}
+pub(super) use left_to_inner;

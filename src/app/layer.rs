@@ -15,11 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::explain::Step;
-use super::handler::{Handler, Outcome, Rule};
-use super::predicate::Predicate;
+use super::handler::{Handler, Outcome, left_to_inner};
 use super::request::Request;
-use super::rewrite::Rewrite;
 use super::route::log_panic;
 use crate::http::{Reason, Rendered, Response};
 
@@ -181,40 +178,13 @@ impl<H> Layered<H> {
 }
 
 impl<H: Handler> Handler for Layered<H> {
-    #[inline]
-    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
-        self.inner.handle(request, response)
-    }
-
-    fn rule(&self) -> Rule {
-        self.inner.rule()
-    }
-
-    fn fixed(&self) -> Option<Rendered> {
-        self.inner.fixed()
-    }
+    left_to_inner!(handle rule fixed predicates rewrite place explain);
 
     fn layers(&self) -> Vec<Arc<dyn Layer>> {
         let mut layers = self.inner.layers();
         let place = if self.is_outermost { 0 } else { layers.len() };
         layers.insert(place, Arc::clone(&self.layer));
         layers
-    }
-
-    fn predicates(&self) -> Vec<Predicate> {
-        self.inner.predicates()
-    }
-
-    fn rewrite(&self) -> Option<Rewrite> {
-        self.inner.rewrite()
-    }
-
-    fn place(&self) -> Option<Arc<str>> {
-        self.inner.place()
-    }
-
-    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
-        self.inner.explain(request)
     }
 }
 

@@ -10,18 +10,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ::http::HeaderName;
 use ipnet::IpNet;
 
-use super::explain::Step;
-use super::handler::{Handler, Outcome, Rule};
-use super::layer::Layer;
-use super::request::{Request, query_value};
-use super::rewrite::Rewrite;
+use super::handler::{Handler, left_to_inner};
+use super::request::query_value;
 use super::trust::Asker;
-use crate::http::{Head, Rendered, Response};
+use crate::http::Head;
 
 /// What must hold of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,46 +176,19 @@ impl<H> When<H> {
 }
 
 impl<H: Handler> Handler for When<H> {
-    #[inline]
-    fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
-        self.inner.handle(request, response)
-    }
-
-    fn rule(&self) -> Rule {
-        self.inner.rule()
-    }
-
-    fn fixed(&self) -> Option<Rendered> {
-        self.inner.fixed()
-    }
-
-    fn layers(&self) -> Vec<Arc<dyn Layer>> {
-        self.inner.layers()
-    }
+    left_to_inner!(handle rule fixed layers rewrite place explain);
 
     fn predicates(&self) -> Vec<Predicate> {
         let mut predicates = self.inner.predicates();
         predicates.push(self.predicate.clone());
         predicates
     }
-
-    fn rewrite(&self) -> Option<Rewrite> {
-        self.inner.rewrite()
-    }
-
-    fn place(&self) -> Option<Arc<str>> {
-        self.inner.place()
-    }
-
-    fn explain(&self, request: &Request<'_>) -> Vec<Step> {
-        self.inner.explain(request)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{App, HandlerExt};
+    use crate::app::{App, HandlerExt, Request};
 
     fn header(value: &str) -> Predicate {
         Predicate::header("X-Ring", value).unwrap()
