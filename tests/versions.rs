@@ -209,6 +209,10 @@ fn remembered(server: &Running, mut ask: impl FnMut(&Exchange) -> Heard) -> Vec<
             assert!(members.remove(own).is_some(), "{own} is missing: {text}");
         }
         members.retain(|name, _| !name.ends_with("_us"));
+        if members.get("cut").is_some_and(|cut| *cut == true) {
+            // How much had left before that is a matter of time.
+            assert!(members.remove("bytes").is_some_and(|bytes| bytes.is_u64()), "{text}");
+        }
         let fields = members["head"].as_array_mut().unwrap();
         fields
             .iter_mut()
