@@ -22,7 +22,7 @@
 //! | `scratch` | the buffers that connections share |
 //! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
-//! | `access_log` | one line a request: per-worker rings, a writer thread for each log |
+//! | `access_log` | one line a request: per-worker rings, a writer thread for each destination |
 //! | `recorder` | the last requests of each worker, for whoever asks what became of one |
 
 pub mod access_log;

@@ -206,8 +206,8 @@ labels! {
     Stage {
         "accept" Accept = "From the connection's slot to the bytes of its first head: waiting for the client, too.";
         "parse" Parse = "From bytes to a head.";
-        "handle" Handle = "From the head to the answer: the body of the request, layers, the handler.";
-        "respond" Respond = "From the answer to the kernel.";
+        "handle" Handle = "From the head to the answer: layers, the body of the request, the handler.";
+        "respond" Respond = "From the answer to the kernel: what layers change in it, too.";
     }
 }
 

@@ -87,7 +87,7 @@ impl Watch {
     fn show(&mut self, terminal: &mut DefaultTerminal) -> io::Result<()> {
         loop {
             terminal.draw(|frame| frame.render_widget(&self.screen, frame.area()))?;
-            let next = self.before_at.max(clock::now()) + self.interval;
+            let next = clock::now() + self.interval;
             loop {
                 let left = next.saturating_duration_since(clock::now());
                 if left.is_zero() {

@@ -589,9 +589,9 @@ mod tests {
         assert!(size_of::<Server>() <= 272, "{}", size_of::<Server>());
     }
 
-    /// A client whose content is used at once, if it is wanted, in frames of 16 KiB, on a connection of the
-    /// room.
-    fn upload(server: &mut Server, room: &mut Room, frames: usize, is_wanted: bool) {
+    /// A client whose content is used at once, if it is wanted, in frames of 10,000 bytes, on a connection of
+    /// the room; so many bytes arrive at a time.
+    fn upload(server: &mut Server, room: &mut Room, frames: usize, is_wanted: bool, piece: usize) {
         let (mut table, mut list, mut output) = (FieldTable::new(), FieldList::new(), Output::default());
         let mut bytes = PREFACE.to_vec();
         frame::settings(&mut bytes, &[]);
@@ -599,27 +599,42 @@ mod tests {
         bytes.extend_from_slice(b"\x83\x86\x84\x41\x01x");
         frame::finish(&mut bytes, at, Kind::Headers, frame::END_HEADERS, 1);
         for _ in 0..frames {
-            bytes.extend_from_slice(&frame::head(PAYLOAD_BYTES_MAX, Kind::Data, 0, 1));
-            bytes.resize(bytes.len() + PAYLOAD_BYTES_MAX, b'x');
+            bytes.extend_from_slice(&frame::head(10_000, Kind::Data, 0, 1));
+            bytes.resize(bytes.len() + 10_000, b'x');
         }
-        let mut input = Input::new(&bytes, false);
-        server.begin_turn(Tick::from_millis(1), 0, room);
-        loop {
-            let slate = Slate { table: &mut table, list: &mut list };
-            match server.poll(&mut input, slate, &mut output) {
-                Ok(None) => break,
-                Ok(Some(Event::Chunk { stream, bytes, .. })) => {
-                    let count = bytes.len();
-                    server.consume(stream, count, &mut output);
+        let (mut from, mut to) = (0, 0);
+        while to < bytes.len() {
+            to = bytes.len().min(to.saturating_add(piece));
+            let mut input = Input::new(&bytes[from..to], false);
+            server.begin_turn(Tick::from_millis(1), 0, room);
+            loop {
+                let slate = Slate { table: &mut table, list: &mut list };
+                match server.poll(&mut input, slate, &mut output) {
+                    Ok(None) => break,
+                    Ok(Some(Event::Chunk { stream, bytes, .. })) => {
+                        let count = bytes.len();
+                        server.consume(stream, count, &mut output);
+                    }
+                    Ok(Some(Event::Head { .. })) if is_wanted => {}
+                    Ok(Some(Event::Head { stream, .. })) => {
+                        server.reset(stream, Reason::HandlerDropped, &mut output);
+                    }
+                    other => panic!("{other:?}"),
                 }
-                Ok(Some(Event::Head { .. })) if is_wanted => {}
-                Ok(Some(Event::Head { stream, .. })) => {
-                    server.reset(stream, Reason::HandlerDropped, &mut output)
-                }
-                other => panic!("{other:?}"),
             }
+            from = to - input.bytes().len();
+            server.end_turn(room, &mut output);
         }
-        server.end_turn(room, &mut output);
+    }
+
+    #[test]
+    fn a_window_grows_with_use_however_the_bytes_arrive() {
+        let grown = [usize::MAX, 65_536, 10_000, 999].map(|piece| {
+            let (mut room, mut server) = (Room::new(u32::MAX), Server::new(Limits::DEFAULT));
+            upload(&mut server, &mut room, 30, true, piece);
+            server.receive_window.grown(Limits::DEFAULT.connection_window_bytes)
+        });
+        assert_eq!(grown, [256 * 1024; 4]);
     }
 
     #[test]
@@ -629,7 +644,7 @@ mod tests {
         let mut servers = [(); 3].map(|()| Server::new(Limits::DEFAULT));
         let mut grown = Vec::new();
         for server in &mut servers {
-            upload(server, &mut room, 30, true);
+            upload(server, &mut room, 30, true, usize::MAX);
             grown.push(server.receive_window.grown(Limits::DEFAULT.connection_window_bytes));
         }
         assert_eq!(grown.iter().sum::<u32>() + room.growth_bytes_left(), growth_bytes_max);
@@ -643,7 +658,7 @@ mod tests {
     #[test]
     fn no_window_grows_for_what_nobody_reads() {
         let (mut room, mut server) = (Room::new(u32::MAX), Server::new(Limits::DEFAULT));
-        upload(&mut server, &mut room, 300, false);
+        upload(&mut server, &mut room, 300, false, usize::MAX);
         assert_eq!(server.receive_window.grown(Limits::DEFAULT.connection_window_bytes), 0);
     }
 }

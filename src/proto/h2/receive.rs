@@ -336,6 +336,9 @@ impl Server {
     /// So many bytes of the content of `id` were used: what the peer may send for them. 0: of nobody's, for
     /// which no window grows.
     pub(super) fn give_back(&mut self, id: u32, bytes: u32, output: &mut Output) {
+        if bytes == 0 {
+            return;
+        }
         let size_max = if id == 0 { 0 } else { self.window_bytes_max() };
         self.give_back_of_connection(bytes, size_max, output);
         self.give_back_of_stream(id, bytes, self.limits.stream_window_bytes_max, output);
@@ -368,9 +371,6 @@ impl Server {
     }
 
     fn give_back_of_stream(&mut self, id: u32, bytes: u32, size_max: u32, output: &mut Output) {
-        if id == 0 || bytes == 0 {
-            return;
-        }
         let Some(open) = self.streams.get(id) else { return };
         open.receive_window.keep(bytes);
         if let Some(increment) = open.take_credit(size_max) {

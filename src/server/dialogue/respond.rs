@@ -101,16 +101,12 @@ impl Dialogue {
         call: &mut Call<'_>,
     ) {
         let mut asked = asked.clone();
+        mark_handled(&mut asked.timeline, call);
         if let (Some(head), Some(scope)) = (head, scope)
             && call.edition.app.chain(scope).looks_at_answers()
         {
-            if asked.timeline.parsed != Tick::ZERO {
-                // So far: its layers may want to say it.
-                asked.timeline.handled = (call.env.stopwatch)();
-            }
             self.dress(&asked, head, scope, call);
         }
-        mark_handled(&mut asked.timeline, call);
         // Let go where nobody keeps them.
         let holds = call.response.take_holds();
         count(call.env, call.response);

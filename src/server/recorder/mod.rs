@@ -164,20 +164,19 @@ impl Recorder {
 
     /// The newest request of this id.
     fn find(&self, id: &str) -> Option<Entry> {
-        let kept = self.kept();
-        let mut found = kept.rings().into_iter().flat_map(Ring::newest_first);
-        found.find(|entry| entry.is_called(id, &self.numbers)).cloned()
+        let called = |entry: &Entry| entry.is_called(id, &self.numbers).then(|| entry.clone());
+        [0, 1].into_iter().find_map(|ring| self.newest_first(ring, called).flatten().next())
     }
 
     /// Up to so many of the newest of each ring.
     fn recent(&self, most: usize) -> Vec<Entry> {
-        let mut recent = Vec::new();
-        for ring in [0, 1] {
-            let newest = self.kept().rings()[ring].written();
-            let wanted = (0..newest).rev().take(most);
-            recent.extend(wanted.map_while(|number| self.kept().rings()[ring].get(number).cloned()));
-        }
-        recent
+        [0, 1].into_iter().flat_map(|ring| self.newest_first(ring, Entry::clone).take(most)).collect()
+    }
+
+    /// What `look` makes of all that are in a ring, one by one: the worker waits for no more than one look.
+    fn newest_first<T>(&self, ring: usize, look: impl Fn(&Entry) -> T) -> impl Iterator<Item = T> {
+        let written = self.kept().rings()[ring].written();
+        (0..written).rev().map_while(move |number| self.kept().rings()[ring].get(number).map(&look))
     }
 }
 

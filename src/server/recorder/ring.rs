@@ -39,11 +39,6 @@ impl Ring {
         if is_there { self.entries.get(self.place(number)) } else { None }
     }
 
-    /// All that are there.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Entry> {
-        (0..self.written).rev().map_while(|number| self.get(number))
-    }
-
     fn place(&self, number: u64) -> usize {
         usize::try_from(number % self.most as u64).unwrap_or(0)
     }
