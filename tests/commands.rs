@@ -183,6 +183,10 @@ fn a_configuration_is_checked_and_shown() {
          `pin`?\n\nerror: expected a whole number from 1 to 1024, found 0\n --> kolk.toml:3:11\n  |\n\
          3 | workers = 0\n  |           ^\n\nkolk.toml: 2 errors\n"
     );
+    // A start says it in as many lines.
+    let excerpts = stderr.trim_end_matches("kolk.toml: 2 errors\n");
+    let serve = run(command(&["serve", "-c", "kolk.toml"]).current_dir(&*dir));
+    assert_eq!(serve, (Some(3), String::new(), format!("{excerpts}kolk: 2 errors in kolk.toml\n")));
 }
 
 #[test]

@@ -27,10 +27,16 @@ pub(super) fn check(file: &Path, dumps: bool) -> Result<ExitCode, Failure> {
 /// Says what is wrong with a file.
 pub(super) fn refused(file: &Path, errors: &Errors) -> ExitCode {
     let excerpts = errors.render(colors(io::stderr().is_terminal()));
-    let count = errors.problems().len();
-    let plural = if count == 1 { "" } else { "s" };
-    terminal::say(&format!("{excerpts}\n\n{}: {count} error{plural}\n", file.display()));
+    terminal::say(&format!("{excerpts}\n\n{}: {}\n", file.display(), counted(errors)));
     ExitCode::from(Exit::Configuration as u8)
+}
+
+/// How many there are.
+pub(super) fn counted(errors: &Errors) -> String {
+    match errors.problems().len() {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
+    }
 }
 
 /// Prints what editors complete and check files by.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
 
 use super::args::{Count, Directory, Serving};
+use super::check::counted;
 use super::failure::{Exit, Failure};
 use super::signals::{Ending, Reload};
 use super::{colors, log_destination, terminal};
@@ -92,8 +93,10 @@ pub(super) fn reload(
             }
             Err(errors) => {
                 server.note_refused_replacement();
-                let told = told(&path, &errors);
-                terminal::say(&format!("kolk: {told}\n\nkolk: what was served before still is\n"));
+                let (summary, excerpts) = (summary(&path, &errors), excerpts(&errors));
+                let told =
+                    format!("kolk: {summary}\n\n{excerpts}\n\nkolk: what was served before still is\n");
+                terminal::say(&told);
             }
         }
     })
@@ -124,12 +127,13 @@ pub(super) fn certificate_files(configuration: &Configuration) -> Vec<PathBuf> {
 }
 
 fn refused(path: &Path, errors: &Errors) -> Failure {
-    Failure::new(Exit::Configuration, told(path, errors))
+    Failure::new(Exit::Configuration, summary(path, errors)).behind(excerpts(errors))
 }
 
-fn told(path: &Path, errors: &Errors) -> String {
-    let count = errors.problems().len();
-    let plural = if count == 1 { "" } else { "s" };
-    let excerpts = errors.render(colors(io::stderr().is_terminal()));
-    format!("{count} error{plural} in {}\n\n{excerpts}", path.display())
+fn summary(path: &Path, errors: &Errors) -> String {
+    format!("{} in {}", counted(errors), path.display())
+}
+
+fn excerpts(errors: &Errors) -> String {
+    errors.render(colors(io::stderr().is_terminal()))
 }

@@ -25,12 +25,19 @@ pub(crate) enum Exit {
 pub(crate) struct Failure {
     exit: Exit,
     message: String,
+    /// Lines that are said before it, as they are.
+    excerpts: Option<String>,
 }
 
 impl Failure {
     /// Ends with `exit` and says `message`.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), excerpts: None }
+    }
+
+    /// The same, behind these lines.
+    pub(crate) fn behind(self, excerpts: String) -> Self {
+        Self { excerpts: Some(excerpts), ..self }
     }
 
     /// What is tried cannot be done.
@@ -69,8 +76,9 @@ impl Failure {
     /// Says it on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         let line = self.message.replace(['\n', '\r'], " ");
+        let excerpts = self.excerpts.as_ref().map(|excerpts| format!("{excerpts}\n\n")).unwrap_or_default();
         // Where standard error is gone, the exit code must do.
-        terminal::say(&format!("kolk: {line}\n"));
+        terminal::say(&format!("{excerpts}kolk: {line}\n"));
         ExitCode::from(self.exit as u8)
     }
 }
