@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What does everything between parse and handler cost? A route of a file with an access log in a file, a rate for each
-# client and two more fields, beside the bare route and beside nginx with the same.
+# client, two more fields, and an admin address, with which stages are timed and requests are recorded, beside the bare
+# route and beside nginx with the same as far as it has it.
 #
 #   scripts/sites.sh [--rounds N] [--seconds N] [--connections N]
 #
@@ -30,6 +31,8 @@ tool nginx nginx-light nginx
 release_build
 
 cat >"$SCRATCH/kolk.toml" <<TOML
+[server]
+admin = "unix:$SCRATCH/admin.sock"
 [[listen]]
 addr = "127.0.0.1:0"
 [rate.all]

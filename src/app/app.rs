@@ -482,7 +482,7 @@ impl App {
     /// Whose the host is that the client asked for.
     #[inline]
     fn site_of(&self, head: &Head<'_>) -> &Site {
-        let id = self.hosts.find(head.host().unwrap_or_default()).unwrap_or(SiteId::MAIN);
+        let id = self.hosts.find(head.host_bytes().unwrap_or_default()).unwrap_or(SiteId::MAIN);
         &self.sites[id.index()]
     }
 

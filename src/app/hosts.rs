@@ -66,7 +66,7 @@ impl Hosts {
     /// Everything that `host` is one of, the most specific first: `www.example.com`, `*.example.com`, `*`.
     pub(super) fn all(&self, host: &str) -> Vec<(String, SiteId)> {
         let (mut without, mut all) = (self.clone(), Vec::new());
-        while let Some((name, site)) = without.entry(host) {
+        while let Some((name, site)) = without.entry(host.as_bytes()) {
             let name = name.map(<[u8]>::to_vec);
             match &name {
                 Some(name) => drop(without.names.remove(&**name)),
@@ -81,15 +81,18 @@ impl Hosts {
 
     /// Whose `host` is, which may be in any case.
     #[inline]
-    pub(super) fn find(&self, host: &str) -> Option<SiteId> {
+    pub(super) fn find(&self, host: &[u8]) -> Option<SiteId> {
         self.entry(host).map(|(_, site)| site)
     }
 
     /// The name that makes `host` somebody's, and whose it is; no name is the default.
     #[inline]
-    fn entry(&self, host: &str) -> Option<(Option<&[u8]>, SiteId)> {
+    fn entry(&self, host: &[u8]) -> Option<(Option<&[u8]>, SiteId)> {
         let default = self.default.map(|site| (None, site));
-        let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
+        if self.names.is_empty() {
+            return default;
+        }
+        let host = host.strip_suffix(b".").unwrap_or(host);
         let mut buffer = [0; HOST_BYTES_MAX];
         // What begins with a dot is a wildcard's name here, and nobody's outside.
         let Some(name) = buffer.get_mut(..host.len()).filter(|_| !host.starts_with(b".")) else {
@@ -175,18 +178,18 @@ mod tests {
             ("[::1]", Some("[::1]")),
             ("127.0.0.1", Some("127.0.0.1")),
         ] {
-            assert_eq!(hosts.find(host).map(|site| list[usize::from(site.0)]), site, "{host}");
+            assert_eq!(hosts.find(host.as_bytes()).map(|site| list[usize::from(site.0)]), site, "{host}");
         }
-        assert_eq!(hosts.find(&"a".repeat(300)), None);
+        assert_eq!(hosts.find(&[b'a'; 300]), None);
     }
 
     #[test]
     fn the_default_takes_the_rest() {
         let hosts = hosts(&["example.com", "*"]);
         for (host, site) in [("example.com", 0), ("example.org", 1), ("", 1)] {
-            assert_eq!(hosts.find(host), Some(SiteId(site)), "{host}");
+            assert_eq!(hosts.find(host.as_bytes()), Some(SiteId(site)), "{host}");
         }
-        assert_eq!(hosts.find(&"a".repeat(300)), Some(SiteId(1)));
+        assert_eq!(hosts.find(&[b'a'; 300]), Some(SiteId(1)));
     }
 
     #[test]

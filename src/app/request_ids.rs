@@ -14,7 +14,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use ::http::{HeaderName, HeaderValue};
+use ::http::HeaderName;
 
 use super::layer::{Layer, Passage};
 use super::request::{Place, Request};
@@ -29,7 +29,17 @@ const TRACEPARENT_BYTES: usize = 55;
 /// Sampled, and whether the trace id is random: the flags that may be passed on. §3.2.2.5.
 const FLAGS_PASSED_ON: u8 = 0b11;
 const ROUNDS: usize = 4;
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// What a byte is in digits.
+static HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// Gives each request an id: in [`Request::id`], in the access log, in [`ErrorPages`](super::ErrorPages), and
 /// as `X-Request-Id` in the answer. The client's `traceparent`, if it is valid, is continued with a span of
@@ -115,11 +125,9 @@ impl Layer for RequestIds {
 
     fn after(&self, request: &Request<'_>, response: &mut Response) {
         let Some(id) = request.shared_id() else { return };
-        for (name, value) in [(X_REQUEST_ID, id.as_str()), (TRACEPARENT, id.traceparent())] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response.remove(&name);
-                response.append(&name, &value);
-            }
+        for (name, value) in [(&X_REQUEST_ID, id.as_bytes()), (&TRACEPARENT, &id.traceparent)] {
+            response.remove(name);
+            response.append_text(name, value);
         }
     }
 
@@ -216,7 +224,11 @@ impl RequestId {
     /// The id: 1 to 128 letters, digits and `-._~+/=:@`. Those of our own are 32 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..usize::from(self.text_bytes)]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.text_bytes)]
     }
 
     /// The field `traceparent` of whatever is asked on behalf of the request.
@@ -305,11 +317,12 @@ fn is_id(text: &[u8]) -> bool {
     (1..=REQUEST_ID_BYTES_MAX).contains(&text.len()) && text.iter().all(is_plain)
 }
 
-/// The last digits of `number`, as many as there is room for.
-pub(crate) fn hex(mut number: u128, into: &mut [u8]) {
-    for digit in into.iter_mut().rev() {
-        *digit = HEX[usize::from((number & 0xf) as u8)];
-        number >>= 4;
+/// The last digits of `number`, as many as there is room for: an even number of them.
+pub(crate) fn hex(number: u128, into: &mut [u8]) {
+    let bytes = number.to_be_bytes();
+    let last = &bytes[bytes.len().saturating_sub(into.len() / 2)..];
+    for (pair, byte) in into.chunks_exact_mut(2).zip(last) {
+        pair.copy_from_slice(&HEX[usize::from(*byte)]);
     }
 }
 
@@ -328,6 +341,8 @@ fn unhex(digits: &[u8]) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    use ::http::HeaderValue;
 
     use proptest::prelude::*;
 

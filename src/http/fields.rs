@@ -26,6 +26,14 @@ impl Fields {
         self.append_checked(name.as_str(), value.as_bytes());
     }
 
+    /// Appends one field; not where `value` has another byte than visible ASCII characters and spaces.
+    pub(super) fn append_text(&mut self, name: &HeaderName, value: &[u8]) {
+        // Without an early end, so that many bytes are looked at in one step.
+        if value.iter().fold(true, |is_text, byte| is_text & matches!(byte, b' '..=b'~')) {
+            self.append_checked(name.as_str(), value);
+        }
+    }
+
     /// Removes every field of this name; whether there was one.
     pub fn remove(&mut self, name: &HeaderName) -> bool {
         let before = self.block.len();
@@ -75,14 +83,14 @@ impl Fields {
 
     /// Appends a field whose name and value are known to be well-formed.
     fn append_checked(&mut self, name: &str, value: &[u8]) {
-        let mut start = true;
+        let mut word = self.block.len();
         self.block.reserve(name.len() + value.len() + 4);
-        self.block.extend(name.bytes().map(|byte| {
-            // `x-request-id` is written `X-Request-Id`, as people expect to read it.
-            let byte = if start { byte.to_ascii_uppercase() } else { byte };
-            start = byte == b'-';
-            byte
-        }));
+        self.block.extend_from_slice(name.as_bytes());
+        // `x-request-id` is written `X-Request-Id`, as people expect to read it.
+        while let Some([first, rest @ ..]) = self.block.get_mut(word..) {
+            first.make_ascii_uppercase();
+            word = memchr::memchr(b'-', rest).map_or(usize::MAX, |hyphen| word + hyphen + 2);
+        }
         self.block.extend_from_slice(b": ");
         self.block.extend_from_slice(value);
         self.block.extend_from_slice(b"\r\n");

@@ -226,7 +226,13 @@ impl<'h> Head<'h> {
 
     /// The method's name, also that of an extension method.
     pub fn method_name(&self) -> &'h str {
-        text(self.table.line.method_span.of(self.bytes))
+        text(self.method_bytes())
+    }
+
+    /// The bytes of [`Head::method_name`].
+    #[inline]
+    pub fn method_bytes(&self) -> &'h [u8] {
+        self.table.line.method_span.of(self.bytes)
     }
 
     /// The version.
@@ -249,20 +255,35 @@ impl<'h> Head<'h> {
 
     /// Host and port that the client asked for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
     pub fn authority(&self) -> Option<&'h str> {
-        let authority = match self.target().authority {
-            "" => std::str::from_utf8(self.known(Known::Host)?).ok()?,
-            authority => authority,
+        self.authority_bytes().map(text)
+    }
+
+    /// The bytes of [`Head::authority`].
+    #[inline]
+    pub fn authority_bytes(&self) -> Option<&'h [u8]> {
+        let authority = match self.target_bytes().first() {
+            Some(b'/') => b"",
+            _ => self.target().authority.as_bytes(),
         };
+        let authority = if authority.is_empty() { self.known(Known::Host)? } else { authority };
         (!authority.is_empty()).then_some(authority)
     }
 
     /// [`Head::authority`] without the port.
     pub fn host(&self) -> Option<&'h str> {
-        let authority = self.authority()?;
+        self.host_bytes().map(text)
+    }
+
+    /// The bytes of [`Head::host`].
+    #[inline]
+    pub fn host_bytes(&self) -> Option<&'h [u8]> {
+        let authority = self.authority_bytes()?;
         // An IPv6 address has colons of its own, inside brackets (RFC 3986 §3.2.2).
-        let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-        let port = authority[end_of_host..].find(':').map_or(authority.len(), |colon| end_of_host + colon);
-        Some(&authority[..port])
+        let end = match authority {
+            [b'[', ..] => memchr::memchr(b']', authority).map(|bracket| bracket + 1),
+            _ => memchr::memchr(b':', authority),
+        };
+        Some(&authority[..end.unwrap_or(authority.len())])
     }
 
     /// The value of the first field of this name.
@@ -281,13 +302,20 @@ impl<'h> Head<'h> {
 
     /// The values of all fields of this name, in any case, in their order.
     pub fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
-        self.fields().filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let is_named = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+        self.lines().filter(move |(field, _)| is_named(field)).map(|(_, value)| value)
     }
 
     /// All fields in their order: name as it was written, value without white space around it.
     pub fn fields(&self) -> impl Iterator<Item = (&'h str, &'h [u8])> + use<'h> {
+        self.lines().map(|(name, value)| (text(name), value))
+    }
+
+    /// [`Head::fields`] with the bytes of the names.
+    #[inline]
+    pub fn lines(&self) -> impl Iterator<Item = (&'h [u8], &'h [u8])> + use<'h> {
         let bytes = self.bytes;
-        self.table.fields().iter().map(move |field| (text(field.name.of(bytes)), field.value.of(bytes)))
+        self.table.fields().iter().map(move |field| (field.name.of(bytes), field.value.of(bytes)))
     }
 }
 

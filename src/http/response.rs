@@ -179,6 +179,12 @@ impl Response {
         self.fields.append(name, value);
     }
 
+    /// Appends a field that is none of those which [`Response::append`] looks for, with a text that has none but
+    /// visible ASCII characters and spaces; any other is not taken.
+    pub(crate) fn append_text(&mut self, name: &HeaderName, value: &[u8]) {
+        self.fields.append_text(name, value);
+    }
+
     /// Takes every field of this name away. Without `Server` the answer has none, whatever the server's name
     /// is; `Date` and the framing are the protocol's and stay.
     ///

@@ -26,27 +26,43 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// Those that were measured, up to the answer: accept, parse and handle, in nanoseconds.
+    #[inline]
+    pub const fn nanos_handled(&self) -> [Option<u64>; 3] {
+        [
+            nanos_between(self.accepted, self.received),
+            nanos_between(self.received, self.parsed),
+            nanos_between(self.parsed, self.handled),
+        ]
+    }
+
     /// From the slot to the first whole head's bytes: waiting for the client included.
     pub fn accept(&self) -> Option<Duration> {
-        Self::between(self.accepted, self.received)
+        between(self.accepted, self.received)
     }
 
     /// Bytes to head.
     pub fn parse(&self) -> Option<Duration> {
-        Self::between(self.received, self.parsed)
+        between(self.received, self.parsed)
     }
 
     /// Head to answer.
     pub fn handle(&self) -> Option<Duration> {
-        Self::between(self.parsed, self.handled)
+        between(self.parsed, self.handled)
     }
 
     /// Answer to the kernel.
     pub fn respond(&self) -> Option<Duration> {
-        Self::between(self.handled, self.responded)
+        between(self.handled, self.responded)
     }
+}
 
-    fn between(from: Tick, to: Tick) -> Option<Duration> {
-        (from != Tick::ZERO && to != Tick::ZERO).then(|| to.since(from))
-    }
+fn between(from: Tick, to: Tick) -> Option<Duration> {
+    nanos_between(from, to).map(Duration::from_nanos)
+}
+
+#[inline]
+const fn nanos_between(from: Tick, to: Tick) -> Option<u64> {
+    let is_measured = from.as_nanos() != 0 && to.as_nanos() != 0;
+    if is_measured { Some(to.as_nanos().saturating_sub(from.as_nanos())) } else { None }
 }

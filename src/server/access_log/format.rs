@@ -57,7 +57,7 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Sho
     match record.head {
         Some(head) => {
             match head.method().name() {
-                "" => escaped_hex(line, head.method_name().as_bytes(), b' '),
+                "" => escaped_hex(line, head.method_bytes(), b' '),
                 known => line.extend_from_slice(known.as_bytes()),
             }
             line.push(b' ');
@@ -253,7 +253,7 @@ fn taken(record: &Record<'_>) -> Option<u64> {
 #[inline]
 pub(super) fn method<'h>(head: &Head<'h>) -> &'h [u8] {
     match head.method().name() {
-        "" => head.method_name().as_bytes(),
+        "" => head.method_bytes(),
         name => name.as_bytes(),
     }
 }

@@ -57,11 +57,7 @@ impl<'s> Shown<'s> {
     /// Host and port that `head` asks for. Few formats want them, so they are looked for here.
     #[inline]
     pub(super) fn host<'h>(&self, head: Option<&Head<'h>>) -> Option<&'h [u8]> {
-        let head = head.filter(|_| !self.hides_host)?;
-        if head.target_bytes().first() == Some(&b'/') {
-            return head.known(Known::Host);
-        }
-        head.authority().map(str::as_bytes)
+        head.filter(|_| !self.hides_host)?.authority_bytes()
     }
 }
 

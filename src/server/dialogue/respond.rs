@@ -238,13 +238,8 @@ fn mark_handled(timeline: &mut Timeline, call: &mut Call<'_>) {
 
 /// Counts how long the stages took so far; the last one follows when the kernel has the answer.
 fn measure(timeline: &Timeline, call: &mut Call<'_>) {
-    let times = [
-        (Stage::Accept, timeline.accept()),
-        (Stage::Parse, timeline.parse()),
-        (Stage::Handle, timeline.handle()),
-    ];
-    for (stage, time) in times {
-        let nanos = time.and_then(|time| u64::try_from(time.as_nanos()).ok());
+    let stages = [Stage::Accept, Stage::Parse, Stage::Handle].into_iter().zip(timeline.nanos_handled());
+    for (stage, nanos) in stages {
         nanos.into_iter().for_each(|nanos| call.env.stats.stages[stage.index()].record(nanos));
     }
     call.answered.note(timeline.handled);
