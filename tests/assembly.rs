@@ -229,6 +229,7 @@ fn a_rate_that_site_and_route_name_is_paid_once() {
 #[test]
 fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
     let files = Scratch::new("assembly-cors");
+    files.put("www/a.txt", "a");
     let app = app(
         &files,
         r#"
@@ -242,6 +243,14 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
         path = "/some"
         cors = { origins = ["https://app.example"], credentials = true }
         respond = { text = "some" }
+        [[site.route]]
+        path = "/files/{*file}"
+        cors = { origins = ["https://app.example"] }
+        static = "www"
+        [[site.route]]
+        path = "/read"
+        methods = ["GET"]
+        respond = { text = "read" }
         "#,
     );
     let page = [("origin", "https://app.example")];
@@ -251,8 +260,17 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
         ("*".parse().unwrap(), "https://app.example".parse().unwrap())
     );
     assert_eq!(allowed("/nowhere"), "*");
-    let asks = [page[0], ("access-control-request-method", "PUT")];
-    assert_eq!(ask(&app, "OPTIONS", "/some", &asks).status(), 204);
+    let preflight = |uri, method| {
+        let asks = [page[0], ("access-control-request-method", method)];
+        let answer = ask(&app, "OPTIONS", uri, &asks);
+        assert_eq!(answer.status(), 204, "{method} {uri}");
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    let page = Some("https://app.example".to_owned());
+    assert_eq!(preflight("/some", "PUT"), page);
+    assert_eq!(preflight("/files/a.txt", "GET"), page, "files have GET alone");
+    assert_eq!(preflight("/files/a.txt", "PUT").as_deref(), Some("*"), "the site answers what nobody does");
+    assert_eq!(preflight("/read", "GET").as_deref(), Some("*"));
 }
 
 #[test]

@@ -211,6 +211,24 @@ fn a_guarded_file_is_sent_by_the_worker_itself() {
     assert!(client.answer().text().starts_with("/echo body"));
 }
 
+/// What a layer has suspended, and lets pass later, is still a preflight: no handler is asked.
+#[test]
+fn a_preflight_passes_the_layers_of_its_route_and_not_the_handler() {
+    let (app, auth) = guarded();
+    let server = start(alone(app));
+    let mut client = Client::to(&server);
+    let preflight = |password: &str| {
+        let method = "Access-Control-Request-Method: PUT\r\n";
+        format!("OPTIONS /echo HTTP/1.1\r\nHost: a\r\nOrigin: https://a\r\n{method}{password}\r\n")
+    };
+    client.send(preflight(RIGHT));
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("allow")), (204, Some("PUT, OPTIONS")));
+    assert!(format!("{auth:?}").contains("computed: 1"), "{auth:?}");
+    client.send(preflight(WRONG));
+    assert_eq!(client.answer().status, 401);
+}
+
 #[test]
 fn wrong_passwords_delay_nobody_who_needs_none() {
     // Some milliseconds for each.

@@ -36,9 +36,9 @@ const FALLBACK: &str = "/{*path}";
 /// literal is more specific than a parameter and this more than the rest. Patterns are written decoded;
 /// paths are [normalised](crate::http::Path) before they are looked up.
 ///
-/// HEAD is answered by the handler of GET, and OPTIONS by kolk, unless they are routed. CONNECT and TRACE
-/// are not routed. The methods that add routes panic if a pattern is malformed or has the method
-/// already; [`App::try_route`] and its like do not.
+/// HEAD is answered by the handler of GET, and OPTIONS by kolk, unless they are routed: behind the layers of
+/// the route that a CORS preflight is about. CONNECT and TRACE are not routed. The methods that add routes
+/// panic if a pattern is malformed or has the method already; [`App::try_route`] and its like do not.
 ///
 /// ```
 /// use kolk::{App, Request, Response, StatusCode};
@@ -87,6 +87,8 @@ pub enum Match {
 pub enum Scope {
     /// A route's.
     Route(RouteId),
+    /// A route's, whose handler is not asked: a preflight is about it.
+    Preflight(RouteId),
     /// A site's: no route was found.
     Site(SiteId),
 }
@@ -97,17 +99,27 @@ impl Match {
     pub const fn scope(self) -> Scope {
         match self {
             Self::Route(route) => Scope::Route(route),
+            Self::Missing(_, Missing::Preflight(_, route)) => Scope::Preflight(route),
             Self::Missing(site, _) => Scope::Site(site),
         }
     }
 }
 
 impl Scope {
-    /// The route, if there is one.
+    /// The route whose handler answers, if there is one.
     #[inline]
     pub const fn route(self) -> Option<RouteId> {
         match self {
             Self::Route(route) => Some(route),
+            Self::Preflight(_) | Self::Site(_) => None,
+        }
+    }
+
+    /// The route whose layers they are, if they are one's.
+    #[inline]
+    pub(super) const fn layers_of(self) -> Option<RouteId> {
+        match self {
+            Self::Route(route) | Self::Preflight(route) => Some(route),
             Self::Site(_) => None,
         }
     }
@@ -380,7 +392,7 @@ impl App {
     #[inline]
     pub fn chain(&self, scope: Scope) -> &Chain {
         match scope {
-            Scope::Route(id) => self.route_of(id).chain(),
+            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).chain(),
             Scope::Site(id) => &self.sites[id.index()].chain,
         }
     }
@@ -389,7 +401,7 @@ impl App {
     #[inline]
     pub fn log_of(&self, scope: Scope) -> LogId {
         match scope {
-            Scope::Route(id) => self.route_of(id).rule().log,
+            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).rule().log,
             Scope::Site(id) => self.sites[id.index()].log,
         }
     }
@@ -399,7 +411,7 @@ impl App {
     pub fn pattern_of(&self, scope: Scope) -> &Arc<Pattern> {
         static NONE: LazyLock<Arc<Pattern>> = LazyLock::new(|| Arc::new(Pattern::nothing()));
         match scope {
-            Scope::Route(id) => self.route_of(id).shared_pattern(),
+            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).shared_pattern(),
             Scope::Site(_) => &NONE,
         }
     }
@@ -449,7 +461,7 @@ impl App {
                 response.refuse(Reason::MethodNotAllowed);
                 response.append(&header::ALLOW, &self.allow(methods));
             }
-            Missing::Options(methods) => {
+            Missing::Options(methods) | Missing::Preflight(methods, _) => {
                 response.set_status(StatusCode::NO_CONTENT);
                 response.append(&header::ALLOW, &self.allow(methods));
             }

@@ -5,8 +5,9 @@
 //!  OPTIONS, Origin, Access-Control-Request-Method ─► preflight: 204, what may be sent
 //!  anything else ─────────────────────────────────► the handler, and who may read its answer
 //! ```
-//! A browser asks before it sends what a plain form could not, and shows a page only what its origin may
-//! read. Nobody else is kept from anything: this is no protection of the server.
+//! A preflight comes to the route for OPTIONS, else to the layers of the one that it is about. A browser asks
+//! before it sends what a plain form could not, and shows a page only what its origin may read. Nobody else
+//! is kept from anything: this is no protection of the server.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use ::http::{HeaderValue, StatusCode, header};
 use super::adapters::IntoHandler;
 use super::layer::{Layer, Layered, Passage};
 use super::request::Request;
-use crate::http::{Known, Method, Response};
+use crate::http::{Head, Known, Method, Response};
 
 /// How long a browser may remember the answer to a preflight, in seconds; browsers have limits of their own.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");
@@ -25,14 +26,14 @@ const FIELDS_BYTES_MAX: usize = 1024;
 
 /// Which origins may read answers.
 ///
-/// Wraps handlers of routes that also get OPTIONS ([`App::any`](crate::App::any)), so that it can answer
-/// preflights; outermost, since browsers send those without a password.
+/// Answers preflights for whatever it stands around, also where the handler gets GET alone; outermost, since
+/// browsers send those without a password.
 ///
 /// ```
 /// use kolk::{App, Cors, Request};
 ///
 /// let cors = Cors::origins(["https://app.example"])?;
-/// let app = App::new().any("/", cors.wrap(|_: &Request<'_>| "readable"));
+/// let app = App::new().get("/", cors.wrap(|_: &Request<'_>| "readable"));
 ///
 /// let request = http::Request::get("/").header("origin", "https://app.example");
 /// let answer = app.oneshot(request.body("").unwrap());
@@ -40,7 +41,8 @@ const FIELDS_BYTES_MAX: usize = 1024;
 ///
 /// let preflight = http::Request::options("/")
 ///     .header("origin", "https://app.example")
-///     .header("access-control-request-method", "PUT");
+///     .header("access-control-request-method", "GET")
+///     .header("access-control-request-headers", "x-token");
 /// assert_eq!(app.oneshot(preflight.body("").unwrap()).status(), 204);
 /// # Ok::<(), kolk::app::OriginError>(())
 /// ```
@@ -144,7 +146,7 @@ impl Cors {
 
 impl Layer for Cors {
     fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
-        if !is_preflight(request) {
+        if request.head().method() != Method::Options || preflighted(request.head()).is_none() {
             return Passage::Open;
         }
         self.preflight(request, response);
@@ -174,9 +176,9 @@ impl Layer for Cors {
     }
 }
 
-fn is_preflight(request: &Request<'_>) -> bool {
-    request.head().method() == Method::Options
-        && request.header_bytes(header::ACCESS_CONTROL_REQUEST_METHOD).is_some()
+/// The method that a page wants to send, if this head of an OPTIONS request asks for it.
+pub(super) fn preflighted<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
+    head.field(header::ACCESS_CONTROL_REQUEST_METHOD.as_str())
 }
 
 /// The origin that `text` is, as browsers write it.
@@ -292,6 +294,42 @@ mod tests {
         let refused = send(&app, "PUT", &[PAGE]);
         assert_eq!((refused.status().as_u16(), allowed(&refused)[0]), (401, Some("https://app.example")));
         assert_eq!(send(&app, "OPTIONS", &[PAGE]).status(), 401, "no preflight");
+    }
+
+    #[test]
+    fn a_preflight_comes_to_the_route_that_it_is_about() {
+        let cors = |origin| Cors::origins([origin]).unwrap();
+        let secret = BasicAuth::new("x");
+        let app = App::new()
+            .get("/", cors("https://app.example").wrap(secret.guard(Response::text("read"))))
+            .put("/", cors("https://editor.example").wrap(Response::text("stored")))
+            .post("/", secret.guard(Response::text("posted")));
+        let preflight = |method, origin| {
+            let answer =
+                send(&app, "OPTIONS", &[("origin", origin), ("access-control-request-method", method)]);
+            (answer.status().as_u16(), field(&answer, "access-control-allow-origin").map(str::to_owned))
+        };
+        for (method, origin, status) in [
+            ("GET", "https://app.example", 204),
+            ("HEAD", "https://app.example", 204),
+            ("PUT", "https://editor.example", 204),
+        ] {
+            assert_eq!(preflight(method, origin), (status, Some(origin.to_owned())), "{method}");
+            assert_eq!(preflight(method, "https://evil.example"), (status, None), "{method}");
+        }
+        assert_eq!(preflight("PUT", "https://app.example"), (204, None), "it may read, and not store");
+        assert_eq!(
+            preflight("POST", "https://app.example"),
+            (401, None),
+            "nothing answers before the password"
+        );
+        let page = "https://app.example";
+        for method in ["DELETE", "PURGE", "OPTIONS", "CONNECT", ""] {
+            assert_eq!(preflight(method, page), (204, None), "{method}: there is no such route");
+        }
+        let plain = send(&app, "OPTIONS", &[PAGE]);
+        assert_eq!((plain.status().as_u16(), allowed(&plain)), (204, [None; 3]), "no preflight");
+        assert_eq!(field(&plain, "allow"), Some("GET, HEAD, POST, PUT, OPTIONS"));
     }
 
     #[test]

@@ -115,7 +115,8 @@ impl App {
     /// Whether who was found does not answer, and [`App::follow`] finds who does.
     #[inline]
     pub fn rewrites(&self, found: Match) -> bool {
-        self.has_rewrites() && matches!(found, Match::Route(id) if self.route_of(id).rewrite().is_some())
+        self.has_rewrites()
+            && found.scope().layers_of().is_some_and(|id| self.route_of(id).rewrite().is_some())
     }
 
     /// Who answers in the end where `found` rewrites, and the path that was found with. `params` are those of
@@ -132,7 +133,7 @@ impl App {
         let asker = Asker { peer: origin.peer, trust: origin.trust };
         let mut path = path.as_str().to_owned();
         let mut rewrites = 0;
-        while let Match::Route(id) = found
+        while let Some(id) = found.scope().layers_of()
             && let Some(rewrite) = self.route_of(id).rewrite()
         {
             let route = self.route_of(id);

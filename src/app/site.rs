@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::http::HeaderValue;
 
+use super::cors::preflighted;
 use super::endpoint::{Added, AllowOf, Endpoint, Methods, Verb, allow_of};
 use super::handler::LogId;
 use super::layer::{Chain, Layer};
@@ -42,6 +43,8 @@ pub enum Missing {
     NotAllowed(Methods),
     /// OPTIONS without a route, which kolk answers itself.
     Options(Methods),
+    /// The same, and a browser asks whether it may send what this route answers: its layers are asked.
+    Preflight(Methods, RouteId),
     /// No resource has this method.
     MethodUnknown,
     /// There are routes that rewrite, and this is what became of it.
@@ -147,9 +150,11 @@ impl Site {
                 known => endpoint.known(known),
             };
             return match route {
-                Some(_) if endpoint.has_predicates() => choose(endpoint, head, asker),
+                Some(_) if endpoint.has_predicates() => {
+                    choose(endpoint, (method, head.method_name()), head, asker)
+                }
                 Some(route) => Ok(route),
-                None => Err(self.without_method(head, AllowOf::Endpoint(number))),
+                None => Err(self.without_method(head, number, asker)),
             };
         }
         self.without_path(head, path, params)
@@ -157,11 +162,15 @@ impl Site {
 
     /// There is a resource, but no route for the method.
     #[cold]
-    fn without_method(&self, head: &Head<'_>, of: AllowOf) -> Missing {
+    fn without_method(&self, head: &Head<'_>, number: u32, asker: Asker<'_>) -> Missing {
+        let methods = self.methods(AllowOf::Endpoint(number));
         match head.method() {
-            Method::Options => Missing::Options(self.methods(of)),
+            Method::Options => {
+                let announced = announced(&self.endpoints[number as usize], head, asker);
+                announced.map_or(Missing::Options(methods), |route| Missing::Preflight(methods, route))
+            }
             Method::Extension if !self.knows_extension(head.method_name()) => Missing::MethodUnknown,
-            _ => Missing::NotAllowed(self.methods(of)),
+            _ => Missing::NotAllowed(methods),
         }
     }
 
@@ -190,10 +199,21 @@ impl Site {
     }
 }
 
-/// The most specific route of those whose predicates hold.
+/// The route that would answer what a preflight announces.
+fn announced(endpoint: &Endpoint, head: &Head<'_>, asker: Asker<'_>) -> Option<RouteId> {
+    let name = str::from_utf8(preflighted(head)?).ok()?;
+    choose(endpoint, (Method::from_name(name.as_bytes()), name), head, asker).ok()
+}
+
+/// The most specific route for `method` of those whose predicates hold.
 #[cold]
-fn choose(endpoint: &Endpoint, head: &Head<'_>, asker: Asker<'_>) -> Result<RouteId, Missing> {
-    let mut candidates = endpoint.candidates(head.method(), head.method_name());
+fn choose(
+    endpoint: &Endpoint,
+    (method, name): (Method, &str),
+    head: &Head<'_>,
+    asker: Asker<'_>,
+) -> Result<RouteId, Missing> {
+    let mut candidates = endpoint.candidates(method, name);
     let fits = |added: &&Added| added.predicates.iter().all(|predicate| predicate.holds(head, asker));
     candidates.find(fits).map(|added| added.route).ok_or(Missing::NoneFits)
 }

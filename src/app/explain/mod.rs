@@ -131,7 +131,7 @@ impl Witness for Telling<'_> {
 
     fn routed(&mut self, found: Match, request: &Request<'_>) {
         self.found = Some(found);
-        let winner = found.scope().route();
+        let winner = found.scope().layers_of();
         let (head, app) = (request.head(), self.app);
         let site = app.site_at(match found {
             Match::Route(id) => app.route_of(id).site(),
@@ -155,6 +155,10 @@ impl Witness for Telling<'_> {
                     self.steps.push(Step::new(Stage::Handle, "parameter", format!("{name} = {value}")));
                 }
                 self.actions = route.explain(request);
+            }
+            Match::Missing(_, Missing::Preflight(_, id)) => {
+                let more = ": a preflight asks for leave to come here";
+                self.steps.push(route_step("route", app.route_of(id), id, app, more));
             }
             Match::Missing(_, missing) => {
                 self.steps.push(Step::new(Stage::Handle, "route", self.without_route(missing)));
@@ -312,7 +316,7 @@ impl<'a> Telling<'a> {
             Missing::NotAllowed(methods) => {
                 format!("none: there are routes at this path, for {}", allow(methods))
             }
-            Missing::Options(methods) => {
+            Missing::Options(methods) | Missing::Preflight(methods, _) => {
                 format!("none: kolk tells which methods there are: {}", allow(methods))
             }
             Missing::MethodUnknown => "none: nothing here has this method".to_owned(),

@@ -84,7 +84,8 @@ fn within(endpoint: &Endpoint, head: &Head<'_>, winner: Option<RouteId>, asker: 
     let is_candidate = |added: &Added| {
         endpoint.candidates(head.method(), head.method_name()).any(|other| other.route == added.route)
     };
-    let others = endpoint.routes().iter().filter(|added| !is_candidate(added));
+    let others = endpoint.routes().iter();
+    let others = others.filter(|added| !is_candidate(added) && Some(added.route) != winner);
     rivals.extend(others.map(|added| lost(added, Why::Method)));
     rivals
 }
