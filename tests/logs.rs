@@ -333,6 +333,7 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
         members.iter().map(|member| &*member.name).filter(|name| !seen.iter().any(|s| s == name)).collect();
     assert!(missing.is_empty(), "no line has shown {missing:?}");
     assert!(lines[0].contains(r#""client":"192.0.2.1","host":"a.example","#), "{}", lines[0]);
+    assert!(lines[2].contains(r#""target":"/pieces""#) && lines[2].contains(r#""bytes":6,"#), "{}", lines[2]);
 }
 
 #[test]

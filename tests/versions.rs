@@ -184,10 +184,17 @@ fn every_version_tells_the_handler_and_the_client_the_same() {
 
 /// What is remembered of one request for each of these targets.
 fn remembered(server: &Running, mut ask: impl FnMut(&Exchange) -> Heard) -> Vec<serde_json::Value> {
-    let targets = ["/hello/ada?token=s3cret&a=1", "/none", "/panic", "/cut"];
-    let memories = targets.map(|target| {
+    let questions = [
+        ("GET", "/hello/ada?token=s3cret&a=1"),
+        ("GET", "/none"),
+        ("GET", "/panic"),
+        ("GET", "/cut"),
+        ("GET", "/pieces"),
+        ("HEAD", "/hello/ada"),
+    ];
+    let memories = questions.map(|(method, target)| {
         let heard = ask(&Exchange {
-            method: "GET".to_owned(),
+            method: method.to_owned(),
             target: target.to_owned(),
             host: "localhost".to_owned(),
             fields: vec![
@@ -230,6 +237,15 @@ fn every_version_is_remembered_alike() {
             .layer(RequestIds::new())
             .get("/hello/{name}", |_: &Request<'_>| "hello")
             .get("/panic", |_: &Request<'_>| -> Response { panic!("as it should") })
+            .get("/pieces", |request: &Request<'_>| {
+                let (mut body, response) = channel(request, 4096);
+                std::thread::spawn(move || {
+                    for piece in ["one", "two"] {
+                        let _ = body.write_blocking(piece.into());
+                    }
+                });
+                response
+            })
             .get("/cut", |request: &Request<'_>| {
                 let (mut body, response) = channel(request, 4096);
                 std::thread::spawn(move || {
@@ -274,6 +290,7 @@ fn every_version_is_remembered_alike() {
     assert_eq!((told(0, "head"), told(0, "status")), (head, 200.into()));
     assert_eq!((told(1, "reason"), told(2, "reason")), ("route.none".into(), "handler.panic".into()));
     assert_eq!(told(3, "cut"), true);
+    assert_eq!((told(0, "bytes"), told(4, "bytes"), told(5, "bytes")), (5.into(), 6.into(), 0.into()));
     first.handle().replace(App::new()).unwrap();
-    assert_eq!(first.handle().recent(9).lines().count(), 4, "another app forgets nothing");
+    assert_eq!(first.handle().recent(9).lines().count(), 6, "another app forgets nothing");
 }

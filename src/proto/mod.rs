@@ -95,8 +95,9 @@ pub trait Protocol {
     /// The source of this exchange's answer may have something again.
     fn wake(&mut self, _stream: StreamId) {}
 
-    /// Moves what is due of an answer's body into the output, while it has room.
-    fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> Pumped;
+    /// Moves what is due of an answer's body into the output, while it has room. And how many bytes of the
+    /// body that were: what frames them does not count.
+    fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> (Pumped, u64);
 
     /// What the connection waits for, as far as the machine knows.
     fn phase(&self) -> Phase;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::app::{Asker, BlockingPool, LogId, Mail, Params, RequestId, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
-use crate::http::{Head, Response};
+use crate::http::{Head, Method, Response};
 use crate::proto::Preset;
 use crate::wire::Output;
 
@@ -156,6 +156,9 @@ impl<'c> Call<'c> {
         let trust = self.edition.config.trust.as_deref();
         let asker = Asker { peer: self.peer, trust };
         let told = head.filter(|_| trust.is_some()).and_then(|head| asker.told(head).address);
+        // What would be its length is told, and not sent: RFC 9110 §9.3.2, §15.3.5, §15.4.5.
+        let has_body =
+            !matches!(sent.status, 204 | 304) && head.is_none_or(|head| head.method() != Method::Head);
         let record = Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
@@ -163,7 +166,7 @@ impl<'c> Call<'c> {
             client: told.filter(|told| Some(*told) != peer.map(|peer| peer.ip().to_canonical())),
             head,
             status: sent.status,
-            body_bytes: sent.body_bytes,
+            body_bytes: if has_body { sent.body_bytes } else { 0 },
             reason: sent.reason,
             route,
             user: asked.user.as_deref(),

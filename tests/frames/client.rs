@@ -402,7 +402,7 @@ impl Client {
             let timeline = Timeline::default();
             let mut encoding =
                 Encoding { output: &mut self.output, preset: &self.preset, timeline: &timeline };
-            let pumped = self.server.pump(stream, &mut encoding);
+            let (pumped, _) = self.server.pump(stream, &mut encoding);
             if !self.hears_late {
                 self.hear();
             }

@@ -187,27 +187,31 @@ impl Encoder {
         Self { source, framing }
     }
 
-    /// Moves what the source has into the output, while there is room. [`Pumped::Nothing`]: complete.
-    pub(super) fn pump(&mut self, encoding: &mut Encoding<'_>) -> Pumped {
-        loop {
+    /// Moves what the source has into the output, while there is room, and counts it. [`Pumped::Nothing`]:
+    /// complete.
+    pub(super) fn pump(&mut self, encoding: &mut Encoding<'_>) -> (Pumped, u64) {
+        let mut body_bytes = 0;
+        let pumped = loop {
             let room = encoding.output.room();
             if room == 0 {
-                return Pumped::Full;
+                break Pumped::Full;
             }
             let (written, pulled) = match self.pull(room, encoding) {
                 Ok(pulled) => pulled,
-                Err(cut) => return cut,
+                Err(cut) => break cut,
             };
+            body_bytes += written;
             match pulled {
                 // A source that has more, but gives nothing, waits its turn.
-                Pulled::More if written == 0 => return Pumped::Waiting(Some(Duration::ZERO)),
+                Pulled::More if written == 0 => break Pumped::Waiting(Some(Duration::ZERO)),
                 Pulled::More => {}
-                Pulled::After(wait) => return Pumped::Waiting(Some(wait)),
-                Pulled::Waiting => return Pumped::Waiting(None),
-                Pulled::End => return self.end(encoding),
-                Pulled::Failed => return Pumped::Cut,
+                Pulled::After(wait) => break Pumped::Waiting(Some(wait)),
+                Pulled::Waiting => break Pumped::Waiting(None),
+                Pulled::End => break self.end(encoding),
+                Pulled::Failed => break Pumped::Cut,
             }
-        }
+        };
+        (pumped, body_bytes)
     }
 
     /// Pulls once: how many bytes came, and what the source says. An error if it gave more than it promised

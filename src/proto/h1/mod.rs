@@ -433,11 +433,11 @@ impl Protocol for Server {
         self.is_sending().then(|| self.stream())
     }
 
-    fn pump(&mut self, _: StreamId, encoding: &mut Encoding<'_>) -> Pumped {
+    fn pump(&mut self, _: StreamId, encoding: &mut Encoding<'_>) -> (Pumped, u64) {
         let Some(encoder) = self.bodies.as_mut().and_then(|bodies| bodies.outgoing.as_mut()) else {
-            return Pumped::Nothing;
+            return (Pumped::Nothing, 0);
         };
-        let pumped = encoder.pump(encoding);
+        let (pumped, body_bytes) = encoder.pump(encoding);
         if matches!(pumped, Pumped::Nothing | Pumped::Cut | Pumped::Panicked) {
             if let Some(bodies) = &mut self.bodies {
                 bodies.outgoing = None;
@@ -448,7 +448,7 @@ impl Protocol for Server {
             }
             self.settle();
         }
-        pumped
+        (pumped, body_bytes)
     }
 
     #[inline]
@@ -578,7 +578,7 @@ mod tests {
 
         fn pump(&mut self) -> Pumped {
             let stream = self.server.stream();
-            self.with(|server, encoding| server.pump(stream, encoding))
+            self.with(|server, encoding| server.pump(stream, encoding)).0
         }
 
         fn phase(&self) -> Phase {

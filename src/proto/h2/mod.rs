@@ -492,10 +492,10 @@ impl Protocol for Server {
         }
     }
 
-    fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> Pumped {
+    fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> (Pumped, u64) {
         let id = number(stream);
-        let Some(stream) = self.streams.get(id) else { return Pumped::Nothing };
-        let Some(outgoing) = &mut stream.outgoing else { return Pumped::Nothing };
+        let Some(stream) = self.streams.get(id) else { return (Pumped::Nothing, 0) };
+        let Some(outgoing) = &mut stream.outgoing else { return (Pumped::Nothing, 0) };
         let queued = usize::try_from(encoding.output.unsent_bytes()).unwrap_or(usize::MAX);
         let allowance = Allowance {
             stream: &mut stream.send_window,
@@ -506,17 +506,19 @@ impl Protocol for Server {
         let before = allowance.connection.left();
         let sent = outgoing.send(id, allowance, room, encoding.output, encoding.timeline);
         let is_received = stream.is_received;
-        add(&mut self.content_bytes_sent, before - self.send_window.left());
+        let moved = before - self.send_window.left();
+        add(&mut self.content_bytes_sent, moved);
+        let body_bytes = moved as u64;
         self.calm.sent_data(&self.limits);
         match sent {
             Sent::Part => {
                 self.streams.served(id);
-                return Pumped::Full;
+                return (Pumped::Full, body_bytes);
             }
-            Sent::Asleep(wait) => return Pumped::Waiting(wait),
+            Sent::Asleep(wait) => return (Pumped::Waiting(wait), body_bytes),
             Sent::Failed(pumped) => {
                 self.reset(StreamId(u64::from(id)), Reason::HandlerDropped, encoding.output);
-                return pumped;
+                return (pumped, body_bytes);
             }
             Sent::AllButTrailer => {
                 let out = encoding.output.inline();
@@ -525,7 +527,7 @@ impl Protocol for Server {
             Sent::Whole => {}
         }
         self.close(id, is_received, encoding.output);
-        Pumped::Nothing
+        (Pumped::Nothing, body_bytes)
     }
 
     fn phase(&self) -> Phase {

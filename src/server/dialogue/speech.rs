@@ -77,19 +77,11 @@ impl Speech {
         }
     }
 
-    /// Moves what is due of an answer, and how many bytes that were: in HTTP/1 with what tells chunks apart.
+    /// Moves what is due of an answer, and how many bytes of its body that were.
     pub(super) fn pump(&mut self, stream: StreamId, encoding: &mut Encoding<'_>) -> (Pumped, u64) {
         match self {
-            Self::Http1 { machine, .. } => {
-                let before = encoding.output.unsent_bytes();
-                let pumped = Protocol::pump(machine, stream, encoding);
-                (pumped, encoding.output.unsent_bytes().saturating_sub(before))
-            }
-            Self::Http2(multiplex) => {
-                let before = multiplex.machine.content_bytes_sent();
-                let pumped = multiplex.machine.pump(stream, encoding);
-                (pumped, multiplex.machine.content_bytes_sent().wrapping_sub(before).into())
-            }
+            Self::Http1 { machine, .. } => machine.pump(stream, encoding),
+            Self::Http2(multiplex) => multiplex.machine.pump(stream, encoding),
         }
     }
 
