@@ -336,6 +336,17 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     assert!(lines[2].contains(r#""target":"/pieces""#) && lines[2].contains(r#""bytes":6,"#), "{}", lines[2]);
 }
 
+/// The id of an answer to a head that cannot be read, which is none of `others`.
+fn refused(client: &mut Client, others: &[String]) -> String {
+    let answer = client.answer();
+    let id = answer.field("x-request-id").unwrap().to_owned();
+    assert!(answer.status >= 400 && id.len() == 32, "{} {id}", answer.status);
+    assert!(answer.text().ends_with(&format!("\nrequest {id}\n")), "{}", answer.text());
+    assert!(answer.field("traceparent").is_some_and(|parent| parent.contains(&id)));
+    assert!(others.iter().all(|line| !line.contains(&id)), "{id} once more: {others:?}");
+    id
+}
+
 #[test]
 fn an_id_is_in_the_answer_the_page_and_the_log_and_only_a_proxy_brings_one() {
     let files = Scratch::new("logs-ids");
@@ -375,8 +386,11 @@ fn an_id_is_in_the_answer_the_page_and_the_log_and_only_a_proxy_brings_one() {
             expected.push(format!("{path} {id}"));
         }
         client.send("GET /x HTTP/9.9\r\n\r\n");
-        assert_eq!(client.answer().field("x-request-id"), None, "no head, no layer");
-        expected.push("- -".to_owned());
+        expected.push(format!("- {}", refused(&mut client, &expected)));
+        drop(client);
+        let mut client = Client::at(address(&server));
+        client.send("nonsense\r\n\r\n");
+        expected.push(format!("- {}", refused(&mut client, &expected)));
         drop(client);
         assert_eq!(lines(server, &files.join(format!("ids-{proxies}"))), expected);
     }

@@ -294,3 +294,56 @@ fn every_version_is_remembered_alike() {
     first.handle().replace(App::new()).unwrap();
     assert_eq!(first.handle().recent(9).lines().count(), 6, "another app forgets nothing");
 }
+
+/// A head that is too large: what is asked, and why it is refused.
+fn unreadable() -> [(Exchange, u16, &'static str); 2] {
+    let exchange = |target: String, fields: Pairs| Exchange {
+        method: "GET".to_owned(),
+        target,
+        host: "localhost".to_owned(),
+        fields,
+        content: Content::Nothing,
+        status: 0,
+        apart: Apart::Never,
+    };
+    let fields = (0..150).map(|number| (format!("x-{number}"), "y".to_owned()));
+    [
+        (exchange(format!("/{}", "a".repeat(9_000)), Pairs::new()), 414, "limit.request_line"),
+        (exchange("/".to_owned(), fields.collect()), 431, "limit.fields"),
+    ]
+}
+
+#[test]
+fn what_nobody_could_read_has_an_id_in_every_version() {
+    let identity = Identity::new(&["localhost"]);
+    let tls = Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let server = || {
+        let app = App::new().layer(RequestIds::new()).get("/", |_: &Request<'_>| "hello");
+        alone(app).flight_recorder(FlightRecorder::new(64 * 1024))
+    };
+    let [first, clear, encrypted] = [server(), server(), server().tls(&tls)].map(start);
+    let ask = |server: &Running, ask: &mut dyn FnMut(&Exchange) -> Heard| {
+        let mut ids = Vec::new();
+        for (exchange, status, reason) in unreadable() {
+            let heard = ask(&exchange);
+            assert_eq!(heard.statuses, [status]);
+            let mut fields = heard.fields.iter();
+            let id = fields.find(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).unwrap().1.clone();
+            let text = support::lossy(&heard.body);
+            assert!(text.ends_with(&format!("({reason})\nrequest {id}\n")), "{text}");
+            support::until("it is remembered", || server.handle().why(&id).is_some());
+            let memory = server.handle().why(&id).unwrap();
+            assert!(memory.contains(&format!("\"reason\":\"{reason}\"")), "{memory}");
+            assert!(!ids.contains(&id), "once more: {id}");
+            ids.push(id);
+        }
+    };
+    ask(&first, &mut |exchange| over_http1(&first, exchange));
+    let mut client = Http2::over(Client::to(&clear).stream, "http");
+    ask(&clear, &mut |exchange| client.exchange(exchange));
+    let mut config = identity.trusted_by(&[&TLS13]);
+    Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+    let stream = identity::connect(address(&encrypted), &config, "localhost", usize::MAX);
+    let mut client = Http2::over(stream, "https");
+    ask(&encrypted, &mut |exchange| client.exchange(exchange));
+}

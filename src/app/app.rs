@@ -14,6 +14,7 @@ use super::hosts::Hosts;
 use super::layer::{Chain, Layer};
 use super::limits::Rates;
 use super::pattern::Pattern;
+use super::request_ids::RequestIds;
 use super::route::{Route, RouteId};
 use super::route_error::RouteError;
 use super::router::Params;
@@ -466,6 +467,11 @@ impl App {
                 response.append(&header::ALLOW, &self.allow(methods));
             }
         }
+    }
+
+    /// What gives requests their ids on all sites.
+    pub(crate) fn request_ids(&self) -> Option<&RequestIds> {
+        self.layers.iter().find_map(|layer| layer.request_ids())
     }
 
     /// Every site that `host` could belong to, and under which name, the most specific first.

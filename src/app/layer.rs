@@ -7,7 +7,8 @@
 //!  client ◄─ after ◄─ after ◄─ after ◄───────────── answer
 //! ```
 //! Layers act in the order in which they are written, the outermost first; their changes of an answer in the
-//! reverse one. Every answer passes all of them: also a refusal, one that another thread has made, and a 404.
+//! reverse one. Every answer passes all of them: also a refusal, one that another thread has made, and a 404;
+//! what nobody could read has at most an id.
 //! Decides at the head: of a body nothing was read, and none was invited. Knows no wire.
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use super::handler::{Handler, Outcome, left_to_inner};
 use super::request::Request;
+use super::request_ids::RequestIds;
 use super::route::log_panic;
 use crate::http::{Reason, Rendered, Response};
 
@@ -89,6 +91,12 @@ pub trait Layer: Send + Sync + 'static {
     fn inner(&self) -> Option<&Arc<dyn Layer>> {
         None
     }
+
+    /// Itself, if it gives requests their ids: it is asked for one also where no layer is asked, since nobody
+    /// could read what was sent.
+    fn request_ids(&self) -> Option<&RequestIds> {
+        None
+    }
 }
 
 impl Layer for Arc<dyn Layer> {
@@ -122,6 +130,10 @@ impl Layer for Arc<dyn Layer> {
 
     fn inner(&self) -> Option<&Arc<dyn Layer>> {
         (**self).inner()
+    }
+
+    fn request_ids(&self) -> Option<&RequestIds> {
+        (**self).request_ids()
     }
 }
 

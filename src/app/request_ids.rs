@@ -46,6 +46,8 @@ static HEX: [[u8; 2]; 256] = {
 /// our own ([`Request::traceparent`], and in the answer); otherwise a trace begins. `tracestate` stays what
 /// it was. To be the outermost layer; each server needs one of its own, not a clone of another server's.
 ///
+/// Where it is around everything, what nobody could read has an id, too: always one of its own.
+///
 /// The `X-Request-Id` of a client becomes the id if it comes from a proxy that the server
 /// [trusts](super::Trust), has 1 to 128 bytes, and no others than letters, digits and `-._~+/=:@`.
 ///
@@ -129,6 +131,11 @@ impl Layer for RequestIds {
             response.remove(name);
             response.append_text(name, value);
         }
+        response.name_refusal(id.as_str());
+    }
+
+    fn request_ids(&self) -> Option<&RequestIds> {
+        Some(self)
     }
 
     fn name(&self) -> &'static str {
@@ -383,6 +390,10 @@ mod tests {
         let id = json.headers()["x-request-id"].to_str().unwrap();
         let body = std::str::from_utf8(json.body()).unwrap();
         assert!(body.ends_with(&format!(",\"id\":\"{id}\"}}\n")), "{body}");
+        let plain = ask(&App::new().layer(RequestIds::new()), "/none", &[]);
+        let id = plain.headers()["x-request-id"].to_str().unwrap();
+        let body = std::str::from_utf8(plain.body()).unwrap();
+        assert!(body.ends_with(&format!(" (route.none)\nrequest {id}\n")), "{body}");
     }
 
     #[test]

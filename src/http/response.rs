@@ -158,6 +158,15 @@ impl Response {
         self.body = Body::Arena;
     }
 
+    /// What the request is called, below the text of a refusal that nobody has changed.
+    pub(crate) fn name_refusal(&mut self, id: &str) {
+        if self.reason.is_some() && matches!(self.body, Body::Arena) {
+            for part in ["request ", id, "\n"] {
+                self.arena.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+
     /// Appends a field. `Content-Length`, `Transfer-Encoding`, `Connection` and other fields of the
     /// connection (RFC 9110 §7.6.1) are the protocol's and are not taken.
     pub fn append(&mut self, name: &HeaderName, value: &HeaderValue) {

@@ -7,6 +7,7 @@ use ::http::HeaderName;
 
 use crate::app::layer::{Acts, Layer, Passage};
 use crate::app::request::Request;
+use crate::app::request_ids::RequestIds;
 use crate::http::Response;
 
 /// A layer, and where it was told to stand, for [explanations](crate::App::explain).
@@ -79,5 +80,9 @@ impl Layer for Located {
 
     fn inner(&self) -> Option<&Arc<dyn Layer>> {
         Some(&self.layer)
+    }
+
+    fn request_ids(&self) -> Option<&RequestIds> {
+        self.layer.request_ids()
     }
 }

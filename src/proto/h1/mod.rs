@@ -137,6 +137,11 @@ impl Server {
         self.limits = limits;
     }
 
+    /// Whether there is a request: its head was read, and it is not over.
+    pub fn has_request(&self) -> bool {
+        self.send != Send::Idle
+    }
+
     /// Whether the answer has begun, and there is more of it.
     #[inline]
     pub fn is_sending(&self) -> bool {

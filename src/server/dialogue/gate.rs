@@ -9,9 +9,9 @@
 
 use std::sync::Arc;
 
-use crate::app::{Match, Outcome, Pattern, Progress, Request, Scope};
+use crate::app::{Layer as _, Match, Outcome, Pattern, Progress, Request, Scope, SiteId};
 use crate::base::Tick;
-use crate::http::{Arrival, Head, Path, StreamId};
+use crate::http::{Arrival, FieldTable, Head, Path, StreamId};
 
 use super::Dialogue;
 use super::exchange::{Intake, Pace};
@@ -150,6 +150,22 @@ impl Dialogue {
             call.edition.app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
         }
         self.respond_open(stream, call);
+    }
+
+    /// Gives the answer at hand an id where no layers look at it, and the request one, if there are any.
+    #[cold]
+    pub(super) fn identify(asked: &mut Asked, head: Option<&Head<'_>>, call: &mut Call<'_>) {
+        let app = &call.edition.app;
+        let Some(ids) = app.request_ids() else { return };
+        let origin = Self::origin(asked, call);
+        let nothing = FieldTable::new();
+        let head = head.copied().unwrap_or_else(|| Head::new(&[], &nothing));
+        let (path, pattern) = (Path::normalised(""), app.pattern_of(Scope::Site(SiteId::MAIN)));
+        let request = Request::new(head, path, pattern, call.params, &[], None, &origin);
+        // It lets everybody pass.
+        let _ = ids.before(&request, call.response);
+        ids.after(&request, call.response);
+        asked.id = origin.id.into_inner();
     }
 
     /// Lets the layers change the answer at hand.

@@ -320,12 +320,23 @@ impl Dialogue {
         call.response.reset();
         call.response.refuse(reason);
         respond::count(call.env, call.response);
-        let timeline = Timeline::default();
-        let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &timeline };
-        self.speech.machine().refuse(call.response, encoding);
+        if let Speech::Http1 { machine, .. } = &self.speech
+            && !machine.has_request()
+        {
+            // What could not be read is one, too.
+            self.requests = self.requests.saturating_add(1);
+        }
         let mut exchange =
             self.only_taken().unwrap_or_else(|| Exchange::new(Asked::new(StreamId(0), self.requests)));
-        exchange.timeline = timeline;
+        exchange.timeline = Timeline::default();
+        if !self.is_multiplexed() {
+            let mut asked = exchange.asked();
+            Self::identify(&mut asked, None, call);
+            exchange.id = asked.id;
+        }
+        let timeline = &exchange.timeline;
+        let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
+        self.speech.machine().refuse(call.response, encoding);
         exchange.sent = Sent::of(call.response);
         self.record_open(&exchange, call);
         self.abandon(Presence::Gone);

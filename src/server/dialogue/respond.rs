@@ -102,10 +102,12 @@ impl Dialogue {
     ) {
         let mut asked = asked.clone();
         mark_handled(&mut asked.timeline, call);
-        if let (Some(head), Some(scope)) = (head, scope)
-            && call.edition.app.chain(scope).looks_at_answers()
-        {
-            self.dress(&asked, head, scope, call);
+        match (head, scope) {
+            (Some(head), Some(scope)) if call.edition.app.chain(scope).looks_at_answers() => {
+                self.dress(&asked, head, scope, call);
+            }
+            (head, None) => Self::identify(&mut asked, head, call),
+            _ => {}
         }
         // Let go where nobody keeps them.
         let holds = call.response.take_holds();
