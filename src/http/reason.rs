@@ -99,7 +99,7 @@ reasons! {
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces";
     H2Calm = 429, "limit.h2_calm", "the connection makes more work than it is of use";
-    AuthFailures = 429, "limit.auth", "too many wrong passwords came from this address";
+    AuthFailures = 429, "limit.auth", "too many wrong passwords or tokens came from this address";
     HeaderTimeout = 408, "timeout.header", "the request's head did not arrive in time";
     BodyTimeout = 408, "timeout.body", "the request's body stopped arriving";
     BodyRate = 408, "timeout.body_rate", "the request's body arrives too slowly";

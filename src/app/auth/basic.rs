@@ -26,27 +26,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::{HeaderValue, header};
-use blake2::Blake2sMac256;
-use blake2::digest::{KeyInit, Mac};
+use ::http::HeaderValue;
 
-use super::checks::{Account, Check, Checks, Digest};
+use super::account::{Account, Password, refusal};
+use super::checks::Checks;
 use super::credentials::{CREDENTIALS_BYTES_MAX, Credentials};
-use super::failures::Failures;
 use super::hash::HashError;
 use super::listing::{self, ListError, ListProblem};
+use super::seal::Seal;
 use super::who::Users;
 use crate::app::adapters::IntoHandler;
-use crate::app::handler::Outcome;
 use crate::app::layer::{Acts, Layer, Layered, Passage};
 use crate::app::request::Request;
-use crate::http::{Reason, Response};
-
-/// How long a password that was right is not checked again.
-pub(super) const VERIFIED_FOR: Duration = Duration::from_secs(300);
-/// How many wrong passwords may come from one address within this time.
-const FAILURES_MAX: u32 = 10;
-const FAILURES_WITHIN: Duration = Duration::from_secs(60);
+use crate::http::Response;
 
 /// Users and their password hashes.
 ///
@@ -71,15 +63,13 @@ const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 /// ```
 #[derive(Clone)]
 pub struct BasicAuth {
-    /// Known to this process alone: its digests are worth nothing elsewhere.
-    key: [u8; 32],
-    /// And so are the numbers of names.
+    seal: Seal,
+    /// Known to this process alone, too.
     numbers: RandomState,
     challenge: HeaderValue,
     /// In the order of their names' numbers.
     accounts: Vec<(u64, Arc<Account>)>,
-    checks: Arc<Checks>,
-    failures: Option<Arc<Failures>>,
+    checks: Checks,
     admitted: Users,
 }
 
@@ -106,17 +96,14 @@ impl BasicAuth {
     /// If the realm has control characters, or the system gives no random bytes.
     #[track_caller]
     pub fn new(realm: &str) -> Self {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).expect("the system has random bytes");
         let realm = realm.replace('\\', r"\\").replace('"', r#"\""#);
         let challenge = HeaderValue::from_str(&format!(r#"Basic realm="{realm}", charset="UTF-8""#));
         Self {
-            key,
+            seal: Seal::new(),
             numbers: RandomState::new(),
             challenge: challenge.expect("a realm has no control characters"),
             accounts: Vec::new(),
-            checks: Arc::default(),
-            failures: Some(Arc::new(Failures::new(FAILURES_MAX, FAILURES_WITHIN))),
+            checks: Checks::new(),
             admitted: Users::default(),
         }
     }
@@ -177,7 +164,7 @@ impl BasicAuth {
     /// minute unless told otherwise; a `count` of 0 is no limit. Clients without an address have none.
     #[must_use]
     pub fn failures(mut self, count: u32, within: Duration) -> Self {
-        self.failures = (count > 0).then(|| Arc::new(Failures::new(count, within)));
+        self.checks = self.checks.limited(count, within);
         self
     }
 
@@ -210,12 +197,12 @@ impl BasicAuth {
         let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let (Some((_, value)), None) = (fields.next(), fields.next()) else { return self.refuse(response) };
         let Some(credentials) = Credentials::decode(value, &mut buffer) else { return self.refuse(response) };
-        let Some((account, is_known)) = self.account_of(credentials.user) else {
+        let Some((account, is_user)) = self.account_of(credentials.user) else {
             return self.refuse(response);
         };
-        let (digest, now) = (self.digest(&credentials), request.now());
-        if let Some(wait) = self.failed_too_often(request) {
-            response.replace(too_many(wait));
+        let digest = self.seal.digest(&[credentials.user.as_bytes(), credentials.password]);
+        let now = request.now();
+        if self.checks.refuses(request, response) {
             return Passage::answered();
         }
         if account.knows(&digest, now) {
@@ -225,35 +212,14 @@ impl BasicAuth {
             // Nothing is computed for who cannot hear of it, and could not be counted.
             return self.refuse(response);
         }
-        let suspended = self.checks.submit(request.pool(), || {
-            let (recall, outcome) = request.suspend();
-            let check = Check {
-                account: Arc::clone(account),
-                is_known,
-                password: credentials.password.into(),
-                digest,
-                now,
-                until: now.after(VERIFIED_FOR),
-                challenge: self.challenge.clone(),
-                failures: self
-                    .failures
-                    .clone()
-                    .and_then(|failures| Some((failures, request.client_address()?))),
-                recall,
-            };
-            (check, outcome)
-        });
-        Passage::Closed(suspended.unwrap_or_else(|| {
-            response.refuse(Reason::PoolFull);
-            response.append(&header::RETRY_AFTER, &HeaderValue::from_static("1"));
-            Outcome::Ready
-        }))
-    }
-
-    /// How long nothing is taken from this client, if too many wrong passwords came from it.
-    fn failed_too_often(&self, request: &Request<'_>) -> Option<Duration> {
-        let failures = self.failures.as_ref().filter(|failures| !failures.is_empty())?;
-        failures.refuses(request.client_address()?, request.now())
+        self.checks.submit(request, response, || Password {
+            account: Arc::clone(account),
+            is_user,
+            password: credentials.password.into(),
+            digest,
+            now,
+            challenge: self.challenge.clone(),
+        })
     }
 
     /// Whose hash is computed, and whether that is this user. For a name that is not known it is another's:
@@ -270,26 +236,6 @@ impl BasicAuth {
         response.replace(refusal(&self.challenge));
         Passage::answered()
     }
-
-    /// Of the user's name, its length and the password: what stands for them in memory.
-    fn digest(&self, credentials: &Credentials<'_>) -> Digest {
-        let mut mac = <Blake2sMac256 as KeyInit>::new(&self.key.into());
-        mac.update(&(credentials.user.len() as u64).to_le_bytes());
-        mac.update(credentials.user.as_bytes());
-        mac.update(credentials.password);
-        mac.finalize().into_bytes().into()
-    }
-}
-
-/// A 401 that says how to do better. RFC 9110 §15.5.2.
-pub(super) fn refusal(challenge: &HeaderValue) -> Response {
-    Response::refusal(Reason::Unauthorized).with_header(header::WWW_AUTHENTICATE, challenge.clone())
-}
-
-/// A 429 that says when to come back. RFC 6585 §4.
-pub(super) fn too_many(wait: Duration) -> Response {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    Response::refusal(Reason::AuthFailures).with_header(header::RETRY_AFTER, seconds.into())
 }
 
 impl Layer for BasicAuth {

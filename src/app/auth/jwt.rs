@@ -4,38 +4,53 @@
 //!  token ─► verified before, and not expired ─ yes ─► the handler
 //!             │ no
 //!             ▼
-//!  header ─► key, by kid ─► is alg the key's own? ─► signature ─► exp, nbf, iss, aud, sub ─► the handler
-//!                                │ no                  │ wrong      │ wrong
-//!                                └─────────────────────┴────────────┴──► 401 error="invalid_token"
+//!  too many wrong ones from there? ─ yes ─► 429
+//!             │ no
+//!             ▼
+//!  header ─► key, by kid ─► is alg the key's own? ─► exp, nbf, iss, aud, sub ─► signature ─► the handler
+//!                                │ no                  │ wrong                     │ wrong
+//!                                └─────────────────────┴───────────────────────────┴──► 401 "invalid_token"
 //! ```
-//! A key has one algorithm, whatever a token says; `none` is none. Signatures are checked on the loop's
-//! thread: that takes about a tenth of a millisecond, for ES384 some tenths, and once for each token that is
-//! right. Time is the request's.
+//! What a token says of itself is looked at before anybody has proved it, since that costs little: it can
+//! only keep somebody out. Signatures that take long are checked on the blocking pool, as passwords are; what
+//! the loop can check in the time of a few requests, it checks itself. Either once for each token that is
+//! right, and for an address some times for those that are wrong. Time is the request's.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `key` | a key, its algorithm, and how long a check takes |
+//! | `verified` | tokens that were found right |
 
-use std::collections::HashMap;
+mod key;
+mod verified;
+
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use jsonwebtoken::{Algorithm, Header, decode_header};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
+use super::checks::{Checks, Claim};
 use super::listing::{self, ListError, ListProblem};
+use super::seal::{Digest, Seal};
 use super::who::{Challenge, Users};
 use crate::app::adapters::IntoHandler;
 use crate::app::layer::{Acts, Layer, Layered, Passage};
 use crate::app::request::Request;
 use crate::http::{Reason, Response};
 
+use key::Key;
+use verified::Verified;
+
 /// Longer tokens are not looked at, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
-/// Verified tokens that are remembered, some 100 bytes each.
-const VERIFIED_MAX: usize = 1024;
 /// How far clocks may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
+/// What the loop checks itself, in microseconds: to leave it and come back takes as long.
+const LOOP_MICROS_MAX: u32 = 20;
 
 /// Keys, and what must stand in the tokens that they have signed. Clones share what they remember.
 ///
@@ -55,39 +70,52 @@ const LEEWAY: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct JwtAuth {
     challenge: Challenge,
-    keys: Arc<Vec<Key>>,
+    keys: Vec<Arc<Key>>,
     issuers: Vec<Box<str>>,
     audiences: Vec<Box<str>>,
     leeway: Duration,
     users: Users,
-    verified: Arc<Mutex<Verified>>,
+    seal: Seal,
+    verified: Arc<Verified>,
+    checks: Checks,
 }
 
-#[derive(Clone)]
-struct Key {
-    id: Option<Box<str>>,
-    algorithm: Algorithm,
-    key: DecodingKey,
+/// What a token says, which its signature has still to prove.
+struct Unproved {
+    digest: Digest,
+    /// Those that could have signed it.
+    keys: Vec<Arc<Key>>,
+    /// Until which second it is taken.
+    until: u64,
+    subject: Arc<str>,
 }
 
-/// The digest of a token; until which second it is believed, and who has it.
-type Verified = HashMap<[u8; 32], (u64, Arc<str>)>;
+/// The same, on its way to another thread.
+struct Signature {
+    token: Box<[u8]>,
+    unproved: Unproved,
+    now_seconds: u64,
+    verified: Arc<Verified>,
+    challenge: Challenge,
+}
 
 impl JwtAuth {
     /// Lets nobody in. `realm` is a name for what is behind.
     ///
     /// # Panics
-    /// If the realm has control characters.
+    /// If the realm has control characters, or the system gives no random bytes.
     #[track_caller]
     pub fn new(realm: &str) -> Self {
         Self {
             challenge: Challenge::new(realm),
-            keys: Arc::default(),
+            keys: Vec::new(),
             issuers: Vec::new(),
             audiences: Vec::new(),
             leeway: LEEWAY,
             users: Users::default(),
+            seal: Seal::new(),
             verified: Arc::default(),
+            checks: Checks::new(),
         }
     }
 
@@ -133,11 +161,7 @@ impl JwtAuth {
     /// If the algorithm is another one, or the secret is shorter than its hash (RFC 7518 §3.2).
     pub fn secret(mut self, algorithm: &str, secret: &[u8]) -> Result<Self, ListError> {
         let wrong = |what: String| ListError::whole(ListProblem::Keys(what));
-        let algorithm =
-            algorithm.parse().ok().filter(|known: &Algorithm| known.family() == AlgorithmFamily::Hmac);
-        let algorithm = algorithm.ok_or_else(|| wrong("a secret is for HS256, HS384 or HS512".into()))?;
-        let key = Key { id: None, algorithm, key: DecodingKey::from_secret(secret) };
-        key.check().and_then(|()| self.add(key)).map_err(wrong)?;
+        Key::secret(algorithm, secret).and_then(|key| self.add(key)).map_err(wrong)?;
         self.forget();
         Ok(self)
     }
@@ -177,6 +201,16 @@ impl JwtAuth {
         self
     }
 
+    /// After `count` tokens that are none, or whose signature is wrong, from one address (the /64 of an IPv6
+    /// address) within this time, takes no token from it for the rest of the time but those that were found
+    /// right before: the answer is 429, and nothing is checked. 10 within a minute unless told otherwise; a
+    /// `count` of 0 is no limit. Clients without an address have none.
+    #[must_use]
+    pub fn failures(mut self, count: u32, within: Duration) -> Self {
+        self.checks = self.checks.limited(count, within);
+        self
+    }
+
     /// Lets in only these subjects; the others are answered with 403.
     #[must_use]
     pub fn users<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
@@ -190,12 +224,10 @@ impl JwtAuth {
     }
 
     fn add(&mut self, key: Key) -> Result<(), String> {
-        if let Some(id) =
-            key.id.as_ref().filter(|id| self.keys.iter().any(|other| other.id.as_ref() == Some(id)))
-        {
+        if let Some(id) = key.id().filter(|id| self.keys.iter().any(|other| other.id() == Some(id))) {
             return Err(format!("there are two keys of the kid {id:?}: remove one"));
         }
-        Arc::make_mut(&mut self.keys).push(key);
+        self.keys.push(Arc::new(key));
         Ok(())
     }
 
@@ -204,48 +236,37 @@ impl JwtAuth {
         self.verified = Arc::default();
     }
 
-    /// Whose token it is.
-    fn subject_of(&self, token: &[u8], now_seconds: u64) -> Result<Arc<str>, Reason> {
-        if token.len() > TOKEN_BYTES_MAX {
+    /// What there is to prove of what a token says.
+    ///
+    /// # Errors
+    /// Why it is not taken, whoever has signed it.
+    fn weigh(&self, said: &(Header, Value), digest: Digest, now_seconds: u64) -> Result<Unproved, Reason> {
+        let (header, claims) = said;
+        let keys = self.keys_for(header.alg, header.kid.as_deref());
+        // RFC 7515 §4.1.11: extensions that must be understood are not.
+        if header.crit.is_some() || keys.is_empty() {
             return Err(Reason::TokenInvalid);
         }
-        let digest: [u8; 32] = Sha256::digest(token).into();
-        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some((_, subject)) = known.filter(|(until, _)| now_seconds < *until) {
-            return Ok(subject);
-        }
-        let claims = self.claims_of(token).ok_or(Reason::TokenInvalid)?;
-        let (until, subject) = self.judge(&claims, now_seconds)?;
-        self.keep(digest, until, Arc::clone(&subject), now_seconds);
-        Ok(subject)
-    }
-
-    /// What stands in a token whose signature is right.
-    fn claims_of(&self, token: &[u8]) -> Option<Value> {
-        let header = decode_header(token).ok()?;
-        // RFC 7515 §4.1.11: extensions that must be understood are not.
-        if header.crit.is_some() {
-            return None;
-        }
-        self.keys_for(header.alg, header.kid.as_deref()).into_iter().find_map(|key| {
-            let mut validation = Validation::new(key.algorithm);
-            validation.required_spec_claims.clear();
-            validation.validate_exp = false;
-            validation.validate_aud = false;
-            decode::<Value>(token, &key.key, &validation).ok().map(|token| token.claims)
-        })
+        let (until, subject) = self.judge(claims, now_seconds)?;
+        Ok(Unproved { digest, keys, until, subject })
     }
 
     /// The key of this name; else those without one; else, for a token that names none, the only one.
-    fn keys_for(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<&Key> {
-        let known: Vec<_> = self.keys.iter().filter(|key| key.algorithm == algorithm).collect();
-        if let Some(named) = known.iter().find(|key| id.is_some() && key.id.as_deref() == id) {
+    fn keys_for(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<Arc<Key>> {
+        let known = || self.keys.iter().filter(|key| key.algorithm() == algorithm).map(Arc::clone);
+        if let Some(named) = known().find(|key| id.is_some() && key.id() == id) {
             return vec![named];
         }
-        if id.is_none() && known.len() == 1 {
-            return known;
+        if id.is_none() && known().count() == 1 {
+            return known().collect();
         }
-        known.into_iter().filter(|key| key.id.is_none()).collect()
+        known().filter(|key| key.id().is_none()).collect()
+    }
+
+    /// Nobody who has a token would send this.
+    fn fail(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        self.checks.count_failure(request);
+        self.challenge.refuse(Reason::TokenInvalid, response)
     }
 
     /// RFC 7519 §4.1: until when it is taken, and who has it.
@@ -276,73 +297,40 @@ impl JwtAuth {
         let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
         Ok((until, subject.ok_or(Reason::TokenInvalid)?.into()))
     }
+}
 
-    fn keep(&self, digest: [u8; 32], until: u64, subject: Arc<str>, now_seconds: u64) {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= VERIFIED_MAX {
-            verified.retain(|_, (until, _)| now_seconds < *until);
-            let next = verified.iter().min_by_key(|(_, (until, _))| *until).map(|(digest, _)| *digest);
-            if let Some(next) = next.filter(|_| verified.len() >= VERIFIED_MAX) {
-                verified.remove(&next);
-            }
+impl Unproved {
+    /// Whether the loop checks it itself.
+    fn is_quick(&self) -> bool {
+        self.keys.iter().map(|key| key.micros()).sum::<u32>() <= LOOP_MICROS_MAX
+    }
+
+    /// Whether one of the keys has signed `token`; then it is remembered.
+    fn prove(&self, token: &[u8], verified: &Verified) -> bool {
+        let mut parts = token.rsplitn(2, |byte| *byte == b'.');
+        let (Some(signature), Some(message)) = (parts.next(), parts.next()) else { return false };
+        let Ok(signature) = str::from_utf8(signature) else { return false };
+        let is_right = self.keys.iter().any(|key| key.has_signed(message, signature));
+        if is_right {
+            verified.keep(self.digest, self.until, Arc::clone(&self.subject));
         }
-        verified.insert(digest, (until, subject));
+        is_right
     }
 }
 
-impl Key {
-    /// The key that is written so; `None` if it is not for signatures.
-    fn of(value: &Value) -> Result<Option<Self>, String> {
-        let jwk: Jwk = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-        if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
-            return Ok(None);
-        }
-        let usual = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
-            AlgorithmParameters::EllipticCurve(key) => match key.curve {
-                EllipticCurve::P256 => Some(Algorithm::ES256),
-                EllipticCurve::P384 => Some(Algorithm::ES384),
-                _ => None,
-            },
-            AlgorithmParameters::OctetKeyPair(key) => {
-                (key.curve == EllipticCurve::Ed25519).then_some(Algorithm::EdDSA)
-            }
-            _ => None,
-        };
-        let said = jwk.common.key_algorithm.map(|said: KeyAlgorithm| Algorithm::try_from(said).ok());
-        let algorithm =
-            said.unwrap_or(usual).ok_or("it has an unknown \"alg\" or none, or an unknown curve")?;
-        let key = DecodingKey::from_jwk(&jwk).map_err(|error| error.to_string())?;
-        // On a curve there is but one.
-        let is_other =
-            usual.is_some_and(|usual| usual.family() != AlgorithmFamily::Rsa && usual != algorithm);
-        if key.family() != algorithm.family() || is_other {
-            return Err(format!("its \"alg\" {algorithm:?} is not for a key of its kind"));
-        }
-        let key = Self { id: jwk.common.key_id.map(Into::into), algorithm, key };
-        key.check().map(|()| Some(key))
+impl Claim for Signature {
+    fn is_known(&self) -> bool {
+        self.verified.get(&self.unproved.digest, self.now_seconds).is_some()
     }
 
-    /// Whether it is long enough. RFC 7518 §3.2, §3.3.
-    fn check(&self) -> Result<(), String> {
-        let bytes_min = match self.algorithm {
-            Algorithm::HS256 => 32,
-            Algorithm::HS384 => 48,
-            Algorithm::HS512 => 64,
-            _ if self.algorithm.family() == AlgorithmFamily::Rsa => 256,
-            _ => return Ok(()),
-        };
-        let bytes = match self.key.kind() {
-            jsonwebtoken::DecodingKeyKind::SecretOrDer(secret) => secret.len(),
-            jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
-        };
-        if bytes < bytes_min {
-            return Err(format!(
-                "a key for {:?} has at least {bytes_min} bytes, this one {bytes}",
-                self.algorithm
-            ));
-        }
-        Ok(())
+    fn is_right(&self) -> bool {
+        self.unproved.prove(&self.token, &self.verified)
+    }
+
+    fn refusal(&self) -> Response {
+        let mut response = Response::default();
+        self.challenge.refuse(Reason::TokenInvalid, &mut response);
+        response
     }
 }
 
@@ -352,10 +340,38 @@ impl Layer for JwtAuth {
             Ok(token) => token,
             Err(refused) => return refused,
         };
-        match self.subject_of(token, request.unix_seconds()) {
-            Ok(subject) => self.users.admit(&subject, request, response),
-            Err(reason) => self.challenge.refuse(reason, response),
+        if token.len() > TOKEN_BYTES_MAX {
+            return self.challenge.refuse(Reason::TokenInvalid, response);
         }
+        let (digest, now_seconds) = (self.seal.digest(&[token]), request.unix_seconds());
+        if let Some(subject) = self.verified.get(&digest, now_seconds) {
+            return self.users.admit(&subject, request, response);
+        }
+        if self.checks.refuses(request, response) {
+            return Passage::answered();
+        }
+        let Some(said) = said_by(token) else { return self.fail(request, response) };
+        let unproved = match self.weigh(&said, digest, now_seconds) {
+            Ok(unproved) => unproved,
+            Err(reason) => return self.challenge.refuse(reason, response),
+        };
+        if unproved.is_quick() {
+            return match unproved.prove(token, &self.verified) {
+                true => self.users.admit(&unproved.subject, request, response),
+                false => self.fail(request, response),
+            };
+        }
+        if request.is_gone() {
+            // Nothing is computed for who cannot hear of it, and could not be counted.
+            return self.challenge.refuse(Reason::TokenInvalid, response);
+        }
+        self.checks.submit(request, response, || Signature {
+            token: token.into(),
+            unproved,
+            now_seconds,
+            verified: Arc::clone(&self.verified),
+            challenge: self.challenge.clone(),
+        })
     }
 
     fn acts(&self) -> Acts {
@@ -377,8 +393,17 @@ impl fmt::Debug for JwtAuth {
             .field("keys", &self.keys.len())
             .field("issuers", &self.issuers)
             .field("audiences", &self.audiences)
+            .field("checks", &self.checks)
             .finish_non_exhaustive()
     }
+}
+
+/// What stands in `token`: its header, and its claims between the dots.
+fn said_by(token: &[u8]) -> Option<(Header, Value)> {
+    let header = decode_header(token).ok()?;
+    let claims = str::from_utf8(token.split(|byte| *byte == b'.').nth(1)?).ok()?;
+    let claims = serde_json::from_slice(&Base64UrlUnpadded::decode_vec(claims).ok()?).ok()?;
+    Some((header, claims))
 }
 
 /// A moment in whole seconds since 1970; `None` if it is not there.

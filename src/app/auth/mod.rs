@@ -10,17 +10,19 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `basic` | [`BasicAuth`]: a user name and a password |
+//! | `basic`, `account` | [`BasicAuth`]: a user name and a password |
 //! | `bearer` | [`BearerAuth`]: a random token |
 //! | `certificate` | [`CertificateAuth`]: whom an authority vouches for |
 //! | `credentials` | the field's value, taken apart |
 //! | `hash` | [`PasswordHash`]: argon2, bcrypt, SHA-crypt |
 //! | `checks` | what is being checked, a few at a time |
 //! | `failures` | who has guessed too often |
+//! | `seal` | what stands for passwords and tokens in memory |
 //! | `jwt` | [`JwtAuth`]: a signed token |
 //! | `listing` | [`ListError`]: files of users and tokens |
 //! | `who` | who of those that are known is let in, and how a token is asked for |
 
+mod account;
 mod basic;
 mod bearer;
 mod certificate;
@@ -31,6 +33,7 @@ mod hash;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod listing;
+mod seal;
 mod who;
 
 pub use self::basic::{BasicAuth, UserError};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 
-use super::basic::VERIFIED_FOR;
+use super::account::VERIFIED_FOR;
 use super::*;
 use crate::app::{
     App, BlockingPool, Mail, Origin, Outcome, Params, Progress, Request, Route, Sink, Take, Visitor,
