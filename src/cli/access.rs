@@ -10,10 +10,10 @@ use clap::Args as ClapArgs;
 use clap::builder::BoolishValueParser;
 use http::Method;
 use kolk::header;
+use kolk::units::size;
 use kolk::{App, BasicAuth, Cors, Handler, HeaderValue, ListenAddr, Response, StaticDir, StatusCode, Upload};
 
 use super::failure::{Exit, Failure};
-use super::size;
 
 /// What browsers show when they ask for a password.
 const REALM: &str = "kolk";
@@ -38,7 +38,7 @@ pub(crate) struct Access {
     upload: bool,
 
     /// The largest upload
-    #[arg(long, env = "KOLK_UPLOAD_MAX", value_name = "SIZE", default_value = "1GiB", value_parser = size::parse)]
+    #[arg(long, env = "KOLK_UPLOAD_MAX", value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     upload_max: u64,
 }
 

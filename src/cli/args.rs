@@ -12,12 +12,12 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 #[cfg(feature = "tls")]
 use kolk::ClientAuth;
+use kolk::units::duration;
 
 use super::access::Access;
 #[cfg(feature = "tls")]
 use super::certificates::{Given, OWN};
 use super::configured;
-use super::duration;
 use super::explain::Explain;
 use super::files::Files;
 use super::password::Algorithm;
@@ -116,7 +116,7 @@ pub(crate) enum Command {
         /// Its admin listener: HOST:PORT or unix:PATH [default: that of --admin]
         address: Option<String>,
         /// How often
-        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
         interval: Duration,
         /// Look once, and print that as text; so also where standard output is no terminal
         #[arg(long)]
@@ -227,7 +227,7 @@ pub(crate) struct Serving {
     /// Have browsers come over TLS for so long, once they have (Strict-Transport-Security): 1h, 365d;
     /// 0s takes it back
     #[cfg(feature = "tls")]
-    #[arg(long, global = true, env = "KOLK_HSTS", value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, global = true, env = "KOLK_HSTS", value_name = "TIME", value_parser = duration)]
     pub(crate) hsts: Option<Duration>,
 
     /// Listen here, too, in the clear, and send everybody to the same place with https
@@ -238,7 +238,7 @@ pub(crate) struct Serving {
     /// How long a whole handshake of TLS may take, from the accept: 500ms, 10s [default: 10s]
     #[cfg(feature = "tls")]
     #[arg(long, global = true, env = "KOLK_HANDSHAKE_TIMEOUT", value_name = "TIME",
-          value_parser = duration::parse)]
+          value_parser = duration)]
     pub(crate) handshake_timeout: Option<Duration>,
 
     /// Connections that may wait to be accepted, per worker and listener
@@ -248,7 +248,7 @@ pub(crate) struct Serving {
 
     /// How long an idle connection is kept: 500ms, 75s, 2m
     #[arg(long, global = true, env = "KOLK_KEEPALIVE", value_name = "TIME", default_value = "75s",
-          value_parser = duration::parse)]
+          value_parser = duration)]
     pub(crate) keepalive: Duration,
 
     /// Connections at the same time, all workers together [default: what the file limit allows]

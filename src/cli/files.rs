@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
+use kolk::units::size;
 use kolk::{HeaderValue, Links as Library, StaticDir};
 
 use super::failure::Failure;
-use super::size;
 
 /// How files are found and sent.
 #[derive(Clone, Debug, ClapArgs, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) struct Files {
     no_compress: bool,
 
     /// Memory for small files that are asked for often, all workers together; 0: none
-    #[arg(long, env = "KOLK_FILE_CACHE", value_name = "SIZE", default_value = "64MiB", value_parser = size::parse)]
+    #[arg(long, env = "KOLK_FILE_CACHE", value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     file_cache: u64,
 }
 

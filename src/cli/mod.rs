@@ -6,7 +6,7 @@
 //! ```
 //! | file | what it is |
 //! | --- | --- |
-//! | `args`, `files`, `duration`, `size` | flags, environment, defaults |
+//! | `args`, `files` | flags, environment, defaults |
 //! | `site` | the built-in site |
 //! | `access` | who may read and who may store |
 //! | `certificates`, `development` | who the server is; a certificate of its own |
@@ -39,7 +39,6 @@ mod configured;
 #[cfg(feature = "self-signed")]
 mod development;
 mod doctor;
-mod duration;
 #[cfg(feature = "tls")]
 mod encrypted;
 mod explain;
@@ -56,7 +55,6 @@ mod question;
 mod scratch;
 mod signals;
 mod site;
-mod size;
 mod status;
 mod supervisor;
 mod terminal;

@@ -11,7 +11,7 @@
 //! | `place`, `problem` | [`Place`], [`Placed`]; [`Problem`], [`Errors`] |
 //! | `include`, `node` | the files as one tree |
 //! | `key`, `read`, `look` | how a table is described, read, and which keys go together |
-//! | `value`, `message`, `template` | the values of keys |
+//! | `value`, `message`, `template`, `units` | the values of keys |
 //! | `server`, `named`, `site`, `action` | the tables |
 //! | `check`, `routes`, `ties` | what has to do with each other, across tables |
 //! | `dump`, `schema`, `reference` | what else comes from the description |
@@ -40,6 +40,7 @@ mod server;
 mod site;
 mod template;
 mod ties;
+pub mod units;
 mod value;
 
 use std::ops::Deref;

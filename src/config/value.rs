@@ -21,6 +21,7 @@ use super::node::{Node, Raw};
 use super::place::Origin;
 use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest, quoted};
+use super::units::{duration, duration_text, size, size_text};
 use crate::app::Pattern;
 use crate::net::ListenAddr;
 
@@ -247,7 +248,7 @@ impl Value for Size {
         match size(&text) {
             Ok(bytes) => Some(Self(bytes)),
             Err(why) => {
-                reader.misread(node, &text, "a size", &why);
+                reader.misread(node, &text, "a size", &why.to_string());
                 None
             }
         }
@@ -263,14 +264,11 @@ impl FromText for Duration {
     const EXAMPLE: &'static str = "30s";
 
     fn of(text: &str, _: &Path) -> Result<Self, String> {
-        duration(text)
+        duration(text).map_err(|error| error.to_string())
     }
 
     fn text(&self) -> String {
-        let millis = self.as_millis();
-        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
-        let whole = units.iter().find(|(each, _)| millis > 0 && millis.is_multiple_of(*each));
-        whole.map_or_else(|| "0s".to_owned(), |(each, unit)| format!("{}{unit}", millis / each))
+        duration_text(*self)
     }
 }
 
@@ -282,7 +280,7 @@ impl FromText for ByteRate {
         let (bytes, _) = text.split_once('/').filter(|(_, unit)| *unit == "s").ok_or_else(|| {
             format!("bytes a second are expected: {}/s", text.split('/').next().unwrap_or("1KiB"))
         })?;
-        size(bytes).map(Self)
+        size(bytes).map(Self).map_err(|error| error.to_string())
     }
 
     fn text(&self) -> String {
@@ -528,54 +526,4 @@ fn unusable(path: &Path, error: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied => format!("{} may not be read by this user", path.display()),
         _ => format!("{}: {error}", path.display()),
     }
-}
-
-/// Units are powers of 1024, with or without `iB` or `B`.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = match number.parse() {
-        Ok(number) => number,
-        Err(_) if digits > 0 => return Err("that is more than there is".to_owned()),
-        Err(_) => return Err("a number is expected, and perhaps a unit: 64MiB".to_owned()),
-    };
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        unit if unit.starts_with('.') => return Err("a whole number is expected: 1536KiB".to_owned()),
-        _ => return Err(format!("unknown unit `{unit}`: B, KiB, MiB, GiB and TiB are known")),
-    };
-    number.checked_mul(1 << shift).ok_or_else(|| "that is more than there is".to_owned())
-}
-
-fn size_text(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let whole = units.iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
-    whole.map_or_else(|| format!("{bytes}B"), |(shift, unit)| format!("{}{unit}", bytes >> shift))
-}
-
-/// A whole number and its unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = match number.parse() {
-        Ok(number) => number,
-        Err(_) if digits > 0 => return Err("longer than time itself".to_owned()),
-        Err(_) => return Err("a number and a unit are expected: 500ms, 75s, 2m, 1h or 365d".to_owned()),
-    };
-    let millis_each = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "" => return Err(format!("the unit is missing: {number}s?")),
-        unit if unit.starts_with('.') => return Err("a whole number is expected: 1500ms".to_owned()),
-        _ => return Err(format!("unknown unit `{unit}`: ms, s, m, h and d are known")),
-    };
-    let time = number.checked_mul(millis_each).map(Duration::from_millis);
-    time.ok_or_else(|| "longer than time itself".to_owned())
 }
