@@ -60,7 +60,7 @@
 //! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
 //! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `sys::beneath`, `sys::folder`, `sys::page_cache`, `sys::names` (files below an open folder), `sys::scratch` (in tests), `bytes`, `brotli`, `flate2`, `zstd`, `::http`, `crossbeam_channel`, `log`, `argon2`, `bcrypt`, `sha_crypt`, `blake2`, `sha2`, `base64ct`, `subtle`, `getrandom` (passwords, tokens), `jsonwebtoken`, `serde_json` (tokens), `rcgen` (in tests), `memchr`, `ipnet` | `TcpStream`, `TcpListener`, `UdpSocket` |
 //! | 2 | `config` | the configuration file: TOML to a checked description in which everything has its place | `app`, `http`, `net::ListenAddr`, `net::AddressError`, `::http`, `toml`, `annotate_snippets`, `strsim`, `ipnet`, `regex` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
-//! | 4 | `assembly` | a configuration as a server: what each table stands for | `app`, `config`, `http`, `net`, `proto::h1` (limits), `server`, `::http`, `ipnet` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
+//! | 4 | `assembly` | a configuration as a server: what each table stands for | `app`, `base::Certificate`, `config`, `http`, `net`, `proto::h1` (limits), `server`, `::http`, `ipnet` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
 //! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `ratatui`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen`, `serde_json` (healthcheck, a certificate of its own, `kolk why`) | our rooms |
 //!

@@ -193,3 +193,88 @@ fn what_cannot_be_explained_is_told() {
     assert_eq!((code, &*stdout), (Some(3), ""));
     assert!(stderr.contains("did you mean `pin`?") && stderr.ends_with("kolk.toml: 1 error\n"), "{stderr}");
 }
+
+#[test]
+fn a_client_is_who_its_certificate_names() {
+    let text = r#"
+        [[listen]]
+        addr = ":443"
+        tls = true
+        [[listen]]
+        addr = ":80"
+        [tls]
+        client_ca = "some.pem"
+        [[tls.cert]]
+        cert = "some.pem"
+        key = "some.pem"
+        [auth.staff]
+        kind = "mtls"
+        subjects = ["ada"]
+        [[site]]
+        hosts = "*"
+        auth = "staff"
+        respond = 204
+    "#;
+    let folder = Folder::new("explain-mtls", text);
+    fs::write(folder.0.join("some.pem"), "").unwrap();
+    let status = |url: &str, subject: &[&str]| {
+        let (code, stdout, stderr) = folder.explain(&[&["GET", url, "--json"], subject].concat());
+        assert_eq!((code, &*stderr), (Some(0), ""));
+        let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let mut steps = json["steps"].as_array().unwrap().iter();
+        let step = steps.find(|step| step["topic"] == "certificate");
+        let told = step.map_or_else(String::new, |step| step["says"].as_str().unwrap().to_owned());
+        (json["status"].as_u64().unwrap(), told)
+    };
+    let (ada, eve) =
+        (&["--client-subject", "ada"][..], &["--client-subject", "Eve, of the \u{201c}x\u{201d}"]);
+    let told = "CN=ada, taken to be of an authority that is believed".to_owned();
+    assert_eq!(status("https://a/", ada), (204, told));
+    let (code, told) = status("https://a/", eve);
+    assert!(code == 403 && told.starts_with("CN=Eve\\, of the "), "{told}");
+    let (code, told) = status("https://a/", &[]);
+    assert!(code == 403 && told.contains("the handshake fails"), "{told}");
+    let (code, told) = status("http://a/", ada);
+    assert!(code == 403 && told.contains("nobody asks"), "{told}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn another_host_than_the_connection_is_for_is_misdirected_if_its_certificate_is_another() {
+    let text = r#"
+        [[listen]]
+        addr = ":443"
+        tls = true
+        [[tls.cert]]
+        cert = "a.pem"
+        key = "a.key"
+        [[tls.cert]]
+        cert = "b.pem"
+        key = "b.key"
+        [[site]]
+        hosts = "*"
+        respond = 204
+    "#;
+    let folder = Folder::new("explain-421", text);
+    for (name, hosts) in [("a", ["a.example", "www.a.example"]), ("b", ["b.example", "*.b.example"])] {
+        let made = rcgen::generate_simple_self_signed(hosts.map(str::to_owned)).unwrap();
+        fs::write(folder.0.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        fs::write(folder.0.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    }
+    for (connected, host, status) in [
+        ("a.example", "a.example", 204),
+        ("a.example", "WWW.a.example:443", 204),
+        ("a.example", "b.example", 421),
+        ("a.example", "nobody.example", 204),
+        ("b.example", "nobody.example", 421),
+        ("www.b.example", "b.example", 204),
+    ] {
+        let (url, field) = (format!("https://{connected}/"), format!("Host: {host}"));
+        let (code, stdout, stderr) = folder.explain(&["GET", &url, "-H", &field, "--json"]);
+        assert_eq!((code, &*stderr), (Some(0), ""));
+        let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(json["status"], status, "{connected} {host}: {stdout}");
+        let misdirected = format!("the connection is for {connected}, and {host} has another certificate");
+        assert_eq!(stdout.contains(&misdirected), status == 421, "{stdout}");
+    }
+}

@@ -7,19 +7,25 @@
 //! The listener is chosen by scheme and port, as a client would; the parser and the app are those that serve.
 //! Nothing is bound, and nobody is asked but them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery, Scheme};
 use ::http::{Request, header};
 
-use crate::app::{App, Asker, Explanation, Somebody, Stage, Step};
-use crate::config::{Configuration, Errors, Listen, Origin, ProxyProtocol, TrustHeader};
+use crate::app::{App, Asker, Explanation, Somebody, Stage, Step, Visitor};
+use crate::base::Certificate;
+use crate::config::{ClientCertificate, Configuration, Errors, Listen, Origin, ProxyProtocol, TrustHeader};
 use crate::http::Reason;
 use crate::net::ListenAddr;
 use crate::server::to_https;
 
+#[cfg(feature = "tls")]
+use super::finish;
 use super::line;
+#[cfg(feature = "tls")]
+use super::server::certificates;
 use super::server::{ADDRESS, limits, trust};
 
 impl Configuration {
@@ -28,7 +34,8 @@ impl Configuration {
     ///
     /// The size of a body is what `Content-Length` says. Without a scheme and a host, `localhost` is asked in
     /// the clear. A URL whose port nobody listens on is taken to come through the first listener that speaks
-    /// its scheme, as through a balancer. The client shows no certificate, and rates begin whole.
+    /// its scheme, as through a balancer. The connection is for the host of the URL, whatever `Host` says;
+    /// the client shows no certificate, and rates begin whole.
     ///
     /// ```
     /// use kolk::Configuration;
@@ -50,6 +57,23 @@ impl Configuration {
     /// # Panics
     /// If an answer takes longer than 30 seconds.
     pub fn explain(&self, request: Request<()>, client: IpAddr) -> Result<Explanation, Errors> {
+        self.explain_to(request, client, None)
+    }
+
+    /// The same for a client with this certificate, which is taken to be its own and of an authority that is
+    /// believed: [`Certificate::unsigned`] will do.
+    ///
+    /// # Errors
+    /// What only shows when it is built.
+    ///
+    /// # Panics
+    /// If an answer takes longer than 30 seconds.
+    pub fn explain_to(
+        &self,
+        request: Request<()>,
+        client: IpAddr,
+        certificate: Option<Certificate>,
+    ) -> Result<Explanation, Errors> {
         let app = self.app()?;
         let (parts, ()) = request.into_parts();
         let is_encrypted = parts.uri.scheme() == Some(&Scheme::HTTPS);
@@ -59,11 +83,17 @@ impl Configuration {
         if let Err(reason) = listener {
             return Ok(Explanation::refused(question, reason).behind(steps));
         }
+        let certificate = shown(self, certificate, is_encrypted, &mut steps).map(Arc::new);
         if let Some(reason) = parsed(self, &parts, &mut steps) {
             return Ok(Explanation::refused(question, reason).behind(steps));
         }
+        if is_encrypted && let Some(step) = misdirected(self, &parts)? {
+            steps.push(step);
+            return Ok(Explanation::refused(question, Reason::Misdirected).behind(steps));
+        }
         let trust = trust(self, &mut Vec::new());
-        let asker = Asker { peer: &Somebody { address: client, is_encrypted }, trust: trust.as_ref() };
+        let client = Client { somebody: Somebody { address: client, is_encrypted }, certificate };
+        let asker = Asker { peer: &client, trust: trust.as_ref() };
         let is_redirecting = listener.ok().flatten().is_some_and(|listen| listen.redirect_to_https.value);
         let elsewhere = is_redirecting.then(|| to_https(self.encrypted_port()));
         let app: &App = elsewhere.as_ref().unwrap_or(&app);
@@ -74,6 +104,26 @@ impl Configuration {
     fn encrypted_port(&self) -> u16 {
         let encrypted = self.listen.iter().filter(|listen| listen.tls.value);
         encrypted.filter_map(|listen| port_of(&listen.addr.value)).next().unwrap_or(443)
+    }
+}
+
+/// Who asks.
+struct Client {
+    somebody: Somebody,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl Visitor for Client {
+    fn address(&self) -> Option<SocketAddr> {
+        self.somebody.address()
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.somebody.is_encrypted()
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.clone()
     }
 }
 
@@ -120,6 +170,58 @@ fn listener<'c>(
         (false, true) => Err(Reason::FirstByte),
         _ => Ok(Some(chosen)),
     }
+}
+
+/// The certificate of the client, if somebody asks for one.
+fn shown(
+    configuration: &Configuration,
+    certificate: Option<Certificate>,
+    is_encrypted: bool,
+    steps: &mut Vec<Step>,
+) -> Option<Certificate> {
+    let authorities = configuration.tls.client_ca.as_ref().filter(|_| is_encrypted);
+    let Some(authorities) = authorities else {
+        let text = "not shown: nobody asks for one here";
+        steps.extend(certificate.map(|_| Step::new(Stage::Accept, "certificate", text)));
+        return None;
+    };
+    let auth = configuration.tls.client_auth.as_ref();
+    let is_optional = auth.is_some_and(|auth| auth.value == ClientCertificate::Optional);
+    let text = match &certificate {
+        Some(certificate) => {
+            format!("{}, taken to be of an authority that is believed", certificate.subject())
+        }
+        None if is_optional => "none, and none is needed".to_owned(),
+        None => "none, and one is needed: the handshake fails, and there is no answer".to_owned(),
+    };
+    let origins = [&authorities.origin].into_iter().chain(auth.map(|auth| &auth.origin));
+    steps.push(Step::new(Stage::Accept, "certificate", text).at(Some(line(origins))));
+    certificate
+}
+
+/// Why the request is misdirected, if it is: the connection is for the host of the URL, and another host has
+/// another certificate.
+///
+/// # Errors
+/// If certificates cannot be read.
+#[cfg(feature = "tls")]
+fn misdirected(configuration: &Configuration, parts: &Parts) -> Result<Option<Step>, Errors> {
+    let field = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = field.and_then(|host| host.parse::<Authority>().ok());
+    let (Some(connected), Some(host)) = (parts.uri.host(), &host) else { return Ok(None) };
+    if configuration.tls.cert.len() < 2 || host.host().eq_ignore_ascii_case(connected) {
+        return Ok(None);
+    }
+    let mut problems = Vec::new();
+    let tls = certificates(configuration, &mut problems);
+    let tls = finish(tls, problems)?;
+    let text = format!("the connection is for {connected}, and {} has another certificate", host.host());
+    Ok((!tls.shows_alike(connected, host.host())).then(|| Step::new(Stage::Handle, "host", text)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn misdirected(_: &Configuration, _: &Parts) -> Result<Option<Step>, Errors> {
+    Ok(None)
 }
 
 fn described(listen: &Listen) -> String {

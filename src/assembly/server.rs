@@ -7,6 +7,8 @@ use crate::config::{
     Configuration, Listen, Problem, ProxyProtocol as Proxies, Redacted, TrustHeader, Workers,
 };
 use crate::net::ProxyProtocol;
+#[cfg(feature = "tls")]
+use crate::net::tls::Tls;
 use crate::proto::h1;
 use crate::server::{FlightRecorder, Limits, ListenOptions, Server, Timeouts, Workers as Count};
 
@@ -168,8 +170,17 @@ fn listening(
 /// With the certificates that are named.
 #[cfg(feature = "tls")]
 fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Server> {
+    if configuration.tls.cert.is_empty() {
+        return Some(server);
+    }
+    certificates(configuration, problems).map(|tls| server.tls(&tls))
+}
+
+/// The certificates that are named, if there are any.
+#[cfg(feature = "tls")]
+pub(super) fn certificates(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Tls> {
     use crate::config::{ClientCertificate, TlsVersion};
-    use crate::net::tls::{ClientAuth, Tls, TlsError};
+    use crate::net::tls::{ClientAuth, TlsError};
 
     let told = |error: TlsError| error.to_string();
     let mut tls: Option<Tls> = None;
@@ -186,7 +197,7 @@ fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<P
         }
         tls = Some(read);
     }
-    let Some(mut tls) = tls else { return Some(server) };
+    let mut tls = tls?;
     let oldest = &configuration.tls.min_version;
     if oldest.value == TlsVersion::V13 {
         tls = noted(tls.tls13_only(), oldest, told, problems)?;
@@ -199,7 +210,7 @@ fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<P
         let asked = tls.client_auth_file(&authorities.value.0, auth);
         tls = noted(asked, authorities, told, problems)?;
     }
-    Some(server.tls(&tls))
+    Some(tls)
 }
 
 /// Where everybody is sent to the same place with https.

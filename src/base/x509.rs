@@ -83,6 +83,23 @@ impl Certificate {
         Self { der: der.into(), fingerprint: Fingerprint(sha256) }
     }
 
+    /// One that names this subject and says nothing else: no key, no time, no authority, and a SHA-256 of
+    /// zeros. For questions about who would be let in; no handshake ends with it.
+    ///
+    /// ```
+    /// use kolk::Certificate;
+    ///
+    /// assert_eq!(Certificate::unsigned("ada").common_name().as_deref(), Some("ada"));
+    /// ```
+    pub fn unsigned(common_name: &str) -> Self {
+        let kind = encoded(OBJECT_IDENTIFIER, &[NAMES[0].0]);
+        let name = encoded(SEQUENCE, &[&kind, &encoded(UTF8_STRING, &[common_name.as_bytes()])]);
+        let (serial, nothing) = (encoded(INTEGER, &[&[1]]), encoded(SEQUENCE, &[]));
+        let subject = encoded(SEQUENCE, &[&encoded(SET, &[&name])]);
+        let fields = encoded(SEQUENCE, &[&serial, &nothing, &nothing, &nothing, &subject]);
+        Self::new(&encoded(SEQUENCE, &[&fields]), [0; 32])
+    }
+
     /// Its bytes.
     pub const fn der(&self) -> &[u8] {
         &self.der
@@ -300,6 +317,13 @@ impl<'d> Der<'d> {
     }
 }
 
+/// A value of these parts; its length is written longer than it need be.
+fn encoded(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let inner = parts.concat();
+    let length = u32::try_from(inner.len()).unwrap_or(u32::MAX);
+    [&[tag, 0x84][..], &length.to_be_bytes(), &inner].concat()
+}
+
 /// One value of a name.
 struct Value<'d> {
     /// If it is text that is known here.
@@ -356,36 +380,28 @@ impl fmt::Display for Dotted<'_> {
 mod tests {
     use super::*;
 
-    fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-        let inner = parts.concat();
-        let mut bytes = vec![tag, 0x82];
-        bytes.extend(u16::try_from(inner.len()).unwrap().to_be_bytes());
-        bytes.extend(inner);
-        bytes
-    }
-
     fn certificate(validity: &[&[u8]], subject: &[(&[u8], u8, &str)]) -> Certificate {
         let part = |(kind, tag, text): &(&[u8], u8, &str)| {
-            let pair = [value(OBJECT_IDENTIFIER, &[kind]), value(*tag, &[text.as_bytes()])].concat();
-            value(SET, &[&value(SEQUENCE, &[&pair])])
+            let pair = [encoded(OBJECT_IDENTIFIER, &[kind]), encoded(*tag, &[text.as_bytes()])].concat();
+            encoded(SET, &[&encoded(SEQUENCE, &[&pair])])
         };
         let subject: Vec<u8> = subject.iter().flat_map(part).collect();
         let fields = [
-            value(VERSION, &[&[2, 1, 2]]),
-            value(INTEGER, &[&[7]]),
-            value(SEQUENCE, &[]),
-            value(SEQUENCE, &[]),
-            value(SEQUENCE, validity),
-            value(SEQUENCE, &[&subject]),
+            encoded(VERSION, &[&[2, 1, 2]]),
+            encoded(INTEGER, &[&[7]]),
+            encoded(SEQUENCE, &[]),
+            encoded(SEQUENCE, &[]),
+            encoded(SEQUENCE, validity),
+            encoded(SEQUENCE, &[&subject]),
         ];
-        let der = value(SEQUENCE, &[&value(SEQUENCE, &[&fields.concat()])]);
+        let der = encoded(SEQUENCE, &[&encoded(SEQUENCE, &[&fields.concat()])]);
         Certificate::new(&der, [0xab; 32])
     }
 
     #[test]
     fn rfc_5280_4_1_2_5_both_kinds_of_time_are_read() {
-        let utc = |text: &str| value(UTC_TIME, &[text.as_bytes()]);
-        let general = |text: &str| value(GENERALIZED_TIME, &[text.as_bytes()]);
+        let utc = |text: &str| encoded(UTC_TIME, &[text.as_bytes()]);
+        let general = |text: &str| encoded(GENERALIZED_TIME, &[text.as_bytes()]);
         let validity = |from: &[u8], until: &[u8]| certificate(&[from, until], &[]).validity();
         let read = validity(&utc("491231235959Z"), &general("20500101000000Z")).unwrap();
         assert_eq!(read.from.to_string(), "2049-12-31 23:59:59 UTC");

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use ::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use clap::Args as ClapArgs;
-use kolk::Configuration;
+use kolk::{Certificate, Configuration};
 
 use super::failure::{Exit, Failure};
 use super::{check, colors, print, terminal};
@@ -29,13 +29,18 @@ pub(crate) struct Explain {
     /// The URL: http://HOST/PATH or https://HOST/PATH
     url: String,
 
-    /// A field of the request; repeatable
+    /// A field of the request; repeatable. With https the connection is for the host of the URL, and the
+    /// request for that of `Host`
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
 
     /// Who asks
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
+
+    /// The common name of the certificate that the client shows
+    #[arg(long, value_name = "NAME")]
+    client_subject: Option<String>,
 
     /// The configuration file
     #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE", default_value = "kolk.toml")]
@@ -57,7 +62,9 @@ pub(crate) struct Explain {
 /// If there is no such request, if the configuration file is wrong, or if files cannot be read or written.
 pub(super) fn explain(asked: &Explain) -> Result<ExitCode, Failure> {
     let request = request(asked)?;
-    let explained = |configuration: Configuration| configuration.explain(request, asked.client);
+    let certificate = asked.client_subject.as_deref().map(Certificate::unsigned);
+    let explained =
+        |configuration: Configuration| configuration.explain_to(request, asked.client, certificate);
     let explanation = match Configuration::load(&asked.config).and_then(explained) {
         Ok(explanation) => explanation,
         Err(errors) => return Ok(check::refused(&asked.config, &errors)),

@@ -203,6 +203,13 @@ impl Tls {
         }
     }
 
+    /// Whether who connects for `host` is shown the same as who connects for `other`. If not, a request for
+    /// the one is misdirected on a connection for the other (RFC 9110 §7.4).
+    pub fn shows_alike(&self, host: &str, other: &str) -> bool {
+        let names = Arc::clone(&self.configured().names);
+        Arc::ptr_eq(names.for_name(Some(host)), names.for_name(Some(other)))
+    }
+
     fn configured(&self) -> RwLockReadGuard<'_, Configured> {
         self.shared.config.read().unwrap_or_else(PoisonError::into_inner)
     }
