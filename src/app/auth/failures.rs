@@ -4,7 +4,7 @@
 //!  first wrong one ──► counted ──► so many of them ──► refused until the time is over ──► forgotten
 //! ```
 //! An address is what one subscriber has: an IPv4 address, or the /64 of an IPv6 address. Bounded: in a full
-//! table the one that would be forgotten next makes room. Knows neither users nor passwords.
+//! table the one that would be forgotten next makes room. Knows neither users nor passwords nor tokens.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::base::Tick;
 /// Addresses that are remembered, some 40 bytes each.
 const ADDRESSES_MAX: usize = 4096;
 
-/// Addresses from which wrong passwords came.
+/// Addresses from which wrong passwords and tokens came.
 #[derive(Debug)]
 pub(super) struct Failures {
     /// So many are let through within the time.
@@ -52,7 +52,7 @@ impl Failures {
             .then(|| Duration::from_nanos(failed.until.as_nanos().saturating_sub(now.as_nanos())))
     }
 
-    /// A wrong password came from `address`.
+    /// A wrong password or token came from `address`.
     pub(super) fn count(&self, address: IpAddr, now: Tick) {
         let mut addresses = self.lock();
         let network = network(address);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::app::auth::seal::Digest;
 
 /// Tokens that are remembered, some 150 bytes each.
-pub(super) const VERIFIED_MAX: usize = 4096;
+const VERIFIED_MAX: usize = 4096;
 
 /// Whose each token is.
 #[derive(Default)]
