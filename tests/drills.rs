@@ -144,6 +144,15 @@ fn how_often_clients_came_is_not_forgotten() {
     rated("two", "1/h");
     reload(&kolk);
     assert_eq!(statuses(&mut client), [429; 3]);
+    // Nor what became of them.
+    let metrics = admin(&folder, "/_kolk/metrics");
+    for line in [
+        "kolk_rate_requests_total{rate=\"few\",result=\"passed\"} 2\n",
+        "kolk_rate_requests_total{rate=\"few\",result=\"refused\"} 4\n",
+        "kolk_route_requests_total{site=\"*\",route=\"/\",class=\"4xx\"} 4\n",
+    ] {
+        assert!(metrics.contains(line), "{line}{metrics}");
+    }
     rated("three", "2/h");
     reload(&kolk);
     assert!(eventually(|| client.get("/").status() == 200));

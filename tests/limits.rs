@@ -92,7 +92,8 @@ fn one_more_than_may_be_in_flight_is_told_so() {
             reply.send("at last\n");
         });
     });
-    let server = start(alone(hello().get("/slow", handler.layer(seats.clone()))));
+    let app = hello().get("/slow", handler.layer(seats.clone()));
+    let server = start(alone(app).admin("127.0.0.1:0").unwrap());
     let mut clients: Vec<_> = (0..2).map(|_| Client::to(&server)).collect();
     clients.iter_mut().for_each(|client| client.send(get("/slow")));
     until("both are in flight", || seats.requests() == 2);
@@ -102,6 +103,11 @@ fn one_more_than_may_be_in_flight_is_told_so() {
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
     assert!(refused.text().contains("limit.in_flight"));
     assert_eq!(third.get("/").status, 200, "the connection lives on, and so do the other routes");
+    until("it is counted where it was refused", || {
+        let routes = server.snapshot().routes.into_iter();
+        routes.map(|share| (share.route.to_string(), share.in_flight_refusals)).collect::<Vec<_>>()
+            == [("/".to_owned(), 0), ("/slow".to_owned(), 1)]
+    });
 
     // One is reset: its seat is free, whoever still works for it.
     let reset = clients.pop().unwrap();

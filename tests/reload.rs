@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use kolk::app::{Handler, HandlerExt, Outcome, Recall, Reply, Sink, Take};
 use kolk::http::Phase;
-use kolk::server::{Limits, stats::CloseReason};
+use kolk::server::Limits;
+use kolk::server::stats::{CloseReason, RouteShare};
 use kolk::{
     App, Config, HeaderName, HeaderValue, Headers, Request, Response, Running, Workers, channel, deferred,
     receiving,
@@ -268,6 +269,42 @@ fn a_handle_keeps_no_app_alive_when_the_server_has_ended() {
     server.join().unwrap();
     assert!(handle.is_ending());
     until("both are gone", || hands.app.upgrade().is_none() && others.app.upgrade().is_none());
+}
+
+/// Under its name: the numbers of routes are others in another app.
+#[test]
+fn what_is_counted_of_a_route_goes_on_and_what_is_gone_is_forgotten() {
+    let (one, hands) = app("one", 5);
+    let server = start(alone(one).admin("127.0.0.1:0").unwrap());
+    let counted = || {
+        let routes = server.snapshot().routes.into_iter();
+        let count =
+            |share: RouteShare| (share.route.to_string(), share.requests_by_class.iter().sum::<u64>());
+        routes.map(count).collect::<Vec<_>>()
+    };
+    let are = |expected: &[(&str, u64)]| {
+        let expected: Vec<_> = expected.iter().map(|(route, count)| ((*route).to_owned(), *count)).collect();
+        until("they are counted", || counted() == expected);
+    };
+    are(&[]);
+    let mut client = Client::to(&server);
+    assert_eq!(client.get("/").text(), "one\n");
+    assert_eq!((client.get("/fixed").text(), client.get("/fixed").text()), ("one", "one"));
+    assert_eq!(client.get("/none/at/all").status, 404);
+    are(&[("(none)", 1), ("/", 1), ("/fixed", 2)]);
+    client.send(get("/late"));
+    let late = hands.replies.recv_timeout(PATIENCE).unwrap();
+    server.handle().replace(two()).unwrap();
+    until("it is served", || Client::to(&server).get("/fixed").status == 404);
+    let missed = server.snapshot().requests_by_class[3];
+    are(&[("(none)", missed), ("/", 1)]);
+    late.send("one, late\n");
+    assert_eq!(client.answer().text(), "one, late\n");
+    assert_eq!(client.get("/").text(), "two\n");
+    let mut many = Many::to(&server);
+    many.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
+    assert_eq!(many.content(1), "two\n");
+    are(&[("(none)", missed), ("/", 3), ("/late", 1)]);
 }
 
 // ── HTTP/2 ──────────────────────────────────────────────────────────────────────────────────────────

@@ -873,6 +873,9 @@ fn the_admin_site_counts_along() {
         ("kolk_refusals_total{reason=\"route.none\"}", 1.0),
         ("kolk_refusals_total{reason=\"parse.request_line\"}", 1.0),
         ("kolk_handler_panics_total", 1.0),
+        ("kolk_route_requests_total{site=\"*\",route=\"/\",class=\"2xx\"}", 1.0),
+        ("kolk_route_requests_total{site=\"*\",route=\"/panic\",class=\"5xx\"}", 1.0),
+        ("kolk_route_requests_total{site=\"*\",route=\"(none)\",class=\"4xx\"}", 1.0),
         ("kolk_carry_buffers", 1.0),
         ("kolk_pending_buffers", 0.0),
     ] {

@@ -76,7 +76,7 @@ impl Heard {
 
 /// The site, of its own uploads.
 fn serve(files: &Scratch, uploads: &str, tls: Option<&Tls>) -> Running {
-    let server = alone(site::site(files, &files.join(uploads)));
+    let server = alone(site::site(files, &files.join(uploads))).admin("127.0.0.1:0").unwrap();
     start(match tls {
         Some(tls) => server.tls(tls),
         None => server,
@@ -178,6 +178,11 @@ fn every_version_tells_the_handler_and_the_client_the_same() {
     }
     println!("{} exchanges, {} connections of HTTP/2", all.len(), in_clear.1);
     assert!(complaints.is_empty(), "{} of {}\n{}", complaints.len(), all.len(), complaints.join("\n\n"));
+    let counted = |server: &Running| server.snapshot().routes;
+    assert!(counted(&first).len() > 10);
+    support::until("the routes are counted alike", || {
+        [&clear, &encrypted].iter().all(|server| counted(server) == counted(&first))
+    });
     // `with_close` ends a connection, and nothing else does: its GET and its HEAD.
     assert_eq!((in_clear.1, over_tls.1), (3, 3));
 }

@@ -361,10 +361,13 @@ impl App {
             return Err(RouteError::Sites);
         }
         let id = SiteId(u16::try_from(self.sites.len()).map_err(|_| RouteError::Sites)?);
-        for host in hosts {
-            self.hosts.insert(host.as_ref(), id)?;
-        }
         let mut site = Site::new(id);
+        for (number, host) in hosts.into_iter().enumerate() {
+            self.hosts.insert(host.as_ref(), id)?;
+            if number == 0 {
+                site.name = host.as_ref().into();
+            }
+        }
         site.layers.clone_from(&app.layers);
         site.layers_without_route.clone_from(&app.sites[0].layers_without_route);
         site.log = app.sites[0].log;
@@ -415,6 +418,22 @@ impl App {
             Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).shared_pattern(),
             Scope::Site(_) => &NONE,
         }
+    }
+
+    /// The name of the site: the first of its hosts, as it was written; `*` for the app's own routes.
+    #[inline]
+    pub fn site_name(&self, scope: Scope) -> &Arc<str> {
+        let site = match scope {
+            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).site(),
+            Scope::Site(id) => id,
+        };
+        &self.sites[site.index()].name
+    }
+
+    /// Where an answer can come from: all routes by [`RouteId::index`], then all sites by [`SiteId::index`].
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> {
+        let routes = (0..).take(self.routes.len()).map(|number| Scope::Route(RouteId(number)));
+        routes.chain(self.sites.iter().map(|site| Scope::Site(site.id)))
     }
 
     /// The route of this number.

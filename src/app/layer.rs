@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handler::{Handler, Outcome, left_to_inner};
+use super::limits::RateLimit;
 use super::request::Request;
 use super::request_ids::RequestIds;
 use super::route::log_panic;
@@ -97,6 +98,11 @@ pub trait Layer: Send + Sync + 'static {
     fn request_ids(&self) -> Option<&RequestIds> {
         None
     }
+
+    /// The rate that it is, if it is one: what becomes of requests there is told by name, in the metrics.
+    fn rate(&self) -> Option<&RateLimit> {
+        None
+    }
 }
 
 impl Layer for Arc<dyn Layer> {
@@ -134,6 +140,10 @@ impl Layer for Arc<dyn Layer> {
 
     fn request_ids(&self) -> Option<&RequestIds> {
         (**self).request_ids()
+    }
+
+    fn rate(&self) -> Option<&RateLimit> {
+        (**self).rate()
     }
 }
 

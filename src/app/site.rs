@@ -55,6 +55,8 @@ pub enum Missing {
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) id: SiteId,
+    /// The first of its hosts.
+    pub(super) name: Arc<str>,
     router: Router,
     /// By the number of their pattern in the router.
     endpoints: Vec<Endpoint>,
@@ -76,9 +78,11 @@ pub(super) struct Site {
 }
 
 impl Site {
+    /// Of the hosts that have no other, until it is told which are its own.
     pub(super) fn new(id: SiteId) -> Self {
         Self {
             id,
+            name: "*".into(),
             router: Router::new(),
             endpoints: Vec::new(),
             fallback: None,

@@ -7,9 +7,12 @@
 //! It is replaced as a whole: the numbers of routes mean something in their own app alone. Knows no
 //! connection.
 
+use std::sync::Arc;
+
 use crate::app::App;
 
 use super::config::Config;
+use super::stats::{RouteTallies, Tallies};
 
 /// An app, and what the server that serves it works with. Workers and open exchanges share it.
 #[derive(Debug)]
@@ -18,12 +21,19 @@ pub struct Edition {
     pub app: App,
     /// Limits and timeouts.
     pub config: Config,
+    /// Where answers are counted by route, if somebody may look.
+    pub(super) routes: Option<RouteTallies>,
 }
 
 impl Edition {
     /// `app`, served with `config`.
     pub const fn new(app: App, config: Config) -> Self {
-        Self { app, config }
+        Self { app, config, routes: None }
+    }
+
+    /// The same, whose answers are counted in `tallies`, too.
+    pub(super) fn counted_in(self, tallies: Option<&Arc<Tallies>>) -> Self {
+        Self { routes: tallies.map(|tallies| tallies.of(&self.app)), ..self }
     }
 }
 

@@ -5,19 +5,25 @@
 //!  # TYPE kolk_requests_total counter
 //!  kolk_requests_total{class="2xx"} 42
 //! ```
-//! Base units (seconds, bytes); counters end in `_total`; every label value comes out of a table of
-//! this program, never from a client, so the number of series is fixed. Knows no HTTP.
+//! Base units (seconds, bytes); counters end in `_total`. Every label value comes out of a table of this
+//! program or out of the configuration, never from a client: whatever is asked, there are at most as many
+//! series as there are names, and of routes those of [`NAMES_MAX`](super::stats::NAMES_MAX). Knows no HTTP.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::stats::{Agreement, CloseReason, Histogram, Snapshot, Spread, Stage, Timeout, WorkerShare};
+use crate::app::RateVerdict;
 use crate::http::{Phase, Reason};
 use crate::net::Alert;
 
 /// The media type of what [`render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What answers are told apart by.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// All metrics of the process: `uptime` since it started, `version` of the program.
 pub fn render(sum: &Snapshot, uptime: Duration, version: &str) -> String {
@@ -26,6 +32,8 @@ pub fn render(sum: &Snapshot, uptime: Duration, version: &str) -> String {
     connections(&mut page, sum);
     handshakes(&mut page, sum);
     requests(&mut page, sum);
+    routes(&mut page, sum);
+    rates(&mut page, sum);
     loops(&mut page, sum);
     stages(&mut page, sum);
     page.text
@@ -90,7 +98,7 @@ fn handshakes(page: &mut Page, sum: &Snapshot) {
 }
 
 fn requests(page: &mut Page, sum: &Snapshot) {
-    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(sum.requests_by_class.iter().copied());
+    let classes = CLASSES.into_iter().zip(sum.requests_by_class.iter().copied());
     page.table("kolk_requests_total", "counter", "Answers by status class.", "class", classes);
     let refusals = Reason::ALL.iter().map(|reason| (reason.code(), sum.refusals[reason.index()]));
     page.table("kolk_refusals_total", "counter", "Answers of kolk's own, by reason.", "reason", refusals);
@@ -99,6 +107,39 @@ fn requests(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_streams_reset_total", "Exchanges that their clients gave up.", sum.streams_reset);
     page.counter("kolk_handler_panics_total", "Handlers that panicked.", sum.handler_panics);
     page.counter("kolk_log_lines_dropped_total", "Access log lines lost.", sum.log_lines_dropped);
+}
+
+/// Those that somebody has asked for.
+fn routes(page: &mut Page, sum: &Snapshot) {
+    if sum.routes.is_empty() {
+        return;
+    }
+    let name = "kolk_route_requests_total";
+    page.family(name, "counter", "Answers by site, route and status class, of routes that were asked.");
+    for share in &sum.routes {
+        for (class, count) in CLASSES.into_iter().zip(&*share.requests_by_class) {
+            page.series(name, &[("site", &share.site), ("route", &share.route), ("class", class)], count);
+        }
+    }
+    let name = "kolk_route_in_flight_refusals_total";
+    page.family(name, "counter", "Answers that said limit.in_flight, by site and route.");
+    for share in &sum.routes {
+        page.series(name, &[("site", &share.site), ("route", &share.route)], share.in_flight_refusals);
+    }
+}
+
+fn rates(page: &mut Page, sum: &Snapshot) {
+    if sum.rates.is_empty() {
+        return;
+    }
+    let name = "kolk_rate_requests_total";
+    page.family(name, "counter", "Requests that a rate looked at, by its name and by what it did with them.");
+    for share in &sum.rates {
+        for verdict in RateVerdict::ALL {
+            let count = share.requests[verdict.index()];
+            page.series(name, &[("rate", &share.name), ("result", verdict.name())], count);
+        }
+    }
 }
 
 fn loops(page: &mut Page, sum: &Snapshot) {
@@ -143,6 +184,17 @@ impl Page {
         value: impl std::fmt::Display,
     ) {
         let _ = writeln!(self.text, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    /// One sample with several labels, whose values may be any text.
+    fn series(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let mut before = '{';
+        self.text.push_str(name);
+        for (label, of) in labels {
+            let _ = write!(self.text, "{before}{label}=\"{}\"", escaped(of));
+            before = ',';
+        }
+        let _ = writeln!(self.text, "}} {value}");
     }
 
     /// The buckets, the sum and the count; `labels`: what they have besides.
@@ -202,11 +254,19 @@ impl Page {
     }
 }
 
+/// A label's value as it is written.
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '"', '\n']) {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::stats::Stats;
+    use super::super::stats::{RateShare, RouteShare, Row, Stats};
     use super::*;
     use crate::net::{Alarm, Handshake};
 
@@ -321,6 +381,36 @@ mod tests {
         let turns = "kolk_turn_duration_seconds";
         assert_eq!(value(turns, "kolk_turn_duration_seconds_count", ""), 4.0);
         assert_eq!(value(turns, "kolk_turn_duration_seconds_sum", ""), 4.00004);
+    }
+
+    #[test]
+    fn routes_and_rates_are_told_by_their_names() {
+        let mut sum = Snapshot::scrape(&workers());
+        let page = |sum: &Snapshot| render(sum, Duration::ZERO, "1");
+        assert!(!page(&sum).contains("kolk_route_") && !page(&sum).contains("kolk_rate_"));
+        let requests_by_class = sum.requests_by_class.clone();
+        sum.routes = vec![RouteShare {
+            site: "*.example.com".into(),
+            route: "/a\"b\\{c}".into(),
+            requests_by_class,
+            in_flight_refusals: 3,
+        }];
+        sum.rates = vec![RateShare { name: "api".into(), requests: Row::default() }];
+        let page = page(&sum);
+        for line in [
+            r#"kolk_route_requests_total{site="*.example.com",route="/a\"b\\{c}",class="2xx"} 2"#,
+            r#"kolk_route_requests_total{site="*.example.com",route="/a\"b\\{c}",class="5xx"} 0"#,
+            r#"kolk_route_in_flight_refusals_total{site="*.example.com",route="/a\"b\\{c}"} 3"#,
+            r#"kolk_rate_requests_total{rate="api",result="passed"} 0"#,
+            r#"kolk_rate_requests_total{rate="api",result="would_refuse"} 0"#,
+        ] {
+            assert_eq!(page.lines().filter(|other| *other == line).count(), 1, "{line}:\n{page}");
+        }
+        // A strict reader takes it, too, where no value has to be escaped.
+        sum.routes[0].route = "/a".into();
+        let families = parse(&render(&sum, Duration::ZERO, "1"));
+        assert_eq!(families["kolk_route_requests_total"].samples.len(), CLASSES.len());
+        assert_eq!(families["kolk_rate_requests_total"].samples.len(), RateVerdict::ALL.len());
     }
 
     #[test]

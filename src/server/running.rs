@@ -24,7 +24,7 @@ use super::ears::Ears;
 use super::edition::Edition;
 use super::recorder::{self, Recorder};
 use super::shard::Shard;
-use super::stats::{Snapshot, Stats};
+use super::stats::{Snapshot, Stats, Tallies};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
 use super::{Error, Result, admin, redirect};
 
@@ -52,6 +52,8 @@ pub struct Handle {
     control: Arc<Control>,
     bells: Arc<[Arc<Doorbell>]>,
     stats: Arc<[Arc<Stats>]>,
+    /// Of routes and rates, by name; none without an admin site.
+    tallies: Option<Arc<Tallies>>,
     logs: Option<Reopener>,
     /// One for each worker, and for the one that sends visitors to https; none where nothing is recorded.
     recorders: Arc<[Arc<Recorder>]>,
@@ -159,7 +161,7 @@ impl Handle {
     }
 
     fn replace_by(&self, renew: impl FnOnce(&Edition) -> Edition) {
-        self.control.replace(renew);
+        self.control.replace(|running| renew(running).counted_in(self.tallies.as_ref()));
         self.replacements.done.fetch_add(1, Relaxed);
         ring_all(&self.bells);
     }
@@ -224,6 +226,8 @@ impl Handle {
             certificate_reloads_failed: self.tls.as_ref().map_or(0, Tls::reloads_failed),
             replacements: self.replacements.done.load(Relaxed),
             replacements_refused: self.replacements.refused.load(Relaxed),
+            routes: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.routes()),
+            rates: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.rates()),
             ..sum
         }
     }
@@ -329,7 +333,8 @@ impl Running {
             bound;
         let started = now();
         let logs = AccessLogs::start(access_logs).map_err(starting("open the access log"))?;
-        let edition = Arc::new(Edition::new(app, config));
+        let tallies = admin.is_some().then(|| Tallies::new(sockets.workers));
+        let edition = Arc::new(Edition::new(app, config).counted_in(tallies.as_ref()));
         let mut running = Self {
             addresses: sockets.addresses(),
             workers: Vec::with_capacity(sockets.workers),
@@ -337,6 +342,7 @@ impl Running {
                 control: Arc::new(Control::new(Arc::clone(&edition))),
                 bells: Arc::new([]),
                 stats: Arc::new([]),
+                tallies,
                 logs: logs.as_ref().map(AccessLogs::reopener),
                 recorders: recorder.map_or_else(Arc::default, |options| options.build(sockets.workers + 1)),
                 tls,

@@ -6,6 +6,7 @@
 //! `metrics` renders.
 
 mod histogram;
+mod names;
 
 use std::io;
 use std::ops::{Deref, Index};
@@ -16,6 +17,8 @@ use crate::http::{Phase, Reason};
 use crate::net::{Alarm, Alert, Handshake};
 
 pub use histogram::{Histogram, Spread};
+pub use names::{NAMES_MAX, RateShare, RouteShare};
+pub(crate) use names::{RouteTallies, Tallies};
 
 /// A number that only grows: one writer, any readers.
 #[derive(Debug, Default)]
@@ -382,6 +385,10 @@ pub struct Snapshot {
     pub pending_buffers: u64,
     /// What is worth knowing of each worker alone, in the order in which they were summed.
     pub workers: Vec<WorkerShare>,
+    /// Routes that somebody has asked for, by site and pattern; none without an admin address.
+    pub routes: Vec<RouteShare>,
+    /// What became of requests at the rates that are layers, by name; none without an admin address.
+    pub rates: Vec<RateShare>,
 }
 
 /// One worker's part of the work.

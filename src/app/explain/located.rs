@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::http::HeaderName;
 
 use crate::app::layer::{Acts, Layer, Passage};
+use crate::app::limits::RateLimit;
 use crate::app::request::Request;
 use crate::app::request_ids::RequestIds;
 use crate::http::Response;
@@ -84,5 +85,9 @@ impl Layer for Located {
 
     fn request_ids(&self) -> Option<&RequestIds> {
         self.layer.request_ids()
+    }
+
+    fn rate(&self) -> Option<&RateLimit> {
+        self.layer.rate()
     }
 }

@@ -1,8 +1,9 @@
 //! [`RateLimit`]: a rate before a handler, or before many that share its budgets.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
+use super::counts::{RateCounts, RateVerdict};
 use super::fields::Policy;
 use super::key::RateKey;
 use super::rate::Decision;
@@ -33,7 +34,15 @@ pub struct RateLimit {
     number: u32,
     key: RateKey,
     policy: Arc<Policy>,
-    refused: Arc<AtomicU64>,
+    seen: Arc<Seen>,
+}
+
+/// What all clones have seen.
+#[derive(Debug, Default)]
+struct Seen {
+    refused: AtomicU64,
+    /// Where more is counted, if somebody looks.
+    counts: OnceLock<Arc<RateCounts>>,
 }
 
 impl RateLimit {
@@ -47,13 +56,19 @@ impl RateLimit {
             rates: Arc::clone(rates),
             key,
             policy: Arc::new(policy),
-            refused: Arc::default(),
+            seen: Arc::default(),
         }
     }
 
     /// How many requests were refused, or would have been in a dry run.
     pub fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
+        self.seen.refused.load(Relaxed)
+    }
+
+    /// Has what becomes of requests counted in `counts` from now on, unless it is counted somewhere already:
+    /// where. A [server](crate::Server) with an admin address does so for all rates of its app.
+    pub fn count_in(&self, counts: &Arc<RateCounts>) -> &Arc<RateCounts> {
+        self.seen.counts.get_or_init(|| Arc::clone(counts))
     }
 
     /// The policy.
@@ -68,7 +83,10 @@ impl Layer for RateLimit {
         let key = self.key.hash(&self.rates, request);
         let decision = self.rates.check(self.number, rate, key, request.now());
         if matches!(decision, Decision::Refused { .. }) {
-            self.refused.fetch_add(1, Relaxed);
+            self.seen.refused.fetch_add(1, Relaxed);
+        }
+        if let Some(counts) = self.seen.counts.get() {
+            counts.note(request.worker(), verdict(decision, rate.is_dry_run()));
         }
         match decision {
             _ if rate.is_dry_run() => Passage::Open,
@@ -94,5 +112,42 @@ impl Layer for RateLimit {
         let (requests, per) = (rate.quota().requests(), rate.quota().per());
         let dry = if rate.is_dry_run() { ", in a dry run" } else { "" };
         format!("{name}: {requests} in {per:?}, {} at once, {}{dry}", rate.burst(), self.key)
+    }
+
+    fn rate(&self) -> Option<&RateLimit> {
+        Some(self)
+    }
+}
+
+/// What becomes of a request by this decision. In a dry run nobody waits.
+const fn verdict(decision: Decision, is_dry_run: bool) -> RateVerdict {
+    match (decision, is_dry_run) {
+        (Decision::Admitted { .. }, _) | (Decision::Delayed { .. }, true) => RateVerdict::Passed,
+        (Decision::Delayed { .. }, false) => RateVerdict::Delayed,
+        (Decision::Refused { .. }, false) => RateVerdict::Refused,
+        (Decision::Refused { .. }, true) => RateVerdict::WouldRefuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_dry_run_lets_pass_and_says_what_it_would_have_refused() {
+        let time = Duration::from_secs(1);
+        let admitted = Decision::Admitted { remaining: 0, reset: time };
+        let delayed = Decision::Delayed { wait: time, reset: time };
+        let refused = Decision::Refused { retry_after: time, reset: time };
+        for (decision, counted, in_a_dry_run) in [
+            (admitted, RateVerdict::Passed, RateVerdict::Passed),
+            (delayed, RateVerdict::Delayed, RateVerdict::Passed),
+            (refused, RateVerdict::Refused, RateVerdict::WouldRefuse),
+        ] {
+            assert_eq!(verdict(decision, false), counted, "{decision:?}");
+            assert_eq!(verdict(decision, true), in_a_dry_run, "{decision:?}");
+        }
     }
 }

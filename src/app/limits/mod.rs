@@ -14,11 +14,13 @@
 //! | `in_flight` | [`InFlight`]: how many requests at a time |
 //! | `addresses` | [`ConnectionsPerAddress`]: how many connections for each client |
 //! | `limited` | [`RateLimit`]: a rate as a layer |
+//! | `counts` | [`RateCounts`]: what became of requests at a rate |
 //! | `fields` | [`Policy`]: what the client is told |
 //!
 //! Knows no clock: time is an argument.
 
 mod addresses;
+mod counts;
 mod fields;
 mod in_flight;
 mod key;
@@ -27,6 +29,7 @@ mod rate;
 mod rates;
 
 pub use addresses::{AddressSeat, ConnectionsPerAddress};
+pub use counts::{RateCounts, RateVerdict};
 pub use fields::Policy;
 pub use in_flight::InFlight;
 pub use key::{AddressKey, RateKey};

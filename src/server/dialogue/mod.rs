@@ -338,6 +338,9 @@ impl Dialogue {
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         self.speech.machine().refuse(call.response, encoding);
         exchange.sent = Sent::of(call.response);
+        let own = exchange.edition_beside(call.edition);
+        let answer = (exchange.sent.status, exchange.sent.reason);
+        respond::count_by_name(own.as_ref().unwrap_or(call.edition), call.env, exchange.scope, answer);
         self.record_open(&exchange, call);
         self.abandon(Presence::Gone);
     }

@@ -12,6 +12,7 @@ use super::Dialogue;
 use super::exchange::{Exchange, Sent};
 use super::speech::Speech;
 use crate::server::call::{Call, Env, connection_number};
+use crate::server::edition::Edition;
 use crate::server::stats::{CloseReason, Stage};
 
 /// Which request is answered, and when it passed through the stages so far.
@@ -74,6 +75,7 @@ impl Dialogue {
         let holds = call.response.take_holds();
         let status = rendered.status().as_u16();
         call.env.stats.answered(status);
+        count_by_name(call.edition, call.env, Some(Scope::Route(route)), (status, None));
         let (stream, timeline) = (asked.stream, &asked.timeline);
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         let answered = match &mut self.speech {
@@ -113,6 +115,7 @@ impl Dialogue {
         let holds = call.response.take_holds();
         count(call.env, call.response);
         let sent = Sent::of(call.response);
+        count_by_name(call.edition, call.env, scope, (sent.status, sent.reason));
         let stream = asked.stream;
         let encoding =
             &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &asked.timeline };
@@ -253,6 +256,19 @@ pub(super) fn failed(env: &Env, exchange: &Exchange) -> CloseReason {
     log::error!("the source of an answer panicked, which is cut short (path {:?})", exchange.path);
     env.stats.handler_panics.add(1);
     CloseReason::Failed
+}
+
+/// Counts an answer among those of its route, or of its site.
+#[inline]
+pub(super) fn count_by_name(
+    edition: &Edition,
+    env: &Env,
+    scope: Option<Scope>,
+    answer: (u16, Option<Reason>),
+) {
+    if let (Some(routes), Some(scope)) = (&edition.routes, scope) {
+        routes.answered((&edition.app, scope), env.worker, answer);
+    }
 }
 
 /// Counts an answer.
