@@ -29,7 +29,8 @@ fn a_server_is_watched_over_its_admin_listener() {
         }
         let (code, screen, stderr) = watching.join().unwrap();
         assert_eq!((code, &*stderr), (Some(0), ""));
-        for said in [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon"] {
+        let said = [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon", "(none)"];
+        for said in said {
             assert!(screen.contains(said), "{said}:\n{screen}");
         }
     });
@@ -79,7 +80,8 @@ fn what_became_of_a_request_is_told() {
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert!(story.starts_with("GET /hello?ticket=*** HTTP/1.1\n200\n\n  id          order-17\n"), "{story}");
     assert!(
-        story.contains("\n  route       /hello\n") && story.ends_with("\n  Cookie: (not kept)\n"),
+        story.contains("\n  site        *\n  route       /hello\n")
+            && story.ends_with("\n  Cookie: (not kept)\n"),
         "{story}"
     );
     let (_, json, _) = why(&["order-17", "--json"]);
@@ -94,6 +96,7 @@ fn what_became_of_a_request_is_told() {
     let (code, story, _) = why(&[number]);
     assert_eq!(code, Some(0));
     assert!(story.contains("\n400 parse.space_before_colon: ") && story.contains(number), "{story}");
+    assert!(story.contains("\nwhat to do: leave out the space"), "{story}");
     let (code, _, stderr) = why(&["order-18"]);
     assert_eq!((code, stderr.contains("no request order-18 is remembered")), (Some(1), true), "{stderr}");
 }

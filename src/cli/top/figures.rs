@@ -3,6 +3,7 @@
 //! Rates are of a second. Where a counter is lower than it was, another process has begun: all of what it
 //! says is new. Knows no terminal.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::page::Page;
@@ -25,6 +26,10 @@ pub(super) struct Figures {
     pub(super) durations: Vec<Durations>,
     /// What was refused, closed, reset or given up, the most frequent first.
     pub(super) reasons: Vec<Reason>,
+    /// Those that are asked, the busiest first.
+    pub(super) routes: Vec<Route>,
+    /// Those that refuse the most come first.
+    pub(super) limits: Vec<Limit>,
 }
 
 /// One worker's part.
@@ -56,10 +61,38 @@ pub(super) struct Reason {
     pub(super) total: f64,
 }
 
+/// What was answered under one name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Route {
+    /// The site and the path.
+    pub(super) name: String,
+    pub(super) requests: f64,
+    /// Answers with 4xx, and with 5xx.
+    pub(super) client_errors: f64,
+    pub(super) server_errors: f64,
+    /// All requests so far.
+    pub(super) total: f64,
+}
+
+/// What a limit did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Limit {
+    pub(super) name: String,
+    /// Of a rate alone.
+    pub(super) passed: Option<f64>,
+    pub(super) delayed: Option<f64>,
+    /// In a dry run those that it would have refused.
+    pub(super) refused: f64,
+    /// All that it has refused so far.
+    pub(super) total: f64,
+}
+
 /// Ends of connections that are as they should be.
 const USUAL_ENDS: [&str; 4] = ["close.answered", "close.peer_closed", "close.drained", "close.stopped"];
 /// What is shown of the reasons.
 const REASONS_MAX: usize = 20;
+/// What is shown of routes, and of limits.
+const NAMES_MAX: usize = 40;
 
 impl Figures {
     /// What happened from `before` to `now`, in `time`.
@@ -90,6 +123,8 @@ impl Figures {
             workers: workers.collect(),
             durations: durations(before, now, seconds),
             reasons: reasons(now, &change),
+            routes: routes(before, now, seconds),
+            limits: limits(before, now, seconds),
         }
     }
 }
@@ -121,6 +156,78 @@ fn reasons(now: &Page, change: &impl Fn(&str, &str, &str) -> f64) -> Vec<Reason>
     all.sort_by(|a, b| b.rate.total_cmp(&a.rate).then(b.total.total_cmp(&a.total)));
     all.truncate(REASONS_MAX);
     all
+}
+
+/// The samples of this name: the values of their labels, what each was before, and what it is.
+fn changes<'p, const N: usize>(
+    before: &'p Page,
+    now: &'p Page,
+    name: &'p str,
+    labels: [&'p str; N],
+) -> impl Iterator<Item = ([&'p str; N], f64, f64)> {
+    let earlier: HashMap<_, _> = before.by_all(name, labels).collect();
+    now.by_all(name, labels)
+        .map(move |(of, value)| (of, earlier.get(&of).copied().unwrap_or_default(), value))
+}
+
+fn routes(before: &Page, now: &Page, seconds: f64) -> Vec<Route> {
+    let mut routes = BTreeMap::<String, Route>::new();
+    let name = "kolk_route_requests_total";
+    for ([site, path, class], before, now) in changes(before, now, name, ["site", "route", "class"]) {
+        let name = called(site, path);
+        let route = routes.entry(name.clone()).or_insert_with(|| Route { name, ..Route::default() });
+        let rate = increase(before, now) / seconds;
+        route.requests += rate;
+        route.total += now;
+        match class {
+            "4xx" => route.client_errors += rate,
+            "5xx" => route.server_errors += rate,
+            _ => {}
+        }
+    }
+    let mut routes: Vec<Route> = routes.into_values().collect();
+    routes.sort_by(|a, b| b.requests.total_cmp(&a.requests).then(b.total.total_cmp(&a.total)));
+    routes.truncate(NAMES_MAX);
+    routes
+}
+
+fn limits(before: &Page, now: &Page, seconds: f64) -> Vec<Limit> {
+    let mut rates = BTreeMap::<&str, Limit>::new();
+    for ([rate, result], before, now) in changes(before, now, "kolk_rate_requests_total", ["rate", "result"])
+    {
+        let limit =
+            rates.entry(rate).or_insert_with(|| Limit { name: format!("rate.{rate}"), ..Limit::default() });
+        let change = increase(before, now) / seconds;
+        match result {
+            "passed" => limit.passed = Some(change),
+            "delayed" => limit.delayed = Some(change),
+            "refused" | "would_refuse" => {
+                limit.refused += change;
+                limit.total += now;
+            }
+            _ => {}
+        }
+    }
+    let seats = changes(before, now, "kolk_route_in_flight_refusals_total", ["site", "route"]);
+    let seats = seats.filter(|(_, _, now)| *now > 0.0).map(|([site, path], before, now)| Limit {
+        name: format!("in flight {}", called(site, path)),
+        refused: increase(before, now) / seconds,
+        total: now,
+        ..Limit::default()
+    });
+    let mut limits: Vec<Limit> = rates.into_values().chain(seats).collect();
+    limits.sort_by(|a, b| b.refused.total_cmp(&a.refused).then(b.total.total_cmp(&a.total)));
+    limits.truncate(NAMES_MAX);
+    limits
+}
+
+/// The site and the path in one; the path alone where hosts are not told apart.
+fn called(site: &str, path: &str) -> String {
+    match (site, path) {
+        ("*" | "(other)", _) => path.to_owned(),
+        (_, path) if path.starts_with('/') => format!("{site}{path}"),
+        _ => format!("{site} {path}"),
+    }
 }
 
 /// The buckets that were filled between two moments: bounds in seconds, and how many are below.
@@ -200,6 +307,54 @@ mod tests {
         assert!(figures.connections == 9.0);
         let reasons: Vec<_> = figures.reasons.iter().map(|reason| (&*reason.name, reason.rate)).collect();
         assert_eq!(reasons, [("close.timed_out", 4.5), ("route.none", 1.0)]);
+    }
+
+    #[test]
+    fn routes_and_limits_are_told_apart_and_the_busiest_come_first() {
+        let before = Page::parse(
+            "kolk_route_requests_total{site=\"*\",route=\"/a\",class=\"2xx\"} 100\n\
+             kolk_rate_requests_total{rate=\"api\",result=\"passed\"} 10\n\
+             kolk_rate_requests_total{rate=\"api\",result=\"refused\"} 4\n",
+        );
+        let now = Page::parse(
+            "kolk_route_requests_total{site=\"*\",route=\"/a\",class=\"2xx\"} 104\n\
+             kolk_route_requests_total{site=\"*\",route=\"/a\",class=\"4xx\"} 1\n\
+             kolk_route_requests_total{site=\"b.example\",route=\"/c/{d}\",class=\"2xx\"} 6\n\
+             kolk_route_requests_total{site=\"b.example\",route=\"/c/{d}\",class=\"5xx\"} 2\n\
+             kolk_route_requests_total{site=\"b.example\",route=\"(none)\",class=\"4xx\"} 1\n\
+             kolk_route_requests_total{site=\"(other)\",route=\"(other)\",class=\"2xx\"} 0\n\
+             kolk_route_in_flight_refusals_total{site=\"*\",route=\"/a\"} 0\n\
+             kolk_route_in_flight_refusals_total{site=\"b.example\",route=\"/c/{d}\"} 2\n\
+             kolk_rate_requests_total{rate=\"api\",result=\"passed\"} 30\n\
+             kolk_rate_requests_total{rate=\"api\",result=\"delayed\"} 0\n\
+             kolk_rate_requests_total{rate=\"api\",result=\"refused\"} 7\n\
+             kolk_rate_requests_total{rate=\"dry\",result=\"would_refuse\"} 1\n",
+        );
+        let figures = Figures::between(&before, &now, Duration::from_secs(2));
+        let routes = figures.routes.iter();
+        let routes: Vec<_> = routes
+            .map(|route| (&*route.name, route.requests, route.client_errors, route.server_errors))
+            .collect();
+        assert_eq!(
+            routes,
+            [
+                ("b.example/c/{d}", 4.0, 0.0, 1.0),
+                ("/a", 2.5, 0.5, 0.0),
+                ("b.example (none)", 0.5, 0.5, 0.0),
+                ("(other)", 0.0, 0.0, 0.0)
+            ]
+        );
+        let limits = figures.limits.iter();
+        let limits: Vec<_> =
+            limits.map(|limit| (&*limit.name, limit.passed, limit.refused, limit.total)).collect();
+        assert_eq!(
+            limits,
+            [
+                ("rate.api", Some(10.0), 1.5, 7.0),
+                ("in flight b.example/c/{d}", None, 1.0, 2.0),
+                ("rate.dry", None, 0.5, 1.0)
+            ]
+        );
     }
 
     #[test]

@@ -40,6 +40,18 @@ impl Page {
         self.named(name).filter_map(move |sample| Some((sample.label(label)?, sample.value)))
     }
 
+    /// The samples of this name by the values of several labels, in their order.
+    pub(super) fn by_all<'p, const N: usize>(
+        &'p self,
+        name: &'p str,
+        labels: [&'p str; N],
+    ) -> impl Iterator<Item = ([&'p str; N], f64)> {
+        self.named(name).filter_map(move |sample| {
+            let values = labels.map(|label| sample.label(label));
+            values.iter().all(Option::is_some).then(|| (values.map(Option::unwrap_or_default), sample.value))
+        })
+    }
+
     /// The sum of the samples of this name with this label.
     pub(super) fn of(&self, name: &str, label: &str, value: &str) -> f64 {
         self.by(name, label).filter(|(of, _)| *of == value).map(|(_, sum)| sum).sum()
@@ -107,6 +119,7 @@ mod tests {
         );
         assert!(page.sum("a") == 10.5 && page.sum("b") == 0.0);
         assert_eq!(page.by("a", "x").collect::<Vec<_>>(), [("y", 2.5), ("z", 3.0), ("q\"\\\n", 4.0)]);
+        assert_eq!(page.by_all("a", ["le", "x"]).collect::<Vec<_>>(), [(["0.1", "z"], 3.0)]);
         assert_eq!(page.buckets("a", &[("x", "z")]), [(0.1, 3.0)]);
         assert_eq!(page.buckets("h", &[]), [(f64::INFINITY, 7.0)]);
         assert!(!page.is_ours() && Page::parse("kolk_build_info{version=\"1\"} 1").is_ours());

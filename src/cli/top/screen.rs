@@ -6,6 +6,7 @@
 //!  ▁▂▃▅▇ requests/s of the last minutes
 //!  connections        │ stages and turns
 //!  workers            │ reasons
+//!  routes             │ limits
 //! ```
 //! Draws and decides nothing.
 
@@ -79,12 +80,14 @@ impl Widget for &Screen {
             let text = self.trouble.as_deref().unwrap_or("the first figures are on their way");
             return Paragraph::new(format!("{}: {text}", self.from)).render(area, buffer);
         };
-        let phases = u16::try_from(figures.phases.len()).unwrap_or(u16::MAX).saturating_add(2);
-        let [title, rates, history, upper, lower] = Layout::vertical([
+        let phases = lines(figures.phases.len(), 2);
+        let rest = area.height.saturating_sub(phases.saturating_add(6));
+        let [title, rates, history, upper, lower, bottom] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(1),
             Constraint::Length(4),
             Constraint::Length(phases),
+            Constraint::Length(lower_lines(figures, rest)),
             Constraint::Min(0),
         ])
         .areas(area);
@@ -99,11 +102,30 @@ impl Widget for &Screen {
             |area| Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area);
         let [connections, durations] = halves(upper);
         let [workers, reasons] = halves(lower);
+        let [routes, limits] = halves(bottom);
         connections_of(figures).render(connections, buffer);
         durations_of(figures).render(durations, buffer);
         workers_of(figures).render(workers, buffer);
         reasons_of(figures).render(reasons, buffer);
+        routes_of(figures).render(routes, buffer);
+        limits_of(figures).render(limits, buffer);
     }
+}
+
+/// A table of so many rows, with the lines around it.
+fn lines(rows: usize, around: u16) -> u16 {
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(around)
+}
+
+/// How many of `rest` lines are for workers and reasons: as many as they want, if routes and limits have at
+/// least half of what they want, too.
+fn lower_lines(figures: &Figures, rest: u16) -> u16 {
+    let named = figures.routes.len().max(figures.limits.len());
+    if named == 0 {
+        return rest;
+    }
+    let wanted = lines(figures.workers.len().max(figures.reasons.len()), 3);
+    wanted.min(rest.saturating_sub(lines(named, 3)).max(rest / 2))
 }
 
 fn rates_of(figures: &Figures) -> Line<'static> {
@@ -171,6 +193,37 @@ fn reasons_of(figures: &Figures) -> Table<'static> {
         .block(block("what was refused, and what ended early".to_owned()))
 }
 
+fn routes_of(figures: &Figures) -> Table<'static> {
+    let rows = figures.routes.iter().map(|route| {
+        let style = match (route.server_errors > 0.0, route.client_errors > 0.0) {
+            (true, _) => Style::new().red(),
+            (false, true) => Style::new().yellow(),
+            (false, false) if route.requests > 0.0 => Style::new(),
+            (false, false) => DIM,
+        };
+        let numbers = [route.requests, route.client_errors, route.server_errors, route.total];
+        let numbers = numbers.map(|number| right(count(number)));
+        Row::new([vec![Cell::from(route.name.clone())], numbers.to_vec()].concat()).style(style)
+    });
+    let widths = [Constraint::Min(14), Constraint::Length(7), Constraint::Length(7), Constraint::Length(7)];
+    Table::new(rows, [&widths[..], &[Constraint::Length(7)]].concat())
+        .header(header(["route", "/s", "4xx/s", "5xx/s", "all"]))
+        .block(block("routes".to_owned()))
+}
+
+fn limits_of(figures: &Figures) -> Table<'static> {
+    let rows = figures.limits.iter().map(|limit| {
+        let style = if limit.refused > 0.0 { Style::new().yellow() } else { DIM };
+        let numbers = [limit.passed, limit.delayed, Some(limit.refused), Some(limit.total)];
+        let numbers = numbers.map(|number| right(number.map_or_else(|| "–".into(), count)));
+        Row::new([vec![Cell::from(limit.name.clone())], numbers.to_vec()].concat()).style(style)
+    });
+    let widths = [Constraint::Min(14), Constraint::Length(7), Constraint::Length(7), Constraint::Length(8)];
+    Table::new(rows, [&widths[..], &[Constraint::Length(7)]].concat())
+        .header(header(["limit", "pass/s", "wait/s", "refuse/s", "all"]))
+        .block(block("limits".to_owned()))
+}
+
 fn block(title: String) -> Block<'static> {
     Block::bordered().border_style(DIM).title(Span::styled(title, HEADER))
 }
@@ -228,7 +281,7 @@ fn uptime(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::{Durations, Reason, Worker};
+    use super::super::figures::{Durations, Limit, Reason, Route, Worker};
     use super::super::text_of;
     use super::*;
 
@@ -254,6 +307,8 @@ mod tests {
                 Durations { name: "turn".into(), rate: 0.0, mean: None, median: None, p99: None },
             ],
             reasons: vec![Reason { name: "route.none".into(), rate: 5.0, total: 70_000.0 }],
+            routes: Vec::new(),
+            limits: Vec::new(),
         }
     }
 
@@ -281,6 +336,36 @@ requests/s 12.3k   2xx 12.3k 4xx 5   in 1.2 MB/s  out 999 B/s
 │                                                ││                                                │
 └────────────────────────────────────────────────┘└────────────────────────────────────────────────┘
 "
+        );
+    }
+
+    #[test]
+    fn routes_and_limits_have_what_is_left() {
+        let route = |number: u32| Route {
+            name: format!("example.com/{number}"),
+            requests: 12_345.0,
+            client_errors: 5.0,
+            server_errors: 0.0,
+            total: 70_000.0,
+        };
+        let limit = Limit { name: "rate.api".into(), passed: Some(9.0), refused: 2.5, ..Limit::default() };
+        let figures = Figures { routes: (0..9).map(route).collect(), limits: vec![limit], ..figures() };
+        let mut screen = Screen::new("127.0.0.1:9000".into());
+        screen.update(figures);
+        let text = text_of(&screen, 100, 19);
+        let lines: Vec<&str> = text.lines().skip(10).collect();
+        assert_eq!(
+            lines.join("\n"),
+            "\
+┌workers─────────────────────────────────────────┐┌what was refused, and what ended early──────────┐
+│worker      connections  requests/s      turns/s││reason                               /s      all│
+│0                  1.2k       12.3k          7.5││route.none                            5    70.0k│
+└────────────────────────────────────────────────┘└────────────────────────────────────────────────┘
+┌routes──────────────────────────────────────────┐┌limits──────────────────────────────────────────┐
+│route                 /s   4xx/s   5xx/s     all││limit            pass/s  wait/s refuse/s     all│
+│example.com/0      12.3k       5       0   70.0k││rate.api              9       –      2.5       0│
+│example.com/1      12.3k       5       0   70.0k││                                                │
+└────────────────────────────────────────────────┘└────────────────────────────────────────────────┘"
         );
     }
 
