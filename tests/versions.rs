@@ -290,6 +290,7 @@ fn every_version_is_remembered_alike() {
     let mut client = Http2::over(stream, "https");
     assert_eq!(remembered(&encrypted, |exchange| client.exchange(exchange)), expected);
     let told = |at: usize, member: &str| expected[at][member].clone();
+    assert_eq!([told(0, "site"), told(1, "site")], ["*", "*"]);
     assert_eq!([told(0, "target"), told(0, "route")], ["/hello/ada?token=***&a=1", "/hello/{name}"]);
     let head = serde_json::json!([{"name": "authorization"}, {"name": "user-agent", "value": "tests"}]);
     assert_eq!((told(0, "head"), told(0, "status")), (head, 200.into()));

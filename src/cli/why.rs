@@ -25,13 +25,14 @@ const STAGES: [(&str, &str); 4] = [
     ("respond_us", "until the kernel had its head"),
 ];
 /// What is told of a request, and what it is called.
-const FACTS: [(&str, &str); 12] = [
+const FACTS: [(&str, &str); 13] = [
     ("id", "id"),
     ("time", "when"),
     ("peer", "peer"),
     ("client", "client"),
     ("user", "user"),
     ("host", "host"),
+    ("site", "site"),
     ("route", "route"),
     ("bytes", "bytes"),
     ("cut", "cut short"),

@@ -150,6 +150,7 @@ impl<'c> Call<'c> {
         if ring.is_none() && recorder.is_none() {
             return;
         }
+        let site = scope.map_or("", |scope| app.site_name(scope));
         let route = scope.map_or("", |scope| app.pattern_of(scope).text());
         // A system call: who only remembers asks less often.
         let peer = if ring.is_some() { self.peer.address() } else { None };
@@ -168,6 +169,7 @@ impl<'c> Call<'c> {
             status: sent.status,
             body_bytes: if has_body { sent.body_bytes } else { 0 },
             reason: sent.reason,
+            site,
             route,
             user: asked.user.as_deref(),
             timeline: &asked.timeline,

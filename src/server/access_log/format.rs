@@ -323,6 +323,7 @@ mod tests {
             status: 200,
             body_bytes: 13,
             reason: None,
+            site: "*",
             route: "/hello/{name}",
             user: None,
             timeline: &TIMELINE,
@@ -360,6 +361,7 @@ mod tests {
             client: None,
             status: 400,
             reason: Some(Reason::BareCr),
+            site: "",
             route: "",
             timeline: &NONE,
             ..record(None)
@@ -486,6 +488,7 @@ mod tests {
             status: u16::MAX,
             body_bytes: u64::MAX,
             reason: Some(Reason::VersionUnsupported),
+            site: "*",
             route: &route,
             user: Some(&route),
             worker: usize::MAX,

@@ -185,6 +185,8 @@ pub struct Record<'r> {
     pub body_bytes: u64,
     /// Why kolk itself answered, if it did.
     pub reason: Option<Reason>,
+    /// The first host of the site that was asked, as it was configured; empty when nobody knows.
+    pub site: &'r str,
     /// The pattern of the route that won; empty when none did.
     pub route: &'r str,
     /// Who the client has proved to be.
@@ -235,6 +237,7 @@ mod tests {
             status: 200,
             body_bytes: number,
             reason: None,
+            site: "",
             route: "",
             user: None,
             timeline: &TIMELINE,

@@ -1,7 +1,7 @@
 //! [`Entry`]: what is kept of one request, in a fixed number of bytes, and how it reads: RFC 8259.
 //!
 //! ```text
-//!  numbers │ id │ method │ target │ host │ route │ user │ fields: "name: value\n", or only "name\n"
+//!  numbers │ id │ method │ target │ host │ site │ route │ user │ fields: "name: value\n", or only "name\n"
 //! ```
 //! What does not fit is cut; a field that does not fit is left out, and all behind it. Members of the JSON
 //! are called what they are called in the access log.
@@ -19,8 +19,8 @@ use crate::server::access_log::{Record, without};
 /// Bytes of all texts of an entry.
 const TEXT_BYTES: usize = 752;
 /// The texts before the fields, and the most bytes that each may have.
-const PART_BYTES_MAX: [usize; PARTS] = [128, 24, 200, 64, 64, 48];
-const PARTS: usize = 6;
+const PART_BYTES_MAX: [usize; PARTS] = [128, 24, 200, 64, 64, 64, 48];
+const PARTS: usize = 7;
 
 /// One request. Whole cache lines of its own: the next one's are written a request later.
 #[derive(Clone, Debug)]
@@ -94,6 +94,7 @@ impl Entry {
             method,
             target,
             host,
+            record.site.as_bytes(),
             record.route.as_bytes(),
             record.user.unwrap_or_default().as_bytes(),
         ];
@@ -186,6 +187,7 @@ impl Entry {
         if self.is_cut {
             line.extend_from_slice(b",\"cut\":true");
         }
+        member(line, b",\"site\":\"", self.part(Part::Site));
         member(line, b",\"route\":\"", self.part(Part::Route));
         member(line, b",\"user\":\"", self.part(Part::User));
         member(line, b",\"reason\":\"", self.reason.map_or("", Reason::code).as_bytes());
@@ -237,6 +239,7 @@ enum Part {
     Method,
     Target,
     Host,
+    Site,
     Route,
     User,
     Fields,

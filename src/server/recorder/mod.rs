@@ -221,6 +221,7 @@ mod tests {
             status,
             body_bytes: 13,
             reason,
+            site: "*.example.com",
             route: "/hello",
             user: None,
             timeline: &TIMELINE,
@@ -258,7 +259,9 @@ mod tests {
     fn a_request_is_found_by_its_name_or_by_its_number() {
         let recorders = one(0);
         recorders[0].keep(&record(3, 200, None), false, || None);
-        assert!(why(&recorders, "order-17").unwrap().starts_with(r#"{"id":"order-17","time":"1994-11-06T"#));
+        let story = why(&recorders, "order-17").unwrap();
+        assert!(story.starts_with(r#"{"id":"order-17","time":"1994-11-06T"#), "{story}");
+        assert!(story.contains(r#""site":"*.example.com","route":"/hello""#), "{story}");
         assert_eq!(why(&recorders, "order-1"), None);
         recorders[0].keep(&record(4, 200, None), false, || None);
         assert_eq!(why(&recorders, "order-17"), None, "there is room for one");
