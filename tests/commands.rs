@@ -95,6 +95,7 @@ fn what_became_of_a_request_is_told() {
     let (code, story, _) = why(&[number]);
     assert_eq!(code, Some(0));
     assert!(story.contains("\n400 parse.space_before_colon: ") && story.contains(number), "{story}");
+    assert!(story.contains("\nwhat to do: leave out the space"), "{story}");
     let (code, _, stderr) = why(&["order-18"]);
     assert_eq!((code, stderr.contains("no request order-18 is remembered")), (Some(1), true), "{stderr}");
 }

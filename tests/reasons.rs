@@ -21,18 +21,20 @@ const STAGES: [(&str, &str); 5] = [
 fn page() -> String {
     let mut page = String::from(
         "# Reasons\n\n\
-         Why kolk made an answer itself. The code stands in the answer, in the access log (`reason`) and\n\
-         in the metrics, and never gets another meaning. Of HTTP/2, an error of a frame has no answer: its\n\
-         code stands in GOAWAY and in the metrics.\n",
+         Why kolk made an answer itself, and what the client or the operator can do. The code stands in\n\
+         the answer, in the access log (`reason`), in the metrics and in `kolk why`, and never gets another\n\
+         meaning. Of HTTP/2, an error of a frame has no answer: its code stands in GOAWAY and in the metrics.\n",
     );
     for (stage, about) in STAGES {
         let _ = write!(
             page,
-            "\n## {stage}\n\n{about}\n\n| code | status | what it says |\n| --- | --: | --- |\n"
+            "\n## {stage}\n\n{about}\n\n\
+             | code | status | what it says | what to do |\n| --- | --: | --- | --- |\n"
         );
         let prefix = format!("{stage}.");
         for reason in Reason::ALL.iter().filter(|reason| reason.code().starts_with(&prefix)) {
-            let _ = writeln!(page, "| `{}` | {} | {} |", reason.code(), reason.status(), reason.sentence());
+            let (code, status) = (reason.code(), reason.status());
+            let _ = writeln!(page, "| `{code}` | {status} | {} | {} |", reason.sentence(), reason.advice());
         }
     }
     page

@@ -82,6 +82,9 @@ fn story(entry: &Value) -> String {
     if entry.get("reason").is_some() {
         let _ = write!(text, " {}: {}", of(entry, "reason"), of(entry, "detail"));
     }
+    if entry.get("advice").is_some() {
+        let _ = write!(text, "\nwhat to do: {}", of(entry, "advice"));
+    }
     text += "\n\n";
     for (member, name) in FACTS {
         if entry.get(member).is_some() {
@@ -140,12 +143,14 @@ mod tests {
         let entry = serde_json::json!({
             "id": "order-17", "time": "1994-11-06T08:49:37.007Z", "peer": "192.0.2.1:4242", "method": "GET",
             "target": "/a?token=***", "version": "HTTP/1.1", "status": 500, "bytes": 12, "cut": true,
-            "reason": "handler.panic", "detail": "the handler panicked", "handle_us": 12.345,
+            "reason": "handler.panic", "detail": "the handler panicked", "advice": "look at the log",
+            "handle_us": 12.345,
             "head": [{"name": "Host", "value": "a\u{1b}[0m"}, {"name": "Cookie"}],
         });
         assert_eq!(
             story(&entry),
-            "GET /a?token=*** HTTP/1.1\n500 handler.panic: the handler panicked\n\n  \
+            "GET /a?token=*** HTTP/1.1\n500 handler.panic: the handler panicked\n\
+             what to do: look at the log\n\n  \
              id          order-17\n  when        1994-11-06T08:49:37.007Z\n  peer        192.0.2.1:4242\n  \
              bytes       12\n  cut short   yes\n  \
              handle            12.345 us  until the answer was decided\n\n  \

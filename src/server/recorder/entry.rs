@@ -192,6 +192,7 @@ impl Entry {
         member(line, b",\"user\":\"", self.part(Part::User));
         member(line, b",\"reason\":\"", self.reason.map_or("", Reason::code).as_bytes());
         member(line, b",\"detail\":\"", self.reason.map_or("", Reason::sentence).as_bytes());
+        member(line, b",\"advice\":\"", self.reason.map_or("", Reason::advice).as_bytes());
         stage(line, b",\"accept_us\":", self.timeline.accept());
         stage(line, b",\"parse_us\":", self.timeline.parse());
         stage(line, b",\"handle_us\":", self.timeline.handle());
