@@ -204,6 +204,57 @@ fn a_rate_is_one_budget_for_all_that_name_it() {
 }
 
 #[test]
+fn every_answer_says_what_is_left_where_that_is_wanted() {
+    let files = Scratch::new("assembly-rates-told");
+    let text = r#"
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [rate.many]
+        rate = "5/d"
+        burst = 5
+        headers = true
+        [rate.few]
+        rate = "3/d"
+        burst = 3
+        headers = true
+        [rate.silent]
+        rate = "1000/s"
+        [rate.dry]
+        rate = "1/d"
+        dry_run = true
+        headers = true
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/"
+        rate = ["many", "few"]
+        respond = { text = "as it is every time" }
+        [[site.route]]
+        path = "/silent"
+        rate = ["silent", "dry"]
+        respond = 204
+    "#;
+    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = start(server);
+    let mut client = Client::at(address(&server));
+    let fields = |answer: &support::Answer| {
+        let told = answer.fields.iter().filter(|(name, _)| name.to_lowercase().starts_with("ratelimit"));
+        told.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    for (status, left) in [(200, 2), (200, 1), (200, 0), (429, 0)] {
+        let answer = client.get("/");
+        let told = fields(&answer);
+        assert_eq!((answer.status, told.len()), (status, 2), "{told:?}");
+        assert!(told[0].starts_with(&format!("\"few\";r={left};t=")), "{told:?}");
+        assert_eq!(told[1], "\"few\";q=3;w=86400");
+    }
+    for _ in 0..2 {
+        let answer = client.get("/silent");
+        assert_eq!((answer.status, fields(&answer).len()), (204, 0));
+    }
+}
+
+#[test]
 fn a_rate_that_site_and_route_name_is_paid_once() {
     let files = Scratch::new("assembly-rates-once");
     let app = app(

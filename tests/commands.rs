@@ -29,7 +29,7 @@ fn a_server_is_watched_over_its_admin_listener() {
         }
         let (code, screen, stderr) = watching.join().unwrap();
         assert_eq!((code, &*stderr), (Some(0), ""));
-        let said = [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon", "(none)"];
+        let said = [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon", "/{*path}"];
         for said in said {
             assert!(screen.contains(said), "{said}:\n{screen}");
         }

@@ -168,6 +168,7 @@ fn limit(
     };
     let policy = Policy::new(name, rate.dry_run(table.dry_run.value));
     let policy = noted(policy, &table.rate, |error| error.to_string(), problems)?;
+    let policy = policy.always_told(table.headers.value);
     let key = match &table.key.value {
         KeyTable::ClientIp => RateKey::Address,
         KeyTable::Header(name) => RateKey::Header(name.clone()),

@@ -41,6 +41,10 @@ table! {
         delay_max: Option<Placed<Duration>>,
         /// Counts and logs, but lets everybody pass.
         dry_run: Placed<bool> = false,
+        /// Tells clients with every answer what is left of their budget, not with refusals alone: in
+        /// `RateLimit` and `RateLimit-Policy`. Of several rates, that with the least left; never in a dry
+        /// run.
+        headers: Placed<bool> = false,
         later {
             "store": "one budget for several servers comes in a later version",
             "if_store_down": "one budget for several servers comes in a later version",

@@ -42,6 +42,7 @@ pub struct Policy {
     name: Box<str>,
     rate: Rate,
     policy: HeaderValue,
+    is_always_told: bool,
 }
 
 impl Policy {
@@ -56,7 +57,22 @@ impl Policy {
         }
         let (requests, seconds) = in_whole_seconds(&rate);
         let policy = HeaderValue::try_from(format!("\"{name}\";q={requests};w={seconds}"));
-        Ok(Self { name: name.into(), rate, policy: policy.map_err(|_| RateError::Name)? })
+        let policy = policy.map_err(|_| RateError::Name)?;
+        Ok(Self { name: name.into(), rate, policy, is_always_told: false })
+    }
+
+    /// Whether a [`RateLimit`](super::RateLimit) tells clients with every answer what is left, and not with
+    /// refusals alone; of several that do, the one with the least left is told. Off by default, and in a dry
+    /// run.
+    #[must_use]
+    pub const fn always_told(mut self, is_always_told: bool) -> Self {
+        self.is_always_told = is_always_told;
+        self
+    }
+
+    /// Whether it is told with every answer.
+    pub const fn is_always_told(&self) -> bool {
+        self.is_always_told && !self.rate.is_dry_run()
     }
 
     /// The name.
@@ -90,6 +106,18 @@ impl Policy {
         response.append(&RATE_LIMIT_POLICY, &self.policy);
     }
 
+    /// The same, unless the answer tells of something already of which no more is left.
+    pub(super) fn tell_the_least(&self, (remaining, reset): (u32, Duration), response: &mut Response) {
+        let told = response.fields().get("ratelimit").map(remaining_of);
+        // What cannot be read was told by somebody who knows better.
+        if told.is_some_and(|told| told.is_none_or(|told| told <= u64::from(remaining))) {
+            return;
+        }
+        response.remove(&RATE_LIMIT);
+        response.remove(&RATE_LIMIT_POLICY);
+        self.tell(Decision::Admitted { remaining, reset }, response);
+    }
+
     /// Answers a request that was refused: 429, and when to come again.
     pub fn refuse(&self, decision: Decision, response: &mut Response) {
         response.refuse(Reason::Rate);
@@ -103,6 +131,13 @@ impl Policy {
 /// Rounded up: who comes a little late is welcome, who comes a little early is not.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}
+
+/// The parameter `r` of a value of `RateLimit`.
+fn remaining_of(value: &[u8]) -> Option<u64> {
+    let mut parameters = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let remaining = parameters.find_map(|parameter| parameter.strip_prefix(b"r="))?;
+    std::str::from_utf8(remaining).ok()?.parse().ok()
 }
 
 /// A quota as so many requests in so many whole seconds, never more than it is.
@@ -179,6 +214,29 @@ mod tests {
     fn names_cannot_write_fields_of_their_own() {
         for name in ["", "a b", "a\"", "a\r\nx: y", "ä", &"n".repeat(65)] {
             assert_eq!(policy(name, 1, 1_000).err(), Some(RateError::Name), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_several_the_one_with_the_least_left_is_told() {
+        let minute = Duration::from_secs(60);
+        let after = |told: &str, remaining: u32| {
+            let mut response = Response::text("");
+            if !told.is_empty() {
+                response.append(&RATE_LIMIT, &HeaderValue::from_str(told).unwrap());
+                response.append(&RATE_LIMIT_POLICY, &HeaderValue::from_static("\"other\""));
+            }
+            policy("api", 10, 1_000).unwrap().tell_the_least((remaining, minute), &mut response);
+            let values =
+                response.fields().iter().filter(|(name, _)| name.to_lowercase().starts_with("ratelimit"));
+            values.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
+        };
+        let own = ["\"api\";r=3;t=60", "\"api\";q=10;w=1"];
+        let stays = |told: &str| [told.to_owned(), "\"other\"".to_owned()];
+        assert_eq!(after("", 3), own);
+        assert_eq!(after("\"other\";r=4;t=1", 3), own);
+        for told in ["\"other\";r=3;t=1", "\"other\";t=1; r=0", "\"other\"", "\"other\";r=x"] {
+            assert_eq!(after(told, 3), stays(told));
         }
     }
 

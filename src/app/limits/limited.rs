@@ -99,8 +99,16 @@ impl Layer for RateLimit {
         }
     }
 
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        if self.policy.is_always_told() {
+            let key = self.key.hash(&self.rates, request);
+            let left = self.rates.left(self.number, self.policy.rate(), key, request.now());
+            self.policy.tell_the_least(left, response);
+        }
+    }
+
     fn acts(&self) -> Acts {
-        Acts { before: true, after: false }
+        Acts { before: true, after: self.policy.is_always_told() }
     }
 
     fn name(&self) -> &'static str {

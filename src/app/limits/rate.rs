@@ -188,6 +188,14 @@ impl Rate {
         self.dry_run
     }
 
+    /// How many more requests would be taken at `now` whose budget is whole again at `tat`, and how long it
+    /// is until then. In units.
+    pub(super) fn left(&self, tat: u64, now: u64) -> (u32, Duration) {
+        let due = tat.saturating_sub(now);
+        let more = self.tolerance.checked_sub(due).map_or(0, |left| left / self.interval + 1);
+        (u32::try_from(more).unwrap_or(u32::MAX), duration(due))
+    }
+
     /// What a request gets at `now` whose budget is whole again at `tat`, which moves on if it is taken.
     /// Both in units.
     #[inline]
@@ -360,6 +368,13 @@ mod tests {
                 let decision = rate.decide(&mut tat, now);
                 let takes = queue.takes(&rate, now);
                 prop_assert_eq!(takes_it(decision), takes);
+                let (left, whole) = rate.left(tat, now);
+                prop_assert_eq!(left as usize, burst as usize - queue.departures.len());
+                let reset = match decision {
+                    Decision::Admitted { reset, .. } | Decision::Refused { reset, .. } => reset,
+                    Decision::Delayed { .. } => unreachable!(),
+                };
+                prop_assert_eq!(whole, reset);
                 match decision {
                     Decision::Admitted { remaining, .. } => {
                         prop_assert_eq!(remaining as usize, burst as usize - queue.departures.len());

@@ -128,6 +128,15 @@ impl Rates {
         rate.decide(&mut table.slots[slot].tat, now)
     }
 
+    /// What is left at `now` of the budget of `key` for the rate of this `number`: how many more requests
+    /// would be taken at once, and how long it is until all of it is there again. Takes nothing.
+    pub fn left(&self, number: u32, rate: &Rate, key: KeyHash, now: Tick) -> (u32, Duration) {
+        let key = self.secret.hash(u64::from(number), &key.0.to_le_bytes()).max(1);
+        let table = self.shards[shard_of(key)].lock();
+        let tat = table.find(key).map_or(0, |slot| table.slots[slot].tat);
+        rate.left(tat, table.now.max(moment(now)))
+    }
+
     /// How many keys have something due at `now`. Looks at all: for whoever watches, not for a request.
     pub fn keys(&self, now: Tick) -> usize {
         let now = moment(now);
@@ -341,6 +350,20 @@ mod tests {
         });
         assert_eq!(admitted.into_inner(), 10_000);
         assert_eq!((rates.keys(Tick::from_millis(5)), rates.evictions()), (32_001, 0));
+    }
+
+    #[test]
+    fn to_ask_what_is_left_takes_nothing() {
+        let (rates, rate) = (Rates::new(), a_minute(3));
+        let left = |key: u64, millis: u64| {
+            rates.left(0, &rate, rates.hash(&key.to_le_bytes()), Tick::from_millis(millis))
+        };
+        assert_eq!(left(1, 1), (3, Duration::ZERO), "who has never come has all");
+        assert!(admits(&rates, 0, &rate, 1, 1) && admits(&rates, 0, &rate, 1, 1));
+        assert_eq!([left(1, 1), left(1, 1)], [(1, Duration::from_secs(40)); 2]);
+        assert_eq!(left(1, 20_001), (2, Duration::from_secs(20)));
+        assert_eq!(left(1, 99_000), (3, Duration::ZERO));
+        assert_eq!((left(2, 1), rates.keys(Tick::from_millis(1))), ((3, Duration::ZERO), 1));
     }
 
     #[test]
