@@ -8,8 +8,10 @@ mod program;
 
 use std::fs;
 
+use kolk::{App, Server};
 use program::scratch::Scratch;
-use program::{Client, Kolk, PATIENCE, command, eventually};
+
+use program::{Client, Kolk, PATIENCE, command, eventually, run};
 
 /// A file with one site, which answers `/` with `text`, and beside it what `more` says.
 fn file(folder: &Scratch, text: &str, more: &str) {
@@ -121,6 +123,130 @@ fn what_a_start_has_to_do_is_named_and_the_rest_is_done() {
     kolk.signal("TERM");
     assert_eq!(kolk.ended(), Some(0));
 }
+
+// ── kolk reload ─────────────────────────────────────────────────────────────────────────────────────
+
+/// Exit code, standard output and standard error of `kolk reload`.
+fn reload(arguments: &[&str]) -> (Option<i32>, String, String) {
+    run(command(&["reload"]).args(arguments))
+}
+
+#[test]
+fn whoever_gives_the_order_is_told_what_became_of_it() {
+    let folder = Scratch::new("drills-told");
+    file(&folder, "one", "");
+    let kolk = start(&folder);
+    let mut client = kolk.connect();
+    let at = format!("unix:{}", folder.join("admin.sock").display());
+    let path = folder.join("kolk.toml");
+    let path = path.to_str().unwrap();
+    file(&folder, "two", "");
+    let (code, told, stderr) = reload(&["--admin", &at]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(told.starts_with("took effect in ") && told.ends_with(" ms\n"), "{told}");
+    assert!(eventually(|| says(&mut client) == "two"));
+    // Its file says where it is asked.
+    file(&folder, "three", "pin = true\nflight_recorder = \"2MiB\"");
+    let (code, told, stderr) = reload(&["-c", path]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].ends_with(" ms; what needs a restart:"), "{told}");
+    let waits = [
+        format!("  {path}:4: `pin` takes effect at the next start"),
+        format!("  {path}:5: `flight_recorder` takes effect at the next start"),
+    ];
+    assert_eq!(lines[1..], waits);
+    assert!(eventually(|| says(&mut client) == "three"));
+}
+
+#[test]
+fn an_order_that_is_refused_says_why_as_a_check_does() {
+    let folder = Scratch::new("drills-refused");
+    file(&folder, "one", "");
+    let kolk = start(&folder);
+    let at = format!("unix:{}", folder.join("admin.sock").display());
+    let path = folder.join("kolk.toml");
+    let path = path.to_str().unwrap();
+    file(&folder, "two", "wrkers = 1\nbakclog = 2\n");
+    let (_, _, checked) = run(&mut command(&["check", "-c", path]));
+    let excerpts = checked.rsplit_once("\n\n").unwrap().0;
+    let (code, told, stderr) = reload(&["--admin", &at]);
+    assert_eq!((code, &*told), (Some(3), ""));
+    let end = format!("\n\n2 errors in {path}\n\nkolk: refused: what was served before still is\n");
+    assert_eq!(stderr, format!("{excerpts}{end}"));
+    assert_eq!(says(&mut kolk.connect()), "one");
+    // Whoever is to look into the file for the server sees it before that does.
+    let (code, _, stderr) = reload(&["-c", path]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert_eq!(stderr, format!("{excerpts}\n\nkolk: 2 errors in {path}: the server was told nothing\n"));
+    let metrics = admin(&folder, "/_kolk/metrics");
+    assert!(metrics.contains("kolk_reloads_total{result=\"refused\"} 1\n"), "{metrics}");
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_told_by_its_number() {
+    let folder = Scratch::new("drills-number");
+    let named = format!("pid_file = \"{}\"", folder.join("kolk.pid").display());
+    let quiet = |text: &str| {
+        file(&folder, text, &named);
+        let path = folder.join("kolk.toml");
+        let file = fs::read_to_string(&path).unwrap();
+        let lines = file.lines().filter(|line| !line.starts_with("admin"));
+        folder.put("kolk.toml", lines.collect::<Vec<_>>().join("\n"));
+        path
+    };
+    let path = quiet("one");
+    let kolk = start(&folder);
+    quiet("two");
+    let (code, told, stderr) = reload(&["-c", path.to_str().unwrap()]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    let number = kolk.child.id();
+    assert!(told.starts_with(&format!("process {number} was told; its log says")), "{told}");
+    kolk.says("was read again and is served");
+    quiet("three");
+    let pid_file = folder.join("kolk.pid");
+    assert_eq!(reload(&["--pid-file", pid_file.to_str().unwrap()]).0, Some(0));
+    kolk.says("was read again and is served");
+    let mut client = kolk.connect();
+    assert!(eventually(|| says(&mut client) == "three"));
+}
+
+#[test]
+fn nobody_else_is_told() {
+    let folder = Scratch::new("drills-nobody");
+    let refused = |arguments: &[&str], code: i32, why: &str| {
+        let (ended, told, stderr) = reload(arguments);
+        assert_eq!((ended, &*told), (Some(code), ""), "{stderr}");
+        assert!(stderr.contains(why) && stderr.lines().count() == 1, "{stderr}");
+    };
+    refused(&[], 2, "whom to tell? --admin HOST:PORT, --pid-file PATH or -c FILE");
+    let at = format!("unix:{}", folder.join("admin.sock").display());
+    refused(&["--admin", &at], 1, "is it the admin listener of a running kolk?");
+    refused(&["--pid-file", folder.join("pid").to_str().unwrap()], 1, "does the server run?");
+    file(&folder, "one", "");
+    let named = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+    let lines = named.lines().filter(|line| !line.starts_with("admin"));
+    folder.put("kolk.toml", lines.collect::<Vec<_>>().join("\n"));
+    let path = folder.join("kolk.toml");
+    refused(&["-c", path.to_str().unwrap()], 2, "has neither `admin` nor `pid_file`");
+    // A program that does not expect the signal would die of it: this test.
+    let server = Server::new(App::new()).listen("127.0.0.1:0").unwrap().admin(&at).unwrap();
+    let server = server.start().unwrap();
+    refused(&["--admin", &at], 1, "it answers 404");
+    server.stop();
+}
+
+#[test]
+fn a_server_without_a_file_says_that_it_has_nothing_to_read() {
+    let folder = Scratch::new("drills-fileless");
+    let at = format!("unix:{}", folder.join("admin.sock").display());
+    let _kolk = Kolk::start(&["--admin", &at]);
+    let (code, _, stderr) = reload(&["--admin", &at]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.starts_with("nothing to reload: there are no certificates, and no file\n\n"), "{stderr}");
+}
+
+// ── What is kept ────────────────────────────────────────────────────────────────────────────────────
 
 /// As long as the rate says the same: with another one, everybody begins anew.
 #[test]

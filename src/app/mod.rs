@@ -89,6 +89,7 @@ pub use cors::{Cors, OriginError};
 pub use endpoint::Methods;
 pub use error_pages::ErrorPages;
 pub use explain::{Explanation, Located, RunnerUp, Stage, Step, Why};
+pub(crate) use files::push_json;
 pub use files::{Coding, Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, LogId, Outcome, Rule, Sink, Take};
 pub use headers::{CacheControl, FieldError, Headers, Hsts};

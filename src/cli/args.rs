@@ -45,6 +45,7 @@ Examples:
   kolk check --dump                 every value of kolk.toml, and where it comes from
   kolk explain GET https://example.com/a    who would answer that, and which lines say so
   kolk why 4bf92f3577b34da6a3ce929d0e0e4736 --admin :9090    what became of a request
+  kolk reload -c kolk.toml          have the server of this file read it again: did it take effect?
   kolk doctor                       is this machine ready for many connections?
 
 Environment:
@@ -131,6 +132,17 @@ pub(crate) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Have a running server read its file again, and tell what became of it: exit code 3 if it is refused,
+    /// and what was served before still is. The server's admin listener is at --admin, or its --pid-file is
+    /// named; then its log tells
+    Reload {
+        /// The server's file, which says where both are [default: ./kolk.toml, if none of them is named]
+        #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// How long to wait for what becomes of it
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+        wait: Duration,
     },
     /// Check a configuration file: exit code 3 if something is wrong with it
     Check {

@@ -19,7 +19,7 @@ use kolk::{ClientAuth, Tls, TlsError};
 #[cfg(feature = "self-signed")]
 use super::development;
 use super::failure::{Exit, Failure};
-use super::signals::Reload;
+use super::signals::{Outcome, Reload};
 
 /// Files are looked at so often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -119,10 +119,17 @@ impl Identity {
 }
 
 /// Reads the pairs again; says how that went.
-fn reload(tls: &Tls) {
+fn reload(tls: &Tls) -> Outcome {
     match tls.reload() {
-        Ok(()) => log::info!("new connections have the certificates that were just read"),
-        Err(error) => log::error!("the certificates stay what they were: {error}"),
+        Ok(()) => {
+            log::info!("new connections have the certificates that were just read");
+            Ok(Vec::new())
+        }
+        Err(error) => {
+            let why = format!("the certificates stay what they were: {error}");
+            log::error!("{why}");
+            Err(why)
+        }
     }
 }
 
@@ -139,7 +146,8 @@ pub(crate) fn watch(identity: Identity) -> io::Result<()> {
             let now = stamps(&files);
             // Whoever writes both is given the time to.
             if now != used && now == seen {
-                reload(&tls);
+                // It was said how that went.
+                let _ = reload(&tls);
                 used.clone_from(&now);
             }
             seen = now;

@@ -24,11 +24,14 @@ const FILE: &str = "kolk.toml";
 /// served.
 pub(super) fn file(directory: Option<&Directory>) -> Option<PathBuf> {
     let directory = directory?;
-    let found = || {
-        let is_here = directory.dir.is_none() && Path::new(FILE).is_file();
-        is_here.then(|| PathBuf::from(FILE))
-    };
+    let found = || found().filter(|_| directory.dir.is_none()).map(Path::to_owned);
     directory.config.clone().or_else(found)
+}
+
+/// The file that is meant where none is named.
+pub(super) fn found() -> Option<&'static Path> {
+    let file = Path::new(FILE);
+    file.is_file().then_some(file)
 }
 
 /// What the file at `path` says.
@@ -77,19 +80,19 @@ pub(super) fn reload(
 ) -> Reload {
     let (path, serving) = (path.to_owned(), serving.clone());
     Box::new(move |end| {
-        if let Some(certificates) = &mut certificates {
-            certificates(end);
-        }
+        let identity = certificates.as_mut().map_or_else(|| Ok(Vec::new()), |certificates| certificates(end));
         let read = Configuration::load(&path);
         let replaced = read.and_then(|file| file.replace(&server, &started).map(|waits| (file, waits)));
         match replaced {
             Ok((file, waits)) => {
                 *end = ending(&file);
                 set_level(&file, &serving);
-                waits.iter().for_each(|problem| terminal::say(&waiting(&path, problem)));
+                let waits: Vec<_> = waits.iter().map(|problem| waiting(&path, problem)).collect();
+                waits.iter().for_each(|line| terminal::say(&format!("kolk: {line}\n")));
                 if !serving.quiet {
                     terminal::say(&format!("kolk: {} was read again and is served\n", path.display()));
                 }
+                identity.map(|_| waits)
             }
             Err(errors) => {
                 server.note_refused_replacement();
@@ -97,6 +100,7 @@ pub(super) fn reload(
                 let told =
                     format!("kolk: {summary}\n\n{excerpts}\n\nkolk: what was served before still is\n");
                 terminal::say(&told);
+                Err(format!("{}\n\n{summary}", errors.render(false)))
             }
         }
     })
@@ -105,8 +109,8 @@ pub(super) fn reload(
 /// One line for what a start has to do.
 fn waiting(path: &Path, problem: &Problem) -> String {
     match problem.place() {
-        Some(place) => format!("kolk: {}:{}: {}\n", place.file().display(), place.line(), problem.message()),
-        None => format!("kolk: {}: {}\n", path.display(), problem.message()),
+        Some(place) => format!("{}:{}: {}", place.file().display(), place.line(), problem.message()),
+        None => format!("{}: {}", path.display(), problem.message()),
     }
 }
 

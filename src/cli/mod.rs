@@ -14,6 +14,7 @@
 //! | `check` | `kolk check`, `kolk schema` |
 //! | `explain` | `kolk explain` |
 //! | `why` | `kolk why` |
+//! | `reload` | `kolk reload` |
 //! | `password` | `kolk hash-password`, `kolk token` |
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
@@ -50,6 +51,7 @@ mod manual;
 mod passed;
 mod password;
 mod question;
+mod reload;
 #[cfg(test)]
 #[path = "../../tests/support/scratch.rs"]
 mod scratch;
@@ -143,6 +145,9 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
         }
         Some(Command::Why { id, json }) => {
             print(why::why(id.as_deref(), args.serving.admin.as_deref(), *json)?.as_bytes())?;
+        }
+        Some(Command::Reload { config, wait }) => {
+            print(reload::reload(config.as_deref(), &args.serving, *wait)?.as_bytes())?;
         }
         Some(Command::Explain(asked)) => return explain::explain(asked),
         Some(Command::Token { name }) => print(password::token(name)?.as_bytes())?,

@@ -79,6 +79,14 @@ impl Question {
         Ok(Self { host: to.clone(), to: To::Tcp(to), path: path.to_owned(), is_encrypted, ca: None })
     }
 
+    /// Whether it is this machine that is asked, whatever its names mean.
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.to {
+            To::Tcp(to) => to.parse::<SocketAddr>().is_ok_and(|to| to.ip().to_canonical().is_loopback()),
+            To::Unix(_) => true,
+        }
+    }
+
     /// The same for another page.
     pub(crate) fn for_path(self, path: &str) -> Self {
         Self { path: path.to_owned(), ..self }

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use kolk::Handle;
+use kolk::service::Reloads;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
@@ -34,7 +35,12 @@ impl Default for Ending {
 }
 
 /// What is read again when the process is told to; it may say that the process is to end otherwise.
-pub(crate) type Reload = Box<dyn FnMut(&mut Ending) + Send>;
+pub(crate) type Reload = Box<dyn FnMut(&mut Ending) -> Outcome + Send>;
+
+/// What became of that: what needs a restart, a line for each; or why nothing has changed.
+pub(crate) type Outcome = Result<Vec<String>, String>;
+
+const NOTHING_TO_RELOAD: &str = "nothing to reload: there are no certificates, and no file";
 
 /// From now on these signals are noted instead of ending the process.
 ///
@@ -61,6 +67,7 @@ pub(crate) fn listen(
             terminal::say(&format!("kolk: {line}\n"));
         }
     };
+    let reloads = Reloads::new(&server);
     let act = move || {
         let mut draining = false;
         for signal in &mut signals {
@@ -76,10 +83,20 @@ pub(crate) fn listen(
                     server.drain_after(ending.delay, ending.grace);
                 }
                 SIGUSR1 => server.reopen_log(),
-                _ => match &mut reload {
-                    Some(reload) => reload(&mut ending),
-                    None => say("nothing to reload: there are no certificates, and no file"),
-                },
+                _ => {
+                    let order = reloads.begin();
+                    let outcome = match &mut reload {
+                        Some(reload) => reload(&mut ending),
+                        None => {
+                            say(NOTHING_TO_RELOAD);
+                            Err(NOTHING_TO_RELOAD.to_owned())
+                        }
+                    };
+                    match outcome {
+                        Ok(waits) => order.took_effect(waits),
+                        Err(why) => order.refused(&why),
+                    }
+                }
             }
         }
     };

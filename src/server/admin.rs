@@ -25,12 +25,16 @@ const RECENT_MAX: usize = 1000;
 
 /// The routes of the admin listener.
 pub(crate) fn app(server: Handle, started: Tick) -> App {
-    let (asked, recorder) = (server.clone(), server.clone());
+    let (asked, recorder, reloads) = (server.clone(), server.clone(), server.clone());
     let app = if server.records() { with_recorder(recorder) } else { App::new() };
     app.get("/_kolk/metrics", move |_: &Request<'_>| {
         let uptime: Duration = now().since(started);
         let text = metrics::render(&server.scrape(), uptime, env!("CARGO_PKG_VERSION"));
         Response::typed(metrics::CONTENT_TYPE, Body::from(text))
+    })
+    .get("/_kolk/reload", move |_: &Request<'_>| match reloads.orders().json(&reloads.snapshot()) {
+        Some(json) => Response::json(json),
+        None => Response::from((StatusCode::NOT_FOUND, "this process reads nothing again\n")),
     })
     .get("/livez", |_: &Request<'_>| Response::text("alive\n"))
     .get("/readyz", move |_: &Request<'_>| match asked.is_ending() {

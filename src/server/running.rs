@@ -23,6 +23,7 @@ use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::ears::Ears;
 use super::edition::Edition;
 use super::recorder::{self, Recorder};
+use super::service::reloads::Orders;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats, Tallies};
 use super::worker::{Control, Worker, now, ring_all, unix_millis};
@@ -61,6 +62,7 @@ pub struct Handle {
     /// Ends with this one.
     redirect: Option<Arc<Self>>,
     replacements: Arc<Replacements>,
+    orders: Arc<Orders>,
 }
 
 /// How often somebody wanted to have the app replaced.
@@ -169,6 +171,11 @@ impl Handle {
     /// Counts a wish for another app that came to nothing: a file that is wrong, for instance.
     pub fn note_refused_replacement(&self) {
         self.replacements.refused.fetch_add(1, Relaxed);
+    }
+
+    /// The orders to read the configuration again.
+    pub(super) const fn orders(&self) -> &Arc<Orders> {
+        &self.orders
     }
 
     /// Closes everything now.
@@ -348,6 +355,7 @@ impl Running {
                 tls,
                 redirect: None,
                 replacements: Arc::default(),
+                orders: Arc::default(),
             },
             admin: None,
             redirect: None,

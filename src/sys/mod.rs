@@ -21,6 +21,7 @@
 //! | `environment` | variables that were meant for this process alone |
 //! | `notify` | words with the service manager |
 //! | `privileges` | to be somebody else from now on |
+//! | `process` | which process it is, and a signal to it |
 //!
 //! Functions are safe, take borrowed descriptors and answer with `io::Result`. Systems differ in small
 //! files beside the concern (`sendfile/linux.rs`, `sendfile/freebsd.rs`, …) that offer the same function.
@@ -39,6 +40,7 @@ pub mod names;
 pub mod notify;
 pub mod page_cache;
 pub mod privileges;
+pub mod process;
 pub mod sendfile;
 pub mod socket;
 pub mod socket_file;

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use ::http::StatusCode;
 
-use crate::app::files::push_json;
 use crate::app::predicate::Predicate;
+use crate::app::push_json;
 use crate::app::route::RouteId;
 use crate::app::site::SiteId;
 use crate::http::Reason;

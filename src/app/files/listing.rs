@@ -20,7 +20,7 @@ use ::http::{HeaderValue, header};
 pub(super) use query::{Format, Query};
 
 use self::query::{Order, Sort, reference};
-pub(in crate::app) use self::text::push_json;
+pub(crate) use self::text::push_json;
 use self::text::{counted, date_and_time, grouped, push_escaped, push_segment, size};
 use super::tree::is_hidden;
 use crate::http::Response;

@@ -60,7 +60,7 @@ use self::digests::Digests;
 use self::elsewhere::redirect;
 use self::forms::{Kept, Makers, Reading, SMALL_BYTES_MAX, read};
 use self::glob::Glob;
-pub(super) use self::listing::push_json;
+pub(crate) use self::listing::push_json;
 use self::listing::{Listing, Query};
 use self::media::MediaTypes;
 use self::representation::Memory;

@@ -5,13 +5,16 @@
 //!                                                                                        │
 //!  Notifier::ready ◄──────────────────── clients can connect ◄────────────────────────────┘
 //!  Notifier::alive ◄── Pulse::beat: every worker's loop turns
+//!  Notifier::reloading, ready ◄── Reloads::begin: SIGHUP has come
 //! ```
 //! | name | what it is |
 //! | --- | --- |
 //! | [`passed_sockets`] | sockets that systemd opened: sd_listen_fds(3) |
 //! | [`Notifier`] | words to systemd: sd_notify(3) |
 //! | [`Pulse`] | whether every worker turns |
+//! | [`Reloads`] | what becomes of an order to read the configuration again |
 //! | [`PidFile`] | the process's number in a file |
+//! | [`hang_up`], [`began`] | SIGHUP to a process, and which one it is |
 //! | [`User`] | whom to become once the sockets are open |
 //!
 //! Nothing here starts a thread or reads a clock: the program does.
@@ -48,10 +51,13 @@
 
 mod pid_file;
 mod pulse;
+pub(super) mod reloads;
 
 pub use crate::sys::activation::{PassedSocket, passed_sockets};
 pub use crate::sys::notify::Notifier;
 pub use crate::sys::privileges::{User, is_root, no_new_privileges};
+pub use crate::sys::process::{began, hang_up};
 
 pub use pid_file::PidFile;
 pub use pulse::Pulse;
+pub use reloads::{Reloading, Reloads};

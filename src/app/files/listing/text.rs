@@ -49,7 +49,7 @@ pub(super) fn push_segment(out: &mut String, name: &[u8]) {
 }
 
 /// Appends a name as a string of JSON; what is not UTF-8 is replaced.
-pub(in crate::app) fn push_json(out: &mut String, name: &[u8]) {
+pub(crate) fn push_json(out: &mut String, name: &[u8]) {
     out.push('"');
     for letter in String::from_utf8_lossy(name).chars() {
         match letter {
