@@ -143,6 +143,39 @@ fn the_manager_hears_of_start_and_end() {
     assert_eq!(kolk.ended(), Some(0));
 }
 
+/// `Type=notify-reload`: READY=1 counts for an order if RELOADING=1 was said after it, by the clock of both.
+#[test]
+fn the_manager_hears_when_a_reload_begins_and_when_it_is_over() {
+    let manager = Systemd::new("notify-reload");
+    let folder = Scratch::new("notify-file");
+    let file = |answer: &str| {
+        let site = format!("[[site]]\nhosts = \"*\"\nrespond = {answer}\n");
+        folder.put("kolk.toml", format!("[[listen]]\naddr = \"127.0.0.1:0\"\n{site}"));
+    };
+    file("404");
+    let path = folder.join("kolk.toml");
+    let mut command = command(&["serve", "-w", "1", "-c", path.to_str().unwrap()]);
+    let mut kolk = Kolk::spawn(command.env("NOTIFY_SOCKET", &manager.path));
+    let ready = manager.hears();
+    assert!(ready.starts_with("READY=1\nSTATUS=serving"), "{ready}");
+    let mut last = 0;
+    for (answer, end) in [("204", ""), ("nothing", "; the last reload was refused, see the log"), ("404", "")]
+    {
+        file(answer);
+        kolk.signal("HUP");
+        let word = manager.hears();
+        let rest = word.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{word}"));
+        let (micros, status) = rest.split_once('\n').unwrap();
+        let micros: u64 = micros.parse().unwrap();
+        assert!(micros > last && status.starts_with("STATUS="), "{word}");
+        last = micros;
+        assert_eq!(manager.hears(), format!("{ready}{end}"));
+    }
+    kolk.signal("TERM");
+    assert!(manager.hears().starts_with("STOPPING=1\n"));
+    assert_eq!(kolk.ended(), Some(0));
+}
+
 #[test]
 fn the_watchdog_is_fed_while_idle_workers_turn() {
     let manager = Systemd::new("watchdog");

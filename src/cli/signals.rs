@@ -85,13 +85,20 @@ pub(crate) fn listen(
                 SIGUSR1 => server.reopen_log(),
                 _ => {
                     let order = reloads.begin();
-                    let outcome = match &mut reload {
-                        Some(reload) => reload(&mut ending),
-                        None => {
+                    if !draining {
+                        supervisor.reloading();
+                    }
+                    let outcome = reload.as_mut().map_or_else(
+                        || {
                             say(NOTHING_TO_RELOAD);
                             Err(NOTHING_TO_RELOAD.to_owned())
-                        }
-                    };
+                        },
+                        |reload| reload(&mut ending),
+                    );
+                    // Whoever ends is not to be taken for ready again.
+                    if !draining {
+                        supervisor.reloaded(outcome.is_ok());
+                    }
                     match outcome {
                         Ok(waits) => order.took_effect(waits),
                         Err(why) => order.refused(&why),

@@ -1,9 +1,8 @@
 //! The time: the only place that reads a clock. Everything above is given a reading.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-#[cfg(not(target_os = "netbsd"))]
 use super::{check, count};
 
 /// Nanoseconds since the first call in this process. Never runs backwards; all threads agree.
@@ -81,6 +80,17 @@ pub fn unix_time() -> SystemTime {
 #[inline]
 pub fn unix_seconds() -> u64 {
     unix_time().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What `CLOCK_MONOTONIC` reads, for whoever compares it with readings of other processes.
+///
+/// # Errors
+/// The system has no such clock.
+pub fn monotonic() -> io::Result<Duration> {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec that outlives the call.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) })?;
+    Ok(Duration::from_secs(count(now.tv_sec)) + Duration::from_nanos(count(now.tv_nsec)))
 }
 
 /// Nanoseconds of CPU time that the calling thread has used, in user space and in the kernel.

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!  READY=1 ─► (WATCHDOG=1)* ─► STOPPING=1          STATUS=… at any time
+//!     ▲          │
+//!     └──────────┴─ RELOADING=1, with the time: the manager knows which of its orders is meant
 //! ```
 
 use std::ffi::OsStr;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::environment;
+use super::{clock, environment};
 
 /// How long a message waits for room in the manager's queue.
 const SEND_PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +53,16 @@ impl Notifier {
     /// Whatever send(2) reports.
     pub fn ready(&self, status: &str) -> io::Result<()> {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)))
+    }
+
+    /// An order to read the configuration again has come. [`Notifier::ready`] says that it was carried out,
+    /// whatever became of it: a manager with `Type=notify-reload` waits for that.
+    ///
+    /// # Errors
+    /// Whatever send(2) reports.
+    pub fn reloading(&self, status: &str) -> io::Result<()> {
+        let micros = clock::monotonic()?.as_micros();
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS={}", one_line(status)))
     }
 
     /// The end has begun.
@@ -119,6 +131,24 @@ mod tests {
             let length = heard.recv(&mut buffer).unwrap();
             assert_eq!(str::from_utf8(&buffer[..length]).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn an_order_is_carried_out_after_the_moment_that_is_told() {
+        let scratch = Scratch::new("notify-reload");
+        let path = scratch.join("socket");
+        let heard = UnixDatagram::bind(&path).unwrap();
+        heard.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let notifier = Notifier { socket: connect(path.as_os_str()).unwrap(), watchdog: None };
+        let before = clock::monotonic().unwrap();
+        notifier.reloading("two\nlines").unwrap();
+        let mut buffer = [0; 256];
+        let length = heard.recv(&mut buffer).unwrap();
+        let lines: Vec<&str> = str::from_utf8(&buffer[..length]).unwrap().split('\n').collect();
+        assert_eq!((lines[0], lines[2], lines.len()), ("RELOADING=1", "STATUS=two lines", 3));
+        let told: u64 = lines[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+        let after = clock::monotonic().unwrap();
+        assert!((before.as_micros()..=after.as_micros()).contains(&told.into()), "{told}");
     }
 
     #[cfg(target_os = "linux")]
