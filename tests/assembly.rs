@@ -10,6 +10,7 @@ mod identity;
 mod support;
 
 use bytes::Bytes;
+use kolk::access_log::{Destination, Format};
 use kolk::{App, Configuration};
 use rustls::version::{TLS12, TLS13};
 
@@ -712,31 +713,85 @@ fn answers_are_compressed_as_the_site_or_the_route_says() {
     assert_eq!(coding("http://a/ready.css").as_deref(), Some("br"), "what lies ready is sent");
 }
 
+/// With what it leaves out: the flight recorder leaves that out, too.
 #[test]
-fn a_log_that_a_changed_file_names_first_is_written_from_the_next_start_on() {
+fn a_log_that_a_changed_file_names_is_written_from_then_on() {
     let files = Scratch::new("assembly-reload-logs");
-    let file = |route: &str| {
+    let file = |redact: &str, route: &str| {
         let text = format!(
-            "[[listen]]\naddr = \"127.0.0.1:0\"\n\
-             [log.access.a]\nto = \"a.log\"\n[log.access.b]\nto = \"b.log\"\n\
+            "[server]\nworkers = 1\nadmin = \"127.0.0.1:0\"\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
+             [log.access.a]\nto = \"a.log\"\nformat = \"{{target}} {{status}}\"\nredact = [{redact}]\n\
+             [log.access.b]\nto = \"b.log\"\nformat = \"{{target}} {{status}}\"\n\
              [[site]]\nhosts = [\"*\"]\naccess_log = \"b\"\n\
              [[site.route]]\npath = \"/\"\n{route}\n"
         );
         Configuration::parse(&text, files.join("kolk.toml")).unwrap()
     };
-    let (started, changed) = (file("respond = 204"), file("respond = 200\naccess_log = \"a\""));
+    let started = file("", "respond = 204");
+    let changed = file("\"query:card\"", "respond = 200\naccess_log = \"a\"");
     let server = start(started.server().unwrap());
+    let handle = server.handle();
+    let status = || Client::at(address(&server)).get("/?card=1").status;
+    assert_eq!(status(), 204);
+    assert!(handle.recent(1).contains("/?card=1\""), "{}", handle.recent(1));
+    let told = changed.replace(&handle, &started).unwrap();
+    assert!(told.is_empty(), "{told:?}");
+    support::until("the changed file answers", || status() == 200);
+    assert!(handle.recent(1).contains("/?card=***\""), "{}", handle.recent(1));
+    assert_eq!(Client::at(address(&server)).get("/none").status, 404);
+    // And back: what the file says now is not what it said at the start.
+    started.replace(&handle, &started).unwrap();
+    support::until("the first file answers", || status() == 204);
+    server.stop();
+    server.join().unwrap();
+    let lines = |name: &str| std::fs::read_to_string(files.join(name)).unwrap();
+    let all = |name: &str, line: &str| lines(name).lines().all(|logged| logged == line);
+    assert!(lines("a.log").lines().count() >= 1 && all("a.log", "/?card=*** 200"), "{}", lines("a.log"));
+    let logged = lines("b.log");
+    let ends = logged.starts_with("/?card=1 204\n") && logged.ends_with("/none 404\n/?card=1 204\n");
+    assert!(ends && !logged.contains(" 200"), "{logged}");
+}
+
+#[test]
+fn a_changed_file_takes_no_log_away_that_somebody_else_has_given() {
+    let files = Scratch::new("assembly-reload-given");
+    let file = |status: u16| {
+        let text = format!(
+            "server.workers = 1\n[[listen]]\naddr = \"127.0.0.1:0\"\n[log.access.a]\nto = \"a.log\"\n\
+             [[site]]\nhosts = \"*\"\naccess_log = \"a\"\nrespond = {status}\n"
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let (started, changed) = (file(204), file(200));
+    let given = Destination::File(files.join("given.log"));
+    let server = start(started.server().unwrap().access_log(Format::Json, given));
+    assert!(!server.handle().logs_follow_a_file());
     let status = || Client::at(address(&server)).get("/").status;
     assert_eq!(status(), 204);
-    let told = changed.replace(&server.handle(), &started).unwrap();
-    let told: Vec<&str> = told.iter().map(|problem| problem.message()).collect();
-    assert!(told.len() == 1 && told[0] == "the log `a` is written from the next start on", "{told:?}");
+    changed.replace(&server.handle(), &started).unwrap();
     support::until("the changed file answers", || status() == 200);
     server.stop();
     server.join().unwrap();
     assert!(!files.join("a.log").exists());
-    // Not even in the other one.
-    let logged = std::fs::read_to_string(files.join("b.log")).unwrap();
-    let said = |status: u16| logged.contains(&format!("\"status\":{status}"));
-    assert!(said(204) && !said(200), "{logged}");
+    let logged = std::fs::read_to_string(files.join("given.log")).unwrap();
+    assert!(logged.contains("\"status\":204") && logged.contains("\"status\":200"), "{logged}");
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_has_the_whole_file_refused() {
+    let files = Scratch::new("assembly-reload-refused");
+    let file = |to: &str, status: u16| {
+        let text = format!(
+            "[[listen]]\naddr = \"127.0.0.1:0\"\n[log.access.a]\nto = \"{to}\"\n\
+             [[site]]\nhosts = \"*\"\naccess_log = \"a\"\nrespond = {status}\n"
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let started = file("a.log", 204);
+    let server = start(started.server().unwrap());
+    let refused = file("unix:gone", 200).replace(&server.handle(), &started).unwrap_err().to_string();
+    assert!(refused.contains("cannot open the access log: ") && refused.contains("/gone: "), "{refused}");
+    assert_eq!(server.snapshot().replacements, 0);
+    assert_eq!(Client::at(address(&server)).get("/").status, 204);
+    server.stop();
 }

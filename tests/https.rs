@@ -10,8 +10,8 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kolk::access_log::{Destination, Format};
-use kolk::{App, Error, Request, Response, Running, Server, Tls, service};
+use kolk::access_log::{Destination, Format, Log};
+use kolk::{App, Config, Error, Request, Response, Running, Server, Tls, service};
 use rustls::version::TLS13;
 
 use identity::{Identity, connect};
@@ -139,4 +139,24 @@ fn nobody_is_sent_where_nobody_is() {
     let server = Server::new(App::new()).listen("127.0.0.1:0").unwrap();
     let refused = server.redirect_to_https("127.0.0.1:0").unwrap().bind().unwrap_err();
     assert!(matches!(refused, Error::Listen(_)), "{refused}");
+}
+
+#[test]
+fn whoever_is_sent_away_is_written_down_in_the_logs_that_take_over() {
+    let folder = Scratch::new("redirected-logs");
+    let log = |name: &str| Log::new(Format::Json, Destination::File(folder.join(name)));
+    let server = server(&Identity::new(&["localhost"])).access_logs([log("old")]);
+    let server = start(server.redirect_to_https("127.0.0.1:0").unwrap());
+    let mut client = Client::at(redirect_address(&server));
+    assert_eq!(client.get("/old").status, 308);
+    server.handle().replace_logged(App::new(), Config::default(), [log("new")]).unwrap();
+    let lines = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let place = format!("https://localhost:{}/new", address(&server).port());
+    until("it is written down in the new one", || {
+        assert_eq!(client.get("/new").field("location"), Some(&*place));
+        lines("new").contains(r#""target":"/new""#)
+    });
+    server.stop();
+    server.join().unwrap();
+    assert!(lines("old").contains(r#""target":"/old""#) && !lines("new").contains("/old"));
 }

@@ -14,23 +14,27 @@
 mod frame;
 mod support;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use kolk::access_log::{Destination, Format, Log, Template};
 use kolk::app::{Handler, HandlerExt, Outcome, Recall, Reply, Sink, Take};
 use kolk::http::Phase;
 use kolk::server::Limits;
 use kolk::server::stats::{CloseReason, RouteShare};
 use kolk::{
-    App, Config, HeaderName, HeaderValue, Headers, Request, Response, Running, Workers, channel, deferred,
-    receiving,
+    App, Config, HeaderName, HeaderValue, Headers, LogId, Request, Response, Running, Workers, channel,
+    deferred, receiving,
 };
 
 use frame::{DATA, END_STREAM, Frame, bytes_of};
+use support::scratch::Scratch;
 use support::{Client, Gate, PATIENCE, address, alone, dawdle, get, start, until};
 
 /// What the handlers of an app hand out to the test.
@@ -418,6 +422,111 @@ fn an_app_is_not_replaced_where_its_files_would_be_others() {
     assert_eq!((server.snapshot().replacements, server.snapshot().replacements_refused), (0, 1));
     assert_eq!(Client::to(&server).get("/").text(), "one\n");
 }
+
+// ── Where requests are written down ─────────────────────────────────────────────────────────────────
+
+/// A log of targets.
+fn targets(file: PathBuf) -> Log {
+    let format = Format::Template(Template::parse("{target}").unwrap());
+    Log::new(format, Destination::File(file))
+}
+
+/// Whether this process has a file open; on systems that do not say, it has none.
+fn is_open(path: &Path) -> bool {
+    let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    descriptors.filter_map(|found| fs::read_link(found.path()).ok()).any(|found| found == path)
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_request_is_written_down_where_it_would_have_been_when_it_began() {
+    let folder = Scratch::new("reload-logs");
+    let folder = fs::canonicalize(&*folder).unwrap();
+    let (old, new) = (folder.join("old"), folder.join("new"));
+    let (one, hands) = app("one", 5);
+    let server = start(alone(one).access_logs([targets(old.clone())]));
+    let mut client = Client::to(&server);
+    client.send(get("/late"));
+    let late = hands.replies.recv_timeout(PATIENCE).unwrap();
+    let mut many = Many::to(&server);
+    many.say(
+        "HEADERS 1 END_STREAM END_HEADERS GET=/stream | HEADERS 3 END_HEADERS PUT=/upload | DATA 3 \"abc\"",
+    );
+    let mut body = hands.writers.recv_timeout(PATIENCE).unwrap();
+    until("half of it is there", || hands.received.load(SeqCst) == 3);
+    server.handle().replace_logged(two(), Config::default(), [targets(new.clone())]).unwrap();
+    is_taken(&server);
+    assert!(!cfg!(target_os = "linux") || (is_open(&old) && is_open(&new)), "both are needed");
+    late.send("late\n");
+    assert_eq!(client.answer().text(), "late\n");
+    is_two(&mut client);
+    many.say("DATA 3 END_STREAM \"def\"");
+    assert_eq!(many.content(3), "one 6\n");
+    body.try_write("a".into()).unwrap();
+    drop(body);
+    assert_eq!(many.content(1), "a");
+    until("its last line is written, and the first log closed", || !is_open(&old) && lines(&old).len() == 3);
+    assert_eq!(lines(&old), ["/late", "/stream", "/upload"]);
+    server.stop();
+    server.join().unwrap();
+    assert_eq!(lines(&old), ["/late", "/stream", "/upload"]);
+    assert!(lines(&new).iter().all(|target| target == "/"), "{:?}", lines(&new));
+}
+
+/// Another program has renamed it meanwhile: whoever opened it again would find another file.
+#[test]
+fn a_file_that_is_still_named_is_not_opened_anew() {
+    let folder = Scratch::new("reload-kept");
+    let (path, renamed) = (folder.join("a"), folder.join("a.1"));
+    let server = start(alone(app("one", 0).0).access_logs([targets(path.clone())]));
+    assert_eq!(Client::to(&server).get("/").text(), "one\n");
+    fs::rename(&path, &renamed).unwrap();
+    // As it was, behind another one; and with lines of another form.
+    let other = Log::new(Format::Combined, Destination::File(folder.join("b")));
+    let replace = |logs: Vec<Log>, log: u16, answers: &'static str| {
+        let app = App::new().get("/", (move |_: &Request<'_>| answers).logged(LogId::new(log)));
+        server.handle().replace_logged(app, Config::default(), logs).unwrap();
+        until("it answers", || Client::to(&server).get("/").text() == answers);
+    };
+    replace(vec![other, targets(path.clone())], 1, "two");
+    let format = Format::Template(Template::parse("{status} {target}").unwrap());
+    replace(vec![Log::new(format, Destination::File(path.clone()))], 0, "three");
+    server.stop();
+    server.join().unwrap();
+    assert!(!path.exists());
+    let lines = lines(&renamed);
+    let of = |form: &str| lines.iter().filter(|line| *line == form).count();
+    assert!(of("/") >= 2 && of("200 /") >= 1 && of("/") + of("200 /") == lines.len(), "{lines:?}");
+    assert_eq!(fs::read_to_string(folder.join("b")).unwrap(), "", "nobody was to be written down there");
+}
+
+#[test]
+fn a_server_without_logs_gets_some_and_loses_them_again() {
+    let folder = Scratch::new("reload-some");
+    let path = fs::canonicalize(&*folder).unwrap().join("log");
+    let server = start(alone(app("one", 0).0).workers(Workers::Exactly(2)));
+    let mut client = Client::to(&server);
+    let mut replace = |logs: Vec<Log>, answers: &'static str| {
+        let app = App::new().get("/", move |_: &Request<'_>| answers);
+        server.handle().replace_logged(app, Config::default(), logs).unwrap();
+        until("it answers", || client.get("/").text() == answers);
+    };
+    replace(vec![targets(path.clone())], "written");
+    replace(Vec::new(), "forgotten");
+    until("its last line is written, and nobody has it open", || !is_open(&path) && !lines(&path).is_empty());
+    let before = lines(&path).len();
+    replace(vec![targets(path.clone())], "written again");
+    server.stop();
+    server.join().unwrap();
+    assert!(lines(&path).len() > before && lines(&path).iter().all(|target| target == "/"));
+}
+
+// ── Load ────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Four clients that never stop, two workers, three hundred apps one after the other.
 #[test]

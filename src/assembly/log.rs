@@ -41,22 +41,6 @@ impl<'c> Logs<'c> {
         number.and_then(|number| u16::try_from(number).ok()).map_or(LogId::NONE, LogId::new)
     }
 
-    /// The first mention of each log that `configuration` names, and that is none of these.
-    pub(super) fn not_written(&self, configuration: &Configuration) -> Vec<Problem> {
-        let of_routes = configuration.site.iter().flat_map(|site| &site.route);
-        let of_routes = of_routes.filter_map(|route| route.access_log.as_ref());
-        let of_routes = of_routes.filter_map(|name| Some((name.value.0.as_deref()?, &name.origin)));
-        let of_sites = configuration.site.iter().filter_map(|site| site.access_log.as_ref());
-        let of_sites = of_sites.map(|name| (&*name.value.0, &name.origin));
-        let mut seen: BTreeSet<_> = self.names.iter().copied().collect();
-        let mut named: Vec<_> = of_sites.chain(of_routes).collect();
-        named.retain(|(name, _)| seen.insert(name));
-        let told = named.into_iter().map(|(name, origin)| {
-            Problem::at(origin, format!("the log `{name}` is written from the next start on"))
-        });
-        told.collect()
-    }
-
     /// All of them.
     pub(super) fn build(&self, configuration: &Configuration, problems: &mut Vec<Problem>) -> Vec<Log> {
         let named = self.names.iter().filter_map(|name| configuration.log.access.get(*name));

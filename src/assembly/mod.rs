@@ -32,7 +32,6 @@ mod site;
 
 use std::sync::Arc;
 
-use self::log::Logs;
 use crate::app::{App, Rates};
 use crate::config::{Configuration, Errors, Origin, Placed, Problem};
 use crate::server::Server;
@@ -61,7 +60,7 @@ impl Configuration {
     pub fn app(&self) -> Result<App, Errors> {
         let mut problems = Vec::new();
         later::refuse(self, &mut problems);
-        let app = site::app(self, Kept::nothing(self), &mut problems);
+        let app = site::app(self, &Kept::default(), &mut problems);
         finish(Some(app), problems)
     }
 
@@ -70,11 +69,11 @@ impl Configuration {
     /// # Errors
     /// What only shows when it is built.
     pub fn server(&self) -> Result<Server, Errors> {
-        self.server_keeping(Kept::nothing(self))
+        self.server_keeping(&Kept::default())
     }
 
     /// The same, in the place of another.
-    fn server_keeping(&self, kept: Kept<'_>) -> Result<Server, Errors> {
+    fn server_keeping(&self, kept: &Kept) -> Result<Server, Errors> {
         let mut problems = Vec::new();
         later::refuse(self, &mut problems);
         let app = site::app(self, kept, &mut problems);
@@ -84,18 +83,10 @@ impl Configuration {
 }
 
 /// What sites go on with, where others were served before them.
-struct Kept<'c> {
+#[derive(Debug, Default)]
+struct Kept {
     /// How often clients came.
     rates: Arc<Rates>,
-    /// What is written already.
-    logs: Logs<'c>,
-}
-
-impl<'c> Kept<'c> {
-    /// They are the first, and have what they say themselves.
-    fn nothing(configuration: &'c Configuration) -> Self {
-        Self { rates: Arc::default(), logs: Logs::of(configuration) }
-    }
 }
 
 /// The lines that say so: `kolk.toml:12`.

@@ -3,20 +3,22 @@
 //! ```text
 //!  the new file ─► where does it listen? elsewhere: refused, all stays
 //!       │          what is wrong when it is built? refused, all stays
-//!       └────────► its sites, limits, timeouts ─► Handle::replace_with
-//!                  what only a start can change ─► named
+//!       │          can its logs be opened? no: refused, all stays
+//!       └────────► its sites, limits, timeouts, logs ─► Handle::replace_logged
+//!                  what only a start can change ──────► named
 //! ```
 
 use super::Kept;
-use super::log::Logs;
 use crate::config::{Changes, Configuration, Errors, Problem};
-use crate::server::Handle;
+use crate::server::{Handle, Parts};
 
 impl Configuration {
     /// Has `server`, which was started with what `started` says, do from now on what this says: its sites,
-    /// limits and timeouts count for new requests, and what is under way keeps those it began with. A rate
-    /// that says the same as before goes on with what it has counted; how many requests there are at a time
-    /// is counted anew. Gives back what differs and takes effect at the next start alone, with its place.
+    /// limits, timeouts and access logs count for new requests, and what is under way keeps those it began
+    /// with. A log that says the same as before goes on as it is, and so does one that was given to the server
+    /// [otherwise](Handle::logs_follow_a_file). A rate that says the same as before goes on with what it has
+    /// counted; how many requests there are at a time is counted anew. Gives back what differs and takes effect
+    /// at the next start alone, with its place.
     ///
     /// ```
     /// use kolk::Configuration;
@@ -35,19 +37,25 @@ impl Configuration {
     /// ```
     ///
     /// # Errors
-    /// What only shows when it is built, and listeners that are not those of `started`. All then stays.
+    /// What only shows when it is built, a log that cannot be opened, and listeners that are not those of
+    /// `started`. All then stays.
     pub fn replace(&self, server: &Handle, started: &Self) -> Result<Vec<Problem>, Errors> {
-        let Changes { listeners, mut fixed } = Changes::between(started, self);
+        let Changes { listeners, fixed } = Changes::between(started, self);
         if !listeners.is_empty() {
             return Err(Errors::new(listeners));
         }
-        let logs = Logs::of(started);
-        fixed.extend(logs.not_written(self));
-        let kept = Kept { rates: server.rates().unwrap_or_default(), logs };
-        let (app, config) = self.server_keeping(kept)?.into_parts();
-        match server.replace_with(app, config) {
-            Ok(_names) => Ok(fixed),
-            Err(error) => Err(Errors::new(vec![Problem::new(None, error.to_string())])),
+        let kept = Kept { rates: server.rates().unwrap_or_default() };
+        let Parts { app, config, access_logs, recorder } = self.server_keeping(&kept)?.into_parts();
+        let replaced = match server.logs_follow_a_file() {
+            true => server.replace_logged(app, config, access_logs),
+            false => server.replace_with(app, config),
+        };
+        if let Err(error) = replaced {
+            return Err(Errors::new(vec![Problem::new(None, error.to_string())]));
         }
+        if let Some(recorder) = &recorder {
+            server.leave_out_as(recorder);
+        }
+        Ok(fixed)
     }
 }

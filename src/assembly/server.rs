@@ -49,7 +49,7 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
             server = server.flight_recorder(recorder);
         }
     }
-    server = server.access_logs(Logs::of(configuration).build(configuration, problems));
+    server = server.logs_of_file(Logs::of(configuration).build(configuration, problems));
     server = encrypted(server, configuration, problems)?;
     for listen in &configuration.listen {
         server = listening(server, configuration, listen, problems)?;

@@ -17,10 +17,10 @@ use super::line;
 use super::log::Logs;
 
 /// All sites, with what they keep of those before them.
-pub(super) fn app(configuration: &Configuration, kept: Kept<'_>, problems: &mut Vec<Problem>) -> App {
-    let Kept { rates, logs } = kept;
-    let mut around = Around::new(configuration, &rates, problems);
-    let mut app = App::new().with_rates(rates);
+pub(super) fn app(configuration: &Configuration, kept: &Kept, problems: &mut Vec<Problem>) -> App {
+    let logs = Logs::of(configuration);
+    let mut around = Around::new(configuration, &kept.rates, problems);
+    let mut app = App::new().with_rates(Arc::clone(&kept.rates));
     for site in &configuration.site {
         let Some(assembled) = assemble(site, &logs, &mut around, problems) else { continue };
         let assembled = assembled.told_at(line([&site.hosts.origin]));

@@ -3,7 +3,7 @@
 //! ```text
 //!  [[listen]]                             listeners: nobody can be heard elsewhere without a restart
 //!  [server] workers, user, admin, …       fixed: they stay as they are until then
-//!  [tls], [log.error], [log.access.NAME]
+//!  [tls], [log.error]
 //!  everything else                        takes effect while the server runs
 //! ```
 //! Values are compared as a file would say them: where something stands does not matter, nor do comments.
@@ -36,13 +36,6 @@ impl Changes {
         }
         changes.look_at_table("[tls]", &*before.tls, &*after.tls, &after.tls.origin);
         changes.look_at_table("[log.error]", &*before.log.error, &*after.log.error, &after.log.error.origin);
-        for (name, new) in after.log.access.iter() {
-            let title = format!("[log.access.{name}]");
-            match before.log.access.get(name) {
-                Some(old) => changes.look_at_table(&title, old, new, &new.origin),
-                None => changes.note(&format!("`{title}`"), &new.origin),
-            }
-        }
         changes
     }
 
@@ -173,7 +166,6 @@ mod tests {
             "2: `user` takes effect at the next start",
             "6: `proxies`, for the PROXY protocol, takes effect at the next start",
             "17: `[log.error]` takes effect at the next start",
-            "12: `[log.access.main]` takes effect at the next start",
         ];
         assert_eq!(fixed, all);
     }

@@ -12,7 +12,7 @@ use crate::net::tls::Tls;
 use crate::net::{ListenAddr, Listener, Listening, ProxyProtocol};
 use crate::sys::{cpu, descriptors};
 
-use super::access_log::{Log, Rings};
+use super::access_log::{Log, LogSet};
 use super::config::{Config, Workers};
 use super::recorder::{FlightRecorder, Recorder};
 use super::running::Running;
@@ -34,6 +34,7 @@ pub struct Bound {
     pub(super) app: App,
     pub(super) config: Config,
     pub(super) access_logs: Vec<Log>,
+    pub(super) logs_follow: bool,
     pub(super) recorder: Option<FlightRecorder>,
     pub(super) sockets: Sockets,
     pub(super) tls: Option<Tls>,
@@ -49,8 +50,8 @@ pub struct Bound {
 pub(super) struct Beside {
     /// How many workers the other has: their numbers are taken.
     pub(super) workers: usize,
-    /// Of the other's access logs.
-    pub(super) rings: Option<Rings>,
+    /// The other's access logs.
+    pub(super) logs: Option<Arc<LogSet>>,
     /// The one more recorder that the other has made.
     pub(super) recorder: Option<Arc<Recorder>>,
 }
@@ -105,7 +106,8 @@ pub(super) struct Sockets {
 
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        let Server { app, mut config, places, admin, redirect, access_logs, recorder, tls } = server;
+        let Server { app, mut config, places, admin, redirect, access_logs, logs_follow, recorder, tls } =
+            server;
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -126,7 +128,19 @@ impl Bound {
         };
         let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
         let beside = Beside::default();
-        Ok(Self { app, config, access_logs, recorder, sockets, tls, admin, redirect, beside, descriptors })
+        Ok(Self {
+            app,
+            config,
+            access_logs,
+            logs_follow,
+            recorder,
+            sockets,
+            tls,
+            admin,
+            redirect,
+            beside,
+            descriptors,
+        })
     }
 
     /// A small server that runs beside another, in the clear.
@@ -137,10 +151,19 @@ impl Bound {
         beside: Beside,
         descriptors: u64,
     ) -> Self {
-        let (tls, admin, redirect) = (None, None, None);
-        let access_logs = Vec::new();
-        let recorder = None;
-        Self { app, config, access_logs, recorder, sockets, tls, admin, redirect, beside, descriptors }
+        Self {
+            app,
+            config,
+            access_logs: Vec::new(),
+            logs_follow: false,
+            recorder: None,
+            sockets,
+            tls: None,
+            admin: None,
+            redirect: None,
+            beside,
+            descriptors,
+        }
     }
 
     /// Where it listens, with the ports that the system chose.

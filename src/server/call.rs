@@ -110,7 +110,10 @@ impl<'c> Call<'c> {
             path: &mut *self.path,
             preset: self.preset,
             answered: &mut *self.answered,
-            rings: self.rings.as_deref_mut(),
+            rings: match (self.rings.as_deref_mut(), &edition.logs) {
+                (Some(rings), Some(logs)) => rings.of(logs),
+                (rings, _) => rings,
+            },
             peer: self.peer,
         }
     }

@@ -4,13 +4,14 @@
 //!  Handle ─replace─► Control ─► each worker, at a turn's beginning ─► Shard ─┬─► new requests
 //!                                                                            └─► open exchanges keep theirs
 //! ```
-//! It is replaced as a whole: the numbers of routes mean something in their own app alone. Knows no
-//! connection.
+//! It is replaced as a whole: the numbers of routes mean something in their own app alone, and those of logs
+//! in their own set. Knows no connection.
 
 use std::sync::Arc;
 
 use crate::app::App;
 
+use super::access_log::LogSet;
 use super::config::Config;
 use super::stats::{RouteTallies, Tallies};
 
@@ -23,17 +24,24 @@ pub struct Edition {
     pub config: Config,
     /// Where answers are counted by route, if somebody may look.
     pub(super) routes: Option<RouteTallies>,
+    /// Where requests are written down; nothing: where they were before.
+    pub(super) logs: Option<Arc<LogSet>>,
 }
 
 impl Edition {
     /// `app`, served with `config`.
     pub const fn new(app: App, config: Config) -> Self {
-        Self { app, config, routes: None }
+        Self { app, config, routes: None, logs: None }
     }
 
     /// The same, whose answers are counted in `tallies`, too.
     pub(super) fn counted_in(self, tallies: Option<&Arc<Tallies>>) -> Self {
         Self { routes: tallies.map(|tallies| tallies.of(&self.app)), ..self }
+    }
+
+    /// The same, whose requests are written down in these logs.
+    pub(super) fn logged(self, logs: Option<Arc<LogSet>>) -> Self {
+        Self { logs, ..self }
     }
 }
 

@@ -94,8 +94,19 @@ pub struct Server {
     admin: Option<ListenAddr>,
     redirect: Option<ListenAddr>,
     access_logs: Vec<Log>,
+    /// Whether they are those of a file, and follow it.
+    logs_follow: bool,
     recorder: Option<FlightRecorder>,
     tls: Option<Tls>,
+}
+
+/// What a server serves, with which numbers, and what it tells of that.
+#[cfg(feature = "config")]
+pub(crate) struct Parts {
+    pub(crate) app: App,
+    pub(crate) config: Config,
+    pub(crate) access_logs: Vec<Log>,
+    pub(crate) recorder: Option<FlightRecorder>,
 }
 
 impl Server {
@@ -108,6 +119,7 @@ impl Server {
             admin: None,
             redirect: None,
             access_logs: Vec::new(),
+            logs_follow: false,
             recorder: None,
             tls: None,
         }
@@ -272,7 +284,14 @@ impl Server {
     #[must_use]
     pub fn access_logs(mut self, logs: impl IntoIterator<Item = Log>) -> Self {
         self.access_logs = logs.into_iter().collect();
+        self.logs_follow = false;
         self
+    }
+
+    /// The same for those that a file names: they change with it.
+    #[cfg(feature = "config")]
+    pub(crate) fn logs_of_file(self, logs: Vec<Log>) -> Self {
+        Self { logs_follow: true, ..self.access_logs(logs) }
     }
 
     /// Another configuration.
@@ -361,10 +380,11 @@ impl Server {
         self
     }
 
-    /// What it serves, and with which numbers: what is left when it is known where.
+    /// What is left when it is known where it listens.
     #[cfg(feature = "config")]
-    pub(crate) fn into_parts(self) -> (App, Config) {
-        (self.app, self.config)
+    pub(crate) fn into_parts(self) -> Parts {
+        let Self { app, config, access_logs, recorder, .. } = self;
+        Parts { app, config, access_logs, recorder }
     }
 
     /// Starts the workers. When this returns, clients can connect.

@@ -15,13 +15,15 @@ use crate::net::tls::Tls;
 use crate::reactor::{Doorbell, Reactor};
 use crate::sys::cpu;
 
-use super::access_log::{AccessLogs, Reopener};
+use super::access_log::{AccessLogs, Log, LogControl, LogSet, Rings};
 use super::balance::Balance;
 use super::bound::{Beside, Bound, Sockets};
 use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::ears::Ears;
 use super::edition::Edition;
+#[cfg(feature = "config")]
+use super::recorder::FlightRecorder;
 use super::recorder::{self, Recorder};
 use super::service::reloads::Orders;
 use super::shard::Shard;
@@ -32,6 +34,7 @@ use super::{Error, Result, admin, redirect};
 /// Why an app cannot be replaced.
 const PRIVATE_DESCRIPTORS: &str = "the app: each worker has a descriptor table of its own \
     (private_descriptors), in which what another app has open means something else";
+const OPEN_LOG: &str = "open the access log";
 /// Letters that may wait for a worker.
 const LETTERS_MAX: usize = 65_536;
 
@@ -44,7 +47,7 @@ pub struct Running {
     admin: Option<Box<Self>>,
     redirect: Option<Box<Self>>,
     // After the workers: their last lines are written before it ends.
-    logs: Option<AccessLogs>,
+    _logs: AccessLogs,
 }
 
 /// Ends or changes a server from any thread, and sees how it does.
@@ -55,7 +58,10 @@ pub struct Handle {
     stats: Arc<[Arc<Stats>]>,
     /// Of routes and rates, by name; none without an admin site.
     tallies: Option<Arc<Tallies>>,
-    logs: Option<Reopener>,
+    logs: LogControl,
+    logs_follow: bool,
+    /// Where visitors are sent who come in the clear.
+    https_port: u16,
     /// One for each worker, and for the one that sends visitors to https; none where nothing is recorded.
     recorders: Arc<[Arc<Recorder>]>,
     tls: Option<Tls>,
@@ -112,7 +118,7 @@ impl Handle {
     /// has open would be another one for the workers.
     pub fn replace(&self, app: App) -> Result<()> {
         self.check_replaceable()?;
-        self.replace_by(|running| Edition::new(app, running.config.clone()));
+        self.replace_by(|running| Edition::new(app, running.config.clone()).logged(running.logs.clone()));
         Ok(())
     }
 
@@ -140,13 +146,67 @@ impl Handle {
     /// As [`Handle::replace`].
     pub fn replace_with(&self, app: App, config: Config) -> Result<Vec<&'static str>> {
         self.check_replaceable()?;
+        Ok(self.take_over(app, config, None))
+    }
+
+    /// The same, with requests written down in these logs from now on and in no others: see
+    /// [`Server::access_logs`](super::Server::access_logs). A log that says the same as before goes on, and a
+    /// file that is still named is not opened anew. Requests that are under way are written down where they
+    /// would have been; when they are answered, the files are closed that nobody names any more.
+    ///
+    /// ```
+    /// use kolk::access_log::{Destination, Format, Log};
+    /// use kolk::{App, Config, Request, Response, Server};
+    ///
+    /// let app = || App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+    /// let server = Server::new(app()).access_log(Format::Json, Destination::Stdout).listen("127.0.0.1:0")?;
+    /// let server = server.start()?;
+    /// let log = Log::new(Format::Combined, Destination::Stderr).sample(0.01, 1.0);
+    /// server.handle().replace_logged(app(), Config::default(), [log])?;
+    /// # server.stop();
+    /// # Ok::<(), kolk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Handle::replace`]; and [`Error::Start`] if a log cannot be opened: all then stays.
+    pub fn replace_logged(
+        &self,
+        app: App,
+        config: Config,
+        logs: impl IntoIterator<Item = Log>,
+    ) -> Result<Vec<&'static str>> {
+        self.check_replaceable()?;
+        let logs = self.logs.replace(logs.into_iter().collect()).map_err(starting(OPEN_LOG))?;
+        Ok(self.take_over(app, config, Some(logs)))
+    }
+
+    /// Serves `app` with `config`, as far as it can change; what cannot.
+    fn take_over(&self, app: App, config: Config, logs: Option<Arc<LogSet>>) -> Vec<&'static str> {
         let mut stay = Vec::new();
         self.replace_by(|running| {
             let (config, names) = config.taken_over(&running.config, self.tls.is_some());
             stay = names;
-            Edition::new(app, config)
+            Edition::new(app, config).logged(logs.clone().or_else(|| running.logs.clone()))
         });
-        Ok(stay)
+        if let (Some(redirect), Some(logs)) = (&self.redirect, logs) {
+            let app = redirect::app(self.https_port);
+            let with = |running: &Edition| Edition::new(app, running.config.clone()).logged(Some(logs));
+            redirect.control.replace(with);
+            ring_all(&redirect.bells);
+        }
+        stay
+    }
+
+    /// Whether the access logs are those that a configuration file names, and change with it: nobody has
+    /// given the server others before it was started.
+    pub const fn logs_follow_a_file(&self) -> bool {
+        self.logs_follow
+    }
+
+    /// What `recorder` does not remember of a query, the recorders do not either from now on.
+    #[cfg(feature = "config")]
+    pub(crate) fn leave_out_as(&self, recorder: &FlightRecorder) {
+        self.recorders.iter().for_each(|running| running.leave_out_as(recorder));
     }
 
     /// What the rates of the app are counted in.
@@ -189,9 +249,7 @@ impl Handle {
 
     /// Opens the files of the logs anew, after another program has renamed them.
     pub fn reopen_log(&self) {
-        if let Some(logs) = &self.logs {
-            logs.reopen();
-        }
+        self.logs.reopen();
     }
 
     /// The newest request of this [id](crate::Request::id) that the
@@ -336,12 +394,14 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_logs, recorder, sockets, tls, admin, redirect, beside, descriptors } =
-            bound;
+        let Bound { app, config, access_logs, logs_follow, recorder, sockets, tls, .. } = bound;
+        let Bound { admin, redirect, beside, descriptors, .. } = bound;
         let started = now();
-        let logs = AccessLogs::start(access_logs).map_err(starting("open the access log"))?;
+        let logs = AccessLogs::start(access_logs).map_err(starting(OPEN_LOG))?;
+        let set = beside.logs.clone().unwrap_or_else(|| logs.set());
         let tallies = admin.is_some().then(|| Tallies::new(sockets.workers));
-        let edition = Arc::new(Edition::new(app, config).counted_in(tallies.as_ref()));
+        let edition = Edition::new(app, config).logged(Some(set)).counted_in(tallies.as_ref());
+        let edition = Arc::new(edition);
         let mut running = Self {
             addresses: sockets.addresses(),
             workers: Vec::with_capacity(sockets.workers),
@@ -350,7 +410,9 @@ impl Running {
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 tallies,
-                logs: logs.as_ref().map(AccessLogs::reopener),
+                logs: logs.control(),
+                logs_follow,
+                https_port: https_port(&sockets.addresses()),
                 recorders: recorder.map_or_else(Arc::default, |options| options.build(sockets.workers + 1)),
                 tls,
                 redirect: None,
@@ -359,13 +421,12 @@ impl Running {
             },
             admin: None,
             redirect: None,
-            logs,
+            _logs: logs,
         };
         let count = sockets.workers;
         if let Some(sockets) = redirect {
-            let rings = running.logs.as_ref().map(AccessLogs::rings);
             let recorder = running.handle.recorders.last().map(Arc::clone);
-            let beside = Beside { workers: count, rings, recorder };
+            let beside = Beside { workers: count, logs: edition.logs.clone(), recorder };
             let redirect = running.send_to_https(&edition.config, sockets, beside, descriptors)?;
             running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
@@ -394,7 +455,6 @@ impl Running {
         beside: Beside,
         descriptors: u64,
     ) -> Result<Self> {
-        let port = self.addresses.iter().find_map(ListenAddr::socket_addr).map(|address| address.port());
         let config = Config {
             workers: Workers::Exactly(1),
             pin: false,
@@ -402,7 +462,7 @@ impl Running {
             connections_max: Some(redirect::CONNECTIONS_MAX),
             ..config.clone()
         };
-        let app = redirect::app(port.unwrap_or(redirect::HTTPS_PORT));
+        let app = redirect::app(self.handle.https_port);
         Bound::beside(app, config, sockets, beside, descriptors).start()
     }
 
@@ -414,7 +474,7 @@ impl Running {
         beside: Beside,
         descriptors: u64,
     ) -> Result<Vec<Worker>> {
-        let Beside { workers: first, mut rings, recorder } = beside;
+        let Beside { workers: first, recorder, .. } = beside;
         let Sockets { listeners, workers: count } = sockets;
         let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
@@ -444,7 +504,7 @@ impl Running {
                 stopwatch: now,
                 unix_millis,
             };
-            let rings = self.logs.as_ref().map(AccessLogs::rings).or_else(|| rings.take());
+            let rings = edition.logs.as_ref().and_then(Rings::of_any);
             let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
             let mut shard = Shard::new(env, share, rings);
@@ -472,6 +532,12 @@ impl Drop for Running {
             let _ = self.join_workers();
         }
     }
+}
+
+/// That of the first address that has one.
+fn https_port(addresses: &[ListenAddr]) -> u16 {
+    let first = addresses.iter().find_map(ListenAddr::socket_addr);
+    first.map_or(redirect::HTTPS_PORT, |address| address.port())
 }
 
 /// How many connections all workers may hold: what the descriptors allow, or less.

@@ -137,6 +137,12 @@ impl<T: Transport> Shard<T> {
             connection.replace(&former, &self.env.edition);
         }
         self.scratch.blank.preset = preset_of(&self.env.edition, self.env.unix_millis);
+        if let Some(logs) = &self.env.edition.logs {
+            match &mut self.rings {
+                Some(rings) => rings.renew(logs),
+                None => self.rings = Rings::of_any(logs),
+            }
+        }
         if let Some(unused) = Arc::into_inner(former) {
             // To take a large app down takes its time: no loop waits for it if another thread can do it.
             let _is_full = self.env.pool.submit(Box::new(move || drop(unused)));

@@ -1,28 +1,29 @@
-//! [`AccessLogs`]: all logs of a server, and a writer for each destination; [`Rings`]: one worker's ends of
-//! them.
+//! [`AccessLogs`]: all logs of a server, and a writer for each destination; [`LogSet`]: those of one edition.
 //!
 //! ```text
 //!  LogId::MAIN    ──► Ring ──► kolk-log ──► a file
 //!  LogId::new(1)  ──► Ring ─┬► kolk-log ──► a pipe that nobody reads: it holds up nobody else
 //!  LogId::new(2)  ──► Ring ─┘                and no two write to it, so that its lines stay whole
 //!  LogId::NONE    ──► nothing
+//!
+//!  LogControl::replace ─► LogSet ─► edition ─► Rings::renew in each worker
 //! ```
-//! Knows no format and no record.
+//! A log that says the same as before is the same one, with its rings; a destination that is still named
+//! keeps its writer. A writer ends when nobody has a door to it: no set, and no ring. Invariant: at no time
+//! have two writers one destination, unless the first is stuck in it. Knows no format and no record.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::redaction::Redacted;
-use super::ring::{RING_BATCHES, Ring};
+use super::ring::RING_BATCHES;
 use super::sample::Sample;
 use super::writer::{Message, Orders, Writer};
-use super::{Destination, Format, Log};
-use crate::app::LogId;
-use crate::base::Tick;
+use super::{Destination, Format, Log, Place};
 
 /// How many batches of all workers may wait for a writer.
 const WAITING_MAX: usize = 1024;
@@ -34,103 +35,103 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// The running logs of a server. Dropping them writes what the rings handed over and joins the threads; drop
 /// the rings first.
 #[derive(Debug)]
-pub struct AccessLogs {
-    /// By [`LogId`].
-    logs: Vec<Running>,
-    writers: Vec<Writing>,
+pub struct AccessLogs(LogControl);
+
+/// Changes the logs of a server from any thread, as long as they run.
+#[derive(Clone, Debug)]
+pub struct LogControl(Arc<Mutex<State>>);
+
+/// The logs that an edition's requests are written down in, by [`LogId`](crate::LogId).
+#[derive(Debug)]
+pub struct LogSet {
+    logs: Box<[Arc<LiveLog>]>,
     /// How many batches a ring may have on their way.
     batches: usize,
 }
 
-/// One worker's ends of all logs.
-#[derive(Debug)]
-pub struct Rings {
-    /// By [`LogId`], and never none.
-    rings: Box<[Ring]>,
-}
-
-/// Opens each [`Destination::File`] anew, as long as its log runs.
-#[derive(Clone, Debug)]
-pub struct Reopener {
-    doors: Arc<[Door]>,
-}
-
 /// A log: what its rings are made of.
 #[derive(Debug)]
-struct Running {
-    format: Format,
-    redacted: Redacted,
-    sample: Sample,
-    door: Door,
+pub(super) struct LiveLog {
+    pub(super) format: Format,
+    pub(super) redacted: Redacted,
+    pub(super) sample: Sample,
+    pub(super) door: Arc<Door>,
+}
+
+/// Where a writer is spoken to.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// Nothing is the same as a sink.
+    to: Option<Place>,
+    pub(super) full: Sender<Message>,
+    orders: Arc<Orders>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Of new requests.
+    set: Arc<LogSet>,
+    writers: Vec<Writing>,
+    /// Nobody would end a writer any more.
+    is_over: bool,
 }
 
 /// A writer's thread.
 #[derive(Debug)]
 struct Writing {
-    door: Door,
+    to: Option<Place>,
+    door: Weak<Door>,
     stopped: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where a writer is spoken to.
-#[derive(Clone, Debug)]
-struct Door {
-    full: Sender<Message>,
-    orders: Arc<Orders>,
-}
-
 impl AccessLogs {
-    /// Opens all destinations and starts a thread for each, `kolk-log`. `None` where there are no logs.
+    /// Opens all destinations and starts a thread for each, `kolk-log`.
     ///
     /// # Errors
     /// A destination cannot be opened, or no thread can be started.
-    pub fn start(logs: Vec<Log>) -> io::Result<Option<Self>> {
-        if logs.is_empty() {
-            return Ok(None);
-        }
-        let batches = (RING_BATCHES / logs.len()).max(RING_BATCHES_MIN);
-        let firsts = first_of_each_destination(&logs);
-        let mut running = Self { logs: Vec::with_capacity(logs.len()), writers: Vec::new(), batches };
-        for (Log { format, to, sample, redacted }, first) in logs.into_iter().zip(firsts) {
-            let door = match running.logs.get(first) {
-                Some(other) => other.door.clone(),
-                None => running.open(to)?,
-            };
-            running.logs.push(Running { format, redacted, sample, door });
-        }
-        Ok(Some(running))
+    pub fn start(logs: Vec<Log>) -> io::Result<Self> {
+        let set = Arc::new(LogSet { logs: Box::default(), batches: 0 });
+        let state = State { set, writers: Vec::new(), is_over: false };
+        let control = LogControl(Arc::new(Mutex::new(state)));
+        control.replace(logs)?;
+        Ok(Self(control))
+    }
+
+    /// What changes them.
+    pub fn control(&self) -> LogControl {
+        self.0.clone()
+    }
+
+    /// Those of new requests.
+    pub fn set(&self) -> Arc<LogSet> {
+        Arc::clone(&self.0.state().set)
     }
 
     /// The rings of one more worker.
-    pub fn rings(&self) -> Rings {
-        Rings { rings: self.logs.iter().map(|log| log.ring(self.batches)).collect() }
-    }
-
-    /// What opens the destinations anew, from any thread.
-    pub fn reopener(&self) -> Reopener {
-        Reopener { doors: self.writers.iter().map(|writer| writer.door.clone()).collect() }
+    #[cfg(test)]
+    pub(super) fn rings(&self) -> super::Rings {
+        super::Rings::new(&self.set())
     }
 
     /// How many destinations there are.
     #[cfg(test)]
     pub(super) fn writers(&self) -> usize {
-        self.writers.len()
-    }
-
-    /// Starts one more writer.
-    fn open(&mut self, to: Destination) -> io::Result<Door> {
-        let writer = Writing::start(to)?;
-        let door = writer.door.clone();
-        self.writers.push(writer);
-        Ok(door)
+        let mut state = self.0.state();
+        state.forget_ended();
+        state.writers.len()
     }
 }
 
 impl Drop for AccessLogs {
     fn drop(&mut self) {
-        self.writers.iter().for_each(|writer| writer.door.stop());
+        let mut state = self.0.state();
+        state.is_over = true;
+        let mut writers = std::mem::take(&mut state.writers);
+        drop(state);
+        writers.iter().filter_map(|writer| writer.door.upgrade()).for_each(|door| door.stop());
         let mut patience = STOP_PATIENCE;
-        for writer in &mut self.writers {
+        for writer in &mut writers {
             // All have the same time: what is not written when the first gives up had as long.
             if !writer.end(patience) {
                 patience = Duration::ZERO;
@@ -139,48 +140,115 @@ impl Drop for AccessLogs {
     }
 }
 
-impl Rings {
-    /// The ring of `log`, if it has a line for a request that was answered with `status`. A log that the
-    /// server does not have is [`LogId::MAIN`].
-    #[inline]
-    pub fn wanting(&mut self, log: LogId, status: u16) -> Option<&mut Ring> {
-        if log == LogId::NONE {
-            return None;
-        }
-        let index = if log.index() < self.rings.len() { log.index() } else { LogId::MAIN.index() };
-        let ring = self.rings.get_mut(index)?;
-        ring.takes(status).then_some(ring)
-    }
-
-    /// At a turn's end: see [`Ring::flush`]. When the next lines are due.
-    #[inline]
-    pub fn flush(&mut self, now: Tick) -> Option<Tick> {
-        self.rings.iter_mut().filter_map(|ring| ring.flush(now)).min()
-    }
-
-    /// The ring of the only log.
-    #[cfg(test)]
-    pub(super) fn only(self) -> Ring {
-        let mut rings = Vec::from(self.rings);
-        assert_eq!(rings.len(), 1, "one log");
-        rings.swap_remove(0)
-    }
-
-    /// How many lines were lost, in all logs.
-    #[inline]
-    pub fn dropped(&self) -> u64 {
-        self.rings.iter().map(Ring::dropped).sum()
-    }
-}
-
-impl Reopener {
+impl LogControl {
     /// Opens the files anew, after another program has renamed them. Lines that were handed over before may
     /// still go to either file.
     pub fn reopen(&self) {
-        for door in &*self.doors {
+        for door in self.state().writers.iter().filter_map(|writer| writer.door.upgrade()) {
             door.orders.reopen();
             door.knock();
         }
+    }
+
+    /// The set of these logs, for new requests. What one of them has in common with those before goes on: all
+    /// of it, or the writer of its destination. Waits for one that is about to end, as long as a stop would.
+    ///
+    /// # Errors
+    /// As [`AccessLogs::start`]. All then stays.
+    pub fn replace(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+        let mut state = self.state();
+        state.forget_ended();
+        if !state.is_over {
+            state.set = state.set_of(logs)?;
+        }
+        Ok(Arc::clone(&state.set))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LogSet {
+    /// Whether nothing is written down.
+    pub fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
+    pub(super) fn logs(&self) -> &[Arc<LiveLog>] {
+        &self.logs
+    }
+
+    pub(super) const fn batches(&self) -> usize {
+        self.batches
+    }
+}
+
+impl State {
+    fn set_of(&mut self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+        let before = Arc::clone(&self.set);
+        let is_same = |(old, new): (&Arc<LiveLog>, &Log)| old.is_as(new);
+        if before.logs.len() == logs.len() && before.logs.iter().zip(&logs).all(is_same) {
+            return Ok(before);
+        }
+        let batches = (RING_BATCHES / logs.len().max(1)).max(RING_BATCHES_MIN);
+        let mut old: Vec<_> = before.logs.iter().map(Some).collect();
+        let mut live = Vec::with_capacity(logs.len());
+        for log in logs {
+            // Each goes on once.
+            let kept = old.iter_mut().find(|old| old.is_some_and(|old| old.is_as(&log)));
+            live.push(match kept.and_then(Option::take) {
+                Some(kept) => Arc::clone(kept),
+                None => Arc::new(self.open(log)?),
+            });
+        }
+        Ok(Arc::new(LogSet { logs: live.into(), batches }))
+    }
+
+    /// A log with the writer of its destination, which may have to be started.
+    fn open(&mut self, Log { format, to, sample, redacted }: Log) -> io::Result<LiveLog> {
+        let place = to.place();
+        let writer = self.writers.iter().find(|writer| writer.is_to(place.as_ref()));
+        let door = match writer.and_then(|writer| writer.door.upgrade()) {
+            Some(door) => door,
+            None => self.start(to)?,
+        };
+        Ok(LiveLog { format, redacted, sample, door })
+    }
+
+    fn start(&mut self, to: Destination) -> io::Result<Arc<Door>> {
+        // Nobody has a door to it any more; its last lines come first.
+        let place = to.place();
+        self.writers.retain_mut(|writer| {
+            let ends = writer.is_to(place.as_ref());
+            if ends {
+                writer.end(STOP_PATIENCE);
+            }
+            !ends
+        });
+        let (writer, door) = Writing::start(to)?;
+        self.writers.push(writer);
+        Ok(door)
+    }
+
+    /// Joins the threads of writers that have ended.
+    fn forget_ended(&mut self) {
+        self.writers.retain_mut(|writer| {
+            let ended = writer.stopped.try_recv() != Err(TryRecvError::Empty);
+            if ended {
+                writer.join();
+            }
+            !ended
+        });
+    }
+}
+
+impl LiveLog {
+    /// Whether `log` says the same.
+    fn is_as(&self, log: &Log) -> bool {
+        self.door.to.is_some()
+            && self.door.to == log.to.place()
+            && (&self.format, &self.redacted, self.sample) == (&log.format, &log.redacted, log.sample)
     }
 }
 
@@ -196,42 +264,45 @@ impl Door {
     }
 }
 
-/// For each log the number of the first with its destination.
-fn first_of_each_destination(logs: &[Log]) -> Vec<usize> {
-    let first = |log: &Log| logs.iter().position(|other| other.to.is_same(&log.to));
-    // A sink is nobody's but its own.
-    logs.iter().enumerate().map(|(number, log)| first(log).unwrap_or(number)).collect()
-}
-
-impl Running {
-    fn ring(&self, batches: usize) -> Ring {
-        Ring::new((self.format.clone(), self.redacted.clone()), self.sample, self.door.full.clone(), batches)
-    }
-}
-
 impl Writing {
-    fn start(to: Destination) -> io::Result<Self> {
+    fn start(to: Destination) -> io::Result<(Self, Arc<Door>)> {
         let (full, batches) = bounded(WAITING_MAX);
         let (stopping, stopped) = bounded(1);
         let orders = Arc::new(Orders::default());
+        let place = to.place();
         let mut writer = Writer::open(to, batches, Arc::clone(&orders))?;
         let thread = std::thread::Builder::new().name("kolk-log".into()).spawn(move || {
             writer.run();
+            // Closed before anybody hears of it: the destination is free.
+            drop(writer);
             // Nobody may be waiting any more.
             let _ = stopping.try_send(());
         })?;
-        Ok(Self { door: Door { full, orders }, stopped, thread: Some(thread) })
+        let door = Arc::new(Door { to: place.clone(), full, orders });
+        let writing = Self { to: place, door: Arc::downgrade(&door), stopped, thread: Some(thread) };
+        Ok((writing, door))
     }
 
-    /// After it was told to stop: whether all was written in time.
+    fn is_to(&self, place: Option<&Place>) -> bool {
+        place.is_some() && self.to.as_ref() == place
+    }
+
+    /// After it was told to stop, or was left by everybody: whether all was written in time.
     fn end(&mut self, patience: Duration) -> bool {
         // A pipe that nobody reads must not hold up the end of the process.
-        let ended = self.stopped.recv_timeout(patience);
-        let in_time = ended != Err(RecvTimeoutError::Timeout);
-        match self.thread.take() {
-            Some(thread) if in_time => drop(thread.join()),
-            _ => log::warn!("access log: its destination takes no lines; the last ones are lost"),
+        let in_time = self.stopped.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
+        if in_time {
+            self.join();
+        } else {
+            log::warn!("access log: its destination takes no lines; the last ones are lost");
         }
         in_time
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // It has nothing left to do but to end.
+            let _ = thread.join();
+        }
     }
 }

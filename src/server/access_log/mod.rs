@@ -14,7 +14,8 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `logs` | [`AccessLogs`]: all logs of a server; [`Rings`]: one worker's ends of them |
+//! | `logs` | [`AccessLogs`]: all logs of a server; [`LogSet`]: those of an edition |
+//! | `rings` | [`Rings`]: one worker's ends of them |
 //! | `ring` | [`Ring`]: the batches of one worker for one log |
 //! | `sample` | which requests have a line |
 //! | `format`, `template` | a record as a line: combined, JSON, pretty, [`Template`] |
@@ -30,6 +31,7 @@ mod format;
 mod logs;
 mod redaction;
 mod ring;
+mod rings;
 mod sample;
 mod template;
 pub(super) mod text;
@@ -41,10 +43,11 @@ use std::path::PathBuf;
 
 use ::http::{HeaderName, header};
 
-pub use self::logs::{AccessLogs, Reopener, Rings};
+pub use self::logs::{AccessLogs, LogControl, LogSet};
 use self::redaction::Redacted;
 pub(super) use self::redaction::without;
 pub use self::ring::Ring;
+pub use self::rings::Rings;
 use self::sample::Sample;
 pub use self::template::{Template, TemplateError};
 pub use self::text::TEXT_BYTES_MAX;
@@ -72,7 +75,7 @@ pub enum Destination {
     Stdout,
     /// Standard error.
     Stderr,
-    /// Appended to this file, which is created if needed and opened anew by [`Reopener::reopen`].
+    /// Appended to this file, which is created if needed and opened anew by [`LogControl::reopen`].
     File(PathBuf),
     /// One datagram for each line, without its end, to the Unix socket of this name.
     Datagrams(PathBuf),
@@ -87,16 +90,27 @@ impl Destination {
     /// Where the log of the system listens on Linux and the BSDs.
     pub const SYSLOG: &str = "/dev/log";
 
-    /// Whether lines for both go to one place.
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Stdout, Self::Stdout) | (Self::Stderr, Self::Stderr) => true,
-            (Self::File(one), Self::File(other))
-            | (Self::Datagrams(one), Self::Datagrams(other))
-            | (Self::Syslog(one), Self::Syslog(other)) => one == other,
-            _ => false,
-        }
+    /// Where that is, if it has a name.
+    fn place(&self) -> Option<Place> {
+        Some(match self {
+            Self::Stdout => Place::Stdout,
+            Self::Stderr => Place::Stderr,
+            Self::File(path) => Place::File(path.clone()),
+            Self::Datagrams(path) => Place::Datagrams(path.clone()),
+            Self::Syslog(path) => Place::Syslog(path.clone()),
+            Self::Sink(_) => return None,
+        })
     }
+}
+
+/// A destination that others may name, too: all their lines have one writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+    Datagrams(PathBuf),
+    Syslog(PathBuf),
 }
 
 impl std::fmt::Debug for Destination {
@@ -297,7 +311,7 @@ mod tests {
 
     /// A server's only log.
     fn alone(format: Format, to: Destination) -> AccessLogs {
-        AccessLogs::start(vec![Log::new(format, to)]).unwrap().unwrap()
+        AccessLogs::start(vec![Log::new(format, to)]).unwrap()
     }
 
     fn start(memory: &Memory, plan: impl FnMut(usize) -> io::Result<usize> + Send + 'static) -> AccessLogs {
@@ -479,7 +493,7 @@ mod tests {
             std::thread::yield_now();
         }
         std::fs::rename(&path, &old).unwrap();
-        log.reopener().reopen();
+        log.control().reopen();
         while !path.exists() {
             std::thread::yield_now();
         }
@@ -511,7 +525,7 @@ mod tests {
             Log::new(Format::Combined, Destination::Sink(Box::new(Planned(memory.clone(), Ok))))
         };
         let logs = vec![log(&memories[0]), log(&memories[1]).sample(0.0, 1.0)];
-        let logs = AccessLogs::start(logs).unwrap().unwrap();
+        let logs = AccessLogs::start(logs).unwrap();
         let mut rings = logs.rings();
         for (number, log, status) in [
             (1, LogId::MAIN, 200),
@@ -531,7 +545,7 @@ mod tests {
         drop(rings);
         drop(logs);
         assert_eq!(memories.map(|memory| memory.numbers()), [vec![1, 5], vec![2, 6]]);
-        assert!(AccessLogs::start(Vec::new()).unwrap().is_none());
+        assert!(AccessLogs::start(Vec::new()).unwrap().set().is_empty());
     }
 
     #[test]
@@ -540,7 +554,7 @@ mod tests {
         let file = |name: &str| Destination::File(directory.join(name));
         let to = [file("a"), Destination::Stdout, file("a"), file("b"), Destination::Stdout];
         let logs = to.into_iter().map(|to| Log::new(Format::Combined, to)).collect();
-        let logs = AccessLogs::start(logs).unwrap().unwrap();
+        let logs = AccessLogs::start(logs).unwrap();
         assert_eq!(logs.writers(), 3);
         let mut rings = logs.rings();
         for (number, log) in [(1, 0), (2, 2), (3, 3)] {
@@ -554,6 +568,116 @@ mod tests {
         assert_eq!(numbers(&std::fs::read(directory.join("b")).unwrap()), [3]);
     }
 
+    fn to_file(directory: &Scratch, name: &str) -> Log {
+        Log::new(Format::Combined, Destination::File(directory.join(name)))
+    }
+
+    fn write(rings: &mut Rings, log: u16, number: u64) {
+        rings.wanting(LogId::new(log), 200).unwrap().record(&numbered(number));
+    }
+
+    /// Turns of a worker, until `is_so`.
+    fn turn_until(rings: &mut Rings, is_so: impl Fn(&Rings) -> bool) {
+        for turn in 1.. {
+            rings.flush(Tick::from_millis(200 * turn));
+            if is_so(rings) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn other_logs_take_over_and_older_requests_keep_theirs() {
+        let directory = Scratch::new("access-logs-renewed");
+        let log = |name| to_file(&directory, name);
+        let logs = AccessLogs::start(vec![log("a"), log("b")]).unwrap();
+        let before = logs.set();
+        let mut rings = logs.rings();
+        write(&mut rings, 0, 1);
+        write(&mut rings, 1, 2);
+        // Of two, one goes, one has another number, and a third comes.
+        let after = logs.control().replace(vec![log("c"), log("a")]).unwrap();
+        rings.renew(&after);
+        write(&mut rings, 0, 3);
+        write(&mut rings, 1, 4);
+        write(rings.of(&before).unwrap(), 0, 5);
+        write(rings.of(&before).unwrap(), 1, 6);
+        write(rings.of(&after).unwrap(), 0, 7);
+        rings.flush(Tick::from_millis(1));
+        assert_eq!(logs.writers(), 3);
+        drop(before);
+        turn_until(&mut rings, |_| logs.writers() == 2);
+        let read = |name: &str| {
+            let mut read = numbers(&std::fs::read(directory.join(name)).unwrap());
+            read.sort_unstable();
+            read
+        };
+        assert_eq!(read("b"), [2, 6], "its last line is written when it ends");
+        assert_eq!(rings.dropped(), 0);
+        drop(rings);
+        drop(logs);
+        assert_eq!((read("a"), read("c")), (vec![1, 4, 5], vec![3, 7]));
+    }
+
+    #[test]
+    fn logs_that_say_the_same_are_the_same() {
+        let directory = Scratch::new("access-logs-same");
+        let log = || to_file(&directory, "a").sample(0.5, 1.0).without_parameter("token");
+        let logs = AccessLogs::start(vec![log(), log()]).unwrap();
+        let before = logs.set();
+        let same = logs.control().replace(vec![log(), log()]).unwrap();
+        assert!(Arc::ptr_eq(&before, &same));
+        let other = logs.control().replace(vec![log(), log().sample(1.0, 1.0)]).unwrap();
+        assert!(Arc::ptr_eq(&before.logs()[0], &other.logs()[0]));
+        assert!(!Arc::ptr_eq(&before.logs()[1], &other.logs()[1]));
+        let sink = || Log::new(Format::Json, Destination::Sink(Box::new(io::sink())));
+        let sinks = logs.control().replace(vec![sink()]).unwrap();
+        assert!(!Arc::ptr_eq(&sinks, &logs.control().replace(vec![sink()]).unwrap()), "nothing is as a sink");
+        // What is not there, nothing is changed for.
+        let last = logs.set();
+        logs.control().replace(vec![log(), to_file(&directory, "missing/log")]).unwrap_err();
+        assert!(Arc::ptr_eq(&last, &logs.set()));
+    }
+
+    #[test]
+    fn a_destination_that_comes_back_has_one_writer_after_the_other() {
+        let directory = Scratch::new("access-logs-back");
+        let logs = AccessLogs::start(vec![to_file(&directory, "a")]).unwrap();
+        for number in 0..20 {
+            let mut rings = logs.rings();
+            write(&mut rings, 0, number);
+            drop(rings);
+            logs.control().replace(Vec::new()).unwrap();
+            logs.control().replace(vec![to_file(&directory, "a")]).unwrap();
+            assert_eq!(logs.writers(), 1);
+        }
+        let read = numbers(&std::fs::read(directory.join("a")).unwrap());
+        assert_eq!(read, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_a_log_has_lost_is_counted_when_it_is_gone() {
+        let memory = Memory::default();
+        let (release, gate) = bounded::<()>(0);
+        let log = start(&memory, move |_| {
+            let _ = gate.recv();
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        let mut rings = log.rings();
+        (0..10).for_each(|number| write(&mut rings, 0, number));
+        let before = log.set();
+        rings.renew(&log.control().replace(Vec::new()).unwrap());
+        drop(before);
+        rings.flush(Tick::from_millis(1));
+        assert_eq!(rings.dropped(), 0, "they are on their way");
+        drop(release);
+        turn_until(&mut rings, |rings| rings.dropped() == 10);
+        turn_until(&mut rings, |rings| rings.flush_is_over());
+        assert_eq!(rings.dropped(), 10);
+        assert!(rings.wanting(LogId::MAIN, 200).is_none());
+    }
+
     #[test]
     fn a_destination_that_takes_nothing_holds_up_no_other() {
         let memory = Memory::default();
@@ -564,7 +688,7 @@ mod tests {
         });
         let sinks: [Box<dyn Write + Send>; 2] = [Box::new(stuck), Box::new(Planned(memory.clone(), Ok))];
         let logs = sinks.map(|sink| Log::new(Format::Combined, Destination::Sink(sink)));
-        let logs = AccessLogs::start(logs.into()).unwrap().unwrap();
+        let logs = AccessLogs::start(logs.into()).unwrap();
         let mut rings = logs.rings();
         let mut number = 0;
         while rings.dropped() == 0 {

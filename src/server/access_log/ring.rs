@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::Record;
 use super::format::Formatter;
-use super::redaction::Redacted;
-use super::sample::{Sample, Sampler};
+use super::logs::LiveLog;
+use super::sample::Sampler;
 use super::text::LINE_BYTES_MAX;
 use super::writer::Message;
-use super::{Format, Record};
 use crate::base::Tick;
 use crate::server::stats::Counter;
 
@@ -56,6 +56,8 @@ pub(super) struct Home {
 /// One worker's end of a log.
 #[derive(Debug)]
 pub struct Ring {
+    /// As long as there is a ring, there is a writer.
+    log: Arc<LiveLog>,
     formatter: Formatter,
     sampler: Sampler,
     current: Option<Batch>,
@@ -64,7 +66,6 @@ pub struct Ring {
     /// How many batches were made, and how many may be.
     batches: usize,
     batches_max: usize,
-    full: Sender<Message>,
     free: Receiver<Batch>,
     home: Arc<Home>,
     /// Lines that found no room.
@@ -72,25 +73,31 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(
-        (format, redacted): (Format, Redacted),
-        sample: Sample,
-        full: Sender<Message>,
-        batches_max: usize,
-    ) -> Self {
+    pub(super) fn new(log: &Arc<LiveLog>, batches_max: usize) -> Self {
         let (home, free) = bounded(batches_max);
         Self {
-            formatter: Formatter::new(format, redacted),
-            sampler: Sampler::new(sample),
+            log: Arc::clone(log),
+            formatter: Formatter::new(log.format.clone(), log.redacted.clone()),
+            sampler: Sampler::new(log.sample),
             current: None,
             due: None,
             batches: 0,
             batches_max,
-            full,
             free,
             home: Arc::new(Home { free: home, lost: Counter::default() }),
             dropped: 0,
         }
+    }
+
+    /// Whose ring it is.
+    pub(super) const fn log(&self) -> &Arc<LiveLog> {
+        &self.log
+    }
+
+    /// Hands over all lines; where the last batches come back to, and how many lines were lost but for those.
+    pub(super) fn leave(mut self) -> (Arc<Home>, u64) {
+        self.hand_over();
+        (Arc::clone(&self.home), self.dropped)
     }
 
     /// Whether a request that is answered with `status` has a line.
@@ -134,7 +141,7 @@ impl Ring {
         self.due = None;
         let Some(batch) = self.current.take() else { return };
         let lines = batch.lines;
-        if let Err(refused) = self.full.try_send(Message::Batch(batch, Arc::clone(&self.home))) {
+        if let Err(refused) = self.log.door.full.try_send(Message::Batch(batch, Arc::clone(&self.home))) {
             self.dropped += lines;
             if let Message::Batch(batch, _) = refused.into_inner() {
                 // There is room: `free` holds as many as were ever made.

@@ -158,6 +158,13 @@ impl Recorder {
         ring.next().fill(record, (*sequence, peer, is_cut), (parameters, target));
     }
 
+    /// Does not keep the values of the parameters either that `recorder` does not keep; of what is kept
+    /// already nothing is left out.
+    #[cfg(feature = "config")]
+    pub(super) fn leave_out_as(&self, recorder: &FlightRecorder) {
+        self.kept().parameters.clone_from(&recorder.parameters);
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,160 @@
+//! [`Rings`]: one worker's ends of all logs.
+//!
+//! ```text
+//!  new requests ──► LogId ──► rings  ──┬── flush ──► writers
+//!  older ones ──► former ──► LogId ──► rings ─┘
+//!                  └─ gone with the last edition that has their set
+//! ```
+//! The rings of new requests are found by their number alone. Whoever began before another set took over is
+//! rare, and pays for it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::logs::LogSet;
+use super::ring::{Home, Ring};
+use crate::app::LogId;
+use crate::base::Tick;
+
+/// While there are former rings, it is looked so often whether somebody still needs them.
+const FORMER_LOOK: Duration = Duration::from_millis(100);
+
+/// One worker's ends of all logs.
+#[derive(Debug)]
+pub struct Rings {
+    /// By [`LogId`].
+    rings: Box<[Ring]>,
+    set: Weak<LogSet>,
+    /// Of requests that began with other logs.
+    former: Vec<Self>,
+    /// Of rings that are gone: where their last batches come back to.
+    homes: Vec<Arc<Home>>,
+    /// Lines that those have lost.
+    lost: u64,
+}
+
+impl Rings {
+    /// The rings of one more worker.
+    pub fn new(set: &Arc<LogSet>) -> Self {
+        let rings = set.logs().iter().map(|log| Ring::new(log, set.batches())).collect();
+        Self { rings, set: Arc::downgrade(set), former: Vec::new(), homes: Vec::new(), lost: 0 }
+    }
+
+    /// The same, if there is any log at all.
+    pub fn of_any(set: &Arc<LogSet>) -> Option<Self> {
+        (!set.is_empty()).then(|| Self::new(set))
+    }
+
+    /// The ring of `log`, if it has a line for a request that was answered with `status`. A log that the
+    /// server does not have is [`LogId::MAIN`].
+    #[inline]
+    pub fn wanting(&mut self, log: LogId, status: u16) -> Option<&mut Ring> {
+        if log == LogId::NONE {
+            return None;
+        }
+        let index = if log.index() < self.rings.len() { log.index() } else { LogId::MAIN.index() };
+        let ring = self.rings.get_mut(index)?;
+        ring.takes(status).then_some(ring)
+    }
+
+    /// Those of requests that began with `set`; none, if nothing was written down then.
+    #[cold]
+    pub fn of(&mut self, set: &Arc<LogSet>) -> Option<&mut Self> {
+        if self.are_of(set) {
+            return Some(self);
+        }
+        self.former.iter_mut().find(|former| former.are_of(set))
+    }
+
+    /// New requests are written down in `set` from now on. The rings of logs that are in it, too, go on, with
+    /// what they hold; for requests that began before, those logs have others.
+    pub fn renew(&mut self, set: &Arc<LogSet>) {
+        if self.are_of(set) {
+            return;
+        }
+        let mut before: Vec<Option<Ring>> = std::mem::take(&mut self.rings).into_iter().map(Some).collect();
+        let logs: Vec<_> = before.iter().flatten().map(|ring| Arc::clone(ring.log())).collect();
+        let kept = set.logs().iter().map(|log| {
+            let same =
+                |ring: &&mut Option<Ring>| ring.as_ref().is_some_and(|ring| Arc::ptr_eq(ring.log(), log));
+            let ring = before.iter_mut().find(same).and_then(Option::take);
+            ring.unwrap_or_else(|| Ring::new(log, set.batches()))
+        });
+        self.rings = kept.collect();
+        let former = std::mem::replace(&mut self.set, Arc::downgrade(set));
+        let batches = former.upgrade().map_or(0, |former| former.batches());
+        let left = before.into_iter().zip(&logs);
+        let rings = left.map(|(ring, log)| ring.unwrap_or_else(|| Ring::new(log, batches))).collect();
+        self.former.push(Self { rings, set: former, former: Vec::new(), homes: Vec::new(), lost: 0 });
+    }
+
+    /// At a turn's end: see [`Ring::flush`]. When the next lines are due.
+    #[inline]
+    pub fn flush(&mut self, now: Tick) -> Option<Tick> {
+        let due = self.rings.iter_mut().filter_map(|ring| ring.flush(now)).min();
+        if self.former.is_empty() && self.homes.is_empty() {
+            return due;
+        }
+        due.into_iter().chain(self.flush_former(now)).min()
+    }
+
+    /// How many lines were lost, in all logs.
+    #[inline]
+    pub fn dropped(&self) -> u64 {
+        let own: u64 = self.rings.iter().map(Ring::dropped).sum();
+        own + self.lost
+            + self.former.iter().map(Self::dropped).sum::<u64>()
+            + self.homes.iter().map(|home| home.lost.get()).sum::<u64>()
+    }
+
+    /// The ring of the only log.
+    #[cfg(test)]
+    pub(super) fn only(self) -> Ring {
+        let mut rings = Vec::from(self.rings);
+        assert_eq!(rings.len(), 1, "one log");
+        rings.swap_remove(0)
+    }
+
+    /// Whether nothing of former rings is left.
+    #[cfg(test)]
+    pub(super) const fn flush_is_over(&self) -> bool {
+        self.former.is_empty() && self.homes.is_empty()
+    }
+
+    fn are_of(&self, set: &Arc<LogSet>) -> bool {
+        self.set.as_ptr() == Arc::as_ptr(set)
+    }
+
+    /// The same for former rings. Whoever is not needed any more hands over its last lines and is gone.
+    #[cold]
+    fn flush_former(&mut self, now: Tick) -> Option<Tick> {
+        let (needed, left) =
+            std::mem::take(&mut self.former).into_iter().partition(|former| former.set.strong_count() > 0);
+        self.former = needed;
+        for former in left {
+            self.leave(former);
+        }
+        let mut lost = 0;
+        // A batch that is on its way keeps its home.
+        self.homes.retain_mut(|home| match Arc::get_mut(home) {
+            Some(home) => {
+                lost += home.lost.get();
+                false
+            }
+            None => true,
+        });
+        self.lost += lost;
+        let due = self.former.iter_mut().filter_map(|former| former.flush(now)).min();
+        let is_rest = self.former.is_empty() && self.homes.is_empty();
+        let look = (!is_rest).then(|| now.after(FORMER_LOOK));
+        due.into_iter().chain(look).min()
+    }
+
+    fn leave(&mut self, former: Self) {
+        for ring in former.rings {
+            let (home, dropped) = ring.leave();
+            self.homes.push(home);
+            self.lost += dropped;
+        }
+    }
+}
