@@ -795,3 +795,52 @@ fn a_log_that_cannot_be_opened_has_the_whole_file_refused() {
     assert_eq!(Client::at(address(&server)).get("/").status, 204);
     server.stop();
 }
+
+#[test]
+fn what_was_counted_goes_on_where_a_changed_file_says_the_same() {
+    let files = Scratch::new("assembly-reload-counts");
+    files.put("users", format!("ada:{HASH}\n"));
+    // More than all buffers between here and there have room for.
+    std::fs::File::create(files.join("large")).unwrap().set_len(64 * 1024 * 1024).unwrap();
+    let file = |seats: u32, auth: &str, answer: u16| {
+        let text = format!(
+            "server.workers = 1\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
+             [auth.{auth}]\nkind = \"basic\"\nfile = \"users\"\nrealm = \"{answer}\"\n\
+             [[site]]\nhosts = \"*\"\n\
+             [[site.route]]\npath = \"/\"\nrespond = {answer}\n\
+             [[site.route]]\npath = \"/staff\"\nauth = \"{auth}\"\nrespond = {answer}\n\
+             [[site.route]]\npath = \"/files/{{*file}}\"\nin_flight_max = {seats}\nstatic = \".\"\n"
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let started = file(1, "staff", 204);
+    let server = start(started.server().unwrap());
+    let at = address(&server);
+    let replace = |seats, auth, answer| {
+        file(seats, auth, answer).replace(&server.handle(), &started).unwrap();
+        support::until("the changed file answers", || Client::at(at).get("/").status == answer);
+    };
+    let knock = |password: &str| {
+        let mut client = Client::at(at);
+        client.send(format!("GET /staff HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {password}\r\n\r\n"));
+        client.answer().status
+    };
+    let (wrong, right) = ("YWRhOndyb25n", "YWRhOnBhc3N3b3Jk");
+    let mut busy = Client::at(at);
+    busy.send(support::get("/files/large"));
+    assert_eq!(busy.head().status, 200);
+    assert_eq!(Client::at(at).get("/files/none").status, 503);
+    assert_eq!(knock(right), 204);
+    (0..10).for_each(|_| assert_eq!(knock(wrong), 401));
+    assert_eq!(knock(right), 429);
+    replace(1, "staff", 200);
+    assert_eq!(Client::at(at).get("/files/none").status, 503, "there is one already");
+    assert_eq!(knock(right), 429);
+    // And again: nothing is lost on the way.
+    replace(1, "staff", 204);
+    assert_eq!((Client::at(at).get("/files/none").status, knock(right)), (503, 429));
+    replace(2, "crew", 200);
+    assert_eq!((Client::at(at).get("/files/none").status, knock(right)), (404, 200));
+    drop(busy);
+    server.stop();
+}

@@ -151,7 +151,7 @@ fn whoever_is_sent_away_is_written_down_in_the_logs_that_take_over() {
     assert_eq!(client.get("/old").status, 308);
     server.handle().replace_logged(App::new(), Config::default(), [log("new")]).unwrap();
     let lines = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let place = format!("https://localhost:{}/new", address(&server).port());
+    let place = format!("https://test:{}/new", address(&server).port());
     until("it is written down in the new one", || {
         assert_eq!(client.get("/new").field("location"), Some(&*place));
         lines("new").contains(r#""target":"/new""#)

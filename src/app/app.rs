@@ -8,11 +8,11 @@ use std::sync::{Arc, LazyLock};
 use ::http::{HeaderValue, StatusCode, header};
 
 use super::adapters::IntoHandler;
+use super::counts::Counts;
 use super::endpoint::{Added, Methods, Verb};
 use super::handler::LogId;
 use super::hosts::Hosts;
 use super::layer::{Chain, Layer};
-use super::limits::Rates;
 use super::pattern::Pattern;
 use super::request_ids::RequestIds;
 use super::route::{Route, RouteId};
@@ -69,7 +69,7 @@ pub struct App {
     routes: Vec<Route>,
     /// Around all sites.
     layers: Vec<Arc<dyn Layer>>,
-    rates: Option<Arc<Rates>>,
+    counts: Option<Arc<Counts>>,
     /// Some routes have others asked in their place.
     has_rewrites: bool,
 }
@@ -149,7 +149,7 @@ impl App {
             hosts: Hosts::new(),
             routes: Vec::new(),
             layers: Vec::new(),
-            rates: None,
+            counts: None,
             has_rewrites: false,
         }
     }
@@ -445,16 +445,16 @@ impl App {
         &self.routes[id.index()]
     }
 
-    /// Notes that its rates are counted in `rates`: an app that takes its place can go on with them.
+    /// Notes what it counts: an app that takes its place can go on with it.
     #[must_use]
-    pub fn with_rates(mut self, rates: Arc<Rates>) -> Self {
-        self.rates = Some(rates);
+    pub fn with_counts(mut self, counts: Counts) -> Self {
+        self.counts = Some(Arc::new(counts));
         self
     }
 
-    /// What [`App::with_rates`] was given.
-    pub const fn rates(&self) -> Option<&Arc<Rates>> {
-        self.rates.as_ref()
+    /// What [`App::with_counts`] was given.
+    pub const fn counts(&self) -> Option<&Arc<Counts>> {
+        self.counts.as_ref()
     }
 
     /// All routes, by [`RouteId::index`].

@@ -24,6 +24,7 @@
 //! | `auth` | [`BasicAuth`], [`BearerAuth`], `JwtAuth`, [`CertificateAuth`]: who it is, before a handler; [`PasswordHash`] |
 //! | `files` | [`StaticDir`]: what a path names, and what is answered about a file |
 //! | `limits` | [`Rates`], [`RateKey`]: how often clients may come |
+//! | `counts` | [`Counts`]: what an app hands on to the app that takes its place |
 //! | `headers` | [`Headers`], [`CacheControl`], [`Hsts`]: the fields of answers |
 //! | `networks` | [`Networks`], [`Maintenance`]: who is let in by where they are |
 //! | `redirect` | [`Redirect`]: sends clients elsewhere |
@@ -42,6 +43,7 @@ mod app;
 mod auth;
 mod channel;
 mod cors;
+mod counts;
 mod endpoint;
 mod error_pages;
 mod explain;
@@ -86,6 +88,7 @@ pub use auth::{
 };
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
 pub use cors::{Cors, OriginError};
+pub use counts::Counts;
 pub use endpoint::Methods;
 pub use error_pages::ErrorPages;
 pub use explain::{Explanation, Located, RunnerUp, Stage, Step, Why};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{
-    App, BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Headers, InFlight, Layer, ListError,
+    App, BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Counts, Headers, Layer, ListError,
     Located, Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
 };
 use crate::config::{
@@ -32,26 +32,35 @@ pub(super) struct Around<'c> {
     rates: BTreeMap<&'c str, RateLimit>,
     keys: BTreeMap<&'c str, Arc<dyn Layer>>,
     headers: BTreeMap<&'c str, Headers>,
-    /// Of each table that says how many requests there may be at a time.
-    in_flight: BTreeMap<usize, InFlight>,
+    counts: Counts,
+    /// What was counted before.
+    former: &'c Counts,
 }
 
 impl<'c> Around<'c> {
-    /// `table`: where rates are counted.
+    /// `former`: what was counted before.
     pub(super) fn new(
         configuration: &'c Configuration,
-        table: &Arc<Rates>,
+        former: &'c Counts,
         problems: &mut Vec<Problem>,
     ) -> Self {
+        let mut counts = former.successor();
+        let table = counts.rates();
         let rates = configuration.rate.iter();
         let rates = rates.filter_map(|(name, rate)| Some((&**name, limit(name, rate, table, problems)?)));
         let rates = rates.collect();
         let keys = configuration.auth.iter();
-        let keys = keys.filter_map(|(name, auth)| Some((&**name, guard(auth, problems)?))).collect();
+        let mut key = |name, auth| guard(name, auth, (&mut counts, former), problems);
+        let keys = keys.filter_map(|(name, auth)| Some((&**name, key(name, auth)?))).collect();
         let headers = configuration.headers.iter();
         let headers = headers.filter_map(|(name, table)| Some((&**name, answers::headers(table, problems)?)));
         let headers = headers.collect();
-        Self { configuration, rates, keys, headers, in_flight: BTreeMap::new() }
+        Self { configuration, rates, keys, headers, counts, former }
+    }
+
+    /// All that is counted.
+    pub(super) fn into_counts(self) -> Counts {
+        self.counts
     }
 
     /// How large the body of a request may be.
@@ -127,12 +136,12 @@ impl<'c> Around<'c> {
                 layers.push(at(limit.clone(), [&name.origin, &table.rate.origin]));
             }
         }
-        let seats = [site.in_flight_max.as_ref(), route.and_then(|route| route.in_flight_max.as_ref())];
-        for seats in seats.into_iter().flatten() {
-            // The same table is the same count.
-            let count = self.in_flight.entry(std::ptr::from_ref(seats).addr());
-            let count = count.or_insert_with(|| InFlight::new(seats.value.get()));
-            layers.push(at(count.clone(), [&seats.origin]));
+        let own = route.and_then(|route| Some((route.in_flight_max.as_ref()?, Some(route))));
+        let seats = site.in_flight_max.as_ref().map(|seats| (seats, None));
+        for (seats, route) in seats.into_iter().chain(own) {
+            let name = [site.chosen_by(), route.map(Route::chosen_by).unwrap_or_default()].join("\n");
+            let count = self.counts.in_flight(&name, seats.value.get(), self.former);
+            layers.push(at(count, [&seats.origin]));
         }
         let own = route.and_then(|route| route.auth.as_ref());
         let auth = match own {
@@ -190,13 +199,19 @@ fn shared(table: &CorsTable) -> Option<Cors> {
     Some(if table.credentials.value { cors.credentials() } else { cors })
 }
 
-fn guard(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
+fn guard(
+    name: &str,
+    auth: &Auth,
+    (counts, former): (&mut Counts, &Counts),
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn Layer>> {
     let realm = realm(auth);
     let told = |error: ListError| error.to_string();
     match auth.scheme()? {
         Scheme::Basic { file } => {
             let users = BasicAuth::new(realm).htpasswd_file(file);
-            Some(Arc::new(noted(users, auth.file.as_ref()?, told, problems)?))
+            let users = noted(users, auth.file.as_ref()?, told, problems)?;
+            Some(Arc::new(counts.passwords(name, users, former)))
         }
         Scheme::Bearer { tokens } => {
             let list = BearerAuth::new(realm).token_file(tokens);

@@ -32,7 +32,7 @@ mod site;
 
 use std::sync::Arc;
 
-use crate::app::{App, Rates};
+use crate::app::{App, Counts};
 use crate::config::{Configuration, Errors, Origin, Placed, Problem};
 use crate::server::Server;
 
@@ -60,7 +60,7 @@ impl Configuration {
     pub fn app(&self) -> Result<App, Errors> {
         let mut problems = Vec::new();
         later::refuse(self, &mut problems);
-        let app = site::app(self, &Kept::default(), &mut problems);
+        let app = site::app(self, &Counts::default(), &mut problems);
         finish(Some(app), problems)
     }
 
@@ -69,24 +69,17 @@ impl Configuration {
     /// # Errors
     /// What only shows when it is built.
     pub fn server(&self) -> Result<Server, Errors> {
-        self.server_keeping(&Kept::default())
+        self.server_after(&Counts::default())
     }
 
-    /// The same, in the place of another.
-    fn server_keeping(&self, kept: &Kept) -> Result<Server, Errors> {
+    /// The same, in the place of another that has counted so far.
+    fn server_after(&self, former: &Counts) -> Result<Server, Errors> {
         let mut problems = Vec::new();
         later::refuse(self, &mut problems);
-        let app = site::app(self, kept, &mut problems);
+        let app = site::app(self, former, &mut problems);
         let server = server::server(self, app, &mut problems);
         finish(server, problems)
     }
-}
-
-/// What sites go on with, where others were served before them.
-#[derive(Debug, Default)]
-struct Kept {
-    /// How often clients came.
-    rates: Arc<Rates>,
 }
 
 /// The lines that say so: `kolk.toml:12`.

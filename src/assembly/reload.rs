@@ -8,17 +8,16 @@
 //!                  what only a start can change ──────► named
 //! ```
 
-use super::Kept;
 use crate::config::{Changes, Configuration, Errors, Problem};
 use crate::server::{Handle, Parts};
 
 impl Configuration {
     /// Has `server`, which was started with what `started` says, do from now on what this says: its sites,
     /// limits, timeouts and access logs count for new requests, and what is under way keeps those it began
-    /// with. A log that says the same as before goes on as it is, and so does one that was given to the server
-    /// [otherwise](Handle::logs_follow_a_file). A rate that says the same as before goes on with what it has
-    /// counted; how many requests there are at a time is counted anew. Gives back what differs and takes effect
-    /// at the next start alone, with its place.
+    /// with. A log that says the same as before goes on as it is, and so does one that was given to the
+    /// server [otherwise](Handle::logs_follow_a_file). What says the same as before goes on with what it has
+    /// counted: a rate, `in_flight_max` of a site or of a route that is chosen by the same, wrong passwords
+    /// of an `[auth.NAME]`. Gives back what differs and takes effect at the next start alone, with its place.
     ///
     /// ```
     /// use kolk::Configuration;
@@ -44,8 +43,8 @@ impl Configuration {
         if !listeners.is_empty() {
             return Err(Errors::new(listeners));
         }
-        let kept = Kept { rates: server.rates().unwrap_or_default() };
-        let Parts { app, config, access_logs, recorder } = self.server_keeping(&kept)?.into_parts();
+        let former = server.counts().unwrap_or_default();
+        let Parts { app, config, access_logs, recorder } = self.server_after(&former)?.into_parts();
         let replaced = match server.logs_follow_a_file() {
             true => server.replace_logged(app, config, access_logs),
             false => server.replace_with(app, config),

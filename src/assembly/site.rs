@@ -4,23 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::app::{
-    App, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite, Rule,
-    Stage, Step,
+    App, Counts, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite,
+    Rule, Stage, Step,
 };
 use crate::config::{Action, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site};
 use crate::http::{Rendered, Response};
 
-use super::Kept;
 use super::action;
 use super::around::Around;
 use super::line;
 use super::log::Logs;
 
-/// All sites, with what they keep of those before them.
-pub(super) fn app(configuration: &Configuration, kept: &Kept, problems: &mut Vec<Problem>) -> App {
+/// All sites, which go on with what those before them have counted.
+pub(super) fn app(configuration: &Configuration, former: &Counts, problems: &mut Vec<Problem>) -> App {
     let logs = Logs::of(configuration);
-    let mut around = Around::new(configuration, &kept.rates, problems);
-    let mut app = App::new().with_rates(Arc::clone(&kept.rates));
+    let mut around = Around::new(configuration, former, problems);
+    let mut app = App::new();
     for site in &configuration.site {
         let Some(assembled) = assemble(site, &logs, &mut around, problems) else { continue };
         let assembled = assembled.told_at(line([&site.hosts.origin]));
@@ -32,6 +31,7 @@ pub(super) fn app(configuration: &Configuration, kept: &Kept, problems: &mut Vec
             }
         }
     }
+    let app = app.with_counts(around.into_counts());
     match named(configuration) {
         Some(ids) => {
             let place = line([&configuration.server.request_ids.origin]);

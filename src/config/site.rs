@@ -7,7 +7,7 @@ use ::http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::action::{Redirect, Respond, Rewrite, StaticFiles};
-use super::key::{table, words};
+use super::key::{Value as _, table, words};
 use super::look;
 use super::message::{Condition, Host, Map, PageOrigin, Parameter, StatusSet};
 use super::place::Placed;
@@ -167,9 +167,25 @@ impl Route {
         let parameters = self.query.as_ref().map_or(0, |parameters| parameters.0.len());
         usize::from(self.methods.is_some()) + fields + parameters + usize::from(self.client.is_some())
     }
+
+    /// Which requests of the site it is for, as a file would say it: of two routes no two say the same.
+    pub(crate) fn chosen_by(&self) -> String {
+        let conditions = [
+            self.methods.as_ref().map(|methods| methods.value.show()),
+            self.header.as_ref().map(|fields| fields.value.show()),
+            self.query.as_ref().map(|parameters| parameters.value.show()),
+            self.client.as_ref().map(|networks| networks.value.show()),
+        ];
+        [vec![self.path.value.show()], conditions.map(Option::unwrap_or_default).into()].concat().join("\n")
+    }
 }
 
 impl Site {
+    /// Which requests it is for, as a file would say it.
+    pub(crate) fn chosen_by(&self) -> String {
+        self.hosts.value.show()
+    }
+
     /// What it does where no route is for a request, if anything.
     pub fn action(&self) -> Option<Action<'_>> {
         let respond = self.respond.as_deref().map(Action::Respond);

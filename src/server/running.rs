@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 #[cfg(feature = "config")]
-use crate::app::Rates;
+use crate::app::Counts;
 use crate::app::{App, BlockingPool, ConnectionsPerAddress};
 use crate::base::Mailbox;
 use crate::net::ListenAddr;
@@ -209,10 +209,10 @@ impl Handle {
         self.recorders.iter().for_each(|running| running.leave_out_as(recorder));
     }
 
-    /// What the rates of the app are counted in.
+    /// What the app counts.
     #[cfg(feature = "config")]
-    pub(crate) fn rates(&self) -> Option<Arc<Rates>> {
-        self.control.edition().app.rates().map(Arc::clone)
+    pub(crate) fn counts(&self) -> Option<Arc<Counts>> {
+        self.control.edition().app.counts().map(Arc::clone)
     }
 
     fn check_replaceable(&self) -> Result<()> {

@@ -168,6 +168,14 @@ impl BasicAuth {
         self
     }
 
+    /// Counts wrong passwords together with `other`, up to the limit of that: for users that take the place
+    /// of others, so that whoever guesses does not begin anew.
+    #[must_use]
+    pub fn failing_with(mut self, other: &Self) -> Self {
+        self.checks.failing_with(&other.checks);
+        self
+    }
+
     /// Lets in only these of the users; the others are answered with 403.
     ///
     /// ```

@@ -88,6 +88,11 @@ impl Checks {
         self
     }
 
+    /// Failures are those of `other`, up to its limit.
+    pub(super) fn failing_with(&mut self, other: &Self) {
+        self.failures.clone_from(&other.failures);
+    }
+
     /// Whether too many failures came from this client: then the answer is in `response`, a 429 that says
     /// when to come back. RFC 6585 §4.
     pub(super) fn refuses(&self, request: &Request<'_>, response: &mut Response) -> bool {

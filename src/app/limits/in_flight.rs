@@ -54,6 +54,11 @@ impl InFlight {
         Some(Hold::new(Arc::clone(&self.0) as Arc<dyn Release>))
     }
 
+    /// How many there may be.
+    pub fn requests_max(&self) -> u32 {
+        self.0.requests_max
+    }
+
     /// How many there are now.
     pub fn requests(&self) -> u32 {
         self.0.requests.load(Relaxed)
