@@ -107,8 +107,8 @@ pub use crate::app::{
     App, BasicAuth, BearerAuth, BodyRule, BodyWriter, CacheControl, CertificateAuth, Cors, ErrorPages,
     ForwardedIn, Handler, HandlerExt, HashAlgorithm, Headers, Hsts, InFlight, Layer, Links, LogId,
     Maintenance, Networks, Outcome, OwnedRequest, Passage, PasswordHash, Policy, Predicate, Presence, Quota,
-    Rate, RateKey, RateLimit, Rates, Recall, Redirect, Reply, Request, RequestIds, Rewrite, Rule,
-    ServerTiming, Sink, StaticDir, Take, Token, Trust, Upload, Wakeup, blocking, channel, deferred,
+    Rate, RateKey, RateLimit, Rates, Recall, Redirect, Reply, Request, RequestIds, Rewrite, RouteTimeouts,
+    Rule, ServerTiming, Sink, StaticDir, Take, Token, Trust, Upload, Wakeup, blocking, channel, deferred,
     receiving,
 };
 pub use crate::base::{Certificate, Fingerprint};

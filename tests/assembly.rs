@@ -108,6 +108,27 @@ fn the_example_of_the_readme_serves() {
 }
 
 #[test]
+fn what_a_route_says_of_time_is_in_its_rule() {
+    let files = Scratch::new("assembly-timeouts");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/"
+        timeouts = { handler = "2s", body_idle = "500ms", body_min_rate = "1KiB/s" }
+        respond = 200
+        [[site.route]]
+        path = "/usual"
+        respond = 200
+        "#,
+    );
+    let [own, usual] = [0, 1].map(|at| app.routes()[at].rule().timeouts.to_string());
+    assert_eq!((&*own, &*usual), ("handler 2s, body 500ms, body_rate 1024B/s", ""));
+}
+
+#[test]
 fn conditions_choose_among_routes_of_one_path() {
     let files = Scratch::new("assembly-conditions");
     let app = app(

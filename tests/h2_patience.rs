@@ -25,8 +25,8 @@ use std::time::Duration;
 use kolk::proto::h2::Limits;
 use kolk::server::stats::Timeout;
 use kolk::{
-    App, Body, Config, HandlerExt, Outcome, Pull, Pulled, Reply, Request, Response, Running, Server, Sink,
-    Source, Take, Timeouts, Wakeup, Workers, deferred, receiving,
+    App, Body, Config, HandlerExt, Outcome, Pull, Pulled, Reply, Request, Response, RouteTimeouts, Running,
+    Server, Sink, Source, Take, Timeouts, Wakeup, Workers, deferred, receiving,
 };
 
 use client::Peer;
@@ -218,6 +218,31 @@ fn bodies_that_stop_end_alone() {
 }
 
 #[test]
+fn a_body_has_the_patience_of_its_route() {
+    let hasty = RouteTimeouts { body: Some(Duration::from_millis(150)), ..RouteTimeouts::default() };
+    let calm = RouteTimeouts {
+        body: Some(Duration::from_secs(60)),
+        body_rate_bytes_min: Some(0),
+        ..RouteTimeouts::default()
+    };
+    let echo = |request: &Request<'_>| String::from_utf8_lossy(request.body()).into_owned();
+    let app = || site().post("/hasty", echo.timeouts(hasty)).post("/calm", echo.timeouts(calm));
+    let server = start(alone(app()));
+    let mut peer = greeted(&server, &[]);
+    peer.send_all(&[headers(1, POST), headers(3, &with(POST, ":path", "/hasty")), data(3, "begun")]);
+    peer.is_answered(3, 408);
+    assert_eq!(timeouts(&server, Timeout::Body), 1);
+    peer.send(data(1, "whole").end()).is_answered(1, 200);
+
+    let server = start(alone(app()).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[]);
+    peer.send_all(&[headers(1, &with(POST, ":path", "/calm")), headers(3, POST)]);
+    peer.is_answered(3, 408);
+    peer.send(data(1, "whole").end()).is_answered(1, 200);
+    assert_eq!(peer.goaways, []);
+}
+
+#[test]
 fn a_body_that_drips_ends_alone() {
     let server = start(alone(site()).timeouts(patient_with_idlers()));
     let mut peer = greeted(&server, &[]);
@@ -396,6 +421,35 @@ fn one_window_may_stay_shut_while_the_others_are_used() {
     assert_eq!(peer.answer(1).body.len(), LARGE_BYTES);
 }
 
+/// The answers of a route have their own patience with windows, and end alone.
+#[test]
+fn the_windows_of_a_hasty_route() {
+    let hasty = RouteTimeouts { write: Some(Duration::from_millis(150)), ..RouteTimeouts::default() };
+    let large = |_: &Request<'_>| Response::typed("text/plain", Body::Static(&[b'x'; 4096]));
+    let server = start(alone(site().get("/hasty", large.timeouts(hasty))));
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
+    peer.send_all(&[ask(1, "/hasty"), ask(3, "/large"), ask(5, "/hasty")]);
+    for stream in [1, 5] {
+        peer.until("an end", |peer| peer.reset_of(stream) == Some(ENHANCE_YOUR_CALM));
+    }
+    assert_eq!(timeouts(&server, Timeout::Write), 2);
+    peer.send_all(&[window_update(0, 1 << 20), window_update(3, 1 << 20)]).is_answered(3, 200);
+    peer.send(ask(7, "/hasty")).send(window_update(7, 4096)).is_answered(7, 200);
+    assert_eq!(peer.goaways, []);
+}
+
+#[test]
+fn the_windows_of_a_calm_route() {
+    let calm = RouteTimeouts { write: Some(Duration::from_secs(60)), ..RouteTimeouts::default() };
+    let answer = |_: &Request<'_>| Response::typed("text/plain", Body::Static(&[b'x'; 4096]));
+    let server = start(alone(site().get("/calm", answer.timeouts(calm))).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[(INITIAL_WINDOW_SIZE, 0)]);
+    peer.send_all(&[ask(1, "/calm"), ask(3, "/large")]);
+    assert!(!peer.comes_true(LONG, |peer| peer.closed), "{:?}", peer.goaways);
+    peer.send(window_update(1, 4096)).is_answered(1, 200);
+    peer.is_left_with(ENHANCE_YOUR_CALM);
+}
+
 // ── Sources ─────────────────────────────────────────────────────────────────────────────────────────
 
 /// Gives more than a frame, then waits, and then ends.
@@ -477,6 +531,30 @@ fn a_stream_that_was_reset_counts_until_its_handler_has_ended() {
     assert_eq!(calls.load(SeqCst), 100);
     let mut other = greeted(&server, &[]);
     other.send(ask(1, "/")).is_answered(1, 200);
+    gate.open();
+    let mut stream = 203;
+    until("there is room again", || {
+        peer.send(ask(stream, "/"));
+        stream += 2;
+        let last = stream - 2;
+        peer.comes_true(Duration::from_millis(50), |peer| peer.answers.get(&last).is_some_and(|a| a.ended))
+    });
+    assert_eq!(peer.goaways, []);
+}
+
+#[test]
+fn a_stream_that_was_answered_for_counts_until_its_handler_has_ended() {
+    let (gate, _keeper) = Gate::new();
+    let calls = Arc::default();
+    let short = RouteTimeouts { handler: Some(Duration::from_millis(100)), ..RouteTimeouts::default() };
+    let app = site().get("/gated", gated(&gate, &calls).timeouts(short));
+    let server = start(alone(app).timeouts(patient_with_idlers()));
+    let mut peer = greeted(&server, &[]);
+    peer.send_all(&(0..100).map(|at| ask(2 * at + 1, "/gated")).collect::<Vec<_>>());
+    (0..100).for_each(|at| peer.is_answered(2 * at + 1, 504));
+    assert_eq!((calls.load(SeqCst), timeouts(&server, Timeout::Handler)), (100, 100));
+    peer.send(ask(201, "/"));
+    peer.until("a refusal", |peer| peer.reset_of(201) == Some(REFUSED_STREAM));
     gate.open();
     let mut stream = 203;
     until("there is room again", || {

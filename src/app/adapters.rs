@@ -14,6 +14,7 @@ use super::handler::{BodyRule, Handler, LogId, Outcome, Rule, Sink, left_to_inne
 use super::reply::{Presence, Reply};
 use super::request::Request;
 use super::route;
+use super::timeouts::RouteTimeouts;
 use crate::http::{Body, Reason, Rendered, Response};
 
 /// What a route can be given: a [`Handler`], or a [`Response`] that never changes.
@@ -302,6 +303,8 @@ macro_rules! rule_changed {
 rule_changed! {
     /// What [`HandlerExt::body_limit`](super::HandlerExt::body_limit) makes.
     Limited { bytes: u64 } => |this, rule| rule.body_bytes_max = Some(this.bytes);
+    /// What [`HandlerExt::timeouts`](super::HandlerExt::timeouts) makes.
+    Hurried { timeouts: RouteTimeouts } => |this, rule| rule.timeouts = this.timeouts.or(rule.timeouts);
     /// What [`HandlerExt::timed`](super::HandlerExt::timed) makes.
     Timed {} => |_this, rule| rule.timed = true;
     /// What [`HandlerExt::logged`](super::HandlerExt::logged) makes.

@@ -19,6 +19,7 @@ use super::route::{Route, RouteId};
 use super::route_error::RouteError;
 use super::router::Params;
 use super::site::{Missing, Site, SiteId};
+use super::timeouts::RouteTimeouts;
 use super::trust::Asker;
 use crate::http::{Head, Method, Path, Reason, Response};
 
@@ -72,6 +73,8 @@ pub struct App {
     counts: Option<Arc<Counts>>,
     /// Some routes have others asked in their place.
     has_rewrites: bool,
+    /// Some routes wait otherwise for their readers than the server does.
+    has_own_writes: bool,
 }
 
 /// Who answers a request.
@@ -151,6 +154,7 @@ impl App {
             layers: Vec::new(),
             counts: None,
             has_rewrites: false,
+            has_own_writes: false,
         }
     }
 
@@ -410,6 +414,18 @@ impl App {
         }
     }
 
+    /// What the route says of time, if there is one.
+    #[inline]
+    pub fn timeouts_of(&self, scope: Scope) -> RouteTimeouts {
+        scope.route().map_or_else(RouteTimeouts::default, |id| self.route_of(id).rule().timeouts)
+    }
+
+    /// Whether some route says how long its readers may take nothing.
+    #[inline]
+    pub const fn has_own_writes(&self) -> bool {
+        self.has_own_writes
+    }
+
     /// The pattern of the route, if there is one, else nothing.
     #[inline]
     pub fn pattern_of(&self, scope: Scope) -> &Arc<Pattern> {
@@ -569,6 +585,7 @@ impl App {
     fn push_route(&mut self, site: SiteId, mut route: Route) {
         route.settle(site, &[&self.layers[..], &self.sites[site.index()].layers].concat());
         self.has_rewrites |= route.rewrite().is_some();
+        self.has_own_writes |= route.rule().timeouts.write.is_some();
         self.routes.push(route);
     }
 

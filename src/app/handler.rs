@@ -10,13 +10,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::adapters::{Limited, Logged, Streaming, Timed};
+use super::adapters::{Hurried, Limited, Logged, Streaming, Timed};
 use super::explain::Step;
 use super::layer::{Layer, Layered};
 use super::predicate::{Predicate, When};
 use super::reply::Ticket;
 use super::request::Request;
 use super::rewrite::Rewrite;
+use super::timeouts::RouteTimeouts;
 use crate::http::{Rendered, Response};
 
 /// Answers requests.
@@ -138,6 +139,8 @@ pub struct Rule {
     pub timed: bool,
     /// Which access log has its answers.
     pub log: LogId,
+    /// How long an exchange may take, where that is not what the server says.
+    pub timeouts: RouteTimeouts,
 }
 
 /// The number of an access log in its server.
@@ -221,6 +224,12 @@ pub trait HandlerExt: Handler + Sized {
     /// ```
     fn body_limit(self, bytes: u64) -> Limited<Self> {
         Limited { inner: self, bytes }
+    }
+
+    /// Waits so long for it and its clients, instead of as long as the server does: see [`RouteTimeouts`]. Of
+    /// several the outermost counts.
+    fn timeouts(self, timeouts: RouteTimeouts) -> Hurried<Self> {
+        Hurried { inner: self, timeouts }
     }
 
     /// Measures the four stages of each exchange.

@@ -32,6 +32,7 @@
 //! | `error_pages` | [`ErrorPages`]: what is sent with errors |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
+//! | `timeouts` | [`RouteTimeouts`]: how long the exchanges of one route may take |
 //! | `trust` | [`Trust`]: which proxies are believed about their clients |
 //! | `visitor` | [`Visitor`]: the client's side of a request's connection |
 //! | `oneshot` | an app without a server, for tests |
@@ -70,14 +71,15 @@ mod router;
 mod server_timing;
 mod site;
 mod table;
+mod timeouts;
 mod trust;
 mod upload;
 mod visitor;
 mod words;
 
 pub use adapters::{
-    Blocking, DeferredBy, Fixed, IntoHandler, Limited, Logged, Receiving, Streaming, Timed, blocking,
-    deferred, receiving,
+    Blocking, DeferredBy, Fixed, Hurried, IntoHandler, Limited, Logged, Receiving, Streaming, Timed,
+    blocking, deferred, receiving,
 };
 pub use app::{App, Match, Scope};
 #[cfg(feature = "jwt")]
@@ -119,6 +121,7 @@ pub use route_error::RouteError;
 pub use router::{Params, Router};
 pub use server_timing::ServerTiming;
 pub use site::{Missing, SiteId};
+pub use timeouts::RouteTimeouts;
 pub use trust::{Asker, ForwardedIn, NetworkError, Told, Trust};
 pub use upload::Upload;
 pub use visitor::{Nobody, Somebody, Visitor};

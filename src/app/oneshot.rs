@@ -105,6 +105,9 @@ pub(super) struct Exchange<'a> {
     rung: Receiver<()>,
     /// Ends the patience.
     timeout: Receiver<Instant>,
+    /// Ends that of the route, as long as there is no answer.
+    due: Receiver<Instant>,
+    is_overdue: bool,
     pool: Arc<BlockingPool>,
     asker: Asker<'a>,
 }
@@ -119,6 +122,8 @@ impl<'a> Exchange<'a> {
             letters: Vec::new(),
             rung,
             timeout: after(PATIENCE),
+            due: never(),
+            is_overdue: false,
             pool: Arc::new(BlockingPool::new(THREADS_MAX, QUEUE_MAX)),
             asker,
         }
@@ -181,7 +186,9 @@ impl<'a> Exchange<'a> {
         let scope = found.scope();
         let at_head = Request::new(head, path, app.pattern_of(scope), &params, &[], None, &origin);
         witness.routed(found, &at_head);
-        if self.passes(app.chain(scope), &at_head, response, witness) {
+        let patience = app.timeouts_of(scope).handler;
+        self.due = patience.map_or_else(never, after);
+        if self.passes(app.chain(scope), (&at_head, patience), response, witness) {
             match found {
                 Match::Route(id) => self.ask(app.route_of(id), &at_head, body, response),
                 Match::Missing(_, missing) => {
@@ -189,6 +196,7 @@ impl<'a> Exchange<'a> {
                 }
             }
         }
+        self.due = never();
         witness.answered(&at_head, response);
         app.chain(scope).after_each(&at_head, response, |layer, response| witness.dressed(layer, response));
         Ok(())
@@ -198,7 +206,7 @@ impl<'a> Exchange<'a> {
     fn passes(
         &mut self,
         chain: &Chain,
-        request: &Request<'_>,
+        (request, patience): (&Request<'_>, Option<Duration>),
         response: &mut Response,
         witness: &mut impl Witness,
     ) -> bool {
@@ -208,6 +216,8 @@ impl<'a> Exchange<'a> {
                 Progress::Passed => return true,
                 Progress::Waits(next, wait) => {
                     witness.waited(next - 1, wait);
+                    // That time is not the handler's.
+                    self.due = patience.map_or_else(never, |patience| after(wait.saturating_add(patience)));
                     assert!(self.letter(Some(wait)).is_none(), "nobody else knows of this exchange");
                     from = next;
                 }
@@ -272,7 +282,14 @@ impl<'a> Exchange<'a> {
         for piece in body.chunks(PIECE_BYTES) {
             match route.chunk(&mut *sink, piece) {
                 Take::More => {}
-                Take::Wait => while !matches!(self.letter(None), Some(Mail::Wakeup { .. })) {},
+                Take::Wait => {
+                    while !matches!(self.letter(None), Some(Mail::Wakeup { .. })) {
+                        if self.is_overdue {
+                            response.refuse(Reason::HandlerTimeout);
+                            return Outcome::Ready;
+                        }
+                    }
+                }
                 Take::Answer(answer) => {
                     response.replace(*answer);
                     return Outcome::Ready;
@@ -296,12 +313,17 @@ impl<'a> Exchange<'a> {
                     return true;
                 }
                 Some(Mail::Again { .. }) => return false,
+                None if self.is_overdue => {
+                    response.reset();
+                    response.refuse(Reason::HandlerTimeout);
+                    return true;
+                }
                 Some(Mail::Wakeup { .. }) | None => {}
             }
         }
     }
 
-    /// The next letter; `None` if there is none for so long.
+    /// The next letter; `None` if there is none for so long, or the route's patience has ended.
     fn letter(&mut self, wait: Option<Duration>) -> Option<Mail> {
         let pause = wait.map_or_else(never, after);
         loop {
@@ -315,6 +337,10 @@ impl<'a> Exchange<'a> {
                 select! {
                     recv(self.rung) -> _ => {}
                     recv(pause) -> _ => return None,
+                    recv(self.due) -> _ => {
+                        self.is_overdue = true;
+                        return None;
+                    }
                     recv(self.timeout) -> _ => panic!("no answer within {PATIENCE:?}"),
                 }
                 self.mailbox.awake();

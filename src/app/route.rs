@@ -15,6 +15,7 @@ use super::request::Request;
 use super::rewrite::Rewrite;
 use super::route_error::RouteError;
 use super::site::SiteId;
+use super::timeouts::RouteTimeouts;
 use crate::http::{Reason, Rendered, Response};
 
 /// The number of a route in its app.
@@ -131,6 +132,10 @@ impl Route {
                 bytes => format!("at most {bytes} bytes"),
             };
             steps.insert(0, Step::new(Stage::Handle, "body", text));
+        }
+        let timeouts = self.rule.timeouts;
+        if timeouts != RouteTimeouts::default() && !steps.iter().any(|step| step.topic() == "timeouts") {
+            steps.insert(1, Step::new(Stage::Handle, "timeouts", timeouts.to_string()));
         }
         steps
     }

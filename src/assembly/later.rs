@@ -1,6 +1,6 @@
 //! What a configuration may say and this version does not do yet: refused rather than ignored.
 
-use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol, Route};
+use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol};
 
 /// Refuses what is not done yet.
 pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>) {
@@ -17,15 +17,4 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
     let says = &configuration.log.error;
     refuse(says.to.value != LogTo::Stderr, "to", &says.to.origin);
     refuse(says.format.value != ErrorFormat::Text, "format", &says.format.origin);
-    for site in &configuration.site {
-        for (what, origin) in site.route.iter().flat_map(of_route).flatten() {
-            refuse(true, what, origin);
-        }
-    }
-}
-
-type Said<'s> = Option<(&'static str, &'s Origin)>;
-
-fn of_route(route: &Route) -> [Said<'_>; 1] {
-    [route.timeouts.as_ref().map(|timeouts| ("timeouts", &timeouts.origin))]
 }

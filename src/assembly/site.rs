@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::app::{
     App, Counts, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite,
-    Rule, Stage, Step,
+    RouteTimeouts, Rule, Stage, Step,
 };
 use crate::config::{Action, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site};
 use crate::http::{Rendered, Response};
@@ -78,6 +78,7 @@ fn assemble(
             },
             predicates: predicates(route),
             body_bytes_max: Some(around.body_limit(site, Some(route)).value.0),
+            timeouts: timeouts(route),
             log: logs.id(site, Some(route)),
             place: line([&route.path.origin]),
             told: told(site, Some(route), around),
@@ -96,6 +97,7 @@ fn assemble(
             layers: around.layers(site, None, &bare, problems),
             predicates: Vec::new(),
             body_bytes_max: Some(around.body_limit(site, None).value.0),
+            timeouts: RouteTimeouts::default(),
             log: logs.id(site, None),
             place: line([action::origin(&action)]),
             told: told(site, None, around),
@@ -116,6 +118,7 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
             layers: Vec::new(),
             predicates: predicates(route),
             body_bytes_max: None,
+            timeouts: RouteTimeouts::default(),
             log: LogId::MAIN,
             place: line([]),
             told: Vec::new(),
@@ -142,11 +145,18 @@ fn add(app: App, route: &Route, handler: &Configured) -> Result<App, crate::app:
     }
 }
 
-/// What is the same for every request: the limit of bodies, where the action stands, and the access log.
+/// What is the same for every request: the limit of bodies, what is said of time, where the action stands,
+/// and the access log.
 fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
     let body = around.body_limit(site, route);
     let bytes = format!("at most {} bytes", body.value.0);
     let mut told = vec![Step::new(Stage::Handle, "body", bytes).at(Some(line([&body.origin])))];
+    if let Some((table, route)) = route.and_then(|route| Some((route.timeouts.as_deref()?, route))) {
+        let times = [&table.handler, &table.body_idle, &table.write_stall];
+        let times = times.into_iter().flatten().map(|time| &time.origin);
+        let place = line(times.chain(table.body_min_rate.iter().map(|rate| &rate.origin)));
+        told.push(Step::new(Stage::Handle, "timeouts", timeouts(route).to_string()).at(Some(place)));
+    }
     let action = route.map_or_else(|| site.action(), Route::action);
     told.extend(
         action.map(|action| Step::new(Stage::Handle, "action", "").at(Some(line([action::origin(&action)])))),
@@ -159,6 +169,17 @@ fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
         Step::new(Stage::Respond, "access log", name).at(Some(line([origin])))
     }));
     told
+}
+
+/// What the route says of time.
+fn timeouts(route: &Route) -> RouteTimeouts {
+    let Some(table) = route.timeouts.as_deref() else { return RouteTimeouts::default() };
+    RouteTimeouts {
+        handler: table.handler.as_ref().map(|time| time.value),
+        body: table.body_idle.as_ref().map(|time| time.value),
+        body_rate_bytes_min: table.body_min_rate.as_ref().map(|rate| rate.value.0),
+        write: table.write_stall.as_ref().map(|time| time.value),
+    }
 }
 
 fn predicates(route: &Route) -> Vec<Predicate> {
@@ -198,6 +219,7 @@ struct Configured {
     layers: Vec<Arc<dyn Layer>>,
     predicates: Vec<Predicate>,
     body_bytes_max: Option<u64>,
+    timeouts: RouteTimeouts,
     log: LogId,
     /// The line of its path.
     place: Arc<str>,
@@ -213,7 +235,8 @@ impl Handler for Configured {
 
     fn rule(&self) -> Rule {
         let rule = self.handler.rule();
-        Rule { body_bytes_max: self.body_bytes_max.or(rule.body_bytes_max), log: self.log, ..rule }
+        let body_bytes_max = self.body_bytes_max.or(rule.body_bytes_max);
+        Rule { body_bytes_max, log: self.log, timeouts: self.timeouts.or(rule.timeouts), ..rule }
     }
 
     fn fixed(&self) -> Option<Rendered> {

@@ -1,5 +1,7 @@
 //! What a site and its routes say that only all of their keys together tell: placeholders, paths, files.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 
 use super::action::{Redirect, Rewrite, StaticFiles};
@@ -8,7 +10,7 @@ use super::message::{Map, StatusSet};
 use super::place::Placed;
 use super::problem::Problem;
 use super::read::Reader;
-use super::site::{Coding, Compress, Cors, Route, Site};
+use super::site::{Coding, Compress, Cors, Route, RouteTimeouts, Site};
 use super::template::{Part, Template};
 use super::value::{Text, unknown_placeholder};
 use crate::http::Path;
@@ -18,6 +20,9 @@ const REQUEST: [&str; 4] = ["uri", "path", "query", "host"];
 
 /// Those of a new path: the query stays as it is.
 const PATH: [&str; 2] = ["path", "host"];
+
+/// Nobody waits longer for anything.
+const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Notes everything that is wrong with one site.
 pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
@@ -42,6 +47,23 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         route.redirect.iter().for_each(|to| redirect(to, Some(route), reader));
         route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
         route.files.iter().for_each(|of| files(of, reader));
+        route.timeouts.iter().for_each(|times| timeouts(times, reader));
+    }
+}
+
+fn timeouts(timeouts: &RouteTimeouts, reader: &mut Reader<'_>) {
+    let times = [&timeouts.handler, &timeouts.body_idle, &timeouts.write_stall];
+    if times.iter().all(|time| time.is_none()) && timeouts.body_min_rate.is_none() {
+        reader.problems.push(Problem::at(&timeouts.origin, "these timeouts say nothing"));
+    }
+    for time in times.into_iter().flatten() {
+        let why = match time.value {
+            Duration::ZERO => "nobody is that fast",
+            time if time > TIME_MAX => "nobody waits longer than a day",
+            _ => continue,
+        };
+        let problem = Problem::at(&time.origin, why);
+        reader.problems.push(problem.help("leave it out, and it is as everywhere else"));
     }
 }
 

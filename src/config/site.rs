@@ -256,7 +256,8 @@ table! {
 table! {
     /// How long to wait in a route.
     pub struct RouteTimeouts in "[timeouts]" {
-        /// For the whole answer of a handler: 504.
+        /// For the answer of a handler, and of those who are asked before it, once nothing more of the
+        /// request is awaited: 504.
         handler: Option<Placed<Duration>>,
         /// For the next byte of a body: 408.
         body_idle: Option<Placed<Duration>>,

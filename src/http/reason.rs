@@ -182,6 +182,8 @@ reasons! {
         "look at what interrupts the upload; for slow clients raise server.timeouts.body_idle";
     BodyRate = 408, "timeout.body_rate", "the request's body arrives too slowly",
         "look at the network between; for slow clients lower server.timeouts.body_min_rate";
+    HandlerTimeout = 504, "timeout.handler", "this resource gave no answer in time",
+        "find out what the handler waits for, or raise timeouts.handler of the route";
     H2SettingsTimeout = 408, "timeout.h2_settings", "the settings were not acknowledged",
         "update the client's library of HTTP/2: it must acknowledge SETTINGS";
     H2Stalled = 408, "timeout.h2_window", "the answers are not read",
@@ -255,7 +257,8 @@ impl Reason {
 
     /// Whether the peer broke the protocol or a limit of it: the connection ends with the answer.
     pub const fn closes(self) -> bool {
-        matches!(self.code().as_bytes(), [b'p', b'a', ..] | [b't', ..])
+        let is_theirs = matches!(self.code().as_bytes(), [b'p', b'a', ..] | [b't', ..]);
+        is_theirs && !matches!(self, Self::HandlerTimeout)
             || matches!(
                 self,
                 Self::RequestLineBytes | Self::HeadBytes | Self::FieldCount | Self::TrailerBytes

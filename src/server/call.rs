@@ -2,6 +2,7 @@
 //! anything.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::{Asker, BlockingPool, LogId, Mail, Params, RequestId, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
@@ -60,6 +61,8 @@ pub(crate) struct Call<'c> {
     pub(crate) path: &'c mut String,
     pub(crate) preset: &'c Preset,
     pub(crate) answered: &'c mut Answered,
+    /// How long the readers of this turn's answers may take nothing, if a route says that.
+    pub(crate) reader: &'c mut Option<Duration>,
     pub(crate) rings: Option<&'c mut Rings>,
     pub(crate) peer: &'c dyn Visitor,
 }
@@ -76,7 +79,7 @@ impl<'c> Call<'c> {
         rings: Option<&'c mut Rings>,
         peer: &'c dyn Visitor,
     ) -> Self {
-        let Blank { response, params, path, preset, answered } = blank;
+        let Blank { response, params, path, preset, answered, reader } = blank;
         let (edition, received) = (&env.edition, Tick::ZERO);
         Self {
             key,
@@ -90,6 +93,7 @@ impl<'c> Call<'c> {
             path,
             preset,
             answered,
+            reader,
             rings,
             peer,
         }
@@ -110,6 +114,7 @@ impl<'c> Call<'c> {
             path: &mut *self.path,
             preset: self.preset,
             answered: &mut *self.answered,
+            reader: &mut *self.reader,
             rings: match (self.rings.as_deref_mut(), &edition.logs) {
                 (Some(rings), Some(logs)) => rings.of(logs),
                 (rings, _) => rings,
@@ -123,6 +128,22 @@ impl<'c> Call<'c> {
     pub(crate) fn former_edition(&self) -> Option<Arc<Edition>> {
         let is_current = Arc::ptr_eq(self.edition, &self.env.edition);
         (!is_current).then(|| Arc::clone(self.edition))
+    }
+
+    /// An answer of `scope` is on its way.
+    #[inline]
+    pub(crate) fn note_answer(&mut self, scope: Option<Scope>) {
+        if self.edition.app.has_own_writes() {
+            let own = scope.and_then(|scope| self.edition.app.timeouts_of(scope).write);
+            self.note_reader(own);
+        }
+    }
+
+    /// The reader of an answer may take nothing for so long: the most patient one counts for what leaves
+    /// together.
+    pub(crate) fn note_reader(&mut self, own: Option<Duration>) {
+        let wait = own.unwrap_or(self.edition.config.timeouts.write);
+        *self.reader = (*self.reader).max(Some(wait));
     }
 
     /// Who asks.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{Rule, Trust};
+use crate::app::{RouteTimeouts, Rule, Trust};
 use crate::proto::{h1, h2};
 
 /// What a server works with. Cheap to share: workers hold it behind an `Arc`.
@@ -153,9 +153,19 @@ impl Timeouts {
         bytes_at(self.body_rate_bytes_min, self.body).max(self.body_rate_cost())
     }
 
-    /// What a reader must take within [`Timeouts::write`], in bytes.
-    pub(crate) fn write_cost(&self) -> u64 {
-        bytes_at(self.write_rate_bytes_min, self.write).max(1)
+    /// What a reader must take within this time, in bytes.
+    pub(crate) fn write_cost(&self, time: Duration) -> u64 {
+        bytes_at(self.write_rate_bytes_min, time).max(1)
+    }
+
+    /// These, and what a route says otherwise.
+    pub(crate) fn of_route(&self, own: &RouteTimeouts) -> Self {
+        Self {
+            body: own.body.unwrap_or(self.body),
+            body_rate_bytes_min: own.body_rate_bytes_min.unwrap_or(self.body_rate_bytes_min),
+            write: own.write.unwrap_or(self.write),
+            ..*self
+        }
     }
 }
 

@@ -218,6 +218,7 @@ impl<T: Transport> Connection<T> {
                 } else {
                     output.window_from = desk.now;
                     output.window_bytes = 0;
+                    output.reader = desk.scratch.blank.reader;
                     output.output.shrink();
                     self.pending = Some(output);
                 }
@@ -228,12 +229,14 @@ impl<T: Transport> Connection<T> {
                 if output.output.is_empty() {
                     desk.scratch.queues.give(output);
                 } else {
+                    output.reader = output.reader.max(desk.scratch.blank.reader);
                     output.output.shrink();
                     self.pending = Some(output);
                 }
                 verdict
             }
         };
+        desk.scratch.blank.reader = None;
         if !desk.scratch.blank.answered.is_empty() {
             // The kernel took nothing in this turn.
             desk.scratch.blank.answered = Answered::default();

@@ -5,7 +5,7 @@
 //!  idle      keep-alive, from the last answer
 //!  head      absolute, from its first byte; the first of a connection from the accept or the handshake
 //!  body      silence, and a rate by windows
-//!  handling  none: that is the handler's; or the moment that a layer named
+//!  handling  none: that is the handler's; or the moment that a layer named; or as long as its route says
 //!  sending   a rate by windows, or the moment that its source named
 //!  linger    absolute
 //! ```
@@ -27,6 +27,9 @@ impl<T: Transport> Connection<T> {
         if let Some(stream) = self.dialogue.has_waited(desk.now) {
             let to = ExchangeId { connection: key, stream };
             return self.deliver(key, Mail::Again { to }, desk).unwrap_or(Verdict::Rest);
+        }
+        if desk.now >= self.dialogue.answer_by() {
+            return self.answer_overdue(key, desk);
         }
         if self.waits_for_many() {
             return self.expired_among_many(key, desk);
@@ -93,10 +96,13 @@ impl<T: Transport> Connection<T> {
                 }
             }
             Phase::Body => self.exchange_deadline(timeouts),
-            // Of the handler nothing is asked; a layer may have named a moment.
+            // Of the handler nothing is asked, unless its route does; a layer may have named a moment.
             Phase::Handling => self.exchange_deadline(timeouts),
             Phase::Sending if self.pending.is_some() => match &self.pending {
-                Some(pending) => pending.window_from.after(timeouts.write),
+                Some(pending) => {
+                    let reader = pending.window_from.after(pending.reader.unwrap_or(timeouts.write));
+                    reader.min(self.dialogue.answer_by())
+                }
                 None => Tick::NEVER,
             },
             Phase::Sending => self.exchange_deadline(timeouts),
@@ -177,7 +183,7 @@ impl<T: Transport> Connection<T> {
     fn reader_is_alive(&mut self, desk: &Desk<'_>) -> bool {
         let timeouts = &desk.env.edition.config.timeouts;
         let Some(pending) = &mut self.pending else { return true };
-        if pending.window_bytes < timeouts.write_cost() {
+        if pending.window_bytes < timeouts.write_cost(pending.reader.unwrap_or(timeouts.write)) {
             return false;
         }
         pending.window_from = desk.now;

@@ -4,6 +4,8 @@
 //! from a pool: a [`Carry`] for bytes that wait to be parsed, a [`Pending`] for bytes that wait
 //! for the kernel.
 
+use std::time::Duration;
+
 use crate::app::Params;
 use crate::base::{Pool, Reusable, Tick};
 use crate::http::{FieldTable, Response};
@@ -54,6 +56,7 @@ impl Scratch {
                 path: String::new(),
                 preset,
                 answered: Answered::default(),
+                reader: None,
             },
             carries: Pool::new(SPARE_MAX),
             queues: Pool::new(SPARE_MAX),
@@ -74,6 +77,8 @@ pub(crate) struct Blank {
     pub(crate) preset: Preset,
     /// What was answered in this turn, and the kernel has yet to be given.
     pub(crate) answered: Answered,
+    /// How long the readers of this turn's answers may take nothing, if a route says that.
+    pub(crate) reader: Option<Duration>,
 }
 
 /// Answers whose way to the kernel is measured together: they leave in one call.
@@ -151,6 +156,8 @@ pub(crate) struct Pending {
     pub(crate) window_from: Tick,
     /// What was sent since then, in bytes.
     pub(crate) window_bytes: u64,
+    /// How long its reader may take nothing, if a route says that.
+    pub(crate) reader: Option<Duration>,
 }
 
 impl Default for Pending {
@@ -159,6 +166,7 @@ impl Default for Pending {
             output: Output::with_capacity(QUEUED_BYTES_HIGH / 8),
             window_from: Tick::ZERO,
             window_bytes: 0,
+            reader: None,
         }
     }
 }
@@ -168,5 +176,6 @@ impl Reusable for Pending {
         self.output.reset();
         self.window_from = Tick::ZERO;
         self.window_bytes = 0;
+        self.reader = None;
     }
 }

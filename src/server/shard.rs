@@ -472,6 +472,7 @@ impl<T: Transport> Shard<T> {
         self.env.stats.handler_panics.add(1);
         self.scratch.output = None;
         self.scratch.blank.response.reset();
+        self.scratch.blank.reader = None;
         self.close(key, CloseReason::Failed);
         let owned = self.slots.iter().map(|(_, connection)| connection.buffers());
         let (carries, queues) = owned.fold((0, 0), |sum, owned| (sum.0 + owned.0, sum.1 + owned.1));

@@ -167,6 +167,7 @@ labels! {
         "keepalive" Keepalive = "No further request came on an idle connection.";
         "body" Body = "A request's body fell silent.";
         "body_rate" BodyRate = "A request's body came too slowly on the whole.";
+        "handler" Handler = "A route's handler did not answer in time.";
         "write" Write = "The client stopped taking the answer.";
         "write_rate" WriteRate = "The client took the answer too slowly on the whole.";
         "linger" Linger = "A client that was told to go did not close.";

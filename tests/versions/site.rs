@@ -10,11 +10,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kolk::http::{Fields, Pull, Pulled, Source};
 use kolk::{
-    App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Reply, Request,
-    Response, Rewrite, Sink, StaticDir, StatusCode, Take, Upload, blocking, channel, deferred, header,
-    receiving,
+    App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Presence, Reply,
+    Request, Response, Rewrite, RouteTimeouts, Sink, StaticDir, StatusCode, Take, Upload, blocking, channel,
+    deferred, header, receiving,
 };
 
+use crate::support::dawdle;
 use crate::support::scratch::Scratch;
 
 /// Of `password`, and cheap.
@@ -132,6 +133,36 @@ impl Handler for Again {
         });
         outcome
     }
+}
+
+/// Has the client wait for ever.
+struct Sleeper;
+
+impl Sink for Sleeper {
+    fn chunk(&mut self, _: &[u8]) -> Take {
+        Take::Wait
+    }
+
+    fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
+        response.replace("nothing came\n".into());
+        Outcome::Ready
+    }
+}
+
+/// Who does not answer in time.
+fn overdue() -> App {
+    let timeouts = RouteTimeouts { handler: Some(Duration::from_millis(20)), ..RouteTimeouts::default() };
+    let late = deferred(|_: &Request<'_>, reply: Reply| {
+        thread::spawn(move || {
+            while reply.client() != Presence::Gone {
+                dawdle(Duration::from_millis(1));
+            }
+            reply.send("nobody reads this");
+        });
+    });
+    App::new()
+        .any("/", late.timeouts(timeouts))
+        .any("/stream", receiving(|_| Ok(Box::new(Sleeper))).timeouts(timeouts))
 }
 
 /// Lets every request wait, and then asks another thread whether it may pass; counts the answers.
@@ -276,6 +307,7 @@ pub(crate) fn site(files: &Path, uploads: &Path) -> App {
         )
         .get("/later/never", deferred(|_: &Request<'_>, _: Reply| {}))
         .any("/again", Again(Arc::default()))
+        .mount("/overdue", overdue())
         .get("/private", auth.guard(told))
         .any("/cors", cors.wrap(told))
         .mount("/held", held())

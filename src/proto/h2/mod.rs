@@ -244,6 +244,12 @@ impl Server {
         self.streams.iter().any(|stream| stream.is_held_up(self.send_window))
     }
 
+    /// Whether that of `stream` does.
+    pub fn holds_up(&mut self, stream: StreamId) -> bool {
+        let connection = self.send_window;
+        self.streams.get(number(stream)).is_some_and(|stream| stream.is_held_up(connection))
+    }
+
     /// Whether all answers wait for a client that can open no window any more: it has closed its side.
     pub fn is_deserted(&self) -> bool {
         self.reading == Reading::Closed

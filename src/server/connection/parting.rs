@@ -45,6 +45,18 @@ impl<T: Transport> Connection<T> {
         })
     }
 
+    /// Answers in the place of handlers that have not done so in time.
+    #[cold]
+    pub(in crate::server) fn answer_overdue(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
+        self.with_output(key, desk, |connection, key, output, desk| {
+            let peer = Caller(&connection.transport);
+            let (blank, rings) = (&mut desk.scratch.blank, desk.rings.as_deref_mut());
+            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, rings, &peer);
+            connection.dialogue.answer_overdue(&mut call);
+            connection.work(key, output, desk)
+        })
+    }
+
     /// Says good-bye to a client that has nothing to ask.
     #[cold]
     pub(in crate::server) fn part(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {

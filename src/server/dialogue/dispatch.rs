@@ -17,6 +17,7 @@ use super::Dialogue;
 use super::collected::{Collected, TooMuch};
 use super::exchange::{Exchange, Intake};
 use super::respond::Asked;
+use super::term::Term;
 use crate::server::call::Call;
 use crate::server::edition::Edition;
 
@@ -270,6 +271,7 @@ impl Dialogue {
             exchange.backlog.extend_from_slice(bytes);
             return;
         }
+        exchange.note_progress(call.now);
         self.take_in(stream, bytes, call);
         let is_complete = end && self.speech.exchange(stream).is_some_and(|exchange| !exchange.paused);
         if is_complete {
@@ -314,6 +316,7 @@ impl Dialogue {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         exchange.paused = false;
         exchange.pace.resume(call.now);
+        exchange.note_progress(call.now);
         let held = std::mem::take(&mut exchange.held_bytes);
         self.speech.consume(stream, held, call.output);
         loop {
@@ -423,6 +426,7 @@ impl Dialogue {
         exchange.path = path;
         exchange.params = call.params.clone();
         exchange.holds = call.response.take_holds();
+        exchange.term = Term::of(exchange.scope, call.edition, call.now);
         self.speech.keep(exchange);
     }
 }

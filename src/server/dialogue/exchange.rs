@@ -18,6 +18,7 @@ use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
 use super::collected::Collected;
 use super::respond::Asked;
+use super::term::Term;
 use crate::server::config::Timeouts;
 use crate::server::edition::Edition;
 use crate::server::stats::Timeout;
@@ -67,6 +68,8 @@ pub(crate) struct Exchange {
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
     pub(crate) pace: Pace,
+    /// How long it may take, if its route says something of that.
+    pub(crate) term: Option<Box<Term>>,
     /// What it has until it is over.
     pub(crate) holds: Holds,
     /// What was answered.
@@ -156,6 +159,7 @@ impl Exchange {
             id,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
+            term: None,
             sent: Sent::default(),
         })
     }
@@ -191,11 +195,29 @@ impl Exchange {
         Asked { stream, number, timeline, user, id, rewritten }
     }
 
-    /// When it is looked at next: its source is asked again, or its body is judged.
+    /// When it is looked at next: its source is asked again, its body is judged, or its answer is due.
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Tick {
         let timeouts = self.own_timeouts(timeouts);
         let body = if self.awaits_body() { self.pace.deadline(timeouts) } else { Tick::NEVER };
-        self.wake_at.min(body)
+        self.wake_at.min(body).min(self.answer_by())
+    }
+
+    /// When there must be an answer: not while it is the client who has to send something.
+    pub(crate) fn answer_by(&self) -> Tick {
+        let is_with_client = self.answered || (self.awaits_body() && self.wants_body());
+        match &self.term {
+            Some(term) if !is_with_client => term.answer_by(),
+            _ => Tick::NEVER,
+        }
+    }
+
+    /// Something of the body came that was wanted, or its sink takes more: the handler's time begins anew.
+    pub(super) fn note_progress(&mut self, now: Tick) {
+        if self.wants_body()
+            && let Some(term) = &mut self.term
+        {
+            term.begin(now);
+        }
     }
 
     /// Whether the client is too slow with its body. A window that was paid for begins anew.
@@ -216,14 +238,23 @@ impl Exchange {
         (!is_paid).then_some((Timeout::BodyRate, Reason::BodyRate))
     }
 
-    /// Those that it began with; `current`: those of new requests.
+    /// Those of its route, and else those that it began with; `current`: those of new requests.
     fn own_timeouts<'t>(&'t self, current: &'t Timeouts) -> &'t Timeouts {
-        self.edition.as_ref().map_or(current, |edition| &edition.config.timeouts)
+        match (&self.term, &self.edition) {
+            (Some(term), _) => term.timeouts(),
+            (None, Some(edition)) => &edition.config.timeouts,
+            (None, None) => current,
+        }
     }
 
     /// Whether the client is to send more of the body now.
     fn awaits_body(&self) -> bool {
         !self.ended && !self.paused && !self.answered
+    }
+
+    /// Whether somebody waits for the body.
+    const fn wants_body(&self) -> bool {
+        matches!(self.intake, Intake::Collect(_) | Intake::Sink(_))
     }
 
     /// Notes when the kernel had the head of the answer.

@@ -97,7 +97,9 @@ impl Dialogue {
             Arrival::Whole(bytes) => Some(bytes.len() as u64),
             Arrival::Follows { length, .. } => length,
         };
-        exchange.pace = Pace::new(bytes_max, &call.edition.config.timeouts, call.now);
+        let usual = &call.edition.config.timeouts;
+        let timeouts = exchange.term.as_ref().map_or(usual, |term| term.timeouts());
+        exchange.pace = Pace::new(bytes_max, timeouts, call.now);
     }
 
     /// Some layer does not let the request pass now.
@@ -109,6 +111,10 @@ impl Dialogue {
                 exchange.held_at = Some(next);
                 exchange.suspended = true;
                 exchange.wake_at = call.now.after(wait);
+                if let Some(term) = &mut exchange.term {
+                    // That time is not the handler's.
+                    term.begin(exchange.wake_at);
+                }
             }
             Progress::Stopped(layer, outcome) => {
                 exchange.held_at = Some(layer);

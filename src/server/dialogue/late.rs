@@ -4,14 +4,19 @@
 //!  Answer, Abandoned ──► answer ──► respond
 //!  Again ──────────────► again ───► the layer that holds it, or the handler, with the frozen request
 //!  Wakeup ─────────────► wake ────► its source or sink goes on
+//!  nothing, for too long ► answer_overdue: a 504, and whoever works on the answer learns that it is too late
 //! ```
 
+use std::sync::Arc;
+
+use crate::app::Watch;
 use crate::base::Tick;
 use crate::http::{Body, Reason, Response, StreamId};
 
 use super::Dialogue;
 use super::exchange::Intake;
 use crate::server::call::Call;
+use crate::server::stats::Timeout;
 
 impl Dialogue {
     /// A late answer has come; false if its exchange is over.
@@ -28,6 +33,29 @@ impl Dialogue {
             self.respond_open(stream, call);
         }
         waits
+    }
+
+    /// When the first of the open exchanges must be answered.
+    pub(crate) fn answer_by(&mut self) -> Tick {
+        self.speech.exchanges_mut().map(|open| open.answer_by()).min().unwrap_or(Tick::NEVER)
+    }
+
+    /// Answers in the place of all who have not done so in time.
+    #[cold]
+    pub(crate) fn answer_overdue(&mut self, call: &mut Call<'_>) {
+        while let Some((stream, watch)) = self.overdue(call.now) {
+            call.env.stats.timed_out(Timeout::Handler);
+            self.refuse_open(stream, Reason::HandlerTimeout, call);
+            if let Some((watch, multiplex)) = watch.zip(self.multiplexed()) {
+                multiplex.haunt(watch);
+            }
+        }
+    }
+
+    /// An exchange that should have been answered by `now`, and who works on it.
+    fn overdue(&mut self, now: Tick) -> Option<(StreamId, Option<Arc<Watch>>)> {
+        let open = self.speech.exchanges_mut().find(|open| now >= open.answer_by())?;
+        Some((open.stream, open.watch.clone()))
     }
 
     /// Somebody has more for a source, or room for a sink; false if the exchange is over.

@@ -13,7 +13,7 @@
 //! | `gate` | what stands before a handler, and behind every answer? |
 //! | `respond` | what becomes of an answer? |
 //! | `late` | what do other threads' letters do? |
-//! | `exchange`, `collected` | what is kept of a request that outlives its turn? |
+//! | `exchange`, `collected`, `term` | what is kept of a request that outlives its turn? |
 //!
 //! Knows no socket and no buffer: bytes come as events and leave through the [`Call`]'s output.
 
@@ -25,6 +25,7 @@ mod late;
 mod multiplex;
 mod respond;
 mod speech;
+mod term;
 
 use std::sync::Arc;
 
@@ -272,7 +273,7 @@ impl Dialogue {
         while let Some(stream) = self.speech.due(call.output) {
             let pumped = match self.speech.take(stream) {
                 Some(exchange) => self.pump_one(exchange, call),
-                None => self.speech.give_up(stream, call.output),
+                None => self.speech.give_up(stream, Reason::HandlerDropped, call.output),
             };
             if !self.is_multiplexed() {
                 return pumped;
@@ -287,6 +288,9 @@ impl Dialogue {
 
     fn pump_one(&mut self, mut exchange: Box<Exchange>, call: &mut Call<'_>) -> Pumped {
         let stream = exchange.stream;
+        if exchange.term.is_some() || call.edition.app.has_own_writes() {
+            call.note_reader(exchange.term.as_ref().and_then(|term| term.write()));
+        }
         let encoding =
             &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &exchange.timeline };
         let (pumped, body_bytes) = self.speech.pump(stream, encoding);

@@ -54,7 +54,7 @@ pub(crate) struct Multiplex {
 pub(crate) enum Due {
     /// The connection has broken a rule of time.
     Connection(Timeout, Reason),
-    /// A body has.
+    /// A body has, or a reader.
     Stream(StreamId, Timeout, Reason),
     /// There was no request for long.
     Idle,
@@ -99,9 +99,14 @@ impl Multiplex {
     /// Nobody waits for this exchange any more; whoever works on it learns that, and still counts.
     pub(super) fn bury(&mut self, exchange: Box<Exchange>) {
         if let Some(watch) = exchange.watch.as_ref().filter(|_| !exchange.answered) {
-            self.ghosts.get_or_insert_default().push(Arc::clone(watch));
-            self.machine.note_ghost();
+            self.haunt(Arc::clone(watch));
         }
+    }
+
+    /// Whoever has this watch works for nobody any more, and still counts.
+    pub(super) fn haunt(&mut self, watch: Arc<Watch>) {
+        self.ghosts.get_or_insert_default().push(watch);
+        self.machine.note_ghost();
     }
 
     /// The client has closed its sending side, or is gone.
@@ -146,7 +151,7 @@ impl Multiplex {
         if !was_held_up {
             self.sent_before = self.machine.content_bytes_sent();
         }
-        deadline = deadline.min(self.held_up_from.after(timeouts.write));
+        deadline = deadline.min(self.held_up_from.after(self.write(timeouts)));
         since(&mut self.leaving_from, self.machine.is_leaving(), now);
         deadline = deadline.min(self.leaving_from.after(FAREWELL));
         let was_full = std::mem::replace(&mut self.is_full, self.machine.is_full());
@@ -155,8 +160,21 @@ impl Multiplex {
                 exchange.pace.resume(now);
             }
             deadline = deadline.min(exchange.deadline(timeouts));
+            if exchange.answered
+                && let Some(term) = &mut exchange.term
+            {
+                let is_held_up = self.machine.holds_up(exchange.stream);
+                deadline = deadline.min(term.hold_up(is_held_up, exchange.sent.body_bytes, now));
+            }
         }
         deadline
+    }
+
+    /// How long windows may stay closed: as long as the most patient of the answers waits for its reader.
+    fn write(&self, timeouts: &Timeouts) -> Duration {
+        let answers = self.exchanges.iter().filter(|exchange| exchange.answered);
+        let own = answers.filter_map(|exchange| exchange.term.as_ref()?.write());
+        own.fold(timeouts.write, Duration::max)
     }
 
     /// The deadline has passed: what for. What only time had to pass for is done.
@@ -167,9 +185,10 @@ impl Multiplex {
         if now >= self.partial_from.after(timeouts.header) {
             return Due::Connection(Timeout::Header, Reason::HeaderTimeout);
         }
-        if now >= self.held_up_from.after(timeouts.write) {
+        let write = self.write(timeouts);
+        if now >= self.held_up_from.after(write) {
             let sent = self.machine.content_bytes_sent().wrapping_sub(self.sent_before);
-            if u64::from(sent) < timeouts.write_cost() {
+            if u64::from(sent) < timeouts.write_cost(write) {
                 let timeout = if sent > 0 { Timeout::WriteRate } else { Timeout::Write };
                 return Due::Connection(timeout, Reason::H2Stalled);
             }
@@ -179,6 +198,13 @@ impl Multiplex {
             if now >= exchange.wake_at {
                 exchange.wake_at = Tick::NEVER;
                 self.machine.wake(exchange.stream);
+            }
+            if exchange.answered
+                && let Some(term) = &mut exchange.term
+                && let Some(taken) = term.stalled(exchange.sent.body_bytes, now)
+            {
+                let timeout = if taken > 0 { Timeout::WriteRate } else { Timeout::Write };
+                return Due::Stream(exchange.stream, timeout, Reason::H2Stalled);
             }
             // Whoever may not send is not late.
             if !self.is_full

@@ -11,6 +11,7 @@ use crate::proto::{Encoding, Gone, Protocol};
 use super::Dialogue;
 use super::exchange::{Exchange, Sent};
 use super::speech::Speech;
+use super::term::Term;
 use crate::server::call::{Call, Env, connection_number};
 use crate::server::edition::Edition;
 use crate::server::stats::{CloseReason, Stage};
@@ -76,6 +77,7 @@ impl Dialogue {
         let status = rendered.status().as_u16();
         call.env.stats.answered(status);
         count_by_name(call.edition, call.env, Some(Scope::Route(route)), (status, None));
+        call.note_answer(Some(Scope::Route(route)));
         let (stream, timeline) = (asked.stream, &asked.timeline);
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         let answered = match &mut self.speech {
@@ -116,6 +118,7 @@ impl Dialogue {
         count(call.env, call.response);
         let sent = Sent::of(call.response);
         count_by_name(call.edition, call.env, scope, (sent.status, sent.reason));
+        call.note_answer(scope);
         let stream = asked.stream;
         let encoding =
             &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &asked.timeline };
@@ -148,6 +151,9 @@ impl Dialogue {
         exchange.sent = Sent { body_bytes: 0, ..sent };
         exchange.edition = call.former_edition();
         exchange.scope = scope;
+        if call.edition.app.has_own_writes() {
+            exchange.term = Term::of(scope, call.edition, call.now);
+        }
         exchange.head = head.filter(|_| call.records()).map(OwnedHead::freeze);
         self.speech.keep(exchange);
     }
@@ -162,9 +168,14 @@ impl Dialogue {
         self.respond(&asked, None, None, call);
     }
 
-    /// Answers an open exchange of many with a refusal.
+    /// Answers an open exchange of many with a refusal; one whose answer has begun is given up.
     #[cold]
     pub(crate) fn refuse_open(&mut self, stream: StreamId, reason: Reason, call: &mut Call<'_>) {
+        if let Some(open) = self.speech.exchange(stream).filter(|open| open.answered) {
+            open.sent.is_cut = true;
+            self.speech.give_up(stream, reason, call.output);
+            return self.reset(stream, Some(reason), call);
+        }
         call.response.reset();
         call.response.refuse(reason);
         self.respond_open(stream, call);

@@ -85,11 +85,11 @@ impl Speech {
         }
     }
 
-    /// Ends an answer that nobody keeps any more: what is due must get on.
+    /// Ends an answer that nobody keeps any more, or nobody reads: what is due must get on.
     #[cold]
-    pub(super) fn give_up(&mut self, stream: StreamId, output: &mut Output) -> Pumped {
+    pub(super) fn give_up(&mut self, stream: StreamId, reason: Reason, output: &mut Output) -> Pumped {
         if let Self::Http2(multiplex) = self {
-            multiplex.machine.reset(stream, Reason::HandlerDropped, output);
+            multiplex.machine.reset(stream, reason, output);
         }
         Pumped::Nothing
     }
