@@ -660,6 +660,8 @@ fn every_refusal_can_be_read() {
             || *reason == Network
             // Where TLS is spoken: `tls`.
             || *reason == PlainHttp
+            // Where HTTP/2 alone is: `spoken`.
+            || *reason == Http2Only
             // Frames: `h2`.
             || reason.code().contains(".h2_")
     };

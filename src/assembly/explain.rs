@@ -16,7 +16,9 @@ use ::http::{Request, header};
 
 use crate::app::{App, Asker, Explanation, Somebody, Stage, Step, Visitor};
 use crate::base::Certificate;
-use crate::config::{ClientCertificate, Configuration, Errors, Listen, Origin, ProxyProtocol, TrustHeader};
+use crate::config::{
+    ClientCertificate, Configuration, Errors, Listen, Origin, Protocol, ProxyProtocol, TrustHeader,
+};
 use crate::http::Reason;
 use crate::net::ListenAddr;
 use crate::server::to_https;
@@ -233,7 +235,12 @@ fn described(listen: &Listen) -> String {
         ProxyProtocol::Required => ", PROXY protocol required",
     };
     let redirects = if listen.redirect_to_https.value { ", sends everybody to https" } else { "" };
-    format!("{address}{proxies}{redirects}")
+    let versions = match listen.only() {
+        None => "",
+        Some(Protocol::H1) => ", HTTP/1 only",
+        Some(Protocol::H2) => ", HTTP/2 only",
+    };
+    format!("{address}{versions}{proxies}{redirects}")
 }
 
 const fn port_of(address: &ListenAddr) -> Option<u16> {

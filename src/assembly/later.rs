@@ -1,6 +1,6 @@
 //! What a configuration may say and this version does not do yet: refused rather than ignored.
 
-use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem, Protocol};
+use crate::config::{Configuration, ErrorFormat, LogTo, Origin, Problem};
 
 /// Refuses what is not done yet.
 pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>) {
@@ -9,11 +9,6 @@ pub(super) fn refuse(configuration: &Configuration, problems: &mut Vec<Problem>)
             problems.push(Problem::at(origin, format!("`{what}` is not in this version")));
         }
     };
-    for listen in &configuration.listen {
-        let says = |version| listen.protocols.value.iter().any(|protocol| protocol.value == version);
-        let speaks_both = says(Protocol::H1) && says(Protocol::H2);
-        refuse(!speaks_both, "protocols", &listen.protocols.origin);
-    }
     let says = &configuration.log.error;
     refuse(says.to.value != LogTo::Stderr, "to", &says.to.origin);
     refuse(says.format.value != ErrorFormat::Text, "format", &says.format.origin);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{App, ForwardedIn, Trust};
 use crate::config::{
-    Configuration, Listen, Problem, ProxyProtocol as Proxies, Redacted, TrustHeader, Workers,
+    Configuration, Listen, Problem, Protocol, ProxyProtocol as Proxies, Redacted, TrustHeader, Workers,
 };
 use crate::net::ProxyProtocol;
 #[cfg(feature = "tls")]
@@ -151,6 +151,11 @@ fn listening(
     if !listen.tls.value {
         options = options.in_the_clear();
     }
+    options = match listen.only() {
+        None => options,
+        Some(Protocol::H1) => options.http1_only(),
+        Some(Protocol::H2) => options.http2_only(),
+    };
     let proxies = match listen.proxy_protocol.value {
         Proxies::Off => None,
         Proxies::Optional => Some(ProxyProtocol::optional()),

@@ -64,6 +64,12 @@ fn listeners(root: &Root, reader: &mut Reader<'_>) {
     twice(all, |address| format!("the address `{}`", FromText::text(address)), reader);
     for listen in &root.listen {
         filled(&listen.protocols, "this listener speaks nothing", reader);
+        twice(listen.protocols.iter(), |version| format!("the version `{}`", version.word()), reader);
+        if listen.redirect_to_https.value && listen.only().is_some() {
+            let message = "whoever is sent to https comes in either version";
+            let problem = Problem::at(&listen.protocols.origin, message);
+            reader.problems.push(problem.other(listen.redirect_to_https.place(), "sent from here"));
+        }
         if listen.proxy_protocol.value != ProxyProtocol::Off && root.server.trust.proxies.is_empty() {
             let message = "the PROXY protocol is believed of trusted proxies alone, and there are none";
             let problem = Problem::at(&listen.proxy_protocol.origin, message);

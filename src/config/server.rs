@@ -263,6 +263,14 @@ table! {
     }
 }
 
+impl Listen {
+    /// The one version that is spoken, if it is not both.
+    pub fn only(&self) -> Option<Protocol> {
+        let first = self.protocols.value.first()?.value;
+        self.protocols.value.iter().all(|other| other.value == first).then_some(first)
+    }
+}
+
 words! {
     /// A version of TLS.
     pub enum TlsVersion {

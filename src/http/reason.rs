@@ -106,6 +106,8 @@ reasons! {
         "look at the length that the client writes before the chunk: it is not that of what follows";
     TrailerField = 400, "parse.trailer", "a trailer field is malformed",
         "write the fields behind the body like those before it, or none";
+    Http2Only = 505, "parse.http2_only", "this port speaks HTTP/2 alone",
+        "have the client speak HTTP/2 from its first byte, or add h1 to the listener's protocols";
     Expectation = 417, "parse.expectation", "the only expectation that is understood is 100-continue",
         "leave Expect out, or send `Expect: 100-continue`";
     H2Preface = 400, "parse.h2_preface", "the connection does not begin as one of HTTP/2 does",

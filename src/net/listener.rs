@@ -22,7 +22,7 @@ use mio::{Interest, Registry, Token};
 use super::tls::{Tls, TlsStream};
 use super::{
     AcceptError, Family, Link, ListenAddr, Listening, Proxied, ProxyProtocol, SHORT_READ_DRAINS, Stream,
-    TcpOptions, Transport as _,
+    TcpOptions, Transport as _, Versions,
 };
 use crate::sys::accept::accept;
 use crate::sys::activation::{self, Place, duplicate};
@@ -48,6 +48,8 @@ pub struct Listener {
     tls: OnceLock<Tls>,
     /// Who may announce clients.
     proxies: OnceLock<ProxyProtocol>,
+    /// What is spoken; unset: everything.
+    versions: OnceLock<Versions>,
 }
 
 impl Listener {
@@ -93,6 +95,19 @@ impl Listener {
         let _ = self.proxies.set(proxies.clone());
     }
 
+    /// Has only these versions spoken on all connections that are accepted from now on. Only the first call
+    /// counts.
+    pub fn speak(&self, versions: Versions) {
+        // Whoever shares this listener has the same.
+        let _ = self.versions.set(versions);
+    }
+
+    /// What is spoken on its connections.
+    #[inline]
+    pub fn versions(&self) -> Versions {
+        self.versions.get().copied().unwrap_or_default()
+    }
+
     /// Takes the next connection from the queue.
     ///
     /// # Errors
@@ -112,7 +127,7 @@ impl Listener {
                 Some(expect) => Link::Proxied(Box::new(Proxied::plain(stream, expect))),
             });
         };
-        match (TlsStream::new(stream, tls).map(Box::new), expect) {
+        match (TlsStream::new(stream, tls, self.versions()).map(Box::new), expect) {
             (Ok(stream), None) => Ok(Link::Tls(stream)),
             (Ok(stream), Some(expect)) => Ok(Link::Proxied(Box::new(Proxied::tls(stream, expect)))),
             (Err(error), _) => {
@@ -184,6 +199,7 @@ impl Listener {
             options: (!options_are_inherited()).then(|| options.tcp.clone()),
             tls: OnceLock::new(),
             proxies: OnceLock::new(),
+            versions: OnceLock::new(),
         }
     }
 
@@ -198,6 +214,7 @@ impl Listener {
             options: None,
             tls: OnceLock::new(),
             proxies: OnceLock::new(),
+            versions: OnceLock::new(),
         };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
@@ -215,9 +232,17 @@ impl Listener {
             apply_tcp_options(&socket, &options.tcp)?;
             own_options = (!options_are_inherited()).then(|| options.tcp.clone());
         }
-        let (options, tls, proxies) = (own_options, OnceLock::new(), OnceLock::new());
-        let listener =
-            Self { _file: None, socket, family, address, is_borrowed: true, options, tls, proxies };
+        let listener = Self {
+            _file: None,
+            socket,
+            family,
+            address,
+            is_borrowed: true,
+            options: own_options,
+            tls: OnceLock::new(),
+            proxies: OnceLock::new(),
+            versions: OnceLock::new(),
+        };
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
 }

@@ -108,12 +108,35 @@ pub trait Transport {
 /// What both sides of a connection have agreed to speak over it (RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreed {
-    /// Nothing was said: the first bytes tell.
+    /// Nothing was said: the first bytes tell, if there is a choice.
     Nothing,
     /// HTTP/1.1.
     Http1,
     /// HTTP/2.
     Http2,
+}
+
+/// Which versions of HTTP are spoken on a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// All.
+    #[default]
+    All,
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Versions {
+    /// Every choice, in the order of their discriminants.
+    pub const EACH: [Self; 3] = [Self::All, Self::Http1, Self::Http2];
+
+    /// Its place in [`Versions::EACH`].
+    #[inline]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// What a [`Transport::read`] brought.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Arrived, Handshake, Peer, Progress, Stream, Transport};
+use super::{Arrived, Handshake, Peer, Progress, Stream, Transport, Versions};
 use crate::base::{Certificate, Tick};
 use crate::wire::Output;
 
@@ -31,7 +31,7 @@ impl TlsStream {
     ///
     /// # Errors
     /// None: nobody can call it.
-    pub fn new(_: Stream, tls: &Tls) -> io::Result<Self> {
+    pub fn new(_: Stream, tls: &Tls, _: Versions) -> io::Result<Self> {
         match *tls {}
     }
 

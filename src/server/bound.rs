@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::net::tls::Tls;
-use crate::net::{ListenAddr, Listener, Listening, ProxyProtocol};
+use crate::net::{ListenAddr, Listener, Listening, ProxyProtocol, Versions};
 use crate::sys::{cpu, descriptors};
 
 use super::access_log::{Log, LogSet};
@@ -62,6 +62,7 @@ pub struct ListenOptions {
     proxy_protocol: Option<ProxyProtocol>,
     backlog: Option<u32>,
     in_the_clear: bool,
+    versions: Versions,
 }
 
 impl ListenOptions {
@@ -85,6 +86,31 @@ impl ListenOptions {
     #[must_use]
     pub const fn in_the_clear(mut self) -> Self {
         self.in_the_clear = true;
+        self
+    }
+
+    /// Speaks HTTP/1.0 and HTTP/1.1 alone there: over TLS nothing else is offered, and in the clear who
+    /// begins as HTTP/2 does is answered with 505. The last of this and [`ListenOptions::http2_only`] counts.
+    ///
+    /// ```
+    /// use kolk::{App, ListenOptions, Request, Response, Server};
+    ///
+    /// let app = App::new().get("/", |_: &Request<'_>| Response::text("hello\n"));
+    /// let options = ListenOptions::default().http1_only();
+    /// Server::new(app).listen_with("127.0.0.1:0", options)?.start()?.stop();
+    /// # Ok::<(), kolk::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn http1_only(mut self) -> Self {
+        self.versions = Versions::Http1;
+        self
+    }
+
+    /// Speaks HTTP/2 alone there: over TLS nothing else is offered, in the clear it begins at once (RFC 9113
+    /// §3.3). Who asks in HTTP/1, or has agreed on nothing over TLS, gets an answer of HTTP/1.1: 505.
+    #[must_use]
+    pub const fn http2_only(mut self) -> Self {
+        self.versions = Versions::Http2;
         self
     }
 }
@@ -188,7 +214,7 @@ impl Sockets {
         tls: Option<&Tls>,
     ) -> Result<Self> {
         let mut listeners = Vec::with_capacity(places.len() * workers);
-        for (place, ListenOptions { proxy_protocol, backlog, in_the_clear }) in places {
+        for (place, ListenOptions { proxy_protocol, backlog, in_the_clear, versions }) in places {
             let options = Listening { backlog: backlog.unwrap_or(config.backlog), ..Listening::default() };
             let opened = match place {
                 Place::Address(address) => Listener::open(&address, workers, &options),
@@ -197,6 +223,9 @@ impl Sockets {
             let opened = opened.map_err(Error::Listen)?;
             if let Some(proxies) = proxy_protocol {
                 opened.iter().for_each(|listener| listener.expect_proxies(&proxies));
+            }
+            if versions != Versions::All {
+                opened.iter().for_each(|listener| listener.speak(versions));
             }
             #[cfg(feature = "tls")]
             if let Some(tls) = tls.filter(|_| !in_the_clear) {

@@ -386,18 +386,6 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Why a connection ends on which nothing more can be sent: no further event would tell. One that
-    /// lingers reads to the end.
-    #[cold]
-    fn broken_off(&self) -> Option<CloseReason> {
-        match self.dialogue.phase() {
-            // An answer is owed, and nobody is left to read it.
-            Phase::Handling | Phase::Sending => Some(CloseReason::Abandoned),
-            Phase::Idle | Phase::Head | Phase::Body => Some(CloseReason::PeerReset),
-            Phase::Lingering | Phase::Closed => None,
-        }
-    }
-
     /// Feeds the machine with what is unread, and answers.
     #[inline]
     fn converse(
@@ -408,8 +396,9 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
+        let mut is_spoken = true;
         if self.dialogue.is_new() {
-            self.dialogue.agree(self.transport.agreed(), desk.env, desk.now);
+            is_spoken = self.dialogue.agree(self.transport.agreed(), desk.env, desk.now);
             self.dialogue.tell_hosts_apart(self.transport.tells_hosts_apart());
         }
         let Scratch { input, table: fresh, list, blank, carries, .. } = &mut *desk.scratch;
@@ -425,6 +414,9 @@ impl<T: Transport> Connection<T> {
         let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.rings.as_deref_mut(), &peer);
         if self.dialogue.timed() {
             call.received = (desk.env.stopwatch)();
+        }
+        if !is_spoken {
+            self.dialogue.refuse_http1(&mut call);
         }
         let verdict = talk(&mut self.dialogue, &mut unread, table, list, &mut call);
         // Nobody will look at what a refused peer sends.

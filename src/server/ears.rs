@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Tick, Wake as _};
-use crate::net::{AcceptError, Acceptor, Link, Listener};
+use crate::net::{AcceptError, Acceptor, Link, Listener, Versions};
 use crate::reactor::{Doorbell, ListenerId, Reactor};
 use crate::sys::descriptors::Reserve;
 
@@ -236,7 +236,7 @@ impl Ears {
                     break;
                 }
                 let Ok(stream) = listener.accept() else { break };
-                admit(stream, shard, reactor, now);
+                admit(stream, listener.versions(), shard, reactor, now);
             }
         }
     }
@@ -274,7 +274,7 @@ impl Ears {
             };
             match accepted {
                 Ok(stream) => {
-                    admit(stream, shard, reactor, now);
+                    admit(stream, listener.versions(), shard, reactor, now);
                 }
                 Err(AcceptError::Empty) => return Stopped::Empty,
                 Err(AcceptError::Aborted) => {}
@@ -335,7 +335,7 @@ impl Ears {
 
 /// A connection has come: it is served, unless its client has as many as it may.
 #[inline]
-fn admit(link: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
+fn admit(link: Link, versions: Versions, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
     let Some(seat) = shard.seat_for(&link) else {
         return shard.stats().address_refusals.add(1);
     };
@@ -343,7 +343,7 @@ fn admit(link: Link, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
         // Now there is somebody to give way to.
         shard.shed_idle();
     }
-    if let Some(key) = shard.accept_seated(link, seat, now) {
+    if let Some(key) = shard.accept_speaking(link, seat, versions, now) {
         watch(shard, reactor, key);
     }
 }

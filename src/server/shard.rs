@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::app::{AddressSeat, ConnectionsPerAddress, Mail};
 use crate::base::{Key, Slots, Tick, Wheel};
 use crate::http::Phase;
-use crate::net::{Link, Peer, Transport};
+use crate::net::{Link, Peer, Transport, Versions};
 use crate::proto::{Preset, h1};
 use crate::reactor::Readiness;
 
@@ -164,9 +164,24 @@ impl<T: Transport> Shard<T> {
     /// # Panics
     /// If the shard is full (debug builds).
     pub fn accept_seated(&mut self, transport: T, seat: Seat, now: Tick) -> Option<Key> {
+        self.accept_speaking(transport, seat, Versions::All, now)
+    }
+
+    /// The same where only these versions are spoken.
+    ///
+    /// # Panics
+    /// If the shard is full (debug builds).
+    pub fn accept_speaking(
+        &mut self,
+        transport: T,
+        seat: Seat,
+        versions: Versions,
+        now: Tick,
+    ) -> Option<Key> {
         let config = &self.env.edition.config;
         let machine = h1::Server::new(Arc::clone(&config.limits.http1));
         let mut connection = Connection::new(transport, machine, now, &config.timeouts);
+        connection.dialogue.speak(versions);
         let deadline = connection.deadline();
         if self.draining {
             connection.drain(now, &config.timeouts);

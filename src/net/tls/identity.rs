@@ -25,6 +25,7 @@ use rustls::{ALL_VERSIONS, CipherSuite, RootCertStore, ServerConfig, SupportedPr
 
 use super::pem::{Pair, Pem, described};
 use crate::base::{Certificate, Moment};
+use crate::net::Versions;
 
 /// Certificates and keys of a server.
 ///
@@ -54,11 +55,17 @@ struct Plan {
 /// What was read of the files last.
 #[derive(Clone)]
 struct Configured {
-    /// With our order of ciphers, and with the client's.
-    ours: Arc<ServerConfig>,
-    theirs: Arc<ServerConfig>,
+    /// By [`Versions::index`].
+    configs: [Configs; Versions::EACH.len()],
     names: Arc<Certificates>,
     certificates: Arc<[Certificate]>,
+}
+
+/// With our order of ciphers, and with the client's.
+#[derive(Clone)]
+struct Configs {
+    ours: Arc<ServerConfig>,
+    theirs: Arc<ServerConfig>,
 }
 
 /// What a new connection begins with.
@@ -194,11 +201,12 @@ impl Tls {
     }
 
     /// What new connections have; and who is shown what, unless all are shown the same.
-    pub(super) fn current(&self) -> Current {
+    pub(super) fn current(&self, versions: Versions) -> Current {
         let configured = self.configured();
+        let configs = &configured.configs[versions.index()];
         Current {
-            ours: Arc::clone(&configured.ours),
-            theirs: Arc::clone(&configured.theirs),
+            ours: Arc::clone(&configs.ours),
+            theirs: Arc::clone(&configs.theirs),
             names: configured.names.is_many.then(|| Arc::clone(&configured.names)),
         }
     }
@@ -372,10 +380,23 @@ fn configure(
     // RFC 8446 §4.6.1: a connection lives long and carries many requests, so that who comes again needs one;
     // each costs a full handshake 3 % more.
     config.send_tls13_tickets = 1;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let theirs = Arc::new(config.clone());
-    config.ignore_client_order = true;
-    Ok(Configured { ours: Arc::new(config), theirs, names, certificates: certificates.into() })
+    let configs = Versions::EACH.map(|versions| Configs::speaking(versions, config.clone()));
+    Ok(Configured { configs, names, certificates: certificates.into() })
+}
+
+impl Configs {
+    /// `config` for connections on which these versions are spoken: RFC 7301 §3.1.
+    fn speaking(versions: Versions, mut config: ServerConfig) -> Self {
+        let names: &[&[u8]] = match versions {
+            Versions::All => &[b"h2", b"http/1.1"],
+            Versions::Http1 => &[b"http/1.1"],
+            Versions::Http2 => &[b"h2"],
+        };
+        config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
+        let theirs = Arc::new(config.clone());
+        config.ignore_client_order = true;
+        Self { ours: Arc::new(config), theirs }
+    }
 }
 
 /// AES with 128 bits first: of a full handshake with 256 bits a sixth is SHA-384, with which processors do

@@ -24,7 +24,7 @@ use std::io;
 use std::sync::Arc;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
-use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport};
+use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport, Versions};
 use crate::base::{Certificate, Tick};
 use crate::wire::Output;
 
@@ -96,12 +96,12 @@ enum Speech {
 }
 
 impl TlsStream {
-    /// The connection over `socket` to somebody who has said nothing yet.
+    /// The connection over `socket` to somebody who has said nothing yet, and may choose one of `versions`.
     ///
     /// # Errors
     /// If rustls refuses the configuration.
-    pub fn new(socket: Stream, tls: &Tls) -> io::Result<Self> {
-        let Current { ours, theirs, names } = tls.current();
+    pub fn new(socket: Stream, tls: &Tls, versions: Versions) -> io::Result<Self> {
+        let Current { ours, theirs, names } = tls.current(versions);
         let records = Records::new(ours).map_err(io::Error::other)?;
         Ok(Self {
             socket,

@@ -51,6 +51,11 @@ use crate::wire::{Input, Output};
 /// The rest of an unread body that is worth reading to keep the connection, in bytes.
 const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 
+/// Whether these bytes may be the beginning of a request: of a method.
+pub fn may_be(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
+}
+
 /// The server's side of one connection. Owns no buffer; a box only while a body is on its way.
 #[derive(Debug)]
 pub struct Server {

@@ -8,7 +8,7 @@ use super::super::caller::Caller;
 use super::super::stats::CloseReason;
 use super::{Connection, Desk, Verdict};
 use crate::base::Key;
-use crate::http::{Reason, StreamId};
+use crate::http::{Phase, Reason, StreamId};
 use crate::net::{Arrived, Transport};
 use crate::wire::Output;
 
@@ -82,6 +82,18 @@ impl<T: Transport> Connection<T> {
         call.preset = &preset;
         self.dialogue.refuse(Reason::PlainHttp, &mut call);
         Verdict::Rest
+    }
+
+    /// Why a connection ends on which nothing more can be sent: no further event would tell. One that
+    /// lingers reads to the end.
+    #[cold]
+    pub(super) fn broken_off(&self) -> Option<CloseReason> {
+        match self.dialogue.phase() {
+            // An answer is owed, and nobody is left to read it.
+            Phase::Handling | Phase::Sending => Some(CloseReason::Abandoned),
+            Phase::Idle | Phase::Head | Phase::Body => Some(CloseReason::PeerReset),
+            Phase::Lingering | Phase::Closed => None,
+        }
     }
 
     /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed

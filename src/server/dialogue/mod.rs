@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::app::Presence;
 use crate::base::Tick;
 use crate::http::{Event, Phase, Reason, StreamId, Timeline};
-use crate::net::Agreed;
+use crate::net::{Agreed, Versions};
 use crate::proto::{Encoding, Protocol, Pumped, Slate, h1, h2};
 use crate::wire::{Input, Output};
 
@@ -63,6 +63,8 @@ pub(crate) struct Dialogue {
     is_new: bool,
     /// What begins as HTTP/2 may be that.
     may_multiplex: bool,
+    /// And nothing else.
+    is_http2_only: bool,
     /// Another host may be another server's (RFC 9110 §7.4).
     tells_hosts_apart: bool,
 }
@@ -79,6 +81,7 @@ impl Dialogue {
             draining: false,
             is_new: true,
             may_multiplex: true,
+            is_http2_only: false,
             tells_hosts_apart: false,
         }
     }
@@ -119,15 +122,30 @@ impl Dialogue {
         self.is_new
     }
 
-    /// What the transport and its peer have agreed to speak.
+    /// Which versions are spoken here.
+    #[inline]
+    pub(crate) const fn speak(&mut self, versions: Versions) {
+        self.may_multiplex = !matches!(versions, Versions::Http1);
+        self.is_http2_only = matches!(versions, Versions::Http2);
+    }
+
+    /// What the transport and its peer have agreed to speak; whether that is spoken here.
     #[cold]
-    pub(crate) fn agree(&mut self, agreed: Agreed, env: &Env, now: Tick) {
+    pub(crate) fn agree(&mut self, agreed: Agreed, env: &Env, now: Tick) -> bool {
         self.is_new = false;
         match agreed {
+            Agreed::Nothing if self.is_http2_only => self.multiplex(env, now),
             Agreed::Nothing => {}
-            Agreed::Http1 => self.may_multiplex = false,
-            Agreed::Http2 => self.multiplex(env, now),
+            Agreed::Http1 => {
+                self.may_multiplex = false;
+                return !self.is_http2_only;
+            }
+            Agreed::Http2 => {
+                self.is_http2_only = false;
+                self.multiplex(env, now);
+            }
         }
+        true
     }
 
     /// Whether the transport was set up for some hosts, and not for others.
@@ -263,6 +281,7 @@ impl Dialogue {
                 *input = Input::new(unread, input.fin());
                 self.multiplex(call.env, call.now);
             }
+            Err(Reason::H2Preface) if self.is_http2_only && h1::may_be(unread) => self.refuse_http1(call),
             Err(reason) => self.refuse(*reason, call),
         }
         true
@@ -347,6 +366,14 @@ impl Dialogue {
         respond::count_by_name(own.as_ref().unwrap_or(call.edition), call.env, exchange.scope, answer);
         self.record_open(&exchange, call);
         self.abandon(Presence::Gone);
+    }
+
+    /// Refuses HTTP/1, in words that its client can read. RFC 9113 §3.4.
+    #[cold]
+    pub(crate) fn refuse_http1(&mut self, call: &mut Call<'_>) {
+        let machine = h1::Server::new(Arc::clone(&call.edition.config.limits.http1));
+        self.speech = Speech::Http1 { machine, exchange: None };
+        self.refuse(Reason::Http2Only, call);
     }
 
     /// Says good-bye, where the version has a word for it.
