@@ -1,4 +1,4 @@
-//! The access logs that sites and routes name.
+//! The access logs that sites and routes name, and where the server writes of itself.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,22 @@ use super::noted;
 use crate::app::LogId;
 use crate::config::{AccessLog, Configuration, Host, LogFormat, LogTo, Problem, Redacted, Route, Site};
 use crate::server::access_log::{Destination, Format, Log, Template};
+
+impl Configuration {
+    /// Where the server writes what it says about itself: for the logger of whoever starts it.
+    ///
+    /// ```
+    /// use kolk::Configuration;
+    /// use kolk::access_log::Destination;
+    ///
+    /// let configuration = Configuration::parse("[log]\nerror = \"syslog:\"\n", "kolk.toml")?;
+    /// assert!(matches!(configuration.error_log(), Destination::Syslog(_)));
+    /// # Ok::<(), kolk::Errors>(())
+    /// ```
+    pub fn error_log(&self) -> Destination {
+        destination(&self.log.error.to.value)
+    }
+}
 
 /// What is named, by [`LogId`].
 pub(super) struct Logs<'c> {
@@ -49,7 +65,7 @@ impl<'c> Logs<'c> {
 }
 
 fn build(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Log> {
-    let log = Log::new(format(table, problems)?, destination(table));
+    let log = Log::new(format(table, problems)?, destination(&table.to.value));
     let log = log.sample(table.sample.ok.value.0, table.sample.error.value.0);
     Some(table.redact.value.iter().fold(log, |log, redacted| match &redacted.value {
         Redacted::Field(name) => log.without_field(name),
@@ -69,8 +85,8 @@ fn format(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Format> {
     }
 }
 
-fn destination(log: &AccessLog) -> Destination {
-    match &log.to.value {
+fn destination(to: &LogTo) -> Destination {
+    match to {
         LogTo::Stdout => Destination::Stdout,
         LogTo::Stderr => Destination::Stderr,
         LogTo::File(path) => Destination::File(path.clone()),

@@ -12,10 +12,9 @@
 //! | `action` | what a route does |
 //! | `answers` | what changes answers, and what answers instead |
 //! | `around` | what stands around it: see there for the order |
-//! | `log` | what is written of requests |
+//! | `log` | what is written of requests, and where of the server itself |
 //! | `reload` | a file that was changed, for a server that runs |
 //! | `explain` | what becomes of a request, and which lines say so |
-//! | `later` | what is not done yet, and so refused |
 //!
 //! Everything here could be written in Rust by whoever embeds the server. What only shows when it is built (a
 //! certificate that is none, a page that is not there) is told as the other errors of a file are.
@@ -24,7 +23,6 @@ mod action;
 mod answers;
 mod around;
 mod explain;
-mod later;
 mod log;
 mod reload;
 mod server;
@@ -59,7 +57,6 @@ impl Configuration {
     /// What only shows when it is built.
     pub fn app(&self) -> Result<App, Errors> {
         let mut problems = Vec::new();
-        later::refuse(self, &mut problems);
         let app = site::app(self, &Counts::default(), &mut problems);
         finish(Some(app), problems)
     }
@@ -75,7 +72,6 @@ impl Configuration {
     /// The same, in the place of another that has counted so far.
     fn server_after(&self, former: &Counts) -> Result<Server, Errors> {
         let mut problems = Vec::new();
-        later::refuse(self, &mut problems);
         let app = site::app(self, former, &mut problems);
         let server = server::server(self, app, &mut problems);
         finish(server, problems)

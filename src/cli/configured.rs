@@ -10,12 +10,13 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
+use log::Level;
 
 use super::args::{Count, Directory, Serving};
 use super::check::counted;
 use super::failure::{Exit, Failure};
 use super::signals::{Ending, Reload};
-use super::{colors, log_destination, terminal};
+use super::{colors, log_destination, logger};
 
 /// The file that is found by itself.
 const FILE: &str = "kolk.toml";
@@ -54,6 +55,13 @@ pub(super) fn server(
     // The workers share their descriptors: what a file opens that is read later is open for them, too.
     let mut server = configuration.server().map_err(|errors| refused(path, &errors))?;
     set_level(configuration, serving);
+    let log = &configuration.log.error;
+    let is_json = log.format.value.word() == "json";
+    logger::direct(configuration.error_log(), is_json).map_err(|error| {
+        let place = log.to.place().map(|place| format!(" ({}:{})", place.file().display(), place.line()));
+        let place = place.unwrap_or_default();
+        Failure::new(Exit::Configuration, format!("cannot write the log of the server{place}: {error}"))
+    })?;
     if let Count::Exactly(workers) = serving.workers {
         server = server.workers(Workers::Exactly(workers));
     }
@@ -87,27 +95,31 @@ pub(super) fn reload(
             Ok((file, waits)) => {
                 *end = ending(&file);
                 set_level(&file, &serving);
-                let waits: Vec<_> = waits.iter().map(|problem| waiting(&path, problem)).collect();
-                waits.iter().for_each(|line| terminal::say(&format!("kolk: {line}\n")));
+                let waits: Vec<_> = waits.iter().map(|problem| placed(&path, problem)).collect();
+                waits.iter().for_each(|line| logger::say(Level::Warn, line));
                 if !serving.quiet {
-                    terminal::say(&format!("kolk: {} was read again and is served\n", path.display()));
+                    let told = format!("{} was read again and is served", path.display());
+                    logger::say(Level::Info, &told);
                 }
                 identity.map(|_| waits)
             }
             Err(errors) => {
                 server.note_refused_replacement();
                 let (summary, excerpts) = (summary(&path, &errors), excerpts(&errors));
-                let told =
-                    format!("kolk: {summary}\n\n{excerpts}\n\nkolk: what was served before still is\n");
-                terminal::say(&told);
+                let end = "what was served before still is";
+                let told = format!("kolk: {summary}\n\n{excerpts}\n\nkolk: {end}\n");
+                let problems: Vec<_> =
+                    errors.problems().iter().map(|problem| placed(&path, problem)).collect();
+                let line = format!("{summary}; {end}: {}", problems.join("; "));
+                logger::say_at_length(Level::Error, &told, &line);
                 Err(format!("{}\n\n{summary}", errors.render(false)))
             }
         }
     })
 }
 
-/// One line for what a start has to do.
-fn waiting(path: &Path, problem: &Problem) -> String {
+/// One line for a problem.
+fn placed(path: &Path, problem: &Problem) -> String {
     match problem.place() {
         Some(place) => format!("{}:{}: {}", place.file().display(), place.line(), problem.message()),
         None => format!("{}: {}", path.display(), problem.message()),

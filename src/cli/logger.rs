@@ -1,15 +1,32 @@
-//! [`Logger`]: where the library's diagnostics go: one line each, to standard error.
+//! The program's own log: what it says about itself while it serves, one line for each, to standard error or
+//! to where the configuration has it.
 //!
 //! ```text
-//!  kolk: warn: accept paused: no file descriptors left
+//!  text  kolk: warn: accept paused: no file descriptors left            (in a file: behind the time)
+//!  json  {"time":"2026-11-30T15:00:00.000Z","level":"warn","target":"kolk::server","message":"accept …"}
 //! ```
-//! Access logs are another thing: the library writes them itself.
+//! Invariant: a line that cannot be written where it belongs is said on standard error, and nobody waits for
+//! a reader. Access logs are another thing: the library writes them itself.
 
-use std::fmt::Write as _;
+mod outlet;
 
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kolk::access_log::Destination;
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use serde_json::Value;
 
-use super::terminal;
+use self::outlet::Outlet;
+use super::{clock, terminal};
+
+static OUTPUT: Mutex<Output> = Mutex::new(Output { outlet: Outlet::Stderr, is_json: false });
+
+/// Where lines go, and how they look.
+struct Output {
+    outlet: Outlet,
+    is_json: bool,
+}
 
 /// Writes whole lines, so that lines of several threads never mix.
 struct Logger;
@@ -19,6 +36,40 @@ pub(crate) fn install(quiet: bool, verbose: u8) {
     // A second installation keeps the first logger: there is none but in tests.
     if log::set_logger(&Logger).is_ok() {
         log::set_max_level(level(quiet, verbose));
+    }
+}
+
+/// Has all further lines there, as text or as JSON.
+///
+/// # Errors
+/// The file cannot be opened, or nobody listens there.
+pub(crate) fn direct(to: Destination, is_json: bool) -> io::Result<()> {
+    let outlet = Outlet::open(to)?;
+    *output() = Output { outlet, is_json };
+    Ok(())
+}
+
+/// Opens the file anew, if it is one: it may have been moved away.
+pub(crate) fn reopen() {
+    let reopened = output().outlet.reopen();
+    if let Err(error) = reopened {
+        log::warn!("the log of the server stays as it was: {error}");
+    }
+}
+
+/// Says something whatever the level is: to who watches standard error, and in the log where that is another.
+pub(crate) fn say(level: Level, message: &str) {
+    say_at_length(level, &format!("kolk: {message}\n"), message);
+}
+
+/// The same with more words, and lines, `for_people`.
+pub(crate) fn say_at_length(level: Level, for_people: &str, message: &str) {
+    let mut output = output();
+    if !output.is_json_on_stderr() {
+        terminal::say(for_people);
+    }
+    if !output.is_text_on_stderr() {
+        output.write(level, "kolk", message);
     }
 }
 
@@ -32,6 +83,35 @@ const fn level(quiet: bool, verbose: u8) -> LevelFilter {
     }
 }
 
+fn output() -> MutexGuard<'static, Output> {
+    // A panic between two lines leaves nothing undone.
+    OUTPUT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Output {
+    fn is_json_on_stderr(&self) -> bool {
+        matches!(self.outlet, Outlet::Stderr) && self.is_json
+    }
+
+    fn is_text_on_stderr(&self) -> bool {
+        matches!(self.outlet, Outlet::Stderr) && !self.is_json
+    }
+
+    fn write(&mut self, level: Level, target: &str, message: &str) {
+        let time = clock::timestamp();
+        let line = if self.is_json {
+            json(&time, level, target, message)
+        } else {
+            let time = if self.outlet.wants_time() { format!("{time} ") } else { String::new() };
+            format!("{time}{}{}", self.outlet.name(), text(level, target, message))
+        };
+        if let Err(error) = self.outlet.write(level, &line) {
+            let text = text(level, target, message);
+            terminal::say(&format!("kolk: {text} (the log of the server does not take it: {error})\n"));
+        }
+    }
+}
+
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
@@ -39,30 +119,35 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            terminal::say(&line(record));
+            let message = record.args().to_string();
+            output().write(record.level(), record.target(), &message);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// One line; a message's own line ends become spaces.
-fn line(record: &Record<'_>) -> String {
-    let level = match record.level() {
+const fn name(level: Level) -> &'static str {
+    match level {
         Level::Error => "error",
         Level::Warn => "warn",
         Level::Info => "info",
         Level::Debug => "debug",
         Level::Trace => "trace",
-    };
-    let mut line = format!("kolk: {level}: ");
-    let _ = write!(line, "{}", record.args());
-    if record.level() >= Level::Debug {
-        let _ = write!(line, " ({})", record.target());
     }
-    let mut line = line.replace(['\n', '\r'], " ");
-    line.push('\n');
-    line
+}
+
+/// One line without its end; a message's own line ends become spaces.
+fn text(level: Level, target: &str, message: &str) -> String {
+    let target = if level >= Level::Debug { format!(" ({target})") } else { String::new() };
+    format!("{}: {message}{target}", name(level)).replace(['\n', '\r'], " ")
+}
+
+/// The same as JSON. RFC 8259.
+fn json(time: &str, level: Level, target: &str, message: &str) -> String {
+    let [target, message] = [target, message].map(Value::from);
+    let level = name(level);
+    format!("{{\"time\":\"{time}\",\"level\":\"{level}\",\"target\":{target},\"message\":{message}}}")
 }
 
 #[cfg(test)]
@@ -79,10 +164,14 @@ mod tests {
 
     #[test]
     fn one_record_is_one_line() {
-        let record = |level, text| {
-            line(&Record::builder().level(level).target("kolk::server").args(format_args!("{text}")).build())
-        };
-        assert_eq!(record(Level::Warn, "out of\ndescriptors"), "kolk: warn: out of descriptors\n");
-        assert_eq!(record(Level::Debug, "turn"), "kolk: debug: turn (kolk::server)\n");
+        let line = |level, message| text(level, "kolk::server", message);
+        assert_eq!(line(Level::Warn, "out of\ndescriptors"), "warn: out of descriptors");
+        assert_eq!(line(Level::Debug, "turn"), "debug: turn (kolk::server)");
+        let line = json("2026-11-30T15:00:00.000Z", Level::Error, "kolk", "a \"b\"\n\u{1b}[31m");
+        assert_eq!(
+            line,
+            "{\"time\":\"2026-11-30T15:00:00.000Z\",\"level\":\"error\",\"target\":\"kolk\",\
+             \"message\":\"a \\\"b\\\"\\n\\u001b[31m\"}"
+        );
     }
 }

@@ -19,7 +19,7 @@
 //! | `banner` | what people and scripts read at the start |
 //! | `signals` | what the process does when it is told to |
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
-//! | `logger`, `terminal` | diagnostics, and all that is written to standard error |
+//! | `logger`, `terminal` | the log of the server itself, and all that is written to standard error |
 //! | `status`, `top` | how the server does: in one line, and on the whole terminal |
 //! | `browser` | `--open`, `--qr` |
 //! | `healthcheck`, `doctor` | whether a server is well, and the machine |
@@ -70,6 +70,7 @@ use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
 use kolk::{App, Configuration, FlightRecorder, ListenAddr, Running, Server, Timeouts, Workers, service};
+use log::Level;
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
 use self::banner::Banner;
@@ -396,7 +397,8 @@ fn announce(running: &Running, serving: &Serving, says: &str, own: Option<&str>,
         color: colors(io::stderr().is_terminal()),
     };
     // Nobody reads what cannot be written; the server runs all the same.
-    terminal::say(&banner.to_string());
+    let line = format!("serving {says} on {}", listening.join(", "));
+    logger::say_at_length(Level::Info, &banner.to_string(), &line);
     let mut stdout = io::stdout();
     let _ = stdout.write_all(banner.script_lines().as_bytes()).and_then(|()| stdout.flush());
 }

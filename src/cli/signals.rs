@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  TERM, INT ──► not ready ─delay─► drain ─grace─► closed      (a second one) ──► stop at once
-//!  USR1 ──► reopen the access log
+//!  USR1 ──► reopen the access logs, and the server's own
 //!  HUP ──► read certificates, and the configuration file, again      PIPE ──► ignored, by Rust itself
 //! ```
 //! A thread of its own reads them; a worker never does.
@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use kolk::Handle;
 use kolk::service::Reloads;
+use log::Level;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+use super::logger;
 use super::supervisor::Supervisor;
-use super::terminal;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub(crate) fn listen(
 ) -> io::Result<()> {
     let say = move |line: &str| {
         if !quiet {
-            terminal::say(&format!("kolk: {line}\n"));
+            logger::say(Level::Info, line);
         }
     };
     let reloads = Reloads::new(&server);
@@ -82,7 +83,10 @@ pub(crate) fn listen(
                     say(&ending.told());
                     server.drain_after(ending.delay, ending.grace);
                 }
-                SIGUSR1 => server.reopen_log(),
+                SIGUSR1 => {
+                    logger::reopen();
+                    server.reopen_log();
+                }
                 _ => {
                     let order = reloads.begin();
                     if !draining {

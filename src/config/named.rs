@@ -243,7 +243,7 @@ words! {
     pub enum ErrorFormat {
         /// For people.
         Text = "text",
-        /// One JSON object a line.
+        /// One JSON object a line: `time`, `level`, `target`, `message`.
         Json = "json",
     }
 }
@@ -263,7 +263,7 @@ table! {
 table! {
     /// Where the server writes what it says about itself.
     pub struct ErrorLog in "[log.error]", short "to" {
-        /// `"stderr"`, `"stdout"`, `"syslog:"`, `"unix:PATH"` or a file.
+        /// `"stderr"`, `"stdout"`, `"syslog:"`, `"unix:PATH"` (datagrams) or a file, which USR1 opens anew.
         to: Placed<LogTo> = "stderr",
         /// How its lines look.
         format: Placed<ErrorFormat> = "text",

@@ -1,0 +1,204 @@
+//! [`Outlet`]: a place for lines: a stream, a file, or a daemon that listens at a socket.
+//!
+//! ```text
+//!  <28>kolk[4242]: warn: accept paused: no file descriptors left
+//!  └┬─┘└──┬──────┘
+//!  daemon, warning   the tag: what programs tell the log of their own machine (RFC 3164 §4.1.1, §4.1.3)
+//! ```
+//! Lines are short and few, and a socket is never waited for. Knows no format.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use kolk::access_log::Destination;
+use log::Level;
+
+use super::super::terminal;
+
+/// The facility `daemon`, in its place: RFC 3164 §4.1.1.
+const FACILITY: u8 = 3 << 3;
+
+/// Where lines go.
+pub(super) enum Outlet {
+    /// Among all that is said there.
+    Stderr,
+    Stdout,
+    File(PathBuf, File),
+    /// A daemon's socket, and whether it is that of the system's log.
+    Socket {
+        path: PathBuf,
+        socket: UnixDatagram,
+        is_syslog: bool,
+    },
+    Other(Box<dyn io::Write + Send>),
+}
+
+impl Outlet {
+    /// # Errors
+    /// The file cannot be opened, or nobody listens there.
+    pub(super) fn open(to: Destination) -> io::Result<Self> {
+        match to {
+            Destination::Stderr => Ok(Self::Stderr),
+            Destination::Stdout => Ok(Self::Stdout),
+            Destination::File(path) => open(&path).map(|file| Self::File(path, file)),
+            Destination::Datagrams(path) => Self::connect(path, false),
+            Destination::Syslog(path) => Self::connect(path, true),
+            Destination::Sink(sink) => Ok(Self::Other(sink)),
+        }
+    }
+
+    /// Opens a file anew.
+    ///
+    /// # Errors
+    /// It cannot be opened: what was written to before still is.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        if let Self::File(path, file) = self {
+            *file = open(path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nobody but the writer knows when a line came.
+    pub(super) const fn wants_time(&self) -> bool {
+        matches!(self, Self::File(..))
+    }
+
+    /// Who speaks, where the outlet does not say that itself.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Socket { is_syslog: true, .. } => "",
+            _ => "kolk: ",
+        }
+    }
+
+    /// Writes one line, which has no end yet.
+    ///
+    /// # Errors
+    /// It was not taken.
+    pub(super) fn write(&mut self, level: Level, line: &str) -> io::Result<()> {
+        match self {
+            Self::Stderr => terminal::say(&format!("{line}\n")),
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(format!("{line}\n").as_bytes())?;
+                stdout.flush()?;
+            }
+            // One write, so that lines of other processes do not come between.
+            Self::File(_, file) => file.write_all(format!("{line}\n").as_bytes())?,
+            Self::Other(sink) => sink.write_all(format!("{line}\n").as_bytes())?,
+            Self::Socket { path, socket, is_syslog } => {
+                let datagram = if *is_syslog { tagged(level, line) } else { line.to_owned() };
+                match socket.send(datagram.as_bytes()) {
+                    // It may have come back.
+                    Err(error) if is_gone(&error) => {
+                        socket.connect(path)?;
+                        socket.send(datagram.as_bytes())?;
+                    }
+                    sent => _ = sent?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(path: PathBuf, is_syslog: bool) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&path).map_err(|error| at(&path, &error))?;
+        Ok(Self::Socket { path, socket, is_syslog })
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| at(path, &error))
+}
+
+/// The same error, with the place.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// As the log of the system takes it.
+fn tagged(level: Level, line: &str) -> String {
+    let severity = match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    format!("<{}>kolk[{}]: {line}", FACILITY | severity, std::process::id())
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::NotConnected
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::super::scratch::Scratch;
+    use super::*;
+
+    fn heard(socket: &UnixDatagram) -> String {
+        let mut datagram = [0; 200];
+        let length = socket.recv(&mut datagram).unwrap();
+        String::from_utf8(datagram[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_log_of_the_system_learns_how_bad_it_is() {
+        let folder = Scratch::new("outlet-syslog");
+        let path = folder.join("log");
+        assert!(Outlet::open(Destination::Syslog(path.clone())).is_err(), "nobody is there");
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        let mut outlet = Outlet::open(Destination::Syslog(path.clone())).unwrap();
+        let own = std::process::id();
+        for (level, priority) in
+            [(Level::Error, 27), (Level::Warn, 28), (Level::Info, 30), (Level::Trace, 31)]
+        {
+            outlet.write(level, "a line").unwrap();
+            assert_eq!(heard(&daemon), format!("<{priority}>kolk[{own}]: a line"));
+        }
+        drop(daemon);
+        assert!(outlet.write(Level::Info, "lost").is_err());
+        fs::remove_file(&path).unwrap();
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        outlet.write(Level::Info, "found again").unwrap();
+        assert_eq!(heard(&daemon), format!("<30>kolk[{own}]: found again"));
+    }
+
+    #[test]
+    fn a_daemon_that_is_behind_is_not_waited_for() {
+        let folder = Scratch::new("outlet-behind");
+        let path = folder.join("log");
+        let _daemon = UnixDatagram::bind(&path).unwrap();
+        let mut outlet = Outlet::open(Destination::Datagrams(path)).unwrap();
+        let refused = (0..100_000).find_map(|_| outlet.write(Level::Info, "a line").err()).unwrap();
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_file_is_opened_anew_and_stays_where_that_fails() {
+        let folder = Scratch::new("outlet-file");
+        let path = folder.join("log");
+        let mut outlet = Outlet::open(Destination::File(path.clone())).unwrap();
+        outlet.write(Level::Info, "one").unwrap();
+        fs::rename(&path, folder.join("log.1")).unwrap();
+        outlet.write(Level::Info, "two").unwrap();
+        outlet.reopen().unwrap();
+        outlet.write(Level::Info, "three").unwrap();
+        assert_eq!(fs::read_to_string(folder.join("log.1")).unwrap(), "one\ntwo\n");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = outlet.reopen().unwrap_err();
+        assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+        outlet.write(Level::Info, "to nobody, and no failure").unwrap();
+    }
+}
