@@ -75,6 +75,39 @@ fn new_certificates_are_taken_when_told_and_when_seen() {
 }
 
 #[test]
+fn a_file_that_is_read_again_has_other_certificates_and_those_are_watched() {
+    let folder = Scratch::new("certificates-file");
+    let [first, second, third] = [(); 3].map(|()| Identity::new(&["localhost"]));
+    let put = |name: &str, identity: &Identity| {
+        folder.put(format!("{name}.pem"), &identity.chain);
+        folder.put(format!("{name}.key"), &identity.key);
+    };
+    let site = "[[site]]\nhosts = \"*\"\nrespond = { text = \"Hello, World!\" }\n";
+    let file = |tls: bool, certificates: &str| {
+        let listen = format!("[[listen]]\naddr = \"127.0.0.1:0\"\ntls = {tls}\n");
+        folder.put("kolk.toml", format!("{listen}{certificates}{site}"));
+    };
+    let pair = |name: &str| format!("[[tls.cert]]\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\n");
+    file(false, "");
+    let path = folder.join("kolk.toml");
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", path.to_str().unwrap()]));
+    assert_eq!(kolk.get("/plaintext").status(), 200);
+    put("one", &first);
+    put("two", &second);
+    for (name, identity) in [("one", &first), ("two", &second)] {
+        file(true, &pair(name));
+        kolk.signal("HUP");
+        kolk.says("was read again and is served");
+        assert!(eventually(|| is(&kolk, identity)), "{name}");
+    }
+    put("two", &third);
+    assert!(eventually(|| is(&kolk, &third)), "nobody told it");
+    put("two", &Identity::valid_in(2001));
+    kolk.says("two.pem: the certificate expired at");
+    assert!(is(&kolk, &third));
+}
+
+#[test]
 fn who_cannot_be_who_it_is_told_to_does_not_start() {
     let (one, other) = (Identity::new(&["localhost"]), Identity::new(&["localhost"]));
     let pair = Pair::of(&one);

@@ -80,7 +80,8 @@ fn what_became_of_a_request_is_told() {
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert!(story.starts_with("GET /hello?ticket=*** HTTP/1.1\n200\n\n  id          order-17\n"), "{story}");
     assert!(
-        story.contains("\n  site        *\n  route       /hello\n") && story.ends_with("\n  Cookie: (not kept)\n"),
+        story.contains("\n  site        *\n  route       /hello\n")
+            && story.ends_with("\n  Cookie: (not kept)\n"),
         "{story}"
     );
     let (_, json, _) = why(&["order-17", "--json"]);

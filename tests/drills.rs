@@ -84,14 +84,16 @@ fn a_file_that_is_wrong_is_told_in_full_and_changes_nothing() {
     kolk.signal("HUP");
     kolk.says("1 error in ");
     kolk.says("what was served before still is");
-    // And somewhere else nobody is heard without a restart.
+    // Nor is what only shows when the address is asked for.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = (taken.local_addr().unwrap().to_string(), taken);
     file(&folder, "two", "");
     let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
-    folder.put("kolk.toml", text.replace("127.0.0.1:0", "127.0.0.1:1"));
+    folder.put("kolk.toml", format!("[[listen]]\naddr = \"{}\"\n{text}", taken.0));
     kolk.signal("HUP");
-    kolk.says("2 errors in ");
-    kolk.says("the listener on http://127.0.0.1:1 is new");
-    kolk.says("restart kolk to listen elsewhere");
+    kolk.says("1 error in ");
+    kolk.says(&format!("cannot listen on http://{}: the address is in use", taken.0));
+    kolk.says("kolk.toml:2:8");
     kolk.says("what was served before still is");
     assert_eq!(says(&mut client), "one");
     let metrics = admin(&folder, "/_kolk/metrics");
@@ -247,6 +249,54 @@ fn a_server_without_a_file_says_that_it_has_nothing_to_read() {
 }
 
 // ── What is kept ────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn listeners_come_and_go_with_the_file() {
+    let folder = Scratch::new("drills-listeners");
+    file(&folder, "one", "");
+    let kolk = start(&folder);
+    let (mut first, added) = (kolk.connect(), folder.join("added.sock"));
+    assert_eq!(says(&mut first), "one");
+    let reload = |text: &str, listeners: &str| {
+        file(&folder, text, "");
+        let file = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+        let file = file.replace("[[listen]]\naddr = \"127.0.0.1:0\"\n", listeners);
+        folder.put("kolk.toml", file);
+        kolk.signal("HUP");
+        kolk.says("was read again and is served");
+    };
+    let socket = format!("[[listen]]\naddr = \"unix:{}\"\n", added.display());
+    reload("two", &format!("{socket}[[listen]]\naddr = \"127.0.0.1:0\"\n"));
+    assert!(added.exists() && says(&mut kolk.connect()) == "two");
+    // One that was asked for first, and that everybody knows, is gone; who came from there stays.
+    reload("three", &socket);
+    let is_refused = || {
+        let refused = std::net::TcpStream::connect(&kolk.address).map_err(|error| error.kind());
+        refused.is_err_and(|kind| kind == std::io::ErrorKind::ConnectionRefused)
+    };
+    assert!(eventually(is_refused));
+    assert!(eventually(|| says(&mut first) == "three"));
+    reload("four", "[[listen]]\naddr = \"127.0.0.1:0\"\n");
+    assert!(!added.exists());
+    assert!(eventually(|| says(&mut first) == "four"));
+}
+
+/// `-l` counts instead of the file, at the start and ever after.
+#[test]
+fn where_flags_say_where_to_listen_that_stays() {
+    let folder = Scratch::new("drills-flags");
+    file(&folder, "one", "");
+    let path = folder.join("kolk.toml");
+    let kolk = Kolk::start(&["serve", "-c", path.to_str().unwrap()]);
+    file(&folder, "two", "");
+    let text = fs::read_to_string(&path).unwrap();
+    let other = folder.join("other.sock");
+    folder.put("kolk.toml", text.replace("127.0.0.1:0", &format!("unix:{}", other.display())));
+    kolk.signal("HUP");
+    kolk.says("was read again and is served");
+    assert!(eventually(|| says(&mut kolk.connect()) == "two"));
+    assert!(!other.exists());
+}
 
 /// As long as the rate says the same: with another one, everybody begins anew.
 #[test]

@@ -278,6 +278,32 @@ fn privileges_are_gone_before_the_first_connection() {
     assert!(seen >= 3, "workers and the first thread: {seen}");
 }
 
+/// Ports are opened before; whoever wants another one later is told so.
+#[test]
+fn a_port_below_1024_takes_a_restart_when_root_is_given_up() {
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let is_kept = first.is_ok_and(|first| first.trim().parse::<u16>().is_ok_and(|first| first > 1));
+    if !is_kept || !status_of("self", "Uid:").is_some_and(|line| line.starts_with('0')) {
+        return;
+    }
+    let folder = Scratch::new("ports");
+    let file = |more: &str| {
+        let site = "[[site]]\nhosts = \"*\"\nrespond = 204\n";
+        let listen = format!("[[listen]]\naddr = \"127.0.0.1:0\"\n{more}");
+        folder.put("kolk.toml", format!("[server]\nuser = \"12345:23456\"\n{listen}{site}"));
+    };
+    file("");
+    let path = folder.join("kolk.toml");
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", path.to_str().unwrap()]));
+    file("[[listen]]\naddr = \"127.0.0.1:1\"\n");
+    kolk.signal("HUP");
+    kolk.says("cannot listen on http://127.0.0.1:1: port 1 takes a permission that you do not have");
+    kolk.says("kolk.toml:6:8");
+    kolk.says("restart kolk to listen there: it opens its ports before it becomes its `user`");
+    kolk.says("what was served before still is");
+    assert_eq!(kolk.get("/").status(), 204);
+}
+
 fn status_of(process: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(Path::new("/proc").join(process).join("status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,23 +1,30 @@
 //! A file that was changed, for a server that runs.
 //!
 //! ```text
-//!  the new file ─► where does it listen? elsewhere: refused, all stays
-//!       │          what is wrong when it is built? refused, all stays
-//!       │          can its logs be opened? no: refused, all stays
-//!       └────────► its sites, limits, timeouts, logs ─► Handle::replace_logged
-//!                  what only a start can change ──────► named
+//!  the new file ─► what is wrong when it is built? which address cannot be had? which log cannot be opened?
+//!       │          refused, all stays
+//!       └────────► its sites, limits, timeouts, logs, listeners, certificates ─► Handle::renew
+//!                  what only a start can change ─────────────────────────────► named
 //! ```
 
-use crate::config::{Changes, Configuration, Errors, Problem};
-use crate::server::{Handle, Parts};
+use std::io::ErrorKind::PermissionDenied;
+
+use crate::config::{Changes, Configuration, Errors, Listen, Problem};
+use crate::server::{Error, Handle, Refusal, Refused, Server};
+
+/// Whom the process has become listens where it may.
+const RESTART: &str = "restart kolk to listen there: it opens its ports before it becomes its `user`";
 
 impl Configuration {
     /// Has `server`, which was started with what `started` says, do from now on what this says: its sites,
-    /// limits, timeouts and access logs count for new requests, and what is under way keeps those it began
-    /// with. A log that says the same as before goes on as it is, and so does one that was given to the
-    /// server [otherwise](Handle::logs_follow_a_file). What says the same as before goes on with what it has
-    /// counted: a rate, `in_flight_max` of a site or of a route that is chosen by the same, wrong passwords
-    /// of an `[auth.NAME]`. Gives back what differs and takes effect at the next start alone, with its place.
+    /// limits, timeouts and access logs count for new requests, its certificates and the ways of its
+    /// listeners for new connections; what is under way keeps those it began with. Listeners that are new are
+    /// opened, those that are gone are given up when everybody in their queues is served, the others are not
+    /// touched ([`Handle::renew`]). A log that says the same as before goes on as it is, and so does one that
+    /// was given to the server [otherwise](Handle::logs_follow_a_file). What says the same as before goes on
+    /// with what it has counted: a rate, `in_flight_max` of a site or of a route that is chosen by the same,
+    /// wrong passwords of an `[auth.NAME]`. Gives back what differs and takes effect at the next start alone,
+    /// with its place.
     ///
     /// ```
     /// use kolk::Configuration;
@@ -36,25 +43,71 @@ impl Configuration {
     /// ```
     ///
     /// # Errors
-    /// What only shows when it is built, a log that cannot be opened, and listeners that are not those of
-    /// `started`. All then stays.
+    /// What only shows when it is built, a log that cannot be opened, and the first listener that cannot be
+    /// had. All then stays.
     pub fn replace(&self, server: &Handle, started: &Self) -> Result<Vec<Problem>, Errors> {
-        let Changes { listeners, fixed } = Changes::between(started, self);
-        if !listeners.is_empty() {
-            return Err(Errors::new(listeners));
-        }
-        let former = server.counts().unwrap_or_default();
-        let Parts { app, config, access_logs, recorder } = self.server_after(&former)?.into_parts();
-        let replaced = match server.logs_follow_a_file() {
-            true => server.replace_logged(app, config, access_logs),
-            false => server.replace_with(app, config),
-        };
-        if let Err(error) = replaced {
-            return Err(Errors::new(vec![Problem::new(None, error.to_string())]));
-        }
-        if let Some(recorder) = &recorder {
-            server.leave_out_as(recorder);
-        }
-        Ok(fixed)
+        self.replace_by(server, started, |described| described)
     }
+
+    /// The same for a server that was told elsewhere where to listen: that stays, whatever this says of it.
+    ///
+    /// # Errors
+    /// What only shows when it is built, and a log that cannot be opened. All then stays.
+    pub fn replace_in_place(&self, server: &Handle, started: &Self) -> Result<Vec<Problem>, Errors> {
+        self.replace_by(server, started, Server::nowhere)
+    }
+
+    fn replace_by(
+        &self,
+        server: &Handle,
+        started: &Self,
+        dress: impl FnOnce(Server) -> Server,
+    ) -> Result<Vec<Problem>, Errors> {
+        let Changes { fixed } = Changes::between(started, self);
+        let former = server.counts().unwrap_or_default();
+        let described = with_known_tls(dress(self.server_after(&former)?), server);
+        match server.renew_or_refuse(described) {
+            Ok(_names) => Ok(fixed),
+            Err(refusal) => Err(Errors::new(vec![self.told(&refusal)])),
+        }
+    }
+
+    /// Which line cannot be had.
+    fn told(&self, Refusal { what, error }: &Refusal) -> Problem {
+        let says = |redirects: bool| {
+            self.listen.iter().filter(move |listen: &&Listen| listen.redirect_to_https.value == redirects)
+        };
+        let line = match what {
+            Some(Refused::Listener(number)) => says(false).nth(*number),
+            Some(Refused::Redirect) => says(true).next_back(),
+            None => None,
+        };
+        let Some(listen) = line else { return Problem::new(None, error.to_string()) };
+        let problem = Problem::at(&listen.addr.origin, error.to_string());
+        match error {
+            Error::Listen(error) if error.kind() == PermissionDenied && self.server.user.is_some() => {
+                problem.help(RESTART)
+            }
+            _ => problem,
+        }
+    }
+}
+
+/// `described` with the certificates that `server` has read already, if they are from the same files; else
+/// who has been there comes back to the new ones.
+#[cfg(feature = "tls")]
+fn with_known_tls(described: Server, server: &Handle) -> Server {
+    match (described.identity(), server.identity()) {
+        (Some(own), Some(known)) if own.is_made_like(&known) => described.tls(&known),
+        (Some(own), Some(known)) => {
+            let own = own.after(&known);
+            described.tls(&own)
+        }
+        _ => described,
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_known_tls(described: Server, _: &Handle) -> Server {
+    described
 }

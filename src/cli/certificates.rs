@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use kolk::{ClientAuth, Tls, TlsError};
+use kolk::{ClientAuth, Handle, Tls, TlsError};
 
 #[cfg(feature = "self-signed")]
 use super::development;
@@ -105,17 +105,17 @@ pub(crate) fn read(
 }
 
 impl Identity {
-    /// What a server is that has read these files itself.
-    pub(crate) fn of(tls: &Tls, files: Vec<PathBuf>) -> Self {
+    /// What a server is that has read its files itself.
+    pub(crate) fn of(tls: &Tls) -> Self {
+        let files = tls.files();
         let stamps = stamps(&files);
         Self { tls: tls.clone(), own: None, files, stamps }
     }
+}
 
-    /// Reads them again when the process is told to.
-    pub(crate) fn reload(&self) -> Reload {
-        let tls = self.tls.clone();
-        Box::new(move |_| reload(&tls))
-    }
+/// Reads the pairs of `server` again, if it has some, when the process is told to.
+pub(crate) fn reloading(server: Handle) -> Reload {
+    Box::new(move |_| server.identity().map_or_else(|| Ok(Vec::new()), |tls| reload(&tls)))
 }
 
 /// Reads the pairs again; says how that went.
@@ -133,16 +133,22 @@ fn reload(tls: &Tls) -> Outcome {
     }
 }
 
-/// Replaces them whenever their files change, for as long as the process lives.
+/// Replaces those of `server` whenever their files change, for as long as the process lives: first those of
+/// `identity`.
 ///
 /// # Errors
 /// The system has no more threads.
-pub(crate) fn watch(identity: Identity) -> io::Result<()> {
+pub(crate) fn watch(server: Handle, identity: Identity) -> io::Result<()> {
     let look = move || {
         let (_open, never) = mpsc::channel::<()>();
-        let Identity { tls, files, stamps: mut used, .. } = identity;
+        let Identity { mut tls, mut files, stamps: mut used, .. } = identity;
         let mut seen = used.clone();
         while never.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if let Some(other) = server.identity().filter(|other| !other.is(&tls)) {
+                // When they were read is not known: they are read once more.
+                (files, used) = (other.files(), Vec::new());
+                tls = other;
+            }
             let now = stamps(&files);
             // Whoever writes both is given the time to.
             if now != used && now == seen {
@@ -166,6 +172,8 @@ fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
 
 #[cfg(test)]
 mod tests {
+    use kolk::{App, Server};
+
     use super::super::scratch::Scratch;
     use super::*;
 
@@ -199,7 +207,8 @@ mod tests {
         let identity = read(&[pair], None).unwrap().unwrap();
         folder.put("key.pem", "nothing");
         let tls = identity.tls.clone();
-        watch(identity).unwrap();
+        let server = Server::new(App::new()).listen("127.0.0.1:0").unwrap().tls(&tls).start().unwrap();
+        watch(server.handle(), identity).unwrap();
         let (_open, never) = mpsc::channel::<()>();
         let seen = (0..1_000)
             .any(|_| tls.reloads_failed() == 1 || never.recv_timeout(Duration::from_millis(10)).is_ok());

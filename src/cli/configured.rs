@@ -2,8 +2,8 @@
 //! `-w`, `-l`, `--log`, `--log-file`, `--user`, `--pid-file`.
 //!
 //! ```text
-//!  HUP ──► certificates ──► the file ─┬─ right ──► served, and what has to wait for a start is named
-//!                                     └─ wrong ──► told, and what was served goes on
+//!  HUP ──► the file ─┬─ right ──► served, and what has to wait for a start is named ─┬─► certificates
+//!                    └─ wrong ──► told, and what was served goes on ────────────────┘
 //! ```
 
 use std::io::{self, IsTerminal as _};
@@ -13,6 +13,8 @@ use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
 use log::Level;
 
 use super::args::{Count, Directory, Serving};
+#[cfg(feature = "tls")]
+use super::certificates;
 use super::check::counted;
 use super::failure::{Exit, Failure};
 use super::signals::{Ending, Reload};
@@ -78,7 +80,7 @@ pub(super) fn ending(configuration: &Configuration) -> Ending {
 }
 
 /// What is to be done when the process is told to read the file at `path` again, with which `server` was
-/// `started`; first of all `certificates`.
+/// `started`; and then `certificates`.
 pub(super) fn reload(
     path: &Path,
     started: Configuration,
@@ -87,13 +89,23 @@ pub(super) fn reload(
     mut certificates: Option<Reload>,
 ) -> Reload {
     let (path, serving) = (path.to_owned(), serving.clone());
+    // Where flags say where to listen, that stays.
+    let replace = match serving.listen.is_empty() {
+        true => Configuration::replace,
+        false => Configuration::replace_in_place,
+    };
+    #[cfg(feature = "tls")]
+    let mut is_watched = server.identity().is_some();
     Box::new(move |end| {
-        let identity = certificates.as_mut().map_or_else(|| Ok(Vec::new()), |certificates| certificates(end));
         let read = Configuration::load(&path);
-        let replaced = read.and_then(|file| file.replace(&server, &started).map(|waits| (file, waits)));
+        let replaced = read.and_then(|file| replace(&file, &server, &started).map(|waits| (file, waits)));
+        // Of those that are served now: the files may be the same, and something else in them.
+        let identity = certificates.as_mut().map_or_else(|| Ok(Vec::new()), |certificates| certificates(end));
         match replaced {
             Ok((file, waits)) => {
                 *end = ending(&file);
+                #[cfg(feature = "tls")]
+                watch_first(&server, &mut is_watched);
                 set_level(&file, &serving);
                 let waits: Vec<_> = waits.iter().map(|problem| placed(&path, problem)).collect();
                 waits.iter().for_each(|line| logger::say(Level::Warn, line));
@@ -118,6 +130,16 @@ pub(super) fn reload(
     })
 }
 
+/// Watches the certificates of a server that has started without.
+#[cfg(feature = "tls")]
+fn watch_first(server: &Handle, is_watched: &mut bool) {
+    if let Some(tls) = server.identity().filter(|_| !std::mem::replace(is_watched, true))
+        && let Err(error) = certificates::watch(server.clone(), certificates::Identity::of(&tls))
+    {
+        log::warn!("the certificates are read again on HUP alone: {error}");
+    }
+}
+
 /// One line for a problem.
 fn placed(path: &Path, problem: &Problem) -> String {
     match problem.place() {
@@ -132,14 +154,6 @@ fn set_level(configuration: &Configuration, serving: &Serving) {
         let level = configuration.log.level.value.word().parse();
         log::set_max_level(level.unwrap_or(log::LevelFilter::Info));
     }
-}
-
-/// The certificates and keys that it names: they are watched.
-#[cfg(feature = "tls")]
-pub(super) fn certificate_files(configuration: &Configuration) -> Vec<PathBuf> {
-    let pairs = configuration.tls.cert.iter();
-    let pairs = pairs.flat_map(|pair| [pair.cert.value.0.clone(), pair.key.value.0.clone()]);
-    pairs.chain(configuration.tls.client_ca.iter().map(|file| file.value.0.clone())).collect()
 }
 
 fn refused(path: &Path, errors: &Errors) -> Failure {

@@ -207,7 +207,7 @@ fn serve(
     }
     let running = bound.start()?;
     #[cfg(feature = "tls")]
-    let reload = identity.as_ref().map(certificates::Identity::reload);
+    let reload = (identity.is_some() || file.is_some()).then(|| certificates::reloading(running.handle()));
     #[cfg(not(feature = "tls"))]
     let reload = None;
     let ending = configuration.as_ref().map_or_else(signals::Ending::default, configured::ending);
@@ -223,7 +223,7 @@ fn serve(
     let own: Option<String> = None;
     #[cfg(feature = "tls")]
     if let Some(identity) = identity {
-        certificates::watch(identity)
+        certificates::watch(running.handle(), identity)
             .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
     }
     if !serving.quiet {
@@ -266,9 +266,8 @@ fn identified(
     serving: &Serving,
     configuration: Option<&Configuration>,
 ) -> Result<(Server, Option<certificates::Identity>), Failure> {
-    if let Some(configuration) = configuration {
-        let files = configured::certificate_files(configuration);
-        let identity = server.identity().map(|tls| certificates::Identity::of(tls, files));
+    if configuration.is_some() {
+        let identity = server.identity().map(certificates::Identity::of);
         return Ok((server, identity));
     }
     let identity = identity(serving)?;

@@ -1,9 +1,8 @@
 //! [`Changes`]: what a file says otherwise than before, and only a start can make so.
 //!
 //! ```text
-//!  [[listen]]                             listeners: nobody can be heard elsewhere without a restart
-//!  [server] workers, user, admin, …       fixed: they stay as they are until then
-//!  [tls], [log.error]
+//!  [server] workers, user, admin, …       they stay as they are until then
+//!  [log.error]
 //!  everything else                        takes effect while the server runs
 //! ```
 //! Values are compared as a file would say them: where something stands does not matter, nor do comments.
@@ -13,28 +12,20 @@ use super::dump::Dump;
 use super::key::{Table, Value};
 use super::place::{Origin, Placed};
 use super::problem::Problem;
-use super::server::{Listen, ProxyProtocol, Server};
+use super::server::Server;
 
 /// What differs between two configurations and does not change while a server runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
-    /// In where it listens.
-    pub(crate) listeners: Vec<Problem>,
-    /// In what else a start decides.
+    /// With the places where they are said.
     pub(crate) fixed: Vec<Problem>,
 }
 
 impl Changes {
     /// What `after` says otherwise than `before`.
     pub(crate) fn between(before: &Configuration, after: &Configuration) -> Self {
-        let mut changes = Self { listeners: listeners(before, after), fixed: Vec::new() };
+        let mut changes = Self::default();
         changes.look_at_server(&before.server, &after.server);
-        let asks = |listen: &Listen| listen.proxy_protocol.value != ProxyProtocol::Off;
-        let (old, new) = (&before.server.trust.proxies, &after.server.trust.proxies);
-        if after.listen.iter().any(asks) && old.value.show() != new.value.show() {
-            changes.note("`proxies`, for the PROXY protocol,", &new.origin);
-        }
-        changes.look_at_table("[tls]", &*before.tls, &*after.tls, &after.tls.origin);
         changes.look_at_table("[log.error]", &*before.log.error, &*after.log.error, &after.log.error.origin);
         changes
     }
@@ -80,27 +71,6 @@ impl Changes {
     }
 }
 
-/// Listeners that are new, and such as are gone.
-fn listeners(before: &Configuration, after: &Configuration) -> Vec<Problem> {
-    const ADVICE: &str = "restart kolk to listen elsewhere";
-    let texts =
-        |configuration: &Configuration| -> Vec<String> { configuration.listen.iter().map(text_of).collect() };
-    let (old, new) = (texts(before), texts(after));
-    let added = after.listen.iter().zip(&new).filter(|(_, text)| !old.contains(text));
-    let added = added.map(|(listen, _)| {
-        let message = format!("the listener on {} is new, or another one", listen.addr.value);
-        Problem::at(&listen.addr.origin, message).help(ADVICE)
-    });
-    let gone = before.listen.iter().zip(&old).filter(|(_, text)| !new.contains(text));
-    let is_nowhere = |listen: &Listen| after.listen.iter().all(|kept| kept.addr.value != listen.addr.value);
-    let gone = gone.filter(|(listen, _)| is_nowhere(listen)).map(|(listen, _)| {
-        let origin = &listen.addr.origin;
-        let message = format!("the listener on {} was here before ({origin})", listen.addr.value);
-        Problem::new(None, message).help(ADVICE)
-    });
-    added.chain(gone).collect()
-}
-
 /// What `table` says, without where.
 fn text_of(table: &impl Table) -> String {
     let mut dump = Dump::without_places();
@@ -130,17 +100,14 @@ mod tests {
         respond = 204
     ";
 
-    fn between(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
+    fn between(before: &str, after: &str) -> Vec<String> {
         let [before, after] = [before, after].map(|text| Configuration::parse(text, "kolk.toml").unwrap());
         let changes = Changes::between(&before, &after);
-        let told = |problems: &[Problem]| {
-            let line = |problem: &Problem| match problem.place() {
-                Some(place) => format!("{}: {}", place.line(), problem.message()),
-                None => problem.message().to_owned(),
-            };
-            problems.iter().map(line).collect()
+        let line = |problem: &Problem| match problem.place() {
+            Some(place) => format!("{}: {}", place.line(), problem.message()),
+            None => problem.message().to_owned(),
         };
-        (told(&changes.listeners), told(&changes.fixed))
+        changes.fixed.iter().map(line).collect()
     }
 
     #[test]
@@ -148,7 +115,7 @@ mod tests {
         let after = "[[site]]\nhosts = [\"*\"]\nrespond = { status = 404 }\n# all else as before\n"
             .to_owned()
             + &BEFORE[..BEFORE.find("[[site]]").unwrap()].replace("workers = 2", "workers=2 # two");
-        assert_eq!(between(BEFORE, &after), (Vec::new(), Vec::new()));
+        assert_eq!(between(BEFORE, &after), Vec::<String>::new());
     }
 
     #[test]
@@ -159,26 +126,17 @@ mod tests {
             .replace("stdout", "stderr")
             .replace("10.0.0.0/8", "10.1.0.0/16")
             + "[log.error]\nformat = \"json\"\n";
-        let (listeners, fixed) = between(BEFORE, &after);
-        assert_eq!(listeners, Vec::<String>::new());
         let all = [
             "3: `workers` takes effect at the next start",
             "2: `user` takes effect at the next start",
-            "6: `proxies`, for the PROXY protocol, takes effect at the next start",
             "17: `[log.error]` takes effect at the next start",
         ];
-        assert_eq!(fixed, all);
+        assert_eq!(between(BEFORE, &after), all);
     }
 
     #[test]
-    fn a_listener_that_comes_goes_or_is_another_is_told() {
+    fn where_it_listens_and_how_is_not_for_the_next_start() {
         let after = BEFORE.replace("127.0.0.1:80\"", "127.0.0.1:90\"").replace("optional", "required");
-        let (listeners, _) = between(BEFORE, &after);
-        let all = [
-            "8: the listener on http://127.0.0.1:90 is new, or another one",
-            "10: the listener on http://127.0.0.1:81 is new, or another one",
-            "the listener on http://127.0.0.1:80 was here before (kolk.toml:8)",
-        ];
-        assert_eq!(listeners, all);
+        assert_eq!(between(BEFORE, &after.replace("10.0.0.0/8", "10.1.0.0/16")), Vec::<String>::new());
     }
 }

@@ -6,14 +6,15 @@
 //! ```
 //! Where the system balances, every worker gets a socket of its own; elsewhere, and for a socket file or a
 //! socket that somebody else has opened, all get the same one. Any worker may accept from any listener: an
-//! empty queue is no error.
+//! empty queue is no error. The socket outlives its listener where another, [on other
+//! terms](Listener::on), takes its place.
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use mio::event::Source;
 use mio::unix::SourceFd;
@@ -27,16 +28,42 @@ use super::{
 use crate::sys::accept::accept;
 use crate::sys::activation::{self, Place, duplicate};
 use crate::sys::socket::{
-    REUSEPORT_BALANCES, apply_tcp_options, check_address_is_free, listen_tcp, options_are_inherited,
-    stop_listening,
+    REUSEPORT_BALANCES, apply_tcp_options, check_address_is_free, ignore_newcomers, listen_tcp,
+    options_are_inherited, set_backlog, stop_listening,
 };
 use crate::sys::socket_file::{SocketFile, listen_unix};
 
-/// A listening socket. Its connections are non-blocking and have their options.
+/// A listening socket, and the terms on which one comes in. Its connections are non-blocking and have their
+/// options.
 #[derive(Debug)]
 pub struct Listener {
+    queue: Arc<Queue>,
+    terms: Terms,
+}
+
+/// What the connections of a listener begin with.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// What they are encrypted with.
+    pub tls: Option<Tls>,
+    /// Who may announce their clients.
+    pub proxies: Option<ProxyProtocol>,
+    /// What is spoken on them.
+    pub versions: Versions,
+}
+
+/// A listener that was given up, seen from outside.
+#[derive(Debug)]
+pub struct Leaving {
+    address: ListenAddr,
+    queue: Weak<Queue>,
+}
+
+/// The socket.
+#[derive(Debug)]
+struct Queue {
     // Before the socket: nobody should find a file that nobody answers on.
-    _file: Option<SocketFile>,
+    file: Mutex<Option<SocketFile>>,
     socket: OwnedFd,
     family: Family,
     address: ListenAddr,
@@ -44,12 +71,6 @@ pub struct Listener {
     is_borrowed: bool,
     /// Set on every connection, where connections do not inherit them.
     options: Option<TcpOptions>,
-    /// What connections are encrypted with.
-    tls: OnceLock<Tls>,
-    /// Who may announce clients.
-    proxies: OnceLock<ProxyProtocol>,
-    /// What is spoken; unset: everything.
-    versions: OnceLock<Versions>,
 }
 
 impl Listener {
@@ -81,31 +102,33 @@ impl Listener {
             .map_err(|error| explain(error, &ListenAddr::Descriptor(number)))
     }
 
-    /// Encrypts all connections that are accepted from now on. Only the first call counts.
-    #[cfg(feature = "tls")]
-    pub fn encrypt(&self, tls: &Tls) {
-        // Whoever shares this listener has the same.
-        let _ = self.tls.set(tls.clone());
+    /// The same socket on other terms: they are those of all connections that are accepted from it.
+    #[must_use]
+    pub fn on(&self, terms: Terms) -> Arc<Self> {
+        Arc::new(Self { queue: Arc::clone(&self.queue), terms })
     }
 
-    /// Has proxies announce the clients of all connections that are accepted from now on. Only the first call
-    /// counts.
-    pub fn expect_proxies(&self, proxies: &ProxyProtocol) {
-        // Whoever shares this listener has the same.
-        let _ = self.proxies.set(proxies.clone());
+    /// On which terms one comes in.
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
-    /// Has only these versions spoken on all connections that are accepted from now on. Only the first call
-    /// counts.
-    pub fn speak(&self, versions: Versions) {
-        // Whoever shares this listener has the same.
-        let _ = self.versions.set(versions);
+    /// Whether both are the same socket.
+    pub fn has_queue_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.queue, &other.queue)
     }
 
-    /// What is spoken on its connections.
-    #[inline]
-    pub fn versions(&self) -> Versions {
-        self.versions.get().copied().unwrap_or_default()
+    /// Whether somebody else has opened the socket.
+    pub fn is_borrowed(&self) -> bool {
+        self.queue.is_borrowed
+    }
+
+    /// Changes how many connections may wait; a socket that somebody else has opened stays as it is.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn set_backlog(&self, connections: u32) -> io::Result<()> {
+        if self.queue.is_borrowed { Ok(()) } else { set_backlog(self.queue.socket.as_fd(), connections) }
     }
 
     /// Takes the next connection from the queue.
@@ -114,20 +137,20 @@ impl Listener {
     /// See [`AcceptError`].
     #[inline]
     pub fn accept(&self) -> Result<Link, AcceptError> {
-        let socket = accept(self.socket.as_fd())?;
-        if let Some(options) = &self.options {
+        let socket = accept(self.queue.socket.as_fd())?;
+        if let Some(options) = &self.queue.options {
             // A connection that was reset meanwhile refuses them; its first read will tell.
             let _ = apply_tcp_options(&socket, options);
         }
-        let stream = Stream::from_fd(socket, self.family);
-        let expect = self.proxies.get().map(|proxies| proxies.expect_of(stream.peer()));
-        let Some(tls) = self.tls.get() else {
+        let stream = Stream::from_fd(socket, self.queue.family);
+        let expect = self.terms.proxies.as_ref().map(|proxies| proxies.expect_of(stream.peer()));
+        let Some(tls) = &self.terms.tls else {
             return Ok(match expect {
                 None => Link::Plain(stream),
                 Some(expect) => Link::Proxied(Box::new(Proxied::plain(stream, expect))),
             });
         };
-        match (TlsStream::new(stream, tls, self.versions()).map(Box::new), expect) {
+        match (TlsStream::new(stream, tls, self.terms.versions).map(Box::new), expect) {
             (Ok(stream), None) => Ok(Link::Tls(stream)),
             (Ok(stream), Some(expect)) => Ok(Link::Proxied(Box::new(Proxied::tls(stream, expect)))),
             (Err(error), _) => {
@@ -137,18 +160,30 @@ impl Listener {
         }
     }
 
-    /// Ends the queue for every copy of the socket, also those in other descriptor tables: whoever comes now
-    /// is refused and can go elsewhere. (Where the system does not know this, closing the last copy does it.)
-    /// A socket that somebody else has opened is left to them.
+    /// Lets in whoever has come so far, and nobody who comes from now on: the file of a Unix socket goes,
+    /// and a port does not hear newcomers, as far as the system can do that. Who is in the queue is still
+    /// to be accepted. A socket that somebody else has opened is left to them.
+    pub fn leave(&self) -> Leaving {
+        let Queue { file, socket, address, is_borrowed, .. } = &*self.queue;
+        if !is_borrowed {
+            drop(file.lock().unwrap_or_else(PoisonError::into_inner).take());
+            ignore_newcomers(socket.as_fd());
+        }
+        Leaving { address: address.clone(), queue: Arc::downgrade(&self.queue) }
+    }
+
+    /// Ends the queue for every copy of the socket, also those in other descriptor tables: whoever comes
+    /// now is refused and can go elsewhere. (Where the system does not know this, closing the last copy
+    /// does it.) A socket that somebody else has opened is left to them.
     pub fn stop(&self) {
-        if !self.is_borrowed {
-            stop_listening(self.socket.as_fd());
+        if !self.queue.is_borrowed {
+            stop_listening(self.queue.socket.as_fd());
         }
     }
 
     /// Where it listens, with the port that the system chose.
-    pub const fn local_addr(&self) -> &ListenAddr {
-        &self.address
+    pub fn local_addr(&self) -> &ListenAddr {
+        &self.queue.address
     }
 
     fn open_everywhere(port: u16, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
@@ -172,8 +207,9 @@ impl Listener {
         dual_stack: bool,
     ) -> io::Result<Vec<Arc<Self>>> {
         let sockets = if REUSEPORT_BALANCES { workers.max(1) } else { 1 };
-        let options = Listening { reuse_port: sockets > 1, dual_stack, ..options.clone() };
-        if at.port() != 0 {
+        // Also a single one: another may take over its port.
+        let options = Listening { reuse_port: REUSEPORT_BALANCES, dual_stack, ..options.clone() };
+        if at.port() != 0 && !options.takes_over {
             check_address_is_free(at, dual_stack)?;
         }
         let mut opened = Vec::with_capacity(workers);
@@ -190,32 +226,26 @@ impl Listener {
             true => ListenAddr::Everywhere { port: at.port() },
             false => ListenAddr::Tcp(at),
         };
-        Self {
-            _file: None,
+        Self::of(Queue {
+            file: Mutex::default(),
             socket: socket.into(),
             family: Family::Ip,
             address,
             is_borrowed: false,
             options: (!options_are_inherited()).then(|| options.tcp.clone()),
-            tls: OnceLock::new(),
-            proxies: OnceLock::new(),
-            versions: OnceLock::new(),
-        }
+        })
     }
 
     fn open_unix(path: &Path, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
         let socket = listen_unix(path, options.backlog, options.socket_file_mode)?;
-        let listener = Self {
-            _file: Some(SocketFile::new(path)?),
+        let listener = Self::of(Queue {
+            file: Mutex::new(Some(SocketFile::new(path)?)),
             socket: socket.into(),
             family: Family::Unix,
             address: ListenAddr::Unix(path.to_owned()),
             is_borrowed: false,
             options: None,
-            tls: OnceLock::new(),
-            proxies: OnceLock::new(),
-            versions: OnceLock::new(),
-        };
+        });
         Ok(for_all(vec![Arc::new(listener)], workers))
     }
 
@@ -232,18 +262,37 @@ impl Listener {
             apply_tcp_options(&socket, &options.tcp)?;
             own_options = (!options_are_inherited()).then(|| options.tcp.clone());
         }
-        let listener = Self {
-            _file: None,
-            socket,
-            family,
-            address,
-            is_borrowed: true,
-            options: own_options,
-            tls: OnceLock::new(),
-            proxies: OnceLock::new(),
-            versions: OnceLock::new(),
-        };
+        let (file, options) = (Mutex::default(), own_options);
+        let listener = Self::of(Queue { file, socket, family, address, is_borrowed: true, options });
         Ok(for_all(vec![Arc::new(listener)], workers))
+    }
+
+    fn of(queue: Queue) -> Self {
+        Self { queue: Arc::new(queue), terms: Terms::default() }
+    }
+}
+
+impl Terms {
+    /// Whether both are the same to a client.
+    pub fn are(&self, others: &Self) -> bool {
+        let is_same_tls = match (&self.tls, &others.tls) {
+            (Some(own), Some(other)) => own.is(other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_tls && self.proxies == others.proxies && self.versions == others.versions
+    }
+}
+
+impl Leaving {
+    /// Where it has listened.
+    pub const fn address(&self) -> &ListenAddr {
+        &self.address
+    }
+
+    /// Whether the socket is closed.
+    pub fn is_over(&self) -> bool {
+        self.queue.strong_count() == 0
     }
 }
 
@@ -292,6 +341,12 @@ impl Acceptor {
         Self { listener, again: None }
     }
 
+    /// Accepts on the terms of `listener` from now on, which has the same socket.
+    pub fn turn_to(&mut self, listener: Arc<Listener>) {
+        debug_assert!(self.listener.has_queue_of(&listener), "another socket has to be registered");
+        self.listener = listener;
+    }
+
     /// What it accepts from.
     pub const fn listener(&self) -> &Arc<Listener> {
         &self.listener
@@ -312,7 +367,7 @@ impl Acceptor {
     }
 
     fn source<T>(&self, then: impl FnOnce(SourceFd<'_>) -> T) -> T {
-        then(SourceFd(&self.listener.socket.as_raw_fd()))
+        then(SourceFd(&self.listener.queue.socket.as_raw_fd()))
     }
 }
 
@@ -453,7 +508,7 @@ mod tests {
         let scratch = Scratch::new("listener");
         let path = scratch.join("socket");
         let listeners = open(&format!("unix:{}", path.display()), 2).unwrap();
-        assert!(Arc::ptr_eq(&listeners[0], &listeners[1]));
+        assert!(listeners[0].has_queue_of(&listeners[1]));
         let _client = UnixClient::connect(&path).unwrap();
         assert_eq!(accept_soon(&listeners).peer(), Peer::Unix);
         let kept = Arc::clone(&listeners[0]);
@@ -461,6 +516,17 @@ mod tests {
         assert!(path.exists());
         drop(kept);
         assert!(!path.exists());
+
+        let listeners = open(&format!("unix:{}", path.display()), 2).unwrap();
+        let _early = UnixClient::connect(&path).unwrap();
+        let leaving = listeners[0].leave();
+        assert!(!path.exists() && UnixClient::connect(&path).is_err());
+        assert_eq!(accept_soon(&listeners).peer(), Peer::Unix);
+        let again = open(&format!("unix:{}", path.display()), 2).unwrap();
+        assert!(!leaving.is_over());
+        drop(listeners);
+        assert!(leaving.is_over() && path.exists(), "the file is another's");
+        drop(again);
 
         let refusal = open("unix:/no/such/folder/kolk.sock", 1).unwrap_err();
         assert!(refusal.to_string().contains("its folder does not exist"), "{refusal}");

@@ -35,7 +35,7 @@ pub mod tls;
 pub use address::{AddressError, ListenAddr};
 pub use alert::{Alarm, Alert};
 pub use link::Link;
-pub use listener::{Acceptor, Listener};
+pub use listener::{Acceptor, Leaving, Listener, Terms};
 pub use proxied::{NetworkError, Proxied, ProxyProtocol};
 pub use proxy_protocol::{Announced, Opening, PROXY_HEADER_BYTES_MAX, ProxyHeaderError, opening};
 pub use tcp::{Family, SHORT_READ_DRAINS, Stream};

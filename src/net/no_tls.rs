@@ -12,6 +12,11 @@ use crate::wire::Output;
 pub enum Tls {}
 
 impl Tls {
+    /// Whether both are the same.
+    pub const fn is(&self, _: &Self) -> bool {
+        match *self {}
+    }
+
     /// How often certificates could not be read again.
     pub const fn reloads_failed(&self) -> u64 {
         match *self {}

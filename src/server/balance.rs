@@ -1,4 +1,5 @@
-//! [`Balance`]: how crowded each worker is, and the accept tickets that even it out.
+//! [`Balance`]: how crowded each worker is: whom accept tickets go to that even it out. They are counted
+//! by the listener (see `doors`).
 //!
 //! The kernel spreads connections over the listeners of a port by a hash, blind to load. A worker that is
 //! crowded leaves a connection in its listener's queue and gives the quietest worker a *ticket* to take it
@@ -19,7 +20,7 @@ const LEAD_MIN: u32 = 4;
 /// Or one part in so many of its own.
 const LEAD_SHARE: u32 = 8;
 
-/// The loads and tickets of all workers.
+/// The loads of all workers.
 #[derive(Debug)]
 pub(crate) struct Balance {
     workers: Box<[Load]>,
@@ -32,18 +33,12 @@ struct Load {
     connections: AtomicU32,
     /// Twice the number of its turns so far, and one more within a turn.
     turn: AtomicU64,
-    /// Tickets for this worker, by listener.
-    tickets: Box<[AtomicU32]>,
 }
 
 impl Balance {
-    /// For so many workers and listeners.
-    pub(crate) fn new(workers: usize, listeners: usize) -> Self {
-        let load = || Load {
-            connections: AtomicU32::new(0),
-            turn: AtomicU64::new(0),
-            tickets: (0..listeners).map(|_| AtomicU32::new(0)).collect(),
-        };
+    /// For so many workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        let load = || Load { connections: AtomicU32::new(0), turn: AtomicU64::new(0) };
         Self { workers: (0..workers).map(|_| load()).collect() }
     }
 
@@ -91,18 +86,6 @@ impl Balance {
         let (quietest, least) = loads.enumerate().min_by_key(|(_, connections)| *connections)?;
         (quietest != worker && own > least).then(|| (quietest, own - least))
     }
-
-    /// `worker` may take so many connections from `listener`.
-    pub(crate) fn give(&self, worker: usize, listener: usize, connections: u32) {
-        self.workers[worker].tickets[listener].fetch_add(connections, Relaxed);
-    }
-
-    /// All tickets of `worker` for `listener`; they are used up.
-    #[inline]
-    pub(crate) fn take(&self, worker: usize, listener: usize) -> u32 {
-        let tickets = &self.workers[worker].tickets[listener];
-        if tickets.load(Relaxed) == 0 { 0 } else { tickets.swap(0, Relaxed) }
-    }
 }
 
 #[cfg(test)]
@@ -111,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_crowded_worker_finds_the_quietest() {
-        let balance = Balance::new(3, 1);
+        let balance = Balance::new(3);
         balance.report(0, 10);
         balance.report(1, 7);
         balance.report(2, 5);
@@ -126,17 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_used_once() {
-        let balance = Balance::new(2, 2);
-        balance.give(1, 0, 1);
-        balance.give(1, 0, 1);
-        assert_eq!((balance.take(1, 1), balance.take(0, 0)), (0, 0));
-        assert_eq!((balance.take(1, 0), balance.take(1, 0)), (2, 0));
-    }
-
-    #[test]
     fn a_turn_is_seen_while_it_lasts() {
-        let balance = Balance::new(2, 1);
+        let balance = Balance::new(2);
         assert_eq!(balance.turn_of(1), None);
         balance.turn_over(1);
         let first = balance.turn_of(1);
@@ -149,7 +123,7 @@ mod tests {
 
     #[test]
     fn one_worker_alone_is_never_crowded() {
-        let balance = Balance::new(1, 1);
+        let balance = Balance::new(1);
         balance.report(0, 1_000_000);
         assert_eq!(balance.quieter_than(0, 1_000_000), None);
     }

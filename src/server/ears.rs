@@ -10,7 +10,8 @@
 //!   accept ─► first turn ─► watched by the poll
 //! ```
 //! Laws: an edge is remembered until the queue was seen empty; a pause is never a spin; whoever is left in
-//! a queue is looked for again, if need be by the others.
+//! a queue is looked for again, if need be by the others; a listener that is given up is closed when
+//! nobody is in its queue any more, nor on the way there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::sys::descriptors::Reserve;
 
 use super::balance::Balance;
 use super::config::ACCEPTS_PER_TURN_MAX;
+use super::doors::Doors;
 use super::shard::Shard;
 use super::worker::watch;
 
@@ -35,6 +37,9 @@ const PATROL: Duration = Duration::from_millis(100);
 const PATROL_QUIET: Duration = Duration::from_secs(1);
 /// A worker that is in the same turn still after this time is stuck, and its queues are looked after.
 const STUCK_AFTER: Duration = Duration::from_millis(20);
+/// So long after a listener was given up who had begun to shake hands may come in: less than the second
+/// after which a newcomer asks again, and is refused.
+const HANDSHAKE: Duration = Duration::from_millis(500);
 /// While descriptors are short, a warning is logged at most so often.
 const WARNING_EVERY: Duration = Duration::from_secs(1);
 
@@ -43,8 +48,11 @@ const WARNING_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Ears {
     worker: usize,
     /// All listeners of the server: this worker's own, and those that tickets lead to.
-    listeners: Arc<[Arc<Listener>]>,
+    doors: Arc<Doors>,
+    /// On this worker's own, and on those that are given up.
     own: Vec<Ear>,
+    /// The number of the next ear.
+    next: u32,
     balance: Arc<Balance>,
     bells: Arc<[Arc<Doorbell>]>,
     /// A descriptor to spare, for telling somebody that there is none.
@@ -62,6 +70,10 @@ struct Ear {
     acceptor: Acceptor,
     id: ListenerId,
     state: State,
+    /// Whether the poll announces who comes.
+    is_watched: bool,
+    /// When it is closed, if the listener was given up.
+    closes_at: Option<Tick>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,53 +96,99 @@ enum Stopped {
 }
 
 impl Ears {
-    /// The ears of worker number `worker`, on those of `listeners` that are its own.
+    /// The ears of worker number `worker`, on its own of all listeners.
     pub(crate) fn new(
         worker: usize,
-        own: &[usize],
-        listeners: Arc<[Arc<Listener>]>,
+        doors: Arc<Doors>,
         balance: Arc<Balance>,
         bells: Arc<[Arc<Doorbell>]>,
     ) -> Self {
-        let ear = |&index: &usize| Ear {
-            acceptor: Acceptor::new(Arc::clone(&listeners[index])),
-            id: ListenerId(u32::try_from(index).unwrap_or(u32::MAX)),
-            state: State::Quiet,
-        };
-        let own = own.iter().map(ear).collect();
-        Self {
+        let mut ears = Self {
             worker,
             turns_seen: vec![None; bells.len()].into_boxed_slice(),
             // Whoever is alone has nobody to look after.
             patrol_at: if bells.len() > 1 { Tick::ZERO } else { Tick::NEVER },
-            own,
-            listeners,
+            own: Vec::new(),
+            next: 0,
+            doors: Arc::clone(&doors),
             balance,
             bells,
             reserve: Reserve::new().ok(),
             warned_at: Tick::ZERO,
             closed: false,
-        }
+        };
+        ears.own = doors.of(worker).map(|listener| ears.ear(listener)).collect();
+        ears
+    }
+
+    /// The number of the worker.
+    pub(crate) const fn worker(&self) -> usize {
+        self.worker
     }
 
     /// Begins to listen.
     pub(crate) fn open(&mut self, reactor: &Reactor) -> std::io::Result<()> {
         for ear in &mut self.own {
-            reactor.register_listener(&mut ear.acceptor, ear.id)?;
+            ear.watch(reactor)?;
+            ear.state = State::Quiet;
         }
         Ok(())
     }
 
+    /// Listens at `doors` from now on. What was there before goes on as it is; who is in the queue of a
+    /// listener that is not is let in, and then it is closed.
+    #[cold]
+    pub(crate) fn change(&mut self, doors: Arc<Doors>, reactor: &Reactor, now: Tick) {
+        if self.closed {
+            return;
+        }
+        let mut former = std::mem::take(&mut self.own);
+        for listener in doors.of(self.worker) {
+            let is_its =
+                |ear: &Ear| ear.closes_at.is_none() && ear.acceptor.listener().has_queue_of(listener);
+            let ear = match former.iter().position(is_its) {
+                Some(known) => {
+                    let mut ear = former.swap_remove(known);
+                    ear.acceptor.turn_to(Arc::clone(listener));
+                    ear
+                }
+                None => self.ear(listener),
+            };
+            self.own.push(ear);
+        }
+        for mut ear in former {
+            if ear.acceptor.listener().is_borrowed() {
+                ear.close(reactor);
+                continue;
+            }
+            if ear.closes_at.is_none() {
+                (ear.closes_at, ear.state) = (Some(now.after(HANDSHAKE)), State::Heard);
+            }
+            self.own.push(ear);
+        }
+        self.doors = doors;
+    }
+
+    fn ear(&mut self, listener: &Arc<Listener>) -> Ear {
+        let id = ListenerId(self.next);
+        // After so many, the first are closed; and one that is heard in vain has an empty queue.
+        self.next = (self.next + 1) % (u32::MAX / 2);
+        Ear {
+            acceptor: Acceptor::new(Arc::clone(listener)),
+            id,
+            state: State::Heard,
+            is_watched: false,
+            closes_at: None,
+        }
+    }
+
     /// Stops to listen.
     pub(crate) fn close(&mut self, reactor: &Reactor) {
-        for ear in &mut self.own {
-            // One that was never registered has no events to end.
-            let _ = reactor.deregister(&mut ear.acceptor);
-            ear.acceptor.listener().stop();
+        for ear in self.own.drain(..) {
+            ear.close(reactor);
         }
-        self.own.clear();
         self.patrol_at = Tick::NEVER;
-        self.listeners = Arc::new([]);
+        self.doors = Arc::new(Doors::none(self.doors.workers()));
         self.closed = true;
     }
 
@@ -161,7 +219,8 @@ impl Ears {
     pub(crate) fn next_look(&self) -> Option<Tick> {
         let looks = self.own.iter().filter_map(|ear| match ear.state {
             State::Later(at) => Some(at),
-            State::Quiet | State::Heard => None,
+            State::Quiet => ear.closes_at,
+            State::Heard => None,
         });
         let patrol = (self.patrol_at != Tick::NEVER).then_some(self.patrol_at);
         looks.chain(patrol).min()
@@ -173,17 +232,20 @@ impl Ears {
         if !self.closed && self.bells.len() > 1 {
             self.take_tickets(shard, reactor, now);
         }
-        for index in 0..self.own.len() {
-            let patient = match self.own[index].state {
-                State::Quiet => continue,
-                State::Later(at) if now < at => continue,
-                State::Later(_) => false,
-                State::Heard => true,
+        let mut index = 0;
+        while index < self.own.len() {
+            let Some(patient) = self.own[index].attention(now) else {
+                index += 1;
+                continue;
             };
             let listener = Arc::clone(self.own[index].acceptor.listener());
             let stopped = self.accept_some(Some(index), &listener, patient, shard, reactor, now);
+            if stopped == Stopped::Empty && self.own[index].closes_at.is_some_and(|at| now >= at) {
+                self.own.swap_remove(index).close(reactor);
+                continue;
+            }
             self.own[index].state = match stopped {
-                Stopped::Empty => State::Quiet,
+                Stopped::Empty => self.rest(index, reactor, now),
                 Stopped::Budget => State::Heard,
                 Stopped::LeftToOthers => State::Later(now.after(TICKET_PATIENCE)),
                 Stopped::NoRoom => {
@@ -191,6 +253,7 @@ impl Ears {
                     State::Later(now.after(PAUSE))
                 }
             };
+            index += 1;
         }
         if now >= self.patrol_at {
             self.patrol(shard, reactor, now);
@@ -198,17 +261,29 @@ impl Ears {
         self.balance.report(self.worker, shard.len());
     }
 
+    /// Nobody is in the queue of this ear: the poll tells when somebody is. Where it cannot, that is
+    /// looked for.
+    #[inline]
+    fn rest(&mut self, index: usize, reactor: &Reactor, now: Tick) -> State {
+        let ear = &mut self.own[index];
+        let watched = if ear.is_watched { Ok(()) } else { ear.watch(reactor) };
+        let Err(error) = watched else { return State::Quiet };
+        let address = ear.acceptor.listener().local_addr().clone();
+        self.warn(now, &format!("the listener on {address} cannot be watched: {error}"));
+        State::Later(now.after(PAUSE))
+    }
+
     /// Takes what waits for a worker that is stuck in its turn.
     #[cold]
     fn patrol(&mut self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
-        let (own, workers, listeners) = (self.worker, self.turns_seen.len(), Arc::clone(&self.listeners));
+        let (own, workers, doors) = (self.worker, self.turns_seen.len(), Arc::clone(&self.doors));
         let mut suspects = false;
         for worker in (0..workers).filter(|worker| *worker != own) {
             let turn = self.balance.turn_of(worker);
             let seen = std::mem::replace(&mut self.turns_seen[worker], turn);
             suspects |= turn.is_some();
             if turn.is_some() && turn == seen {
-                for listener in listeners.iter().skip(worker).step_by(workers) {
+                for listener in doors.of(worker) {
                     self.accept_some(None, listener, false, shard, reactor, now);
                 }
             }
@@ -229,14 +304,14 @@ impl Ears {
     }
 
     fn take_tickets(&self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
-        let listeners = Arc::clone(&self.listeners);
-        for (index, listener) in listeners.iter().enumerate() {
-            for _ in 0..self.balance.take(self.worker, index) {
+        let doors = Arc::clone(&self.doors);
+        for (index, listener) in doors.listeners().iter().enumerate() {
+            for _ in 0..doors.take(self.worker, index) {
                 if shard.is_full() {
                     break;
                 }
                 let Ok(stream) = listener.accept() else { break };
-                admit(stream, listener.versions(), shard, reactor, now);
+                admit(stream, listener.terms().versions, shard, reactor, now);
             }
         }
     }
@@ -274,7 +349,7 @@ impl Ears {
             };
             match accepted {
                 Ok(stream) => {
-                    admit(stream, listener.versions(), shard, reactor, now);
+                    admit(stream, listener.terms().versions, shard, reactor, now);
                 }
                 Err(AcceptError::Empty) => return Stopped::Empty,
                 Err(AcceptError::Aborted) => {}
@@ -302,9 +377,8 @@ impl Ears {
     }
 
     fn leave(&self, listener: &Listener, worker: usize, tickets: u32) {
-        let place = self.listeners.iter().position(|known| std::ptr::eq(&**known, listener));
-        if let Some(place) = place {
-            self.balance.give(worker, place, tickets);
+        // One that is given up is nobody else's.
+        if self.doors.give(worker, listener, tickets) {
             self.bells[worker].wake();
         }
     }
@@ -330,6 +404,30 @@ impl Ears {
             self.warned_at = now;
             log::warn!("{message}");
         }
+    }
+}
+
+impl Ear {
+    /// Whether its queue is to be looked at now, and then whether somebody may be left to other workers.
+    #[inline]
+    fn attention(&self, now: Tick) -> Option<bool> {
+        match self.state {
+            State::Heard => Some(self.closes_at.is_none()),
+            State::Later(at) => (now >= at).then_some(false),
+            State::Quiet => self.closes_at.is_some_and(|at| now >= at).then_some(false),
+        }
+    }
+
+    fn watch(&mut self, reactor: &Reactor) -> std::io::Result<()> {
+        reactor.register_listener(&mut self.acceptor, self.id)?;
+        self.is_watched = true;
+        Ok(())
+    }
+
+    fn close(mut self, reactor: &Reactor) {
+        // One that was never registered has no events to end.
+        let _ = reactor.deregister(&mut self.acceptor);
+        self.acceptor.listener().stop();
     }
 }
 

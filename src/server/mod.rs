@@ -18,6 +18,8 @@
 //! | `patience` | how long a connection waits for what, and what happens then |
 //! | `dialogue` | a protocol machine and its exchanges; the only caller of handlers |
 //! | `edition` | what requests are answered by: replaced as a whole |
+//! | `doors` | where the server listens: replaced as a whole |
+//! | `renewal` | a server that becomes another one while it runs |
 //! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
 //! | `redirect` | the site that sends visitors to https |
@@ -34,6 +36,7 @@ mod caller;
 mod config;
 mod connection;
 mod dialogue;
+mod doors;
 mod ears;
 mod edition;
 mod error;
@@ -41,6 +44,7 @@ pub mod metrics;
 mod patience;
 mod recorder;
 mod redirect;
+mod renewal;
 mod running;
 mod scratch;
 pub mod service;
@@ -56,22 +60,25 @@ use crate::app::{App, Trust};
 use crate::net::ListenAddr;
 use crate::net::tls::Tls;
 
-pub use bound::{Bound, ListenOptions};
+pub use bound::Bound;
 pub use call::Env;
 pub use config::{
     ACCEPTS_PER_TURN_MAX, Config, EVENTS_PER_TURN_MAX, INPUT_BYTES, Limits, TURN_REQUESTS_MAX, Timeouts,
     Workers,
 };
+pub use doors::ListenOptions;
 pub use edition::Edition;
 pub use error::{Error, Result};
 pub use recorder::{FlightRecorder, Recorder};
 #[cfg(feature = "config")]
 pub(crate) use redirect::app as to_https;
+#[cfg(feature = "config")]
+pub(crate) use renewal::{Refusal, Refused};
 pub use running::{Handle, Running};
 pub use shard::{CONNECTION_BYTES, Effect, Seat, Shard};
 
 use access_log::{Destination, Format, Log};
-use bound::Place;
+use doors::Place;
 
 /// A server that has not started: an [`App`], addresses, and a [`Config`].
 ///
@@ -98,15 +105,6 @@ pub struct Server {
     logs_follow: bool,
     recorder: Option<FlightRecorder>,
     tls: Option<Tls>,
-}
-
-/// What a server serves, with which numbers, and what it tells of that.
-#[cfg(feature = "config")]
-pub(crate) struct Parts {
-    pub(crate) app: App,
-    pub(crate) config: Config,
-    pub(crate) access_logs: Vec<Log>,
-    pub(crate) recorder: Option<FlightRecorder>,
 }
 
 impl Server {
@@ -378,13 +376,6 @@ impl Server {
         self.config.blocking_threads = threads;
         self.config.blocking_queue_max = queue_max;
         self
-    }
-
-    /// What is left when it is known where it listens.
-    #[cfg(feature = "config")]
-    pub(crate) fn into_parts(self) -> Parts {
-        let Self { app, config, access_logs, recorder, .. } = self;
-        Parts { app, config, access_logs, recorder }
     }
 
     /// Starts the workers. When this returns, clients can connect.

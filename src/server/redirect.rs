@@ -13,16 +13,36 @@ use ::http::{HeaderValue, StatusCode, header};
 
 use crate::app::{App, Handler, HandlerExt, Outcome, Request, is_host};
 use crate::http::{Reason, Response};
+use crate::net::ListenAddr;
+
+use super::config::{Config, Workers};
 
 /// What https means where nobody says so.
-pub(super) const HTTPS_PORT: u16 = 443;
+const HTTPS_PORT: u16 = 443;
 
 /// How many connections there may be: each has one question.
-pub(super) const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 1024;
 
 /// Sends everybody to `port` of the host that they asked for.
 pub(crate) fn app(port: u16) -> App {
     App::new().any("/{*path}", Redirect { port }.streaming().body_limit(u64::MAX))
+}
+
+/// Sends everybody to the first port among `addresses`.
+pub(super) fn to(addresses: &[ListenAddr]) -> App {
+    let port = addresses.iter().find_map(ListenAddr::socket_addr).map(|address| address.port());
+    app(port.unwrap_or(HTTPS_PORT))
+}
+
+/// What such a site works with, beside a server that works with `config`.
+pub(super) fn config(config: &Config) -> Config {
+    Config {
+        workers: Workers::Exactly(1),
+        pin: false,
+        hsts: None,
+        connections_max: Some(CONNECTIONS_MAX),
+        ..config.clone()
+    }
 }
 
 struct Redirect {

@@ -1,8 +1,8 @@
 //! [`Running`]: a server whose workers run; and [`Handle`], what ends or changes it from elsewhere.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use std::time::Duration;
 use crate::app::Counts;
 use crate::app::{App, BlockingPool, ConnectionsPerAddress};
 use crate::base::Mailbox;
-use crate::net::ListenAddr;
 use crate::net::tls::Tls;
+use crate::net::{Leaving, ListenAddr};
 use crate::reactor::{Doorbell, Reactor};
 use crate::sys::cpu;
 
 use super::access_log::{AccessLogs, Log, LogControl, LogSet, Rings};
 use super::balance::Balance;
-use super::bound::{Beside, Bound, Sockets};
+use super::bound::{Beside, Bound};
 use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
+use super::doors::Doors;
 use super::ears::Ears;
 use super::edition::Edition;
 #[cfg(feature = "config")]
@@ -53,22 +54,21 @@ pub struct Running {
 /// Ends or changes a server from any thread, and sees how it does.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    control: Arc<Control>,
-    bells: Arc<[Arc<Doorbell>]>,
+    pub(super) control: Arc<Control>,
+    pub(super) bells: Arc<[Arc<Doorbell>]>,
     stats: Arc<[Arc<Stats>]>,
     /// Of routes and rates, by name; none without an admin site.
     tallies: Option<Arc<Tallies>>,
-    logs: LogControl,
+    pub(super) logs: LogControl,
     logs_follow: bool,
-    /// Where visitors are sent who come in the clear.
-    https_port: u16,
     /// One for each worker, and for the one that sends visitors to https; none where nothing is recorded.
     recorders: Arc<[Arc<Recorder>]>,
-    tls: Option<Tls>,
     /// Ends with this one.
-    redirect: Option<Arc<Self>>,
+    pub(super) redirect: Option<Arc<Self>>,
     replacements: Arc<Replacements>,
     orders: Arc<Orders>,
+    /// Listeners that were given up. Locked by whoever changes where the server listens.
+    pub(super) leaving: Arc<Mutex<Vec<Leaving>>>,
 }
 
 /// How often somebody wanted to have the app replaced.
@@ -177,23 +177,28 @@ impl Handle {
     ) -> Result<Vec<&'static str>> {
         self.check_replaceable()?;
         let logs = self.logs.replace(logs.into_iter().collect()).map_err(starting(OPEN_LOG))?;
+        if let Some(redirect) = &self.redirect {
+            let app = redirect::to(&self.addrs());
+            let with = |running: &Edition| Edition::new(app, running.config.clone());
+            redirect.replace_by(|running| with(running).logged(Some(Arc::clone(&logs))));
+        }
         Ok(self.take_over(app, config, Some(logs)))
     }
 
-    /// Serves `app` with `config`, as far as it can change; what cannot.
-    fn take_over(&self, app: App, config: Config, logs: Option<Arc<LogSet>>) -> Vec<&'static str> {
-        let mut stay = Vec::new();
+    /// Opens what is not open of these logs.
+    pub(super) fn open_logs(&self, logs: Vec<Log>) -> Result<Arc<LogSet>> {
+        self.logs.open(logs).map_err(starting(OPEN_LOG))
+    }
+
+    /// Serves `app` with `config`, as far as it can change, and writes requests down in `logs`, if they are
+    /// others than before; what cannot change.
+    pub(super) fn take_over(&self, app: App, config: Config, logs: Option<Arc<LogSet>>) -> Vec<&'static str> {
+        let (mut stay, is_encrypted) = (Vec::new(), self.control.tls().is_some());
         self.replace_by(|running| {
-            let (config, names) = config.taken_over(&running.config, self.tls.is_some());
+            let (config, names) = config.taken_over(&running.config, is_encrypted);
             stay = names;
             Edition::new(app, config).logged(logs.clone().or_else(|| running.logs.clone()))
         });
-        if let (Some(redirect), Some(logs)) = (&self.redirect, logs) {
-            let app = redirect::app(self.https_port);
-            let with = |running: &Edition| Edition::new(app, running.config.clone()).logged(Some(logs));
-            redirect.control.replace(with);
-            ring_all(&redirect.bells);
-        }
         stay
     }
 
@@ -204,8 +209,7 @@ impl Handle {
     }
 
     /// What `recorder` does not remember of a query, the recorders do not either from now on.
-    #[cfg(feature = "config")]
-    pub(crate) fn leave_out_as(&self, recorder: &FlightRecorder) {
+    pub(super) fn leave_out_as(&self, recorder: &FlightRecorder) {
         self.recorders.iter().for_each(|running| running.leave_out_as(recorder));
     }
 
@@ -288,7 +292,7 @@ impl Handle {
 
     fn with_reloads(&self, sum: Snapshot) -> Snapshot {
         Snapshot {
-            certificate_reloads_failed: self.tls.as_ref().map_or(0, Tls::reloads_failed),
+            certificate_reloads_failed: self.control.tls().as_ref().map_or(0, Tls::reloads_failed),
             replacements: self.replacements.done.load(Relaxed),
             replacements_refused: self.replacements.refused.load(Relaxed),
             routes: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.routes()),
@@ -312,7 +316,8 @@ impl Handle {
 }
 
 impl Running {
-    /// Where it listens, with the ports that the system chose.
+    /// Where it has listened from the start, with the ports that the system chose; [`Handle::addrs`] tells
+    /// where it listens now.
     pub fn addrs(&self) -> &[ListenAddr] {
         &self.addresses
     }
@@ -394,91 +399,77 @@ impl Running {
     }
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
-        let Bound { app, config, access_logs, logs_follow, recorder, sockets, tls, .. } = bound;
+        let Bound { app, config, access_logs, logs_follow, recorder, doors, tls, .. } = bound;
         let Bound { admin, redirect, beside, descriptors, .. } = bound;
         let started = now();
         let logs = AccessLogs::start(access_logs).map_err(starting(OPEN_LOG))?;
         let set = beside.logs.clone().unwrap_or_else(|| logs.set());
-        let tallies = admin.is_some().then(|| Tallies::new(sockets.workers));
+        let (count, doors) = (doors.workers(), Arc::new(doors));
+        let tallies = admin.is_some().then(|| Tallies::new(count));
         let edition = Edition::new(app, config).logged(Some(set)).counted_in(tallies.as_ref());
         let edition = Arc::new(edition);
         let mut running = Self {
-            addresses: sockets.addresses(),
-            workers: Vec::with_capacity(sockets.workers),
+            addresses: doors.addresses(),
+            workers: Vec::with_capacity(count),
             handle: Handle {
-                control: Arc::new(Control::new(Arc::clone(&edition))),
+                control: Arc::new(Control::new(Arc::clone(&edition), &doors, tls)),
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 tallies,
                 logs: logs.control(),
                 logs_follow,
-                https_port: https_port(&sockets.addresses()),
-                recorders: recorder.map_or_else(Arc::default, |options| options.build(sockets.workers + 1)),
-                tls,
+                recorders: recorder.map_or_else(Arc::default, |options| options.build(count + 1)),
                 redirect: None,
                 replacements: Arc::default(),
                 orders: Arc::default(),
+                leaving: Arc::default(),
             },
             admin: None,
             redirect: None,
             _logs: logs,
         };
-        let count = sockets.workers;
-        if let Some(sockets) = redirect {
+        if let Some(doors) = redirect {
             let recorder = running.handle.recorders.last().map(Arc::clone);
             let beside = Beside { workers: count, logs: edition.logs.clone(), recorder };
-            let redirect = running.send_to_https(&edition.config, sockets, beside, descriptors)?;
+            let redirect = running.send_to_https(&edition.config, doors, beside, descriptors)?;
             running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
         }
         let first = beside.workers;
-        let workers = running.build(&edition, sockets, beside, descriptors)?;
+        let workers = running.build(&edition, &doors, beside, descriptors)?;
         for (number, worker) in (first..).zip(workers) {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
             let handle = thread.spawn(move || worker.run()).map_err(starting("start a worker's thread"))?;
             running.workers.push(handle);
         }
-        if let Some(sockets) = admin {
+        if let Some(doors) = admin {
             let app = admin::app(running.handle(), started);
             let config = Config { workers: Workers::Exactly(1), ..Config::default() };
-            let admin = Bound::beside(app, config, sockets, Beside::default(), descriptors);
+            let admin = Bound::beside(app, config, doors, Beside::default(), descriptors);
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
     }
 
     /// The site in the clear that sends everybody here.
-    fn send_to_https(
-        &self,
-        config: &Config,
-        sockets: Sockets,
-        beside: Beside,
-        descriptors: u64,
-    ) -> Result<Self> {
-        let config = Config {
-            workers: Workers::Exactly(1),
-            pin: false,
-            hsts: None,
-            connections_max: Some(redirect::CONNECTIONS_MAX),
-            ..config.clone()
-        };
-        let app = redirect::app(self.handle.https_port);
-        Bound::beside(app, config, sockets, beside, descriptors).start()
+    fn send_to_https(&self, config: &Config, doors: Doors, beside: Beside, descriptors: u64) -> Result<Self> {
+        let (app, config) = (redirect::to(&self.addresses), redirect::config(config));
+        Bound::beside(app, config, doors, beside, descriptors).start()
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.
     fn build(
         &mut self,
         edition: &Arc<Edition>,
-        sockets: Sockets,
+        doors: &Arc<Doors>,
         beside: Beside,
         descriptors: u64,
     ) -> Result<Vec<Worker>> {
         let Beside { workers: first, recorder, .. } = beside;
-        let Sockets { listeners, workers: count } = sockets;
+        let count = doors.workers();
         let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
-        let balance = Arc::new(Balance::new(count, listeners.len()));
+        let balance = Arc::new(Balance::new(count));
         let share = connections_max(config, descriptors).div_ceil(count).max(1);
         let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
         let per_address = config.limits.connections_per_address_max;
@@ -505,7 +496,6 @@ impl Running {
                 unix_millis,
             };
             let rings = edition.logs.as_ref().and_then(Rings::of_any);
-            let own: Vec<usize> = (number..listeners.len()).step_by(count).collect();
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
             let mut shard = Shard::new(env, share, rings);
             shard.count_addresses(addresses.clone());
@@ -513,7 +503,7 @@ impl Running {
                 reactor,
                 shard,
                 mailbox,
-                ears: Ears::new(number, &own, Arc::clone(&listeners), balance, bells),
+                ears: Ears::new(number, Arc::clone(doors), balance, bells),
                 control: Arc::clone(&self.handle.control),
                 generation: 0,
                 private_descriptors: config.private_descriptors,
@@ -532,12 +522,6 @@ impl Drop for Running {
             let _ = self.join_workers();
         }
     }
-}
-
-/// That of the first address that has one.
-fn https_port(addresses: &[ListenAddr]) -> u16 {
-    let first = addresses.iter().find_map(ListenAddr::socket_addr);
-    first.map_or(redirect::HTTPS_PORT, |address| address.port())
 }
 
 /// How many connections all workers may hold: what the descriptors allow, or less.

@@ -1,7 +1,7 @@
 //! [`Worker`]: one thread, one loop: a [`Reactor`], a [`Shard`], and ears on the listeners.
 //!
 //! ```text
-//!   turn:  poll ─► edition ─► accepts, readiness, mail ─► deadlines ─► run queue ─► effects ─► log
+//!   turn:  poll ─► orders ─► accepts, readiness, mail ─► deadlines ─► run queue ─► effects ─► log
 //! ```
 //! All decisions about connections are the shard's; all about accepting are [`Ears`]'; here they meet the
 //! kernel and the clock, which is read once a turn.
@@ -11,15 +11,17 @@ use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::app::{App, Mail};
 use crate::base::{Key, Mailbox, Tick, Wake as _};
-use crate::net::{Link, tls};
+use crate::net::Link;
+use crate::net::tls::{self, Tls};
 use crate::reactor::{Doorbell, Interest, Reactor, Wake};
 use crate::sys::{clock, cpu, descriptors};
 
+use super::doors::Doors;
 use super::ears::Ears;
 use super::edition::Edition;
 use super::shard::{Effect, Shard};
@@ -39,7 +41,7 @@ pub(crate) struct Worker {
     pub(crate) mailbox: Mailbox<Mail>,
     pub(crate) ears: Ears,
     pub(crate) control: Arc<Control>,
-    /// How often the edition had been replaced when this worker looked.
+    /// How often there had been something new when this worker looked.
     pub(crate) generation: u64,
     /// The CPU to stay on.
     pub(crate) pin_to: Option<usize>,
@@ -55,21 +57,43 @@ pub(crate) struct Control {
     /// When a drain begins in earnest, and when it ends at the latest, in nanoseconds of the clock.
     drain_from: AtomicU64,
     drain_until: AtomicU64,
-    /// How often the edition was replaced.
+    /// How often there was something new.
     generation: AtomicU64,
-    edition: Mutex<Arc<Edition>>,
+    present: Mutex<Present>,
+}
+
+/// What counts now.
+#[derive(Debug)]
+struct Present {
+    edition: Arc<Edition>,
+    /// The generation that this one began with.
+    edition_since: u64,
+    tls: Option<Tls>,
+    /// Those that were ordered last: they are the workers', and closed when no worker listens any more.
+    doors: Weak<Doors>,
+    /// For each worker those that it has not seen yet.
+    letters: Box<[Vec<Arc<Doors>>]>,
+}
+
+/// What is new to a worker.
+struct News {
+    edition: Option<Arc<Edition>>,
+    doors: Vec<Arc<Doors>>,
 }
 
 impl Control {
-    /// No orders yet: `edition` is served.
-    pub(crate) fn new(edition: Arc<Edition>) -> Self {
+    /// No orders yet: `edition` is served at `doors`, whose workers know it, with `tls` where it is
+    /// encrypted.
+    pub(crate) fn new(edition: Arc<Edition>, doors: &Arc<Doors>, tls: Option<Tls>) -> Self {
+        let letters = (0..doors.workers()).map(|_| Vec::new()).collect();
+        let present = Present { edition, edition_since: 0, tls, doors: Arc::downgrade(doors), letters };
         Self {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             drain_from: AtomicU64::new(0),
             drain_until: AtomicU64::new(0),
             generation: AtomicU64::new(0),
-            edition: Mutex::new(edition),
+            present: Mutex::new(present),
         }
     }
 
@@ -85,28 +109,46 @@ impl Control {
 
     /// New requests are answered by what `renew` makes of what answers them now.
     pub(crate) fn replace(&self, renew: impl FnOnce(&Edition) -> Edition) {
-        let mut edition = self.edition();
-        let renewed = Arc::new(renew(&edition));
-        let former = std::mem::replace(&mut *edition, renewed);
-        self.generation.fetch_add(1, Release);
-        drop(edition);
+        let mut present = self.present();
+        let renewed = Arc::new(renew(&present.edition));
+        let former = std::mem::replace(&mut present.edition, renewed);
+        present.edition_since = self.generation.fetch_add(1, Release) + 1;
+        drop(present);
         // Not under the lock: to take down what nobody uses any more may take its time.
         drop(former);
     }
 
-    /// All workers have ended: whoever still has a handle keeps no app alive, nor an app itself by one.
-    pub(crate) fn retire(&self) {
-        self.replace(|edition| Edition::new(App::new(), edition.config.clone()));
+    /// What is opened from now on is encrypted with `tls`.
+    pub(crate) fn encrypt(&self, tls: Option<Tls>) {
+        self.present().tls = tls;
     }
 
-    /// What new requests are answered by, if that is not what a worker of `generation` knows; it does then.
-    fn edition_since(&self, generation: &mut u64) -> Option<Arc<Edition>> {
+    /// The workers listen at `doors`.
+    pub(crate) fn move_to(&self, doors: &Arc<Doors>) {
+        let mut present = self.present();
+        present.doors = Arc::downgrade(doors);
+        present.letters.iter_mut().for_each(|letters| letters.push(Arc::clone(doors)));
+        self.generation.fetch_add(1, Release);
+    }
+
+    /// All workers have ended: whoever still has a handle keeps no app alive, nor an app itself by one;
+    /// and no listener.
+    pub(crate) fn retire(&self) {
+        self.replace(|edition| Edition::new(App::new(), edition.config.clone()));
+        self.present().letters.iter_mut().for_each(Vec::clear);
+    }
+
+    /// What worker number `worker` does not know yet, which knows what counted in `generation`; it does
+    /// then.
+    fn news(&self, worker: usize, generation: &mut u64) -> Option<News> {
         if !self.is_newer_than(*generation) {
             return None;
         }
-        let edition = self.edition();
-        *generation = self.generation.load(Acquire);
-        Some(Arc::clone(&edition))
+        let mut present = self.present();
+        let known = std::mem::replace(generation, self.generation.load(Acquire));
+        let edition = (present.edition_since > known).then(|| Arc::clone(&present.edition));
+        let doors = present.letters.get_mut(worker).map(std::mem::take).unwrap_or_default();
+        Some(News { edition, doors })
     }
 
     #[inline]
@@ -115,8 +157,22 @@ impl Control {
     }
 
     /// What new requests are answered by.
-    pub(crate) fn edition(&self) -> MutexGuard<'_, Arc<Edition>> {
-        self.edition.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn edition(&self) -> Arc<Edition> {
+        Arc::clone(&self.present().edition)
+    }
+
+    /// Where the server listens; nothing, where it does not any more.
+    pub(crate) fn doors(&self) -> Option<Arc<Doors>> {
+        self.present().doors.upgrade()
+    }
+
+    /// What new connections are encrypted with.
+    pub(crate) fn tls(&self) -> Option<Tls> {
+        self.present().tls.clone()
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything is closed now.
@@ -152,7 +208,7 @@ impl Worker {
             self.mailbox.awake();
             now = self::now();
             tls::begin_turn(now);
-            self.take_edition();
+            self.take_news(now);
             if now.since(calendar_at) >= CALENDAR_AGE_MAX {
                 calendar_at = now;
                 self.shard.set_unix_millis(unix_millis());
@@ -183,9 +239,14 @@ impl Worker {
 
     /// Before anything of the turn: who asks after a replacement is answered by what came of it.
     #[inline]
-    fn take_edition(&mut self) {
-        if let Some(edition) = self.control.edition_since(&mut self.generation) {
-            self.shard.replace(edition);
+    fn take_news(&mut self, now: Tick) {
+        if let Some(news) = self.control.news(self.ears.worker(), &mut self.generation) {
+            if let Some(edition) = news.edition {
+                self.shard.replace(edition);
+            }
+            for doors in news.doors {
+                self.ears.change(doors, &self.reactor, now);
+            }
         }
     }
 

@@ -45,6 +45,9 @@ pub struct Listening {
     pub reuse_port: bool,
     /// Whether a listener on `[::]` takes IPv4 connections too.
     pub dual_stack: bool,
+    /// Whether another listener of this process, which shares the port, is about to be closed: whether
+    /// somebody else has it is not looked at.
+    pub takes_over: bool,
     /// Who may connect to a socket file, as in chmod(1); without one the process's umask decides.
     pub socket_file_mode: Option<u32>,
     /// For its connections.
@@ -74,6 +77,7 @@ impl Default for Listening {
             backlog: 4096,
             reuse_port: false,
             dual_stack: false,
+            takes_over: false,
             socket_file_mode: None,
             tcp: TcpOptions::default(),
         }
@@ -141,6 +145,26 @@ pub fn stop_listening(listener: BorrowedFd<'_>) {
     let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
 }
 
+/// Has a TCP listener hear no newcomer any more, while it can still be accepted from: whoever has begun to
+/// shake hands may finish, and newcomers ask again later, as if their first packet had been lost. Nothing
+/// for other sockets, and where the system cannot do this: newcomers then come in until
+/// [`stop_listening`].
+pub fn ignore_newcomers(listener: BorrowedFd<'_>) {
+    let socket = SockRef::from(&listener);
+    if socket.local_addr().is_ok_and(|address| address.as_socket().is_some()) {
+        // Where filters are forbidden, it is as on systems without.
+        let _ = system::ignore_newcomers(&socket);
+    }
+}
+
+/// Changes how many connections may wait to be accepted.
+///
+/// # Errors
+/// Whatever listen(2) reports.
+pub fn set_backlog(listener: BorrowedFd<'_>, connections: u32) -> io::Result<()> {
+    SockRef::from(&listener).listen(i32::try_from(connections).unwrap_or(i32::MAX))
+}
+
 /// Whether accepted sockets have their listener's options. Tried once, on a loopback pair; `false` also if
 /// that could not be tried: options are then set on every connection.
 pub fn options_are_inherited() -> bool {
@@ -178,7 +202,7 @@ fn inherits() -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
 
     use super::*;
     use crate::sys::eventually;
@@ -231,6 +255,26 @@ mod tests {
         let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
         assert!(system::has_tcp_options(&accepted, &TcpOptions::default()).unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_listener_that_ignores_newcomers_still_gives_who_is_in_its_queue() {
+        let listener = listen_tcp(LOOPBACK, &Listening::default()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut early = TcpStream::connect(address).unwrap();
+        ignore_newcomers(listener.as_fd());
+        let late = TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut, "it is not even refused");
+        let (mut accepted, _) = listener.accept().unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        accepted.write_all(b"hello").unwrap();
+        let mut bytes = [0; 5];
+        early.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"hello");
+        stop_listening(listener.as_fd());
+        let refused = TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[cfg(target_os = "linux")]

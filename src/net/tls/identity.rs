@@ -41,11 +41,11 @@ struct Shared {
     tickets: Arc<dyn ProducesTickets>,
     plan: Plan,
     config: RwLock<Configured>,
-    reloads_failed: AtomicU64,
+    reloads_failed: Arc<AtomicU64>,
 }
 
 /// What is to be read, and how it is used.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 struct Plan {
     pairs: Vec<Pair>,
     clients: Option<Clients>,
@@ -76,7 +76,7 @@ pub(super) struct Current {
 }
 
 /// Which clients are let in by their certificates.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Clients {
     authorities: Pem,
     auth: ClientAuth,
@@ -172,6 +172,44 @@ impl Tls {
         Self::of(Plan { clients: Some(Clients { authorities, auth }), ..self.shared.plan.clone() })
     }
 
+    /// The same in the place of `former`: whoever has been there comes back without a whole handshake,
+    /// unless one of the two asks clients for certificates; and what [`Tls::reloads_failed`] counts is
+    /// counted on.
+    #[must_use]
+    pub fn after(&self, former: &Self) -> Self {
+        let Shared { provider, plan, .. } = &*self.shared;
+        let (mut configured, mut tickets) = (self.configured().clone(), Arc::clone(&self.shared.tickets));
+        // A ticket lets in whomever the former one let in.
+        if plan.clients.is_none() && former.shared.plan.clients.is_none() {
+            tickets = Arc::clone(&former.shared.tickets);
+            let all = configured.configs.iter_mut();
+            for config in all.flat_map(|configs| [&mut configs.ours, &mut configs.theirs]) {
+                Arc::make_mut(config).ticketer = Arc::clone(&tickets);
+            }
+        }
+        let shared = Shared {
+            provider: Arc::clone(provider),
+            tickets,
+            plan: plan.clone(),
+            config: RwLock::new(configured),
+            reloads_failed: Arc::clone(&former.shared.reloads_failed),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether both are made of the same files, and ask the same of clients.
+    pub fn is_made_like(&self, other: &Self) -> bool {
+        self.shared.plan == other.shared.plan
+    }
+
+    /// The files that [`Tls::reload`] reads.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Plan { pairs, clients, .. } = &self.shared.plan;
+        let of_pairs = pairs.iter().flat_map(|pair| pair.sources());
+        let authorities = clients.iter().map(|clients| &clients.authorities);
+        of_pairs.chain(authorities).filter_map(Pem::path).map(Path::to_owned).collect()
+    }
+
     /// Reads the files again. New connections have what is in them; if one cannot be used, all stays as it
     /// is.
     ///
@@ -187,6 +225,11 @@ impl Tls {
         let read = read.inspect_err(|_| _ = shared.reloads_failed.fetch_add(1, Relaxed))?;
         *shared.config.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
+    }
+
+    /// Whether both are clones of one another.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// What new connections are shown, without the chains behind: one certificate for each pair, in their
@@ -226,7 +269,7 @@ impl Tls {
         let provider = Arc::new(provider());
         let tickets = tickets()?;
         let config = RwLock::new(configure(&provider, &tickets, &plan)?);
-        let reloads_failed = AtomicU64::new(0);
+        let reloads_failed = Arc::default();
         let shared = Shared { provider, tickets, plan, config, reloads_failed };
         Ok(Self { shared: Arc::new(shared) })
     }

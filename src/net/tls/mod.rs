@@ -327,7 +327,7 @@ mod tests {
     use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
     use super::*;
-    use crate::net::{AcceptError, Link, Listener, Listening};
+    use crate::net::{AcceptError, Link, Listener, Listening, Terms};
 
     fn hello() -> Vec<u8> {
         let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
@@ -358,7 +358,7 @@ mod tests {
         let tls =
             Tls::from_pem(own.cert.pem().as_bytes(), own.signing_key.serialize_pem().as_bytes()).unwrap();
         let listener = Listener::open(&"127.0.0.1:0".parse().unwrap(), 1, &Listening::default()).unwrap();
-        listener[0].encrypt(&tls);
+        let listener = [listener[0].on(Terms { tls: Some(tls), ..Terms::default() })];
         let (mut clients, mut into) = (Vec::new(), vec![0; CIPHERTEXT_BYTES]);
         let mut waiting: Vec<Link> = (0..9).map(|_| accepted(&listener[0], &mut clients)).collect();
         for answered_in_turn in [4, 4, 1, 0] {

@@ -17,7 +17,7 @@ use crate::base::{Certificate, Validity};
 use crate::sys::clock;
 
 /// A text, or a file with one.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Pem {
     /// What it is called, and what is in it.
     Text(&'static str, Vec<u8>),
@@ -49,6 +49,14 @@ impl Pem {
         }
     }
 
+    /// Its file, if it has one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Text(..) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     fn read(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
             Self::Text(_, text) => Ok(text.into()),
@@ -61,7 +69,7 @@ impl Pem {
 }
 
 /// A certificate with the chain behind it, and its key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) chain: Pem,
     pub(super) key: Pem,
@@ -72,6 +80,10 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) const fn new(chain: Pem, key: Pem) -> Self {
         Self { chain, key, hosts: None }
+    }
+
+    pub(super) const fn sources(&self) -> [&Pem; 2] {
+        [&self.chain, &self.key]
     }
 
     pub(super) fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {

@@ -150,18 +150,31 @@ impl LogControl {
         }
     }
 
-    /// The set of these logs, for new requests. What one of them has in common with those before goes on: all
-    /// of it, or the writer of its destination. Waits for one that is about to end, as long as a stop would.
+    /// The set of these logs. What one of them has in common with those of new requests goes on: all of it, or
+    /// the writer of its destination. Waits for one that is about to end, as long as a stop would.
     ///
     /// # Errors
-    /// As [`AccessLogs::start`]. All then stays.
-    pub fn replace(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+    /// As [`AccessLogs::start`].
+    pub fn open(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
         let mut state = self.state();
         state.forget_ended();
-        if !state.is_over {
-            state.set = state.set_of(logs)?;
-        }
-        Ok(Arc::clone(&state.set))
+        if state.is_over { Ok(Arc::clone(&state.set)) } else { state.set_of(logs) }
+    }
+
+    /// The same, in which new requests are written down from now on. If it fails, all stays.
+    ///
+    /// # Errors
+    /// As [`AccessLogs::start`].
+    pub fn replace(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+        let set = self.open(logs)?;
+        self.write_in(&set);
+        Ok(set)
+    }
+
+    /// From now on new requests are written down in these, and what is opened next has in common with them
+    /// what it can.
+    pub fn write_in(&self, set: &Arc<LogSet>) {
+        self.state().set = Arc::clone(set);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -25,3 +25,7 @@ pub(super) const fn has_tcp_options(_: &Socket, _: &TcpOptions) -> io::Result<bo
 pub(super) const fn defer_accept(_: &Socket, _seconds: u32) -> io::Result<()> {
     Ok(())
 }
+
+pub(super) const fn ignore_newcomers(_: &Socket) -> io::Result<()> {
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use socket2::Socket;
+use socket2::{SockFilter, Socket};
 
 use super::TcpOptions;
 use crate::sys::check;
@@ -43,6 +43,26 @@ pub(super) fn defer_accept(socket: &Socket, seconds: u32) -> io::Result<()> {
         )
     })?;
     Ok(())
+}
+
+/// A filter of the kernel, which begins at the TCP header (socket(7), `SO_ATTACH_FILTER`): of its flags SYN
+/// alone is a newcomer (RFC 9293 §3.1). Connections inherit it, and get no such packet.
+pub(super) fn ignore_newcomers(socket: &Socket) -> io::Result<()> {
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_UNLESS_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const FLAGS_AT: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    socket.attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS_AT),
+        SockFilter::new(AND, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_UNLESS_EQUAL, 0, 1, SYN),
+        // So much of the packet is kept: nothing, or all.
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
 }
 
 const INT_BYTES: libc::socklen_t = libc::c_int::BITS / 8;
