@@ -7,8 +7,9 @@
 #
 # Load: HTTP/1.1 and HTTP/2 at the same time, on a fixed answer and a file, by examples/drill.rs, which knows of each
 # request what became of it; beside them a slow download with curl. Two workers. Fails unless 0 requests
-# are lost, every file that was right is served and no other, memory grows by less than 2 MiB from the 20th reload on (or
-# the 5th), and no descriptor is left open. Installs curl if missing.
+# are lost, every file that was right is served and no other, the listener that every other file has comes and goes,
+# memory grows by less than 2 MiB from the 20th reload on (or the 5th), and no descriptor is left open. Installs curl if
+# missing.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -36,8 +37,12 @@ head -c 40000 /dev/zero >"$SCRATCH/www/file.bin"
 # A hole: nothing has to be on the disk.
 truncate -s 20M "$SCRATCH/www/large.bin"
 
-# file NUMBER [MORE]: the configuration that answers with NUMBER, put in its place at once.
+# file NUMBER [MORE]: the configuration that answers with NUMBER, put in its place at once; with an odd one it listens
+# on a socket file, too.
 file() {
+    local more=
+    (($1 % 2 == 0)) || more="[[listen]]
+addr = \"unix:$SCRATCH/odd.sock\""
     cat >"$SCRATCH/kolk.toml.new" <<TOML
 [server]
 workers = 2
@@ -47,6 +52,7 @@ shutdown_grace = "10s"
 ${2-}
 [[listen]]
 addr = "127.0.0.1:0"
+$more
 [rate.all]
 rate = "100000000/s"
 burst = 1000000
@@ -86,6 +92,8 @@ until_so() {
 
 is_counted() { [[ $(counted "$1") == "$2" ]]; }
 says() { [[ $(curl -s "http://127.0.0.1:$PORT/") == "$1" ]]; }
+is_gone() { [[ ! -e $1 ]]; }
+says_at_socket() { [[ $(curl -s --unix-socket "$SCRATCH/odd.sock" http://kolk/) == "$1" ]]; }
 status() {
     [[ $(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$SCRATCH/admin.sock" "http://kolk$1") == "$2" ]]
 }
@@ -139,6 +147,11 @@ for ((number = 1; number <= RELOADS; number++)); do
     done_count=$((done_count + 1))
     until_so "file $number is read" is_counted 'done' "$done_count"
     until_so "file $number is served" says "$number"
+    if ((number % 2)); then
+        until_so "file $number is served at its socket" says_at_socket "$number"
+    else
+        until_so "the listener that file $number does without is gone" is_gone "$SCRATCH/odd.sock"
+    fi
     if ((number == (RELOADS < 50 ? 5 : 20))); then
         KIB_BEFORE=$(rss_kib "$PID") OPEN_BEFORE=$(descriptors)
     fi
