@@ -3,6 +3,7 @@
 //! The most specific pattern of a path decides alone: if it does not have the method, the answer is 405
 //! and no other pattern is asked. Knows nothing of how requests arrive.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 
 use ::http::{HeaderValue, StatusCode, header};
@@ -21,6 +22,7 @@ use super::router::Params;
 use super::site::{Missing, Site, SiteId};
 use super::timeouts::RouteTimeouts;
 use super::trust::Asker;
+use crate::base::Tick;
 use crate::http::{Head, Method, Path, Reason, Response};
 
 /// The pattern of the fallback's route.
@@ -75,6 +77,8 @@ pub struct App {
     has_rewrites: bool,
     /// Some routes wait otherwise for their readers than the server does.
     has_own_writes: bool,
+    /// What the clock of [`App::oneshot`] says.
+    hours: AtomicU64,
 }
 
 /// Who answers a request.
@@ -155,6 +159,7 @@ impl App {
             counts: None,
             has_rewrites: false,
             has_own_writes: false,
+            hours: AtomicU64::new(1),
         }
     }
 
@@ -502,6 +507,11 @@ impl App {
                 response.append(&header::ALLOW, &self.allow(methods));
             }
         }
+    }
+
+    /// An hour after the call before: whoever remembers things for a while looks at them anew.
+    pub(super) fn later(&self) -> Tick {
+        Tick::from_millis(self.hours.fetch_add(1, Relaxed) * 3_600_000)
     }
 
     /// What gives requests their ids on all sites.

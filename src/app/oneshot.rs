@@ -7,7 +7,6 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::http::request::Parts;
@@ -26,7 +25,7 @@ use super::route::{Route, RouteId};
 use super::router::Params;
 use super::trust::Asker;
 use super::visitor::Nobody;
-use crate::base::{Key, Mailbox, Tick, Wake};
+use crate::base::{Key, Mailbox, Wake};
 use crate::http::{
     Body, ExchangeId, FieldTable, Head, Known, Method, Path, Pull, Pulled, Reason, RequestLine, Response,
     Source, Span, StreamId, Tail, Timeline, TooManyFields, Version,
@@ -166,7 +165,7 @@ impl<'a> Exchange<'a> {
             worker: 0,
             connection_number: 1,
             request_number: 1,
-            now: later(),
+            now: app.later(),
             unix_seconds: unix_seconds(),
             timeline: Timeline::default(),
             peer,
@@ -417,12 +416,6 @@ impl<'a> Exchange<'a> {
             }
         }
     }
-}
-
-/// An hour after the call before: whoever remembers things for a while looks at them anew.
-fn later() -> Tick {
-    static HOURS: AtomicU64 = AtomicU64::new(1);
-    Tick::from_millis(HOURS.fetch_add(1, Relaxed) * 3_600_000)
 }
 
 #[expect(clippy::disallowed_methods, reason = "there is no worker that has looked at the clock")]
