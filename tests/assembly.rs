@@ -241,6 +241,7 @@ fn every_answer_says_what_is_left_where_that_is_wanted() {
         headers = true
         [rate.silent]
         rate = "1000/s"
+        burst = 10
         [rate.dry]
         rate = "1/d"
         dry_run = true

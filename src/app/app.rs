@@ -19,6 +19,7 @@ use super::request_ids::RequestIds;
 use super::route::{Route, RouteId};
 use super::route_error::RouteError;
 use super::router::Params;
+use super::scope::{Match, Scope};
 use super::site::{Missing, Site, SiteId};
 use super::timeouts::RouteTimeouts;
 use super::trust::Asker;
@@ -79,58 +80,6 @@ pub struct App {
     has_own_writes: bool,
     /// What the clock of [`App::oneshot`] says.
     hours: AtomicU64,
-}
-
-/// Who answers a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
-    /// This route's handler.
-    Route(RouteId),
-    /// Nobody, or kolk itself, on this site.
-    Missing(SiteId, Missing),
-}
-
-/// Whose layers stand around an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// A route's.
-    Route(RouteId),
-    /// A route's, whose handler is not asked: a preflight is about it.
-    Preflight(RouteId),
-    /// A site's: no route was found.
-    Site(SiteId),
-}
-
-impl Match {
-    /// Whose layers stand around the answer.
-    #[inline]
-    pub const fn scope(self) -> Scope {
-        match self {
-            Self::Route(route) => Scope::Route(route),
-            Self::Missing(_, Missing::Preflight(_, route)) => Scope::Preflight(route),
-            Self::Missing(site, _) => Scope::Site(site),
-        }
-    }
-}
-
-impl Scope {
-    /// The route whose handler answers, if there is one.
-    #[inline]
-    pub const fn route(self) -> Option<RouteId> {
-        match self {
-            Self::Route(route) => Some(route),
-            Self::Preflight(_) | Self::Site(_) => None,
-        }
-    }
-
-    /// The route whose layers they are, if they are one's.
-    #[inline]
-    pub(super) const fn layers_of(self) -> Option<RouteId> {
-        match self {
-            Self::Route(route) | Self::Preflight(route) => Some(route),
-            Self::Site(_) => None,
-        }
-    }
 }
 
 /// Generates the methods that add a route for one HTTP method.
@@ -453,7 +402,7 @@ impl App {
 
     /// Where an answer can come from: all routes by [`RouteId::index`], then all sites by [`SiteId::index`].
     pub fn scopes(&self) -> impl Iterator<Item = Scope> {
-        let routes = (0..).take(self.routes.len()).map(|number| Scope::Route(RouteId(number)));
+        let routes = (0..self.routes.len()).map(|index| Scope::Route(RouteId::of(index)));
         routes.chain(self.sites.iter().map(|site| Scope::Site(site.id)))
     }
 
@@ -611,7 +560,7 @@ impl App {
     }
 
     fn next_id(&self) -> RouteId {
-        RouteId(u32::try_from(self.routes.len()).expect("an app has fewer than 2^32 routes"))
+        RouteId::of(self.routes.len())
     }
 }
 

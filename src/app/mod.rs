@@ -9,7 +9,7 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
-//! | `app` | [`App`]: patterns, methods and handlers; [`Match`] |
+//! | `app`, `scope` | [`App`]: patterns, methods and handlers; [`Match`], [`Scope`]: who answers, within what |
 //! | `handler` | [`Handler`], [`Outcome`], [`Rule`], [`Sink`]: how a handler answers |
 //! | `adapters` | [`deferred`], [`blocking`], [`receiving`], fixed answers, limits: handlers made of closures |
 //! | `request`, `owned` | [`Request`] (borrowed) and [`OwnedRequest`] (for other threads) |
@@ -68,6 +68,7 @@ mod rewrite;
 mod route;
 mod route_error;
 mod router;
+mod scope;
 mod server_timing;
 mod site;
 mod table;
@@ -81,7 +82,7 @@ pub use adapters::{
     Blocking, DeferredBy, Fixed, Hurried, IntoHandler, Limited, Logged, Receiving, Streaming, Timed,
     blocking, deferred, receiving,
 };
-pub use app::{App, Match, Scope};
+pub use app::App;
 #[cfg(feature = "jwt")]
 pub use auth::JwtAuth;
 pub use auth::{
@@ -119,6 +120,7 @@ pub use rewrite::Rewrite;
 pub use route::{Route, RouteId};
 pub use route_error::RouteError;
 pub use router::{Params, Router};
+pub use scope::{Match, Scope};
 pub use server_timing::ServerTiming;
 pub use site::{Missing, SiteId};
 pub use timeouts::RouteTimeouts;

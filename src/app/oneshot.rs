@@ -15,7 +15,7 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
-use super::app::{App, Match};
+use super::app::App;
 use super::handler::{BodyRule, Outcome, Rule, Sink, Take};
 use super::layer::{Chain, Progress};
 use super::pool::BlockingPool;
@@ -23,6 +23,7 @@ use super::reply::Mail;
 use super::request::{Origin, Request};
 use super::route::{Route, RouteId};
 use super::router::Params;
+use super::scope::Match;
 use super::trust::Asker;
 use super::visitor::Nobody;
 use crate::base::{Key, Mailbox, Wake};

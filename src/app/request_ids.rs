@@ -488,10 +488,10 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read(number in any::<u128>(), digits in 1_usize..=32) {
-            let mut text = vec![0; digits];
+        fn what_is_written_is_read(number in any::<u128>(), bytes in 1_usize..=16) {
+            let mut text = vec![0; 2 * bytes];
             hex(number, &mut text);
-            let shown = if digits == 32 { number } else { number & ((1 << (4 * digits)) - 1) };
+            let shown = if bytes == 16 { number } else { number & ((1 << (8 * bytes)) - 1) };
             prop_assert_eq!(unhex(&text), Some(shown));
         }
     }

@@ -12,12 +12,13 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::app::{App, Match};
+use super::app::App;
 use super::explain::{Stage, Step};
 use super::handler::{Handler, Outcome};
 use super::request::{Origin, Request};
 use super::route::{RouteId, log_panic};
 use super::router::Params;
+use super::scope::Match;
 use super::site::Missing;
 use super::trust::Asker;
 use crate::http::{Head, Path, Reason, Response};

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -18,15 +19,24 @@ use super::site::SiteId;
 use super::timeouts::RouteTimeouts;
 use crate::http::{Reason, Rendered, Response};
 
-/// The number of a route in its app.
+/// The number of a route in its app. One more than its index: so that there is room for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteId(pub(super) u32);
+pub struct RouteId(NonZeroU32);
 
 impl RouteId {
+    /// That of the route with this index.
+    ///
+    /// # Panics
+    /// If an app cannot have so many.
+    pub(super) fn of(index: usize) -> Self {
+        let number = u32::try_from(index).ok().and_then(|index| NonZeroU32::MIN.checked_add(index));
+        Self(number.expect("an app has fewer than 2^32 routes"))
+    }
+
     /// Counts from 0 in the order in which the routes were added.
     #[inline]
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 

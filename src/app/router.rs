@@ -104,17 +104,24 @@ const ROOT: u32 = 0;
 /// Longer paths find nothing: they do not fit a [`Span`].
 const PATH_BYTES_MAX: usize = u16::MAX as usize;
 
+/// Half a cache line: a large tree is not in any cache.
 #[derive(Debug, Default)]
 struct Node {
     has_literals: bool,
     /// The most specific first.
-    affixed: Vec<Affixed>,
-    param: Option<u32>,
+    affixed: Box<[Affixed]>,
+    param: Number,
     /// The number of the pattern whose `{*…}` begins here.
-    rest: Option<u32>,
+    rest: Number,
     /// The number of the pattern that ends here.
-    end: Option<u32>,
+    end: Number,
 }
+
+/// The number of a node or a pattern, or none, in half the room of an `Option`.
+#[derive(Clone, Copy, Debug)]
+struct Number(u32);
+
+const _: () = assert!(size_of::<Node>() <= 32, "two are in a cache line");
 
 #[derive(Debug)]
 struct Affixed {
@@ -172,8 +179,8 @@ impl Router {
     /// Looks for the segment that begins at `start`, and those behind it, below `node`.
     fn descend(&self, node: u32, path: &[u8], start: usize, params: &mut Params) -> Option<u32> {
         let at = &self.nodes[node as usize];
-        if !at.has_literals && at.affixed.is_empty() && at.param.is_none() {
-            let number = at.rest?;
+        if !at.has_literals && at.affixed.is_empty() && at.param.get().is_none() {
+            let number = at.rest.get()?;
             params.push(start, path.len());
             return Some(number);
         }
@@ -187,7 +194,7 @@ impl Router {
             return Some(number);
         }
         let count = params.count;
-        for Affixed { prefix, suffix, node } in &at.affixed {
+        for Affixed { prefix, suffix, node } in &*at.affixed {
             if segment.len() > prefix.len() + suffix.len()
                 && segment.starts_with(prefix.as_bytes())
                 && segment.ends_with(suffix.as_bytes())
@@ -199,7 +206,7 @@ impl Router {
                 params.count = count;
             }
         }
-        if let Some(child) = at.param
+        if let Some(child) = at.param.get()
             && !segment.is_empty()
         {
             params.push(start, end);
@@ -208,7 +215,7 @@ impl Router {
             }
             params.count = count;
         }
-        let number = at.rest?;
+        let number = at.rest.get()?;
         params.push(start, path.len());
         Some(number)
     }
@@ -217,7 +224,7 @@ impl Router {
     #[inline]
     fn behind(&self, node: u32, path: &[u8], end: usize, params: &mut Params) -> Option<u32> {
         if end == path.len() {
-            self.nodes[node as usize].end
+            self.nodes[node as usize].end.get()
         } else {
             self.descend(node, path, end + 1, params)
         }
@@ -239,26 +246,27 @@ impl Router {
             return child.node;
         }
         let child = self.new_node();
-        let affixed = &mut self.node_mut(node).affixed;
+        let mut affixed = std::mem::take(&mut self.node_mut(node).affixed).into_vec();
         affixed.push(Affixed { prefix: prefix.to_owned(), suffix: suffix.to_owned(), node: child });
         // Two that match the same segment and are equal in this are the same.
         affixed.sort_by_key(|child| {
             std::cmp::Reverse((child.prefix.len() + child.suffix.len(), child.prefix.len()))
         });
+        self.node_mut(node).affixed = affixed.into();
         child
     }
 
     fn param_child(&mut self, node: u32) -> u32 {
-        if let Some(child) = self.nodes[node as usize].param {
+        if let Some(child) = self.nodes[node as usize].param.get() {
             return child;
         }
         let child = self.new_node();
-        self.node_mut(node).param = Some(child);
+        self.node_mut(node).param = Number(child);
         child
     }
 
     fn new_node(&mut self) -> u32 {
-        let number = u32::try_from(self.nodes.len()).expect("an app has fewer than 2^32 segments");
+        let number = u32::try_from(self.nodes.len()).expect("an app has fewer than 2^32 - 1 segments");
         self.nodes.push(Node::default());
         number
     }
@@ -274,13 +282,28 @@ impl Default for Router {
     }
 }
 
-const fn take_place(place: &mut Option<u32>, number: u32) -> Result<(), u32> {
-    match *place {
+const fn take_place(place: &mut Number, number: u32) -> Result<(), u32> {
+    match place.get() {
         Some(other) => Err(other),
         None => {
-            *place = Some(number);
+            *place = Number(number);
             Ok(())
         }
+    }
+}
+
+impl Number {
+    const NONE: Self = Self(u32::MAX);
+
+    #[inline]
+    const fn get(self) -> Option<u32> {
+        if self.0 == Self::NONE.0 { None } else { Some(self.0) }
+    }
+}
+
+impl Default for Number {
+    fn default() -> Self {
+        Self::NONE
     }
 }
 

@@ -1,7 +1,8 @@
 //! [`Table`]: which number belongs to a text below a parent. An open-addressed hash table.
 //!
 //! Holds the literals of an app's patterns: it is filled before serving, and never by clients, so that
-//! nobody can aim collisions at it. Invariant: at most half of the places are taken, so a probe ends.
+//! nobody can aim collisions at it. A text is found with two looks at memory that no cache has: at its place,
+//! and at the text. Invariant: at most half of the places are taken, so a probe ends.
 
 use super::words::{Key, are_same};
 
@@ -10,21 +11,19 @@ use super::words::{Key, are_same};
 pub(super) struct Table {
     /// A power of two in length, or empty.
     places: Vec<Place>,
-    entries: Vec<Entry>,
+    taken: usize,
+    /// All texts, one behind the other.
+    texts: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
     hash: u32,
-    /// Index of the entry; [`FREE`] if there is none.
-    entry: u32,
-}
-
-#[derive(Debug)]
-struct Entry {
     parent: u32,
     value: u32,
-    text: Box<str>,
+    /// Where the text begins; [`FREE`] if there is none.
+    start: u32,
+    bytes: u32,
 }
 
 const FREE: u32 = u32::MAX;
@@ -38,15 +37,12 @@ impl Table {
         let hash = hash(parent, text);
         let mut at = hash as usize & mask;
         loop {
-            let place = self.places[at];
-            if place.entry == FREE {
+            let place = &self.places[at];
+            if place.start == FREE {
                 return None;
             }
-            if place.hash == hash {
-                let entry = &self.entries[place.entry as usize];
-                if entry.parent == parent && are_same(entry.text.as_bytes(), text) {
-                    return Some(entry.value);
-                }
+            if (place.hash, place.parent) == (hash, parent) && are_same(self.text(place), text) {
+                return Some(place.value);
             }
             at = (at + 1) & mask;
         }
@@ -55,33 +51,41 @@ impl Table {
     /// Notes a number for a text that has none yet.
     pub(super) fn insert(&mut self, parent: u32, text: &str, value: u32) {
         debug_assert!(self.get(parent, text.as_bytes()).is_none());
-        self.entries.push(Entry { parent, value, text: text.into() });
-        if self.entries.len() * 2 > self.places.len() {
+        self.taken += 1;
+        if self.taken * 2 > self.places.len() {
             self.grow();
-        } else {
-            self.place(self.entries.len() - 1);
         }
+        let hash = hash(parent, text.as_bytes());
+        let (start, bytes) = (short(self.texts.len()), short(text.len()));
+        self.texts.extend_from_slice(text.as_bytes());
+        self.put(Place { hash, parent, value, start, bytes });
+    }
+
+    #[inline]
+    fn text(&self, place: &Place) -> &[u8] {
+        let start = place.start as usize;
+        &self.texts[start..start + place.bytes as usize]
     }
 
     fn grow(&mut self) {
+        const NOBODY: Place = Place { hash: 0, parent: 0, value: 0, start: FREE, bytes: 0 };
         let length = (self.places.len() * 2).max(PLACES_MIN);
-        self.places = vec![Place { hash: 0, entry: FREE }; length];
-        for index in 0..self.entries.len() {
-            self.place(index);
-        }
+        let former = std::mem::replace(&mut self.places, vec![NOBODY; length]);
+        former.into_iter().filter(|place| place.start != FREE).for_each(|place| self.put(place));
     }
 
-    fn place(&mut self, index: usize) {
-        let entry = &self.entries[index];
-        let hash = hash(entry.parent, entry.text.as_bytes());
+    fn put(&mut self, place: Place) {
         let mask = self.places.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.places[at].entry != FREE {
+        let mut at = place.hash as usize & mask;
+        while self.places[at].start != FREE {
             at = (at + 1) & mask;
         }
-        let entry = u32::try_from(index).expect("an app has fewer than 2^32 literals");
-        self.places[at] = Place { hash, entry };
+        self.places[at] = place;
     }
+}
+
+fn short(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("the patterns of an app have less than 4 GiB")
 }
 
 #[inline]

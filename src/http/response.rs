@@ -188,8 +188,8 @@ impl Response {
         self.fields.append(name, value);
     }
 
-    /// Appends a field that is none of those which [`Response::append`] looks for, with a text that has none but
-    /// visible ASCII characters and spaces; any other is not taken.
+    /// Appends a field that is none of those which [`Response::append`] looks for, with a text of visible
+    /// ASCII characters and spaces; any other is not taken.
     pub(crate) fn append_text(&mut self, name: &HeaderName, value: &[u8]) {
         self.fields.append_text(name, value);
     }

@@ -223,11 +223,12 @@ impl Server {
     }
 
     /// Serves `/_kolk/metrics` (Prometheus text), `/livez` and `/readyz` on an address of its own. They
-    /// answer with 200; the last with 503 as soon as the server is told to drain. Answers are counted by route
-    /// then, and rates by name: see [`stats::RouteShare`] and [`stats::NAMES_MAX`]. `/_kolk/reload`, JSON, says
-    /// what became of the last order to read the configuration again ([`service::Reloads`]), else 404. With a
-    /// [flight recorder](Server::flight_recorder) also `/_kolk/why/ID`, JSON, or 404 if no request of this id
-    /// is remembered; and `/_kolk/recent`, JSON lines, the oldest first (`?n=100`, at most 1000).
+    /// answer with 200; the last with 503 as soon as the server is told to drain. Answers are counted by
+    /// route then, and rates by name: see [`stats::RouteShare`] and [`stats::NAMES_MAX`]. `/_kolk/reload`,
+    /// JSON, says what became of the last order to read the configuration again ([`service::Reloads`]), else
+    /// 404. With a [flight recorder](Server::flight_recorder) also `/_kolk/why/ID`, JSON, or 404 if no
+    /// request of this id is remembered; and `/_kolk/recent`, JSON lines, the oldest first (`?n=100`, at most
+    /// 1000).
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read.

@@ -29,11 +29,12 @@ pub use self::located::Located;
 
 use self::explanation::told;
 use self::rivals::rivals;
-use super::app::{App, Match};
+use super::app::App;
 use super::layer::{Chain, Layer};
 use super::oneshot::{Exchange, Witness};
 use super::request::Request;
 use super::route::{Route, RouteId};
+use super::scope::Match;
 use super::site::{Missing, SiteId};
 use super::trust::Asker;
 use super::visitor::Nobody;
