@@ -58,6 +58,7 @@ fn is_from_the_parser(reason: Reason) -> bool {
     let elsewhere = [
         Reason::Path,
         Reason::PlainHttp,
+        Reason::Http2Only,
         Reason::BodyBytes,
         Reason::Bodies,
         Reason::PoolFull,

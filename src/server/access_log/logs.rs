@@ -150,8 +150,8 @@ impl LogControl {
         }
     }
 
-    /// The set of these logs. What one of them has in common with those of new requests goes on: all of it, or
-    /// the writer of its destination. Waits for one that is about to end, as long as a stop would.
+    /// The set of these logs. What one of them has in common with those of new requests goes on: all of it,
+    /// or the writer of its destination. Waits for one that is about to end, as long as a stop would.
     ///
     /// # Errors
     /// As [`AccessLogs::start`].
