@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What does everything between parse and handler cost? A route of a file with an access log in a file, a rate for each
-# client, two more fields, and an admin address, with which stages are timed and requests are recorded, beside the bare
-# route and beside nginx with the same as far as it has it.
+# client, two more fields, and an admin address, with which stages are timed and answers are counted by route, beside
+# the bare route and beside nginx with the same as far as it has it.
 #
 #   scripts/sites.sh [--rounds N] [--seconds N] [--connections N]
 #
@@ -33,6 +33,7 @@ release_build
 cat >"$SCRATCH/kolk.toml" <<TOML
 [server]
 admin = "unix:$SCRATCH/admin.sock"
+flight_recorder = "0B"
 [[listen]]
 addr = "127.0.0.1:0"
 [rate.all]

@@ -4,9 +4,10 @@
 #   scripts/tables.sh [--rounds N] [--seconds N]
 #
 # Routes: CPU µs of the server per request, medians of N interleaved rounds (5) of N seconds (2), the server on CPU 0
-# and wrk on CPU 1, which asks for all of them in turn. Keys: the memory that a million of them take, each from one
-# request, where they are remembered for a day, and where they are forgotten in time. Installs wrk if missing. KOLK
-# names the program.
+# and wrk on CPU 1, which asks for ten of them, in a table of 10 and in one of 10,000, and for all 10,000 in an order
+# that no cache likes: the first two differ by what the table costs, the last by what belongs to the routes, too. Keys:
+# the memory that a million of them take, each from one request, where they are remembered for a day, and where they are
+# forgotten in time. Installs wrk if missing. KOLK names the program.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -27,7 +28,7 @@ tool taskset util-linux
 release_build
 WRK='taskset -c 1'
 
-# routes COUNT: a file with so many, and what wrk asks for: each of them, in an order that no cache likes.
+# routes COUNT: a file with so many.
 routes() {
     {
         printf '[[listen]]\naddr = "127.0.0.1:0"\n[[site]]\nhosts = ["*"]\n'
@@ -36,7 +37,11 @@ routes() {
             printf 'respond = { text = "Hello, World!" }\n'
         done
     } >"$SCRATCH/routes-$1.toml"
-    cat >"$SCRATCH/routes-$1.lua" <<LUA
+}
+
+# asked COUNT: what wrk asks for: so many of the routes.
+asked() {
+    cat >"$SCRATCH/asked-$1.lua" <<LUA
 local at, all = 0, {}
 for n = 0, $1 - 1 do
     local path = string.format("/area%02d/item%05d/%d", n % 97, n, n)
@@ -62,20 +67,23 @@ ask() {
 declare -A PID_OF PORT_OF
 for count in 10 10000; do
     routes "$count"
+    asked "$count"
     start taskset -c 0 "$KOLK" serve -w 1 -c "$SCRATCH/routes-$count.toml"
     PID_OF[$count]=$PID PORT_OF[$count]=$PORT
 done
 for ((round = 0; round < ROUNDS; round++)); do
-    for count in 10 10000; do
-        before=$(cpu_us "${PID_OF[$count]}")
-        ask "routes-$count" "${PORT_OF[$count]}" "$DURATION"
-        calc "($(cpu_us "${PID_OF[$count]}") - $before) / $REQUESTS" '%.4f\n' >>"$SCRATCH/routes-$count"
+    for pair in 10/10 10/10000 10000/10000; do
+        of=${pair#*/}
+        before=$(cpu_us "${PID_OF[$of]}")
+        ask "asked-${pair%/*}" "${PORT_OF[$of]}" "$DURATION"
+        calc "($(cpu_us "${PID_OF[$of]}") - $before) / $REQUESTS" '%.4f\n' >>"$SCRATCH/cost-${pair/\//-of-}"
     done
 done
-few=$(median <"$SCRATCH/routes-10")
-many=$(median <"$SCRATCH/routes-10000")
-printf '%-28s %8.2f µs\n%-28s %8.2f µs\n' '10 routes' "$few" '10,000 routes' "$many"
-printf '%-28s %8.0f ns\n' 'difference' "$(calc "($many - $few) * 1000")"
+few=$(median <"$SCRATCH/cost-10-of-10")
+for pair in 10-of-10 10-of-10000 10000-of-10000; do
+    cost=$(median <"$SCRATCH/cost-$pair")
+    printf '%-28s %8.2f µs %8.0f ns more\n' "${pair//-/ }" "$cost" "$(calc "($cost - $few) * 1000")"
+done
 
 KEYS=1000000
 
