@@ -171,7 +171,7 @@ impl Handle {
         &self,
         mut server: Server,
     ) -> std::result::Result<Vec<&'static str>, Refusal> {
-        let (logs, recorder) = (server.access_logs.split_off(0), server.recorder.take());
+        let (logs, recorder) = (std::mem::take(&mut server.access_logs), server.recorder.take());
         let logs = match server.logs_follow && self.logs_follow_a_file() {
             true => Some(self.open_logs(logs)?),
             false => None,

@@ -151,7 +151,9 @@ impl Multiplex {
         if !was_held_up {
             self.sent_before = self.machine.content_bytes_sent();
         }
-        deadline = deadline.min(self.held_up_from.after(self.write(timeouts)));
+        if self.held_up_from != Tick::NEVER {
+            deadline = deadline.min(self.held_up_from.after(self.write(timeouts)));
+        }
         since(&mut self.leaving_from, self.machine.is_leaving(), now);
         deadline = deadline.min(self.leaving_from.after(FAREWELL));
         let was_full = std::mem::replace(&mut self.is_full, self.machine.is_full());
