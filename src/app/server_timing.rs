@@ -49,6 +49,10 @@ impl Layer for ServerTiming {
     fn name(&self) -> &'static str {
         "server timing"
     }
+
+    fn explain(&self) -> String {
+        "how long accept, parse and handle took".to_owned()
+    }
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -28,7 +28,7 @@ use super::finish;
 use super::line;
 #[cfg(feature = "tls")]
 use super::server::certificates;
-use super::server::{ADDRESS, limits, trust};
+use super::server::{ADDRESS, limits, server_name, trust};
 
 impl Configuration {
     /// What would become of a request of `client` with this URL, method and these fields, and which lines of
@@ -99,7 +99,9 @@ impl Configuration {
         let is_redirecting = listener.ok().flatten().is_some_and(|listen| listen.redirect_to_https.value);
         let elsewhere = is_redirecting.then(|| to_https(self.encrypted_port()));
         let app: &App = elsewhere.as_ref().unwrap_or(&app);
-        Ok(app.explain_to(Request::from_parts(parts, ""), asker).behind(steps))
+        let name = &self.server.server_name;
+        let explanation = app.explain_to(Request::from_parts(parts, ""), asker).behind(steps);
+        Ok(explanation.served_as(server_name(self), &line([&name.origin])))
     }
 
     /// Where whoever asks in the clear is sent to.

@@ -21,6 +21,11 @@ pub(super) const ADDRESS: &str = "127.0.0.1:8080";
 #[cfg(not(feature = "tls"))]
 const WITHOUT_TLS: &str = "this kolk was built without TLS: build it with the feature `tls`";
 
+/// What it calls itself.
+pub(super) fn server_name(configuration: &Configuration) -> Option<&str> {
+    configuration.server.server_name.value.0.as_ref().and_then(|name| name.to_str().ok())
+}
+
 /// The server for `app`.
 pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec<Problem>) -> Option<Server> {
     let process = &configuration.server;
@@ -31,7 +36,7 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
         })
         .pin(process.pin.value)
         .blocking(process.blocking_threads.value.get() as usize, process.blocking_queue.value as usize)
-        .server_name(process.server_name.value.0.as_ref().and_then(|name| name.to_str().ok()))
+        .server_name(server_name(configuration))
         .limits(limits(configuration))
         // Where somebody looks.
         .stages(process.admin.is_some() || configuration.site.iter().any(|site| site.server_timing.value))

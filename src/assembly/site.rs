@@ -7,7 +7,9 @@ use crate::app::{
     App, Counts, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite,
     RouteTimeouts, Rule, Stage, Step,
 };
-use crate::config::{Action, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site};
+use crate::config::{
+    Action, Compress, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site,
+};
 use crate::http::{Rendered, Response};
 
 use super::action;
@@ -158,6 +160,10 @@ fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
         told.push(Step::new(Stage::Handle, "timeouts", timeouts(route).to_string()).at(Some(place)));
     }
     let action = route.map_or_else(|| site.action(), Route::action);
+    if let Some(Action::Static(_)) = action {
+        let table = route.and_then(|route| route.compress.as_deref()).unwrap_or(&site.compress);
+        told.extend(compressing(table));
+    }
     told.extend(
         action.map(|action| Step::new(Stage::Handle, "action", "").at(Some(line([action::origin(&action)])))),
     );
@@ -169,6 +175,15 @@ fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
         Step::new(Stage::Respond, "access log", name).at(Some(line([origin])))
     }));
     told
+}
+
+/// How files are compressed that are asked for again.
+fn compressing(table: &Compress) -> Option<Step> {
+    let codings: Vec<_> = table.codings.value.iter().map(|coding| coding.word()).collect();
+    let text =
+        format!("{} of files from {} bytes, once they were asked for", codings.join(", "), table.min.value.0);
+    let step = Step::new(Stage::Handle, "compress", text);
+    (!codings.is_empty()).then(|| step.at(Some(line([&table.codings.origin, &table.min.origin]))))
 }
 
 /// What the route says of time.

@@ -42,7 +42,8 @@ table! {
         hsts: Option<Box<Hsts>>,
         /// Answers everything with 503.
         maintenance: Option<Box<Maintenance>>,
-        /// Shows the four stages to clients, in `Server-Timing`.
+        /// Shows clients in `Server-Timing` how long accept, parse and handle took; the fourth stage has only
+        /// begun then.
         server_timing: Placed<bool> = false,
         /// Requests at the same time; more are answered with 503.
         in_flight_max: Option<Placed<NonZero<u32>>>,

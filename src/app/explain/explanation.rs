@@ -24,6 +24,10 @@ use crate::http::Reason;
 /// Where the places stand, in columns, if the decisions leave room.
 const PLACE_COLUMN: usize = 64;
 
+/// The field that says who has answered, and what it says where no server is known.
+pub(super) const SERVER: &str = "server";
+pub(super) const SERVER_NAME: &str = "(the server's name)";
+
 /// What becomes of a request, who decided it, and where they were told to. See
 /// [`App::explain`](crate::App::explain).
 #[derive(Clone, Debug)]
@@ -101,6 +105,16 @@ impl Explanation {
     #[must_use]
     pub fn behind(mut self, steps: Vec<Step>) -> Self {
         self.steps.splice(0..0, steps);
+        self
+    }
+
+    /// The same where the server calls itself so, or does not, if it has no `name`, as is told at `place`.
+    #[must_use]
+    pub fn served_as(mut self, name: Option<&str>, place: &str) -> Self {
+        let by_name = |step: &Step| step.topic() == SERVER && step.text() == SERVER_NAME;
+        if let Some(step) = self.steps.iter_mut().find(|step| by_name(step)) {
+            *step = Step::new(Stage::Respond, SERVER, name.unwrap_or("not sent")).at(Some(place));
+        }
         self
     }
 
@@ -198,10 +212,17 @@ impl Step {
         self.place.as_deref()
     }
 
-    /// The decision as people and tests compare it: what changes with every copy of a file is left out.
+    /// The decision as people and tests compare it: without what changes with every copy of a file, or with
+    /// every request.
     fn lasting(&self) -> &str {
-        let is_of_a_file = self.stage == Stage::Respond && matches!(self.topic(), "etag" | "last-modified");
-        if is_of_a_file { "(changes with the content)" } else { &self.text }
+        let multipart = "multipart/byteranges; boundary=";
+        match self.topic() {
+            _ if self.stage != Stage::Respond => &self.text,
+            "etag" | "last-modified" => "(changes with the content)",
+            "x-request-id" | "traceparent" => "(differs each time)",
+            "content-type" if self.text.starts_with(multipart) => "multipart/byteranges; boundary=…",
+            _ => &self.text,
+        }
     }
 }
 
@@ -287,6 +308,23 @@ mod tests {
             "GET /\n\nparse\n  path  /a\\nhandle\\u{1b}[2J                                       # kolk.toml:7\n\
              \nrespond\n  status  400 Bad Request, parse.path\n"
         );
+    }
+
+    #[test]
+    fn what_differs_each_time_is_not_compared() {
+        let answer = |random: &str| {
+            let fields = [
+                ("content-type", format!("multipart/byteranges; boundary={random}")),
+                ("x-request-id", random.to_owned()),
+                ("traceparent", format!("00-{random}-01")),
+                ("etag", format!("\"{random}\"")),
+            ];
+            let steps = fields.map(|(name, value)| Step::new(Stage::Respond, name, value));
+            let refused = Explanation::refused("GET /".into(), Reason::Path);
+            refused.behind(steps.into())
+        };
+        assert_eq!(answer("0af7").to_string(), answer("b7ad").to_string());
+        assert_ne!(answer("0af7").to_json(), answer("b7ad").to_json());
     }
 
     #[test]

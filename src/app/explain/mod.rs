@@ -27,7 +27,7 @@ use bytes::Bytes;
 pub use self::explanation::{Explanation, RunnerUp, Stage, Step, Why};
 pub use self::located::Located;
 
-use self::explanation::told;
+use self::explanation::{SERVER, SERVER_NAME, told};
 use self::rivals::rivals;
 use super::app::App;
 use super::layer::{Chain, Layer};
@@ -261,15 +261,16 @@ impl<'a> Telling<'a> {
         }
         let (status, reason) = (response.status(), response.reason());
         self.steps.push(Step::new(Stage::Respond, "status", told(status, reason)));
-        for Field { name, value, by, place } in self.fields {
+        for Field { name, value, by, place } in std::mem::take(&mut self.fields) {
             let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
             let value = if value.is_empty() { "\"\"".to_owned() } else { value };
             self.steps.push(Step::new(Stage::Respond, name, format!("{value}{by}")).at(place));
         }
-        for (name, by, place) in self.removed {
+        for (name, by, place) in std::mem::take(&mut self.removed) {
             self.steps.push(Step::new(Stage::Respond, name, format!("not sent ({by})")).at(place));
         }
         self.steps.extend(sent);
+        self.dressers();
         let route = self.found.and_then(|found| found.scope().route());
         let site = self.found.map(|found| match found {
             Match::Route(id) => self.app.route_of(id).site(),
@@ -345,6 +346,17 @@ impl<'a> Telling<'a> {
             self.steps.push(Step::new(Stage::Handle, layer.name(), text).at(place));
         }
     }
+
+    /// The layers that only look at answers, and have words of their own for that.
+    fn dressers(&mut self) {
+        for layer in self.chain().layers().iter().filter(|layer| !layer.acts().before) {
+            let words = layer.explain();
+            if !words.is_empty() {
+                let place = layer.place_of(None).map(str::to_owned);
+                self.steps.push(Step::new(Stage::Respond, layer.name(), words).at(place));
+            }
+        }
+    }
 }
 
 /// The layers that look at requests, in their order.
@@ -352,13 +364,15 @@ fn looking(chain: &Chain) -> impl Iterator<Item = &std::sync::Arc<dyn Layer>> {
     chain.layers().iter().filter(|layer| layer.acts().before)
 }
 
-/// Name and value of each field that is known before the answer is encoded.
+/// Name and value of each field that is known before the answer is encoded; `Server` as whoever serves it
+/// calls itself.
 fn fields(response: &Response) -> impl Iterator<Item = (String, String)> {
+    let server = (!response.has_server()).then(|| (SERVER.to_owned(), SERVER_NAME.to_owned()));
     let content_type = response.content_type().map(|value| ("content-type".to_owned(), value.to_owned()));
     let own = response.fields().iter();
     let own =
         own.map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned()));
-    content_type.into_iter().chain(own)
+    content_type.into_iter().chain(own).chain(server)
 }
 
 fn route_step(topic: &str, route: &Route, id: RouteId, app: &App, more: &str) -> Step {

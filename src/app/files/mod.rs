@@ -287,7 +287,10 @@ impl Handler for StaticDir {
 
     fn explain(&self, request: &Request<'_>) -> Vec<Step> {
         let found = tree::told(&self.site.tree.find(text(path_below(request))), self.site.shows_folders);
-        vec![Step::new(Stage::Handle, "action", format!("static: {found}"))]
+        // As whoever asks would write it, so that it is the same on other machines.
+        let here = std::env::current_dir().unwrap_or_default();
+        let place = self.site.tree.place.strip_prefix(here).unwrap_or(&self.site.tree.place).display();
+        vec![Step::new(Stage::Handle, "action", format!("static: {found}, in {place}"))]
     }
 }
 
