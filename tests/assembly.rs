@@ -9,9 +9,11 @@
 mod identity;
 mod support;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use bytes::Bytes;
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Configuration};
+use kolk::{App, Configuration, ListenAddr};
 use rustls::version::{TLS12, TLS13};
 
 use identity::Identity;
@@ -655,6 +657,39 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
     server.join().unwrap();
     let log = std::fs::read_to_string(files.join("access.log")).unwrap();
     assert_eq!(log.lines().count(), 4, "{log}");
+}
+
+#[test]
+fn every_address_is_one_of_ipv4_too() {
+    let files = Scratch::new("assembly-everywhere");
+    let identity = Identity::new(&["localhost"]);
+    files.put("chain.pem", &identity.chain);
+    files.put("key.pem", &identity.key);
+    let file = |more: &str| {
+        let listen = ["", "tls = true", "redirect_to_https = true", more]
+            .map(|way| format!("[[listen]]\naddr = \":0\"\n{way}\n"))
+            .concat();
+        let text = format!(
+            "[server]\nworkers = 1\nadmin = \":0\"\n{listen}\
+             [[tls.cert]]\ncert = \"chain.pem\"\nkey = \"key.pem\"\n\
+             [[site]]\nhosts = \"*\"\nrespond = 204\n"
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let started = file("");
+    let server = started.server().unwrap().start().unwrap();
+    let get = |address: &ListenAddr, path: &str| {
+        let port = address.socket_addr().unwrap().port();
+        Client::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).get(path).status
+    };
+    assert_eq!(get(&server.addrs()[0], "/"), 204);
+    assert_eq!(get(server.admin_addr().unwrap(), "/livez"), 200);
+    assert_eq!(get(server.redirect_addr().unwrap(), "/"), 308);
+    // And those that a changed file adds.
+    file("[[listen]]\naddr = \":0\"").replace(&server.handle(), &started).unwrap();
+    let added = server.handle().addrs();
+    assert_eq!(added.len(), server.addrs().len() + 1);
+    assert_eq!(get(added.last().unwrap(), "/"), 204);
 }
 
 #[test]

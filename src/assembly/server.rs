@@ -48,8 +48,7 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
         server = server.trust(trust);
     }
     if let Some(address) = &process.admin {
-        server =
-            noted(server.admin(&address.value.to_string()), address, |error| error.to_string(), problems)?;
+        server = server.admin_at(address.value.clone());
         if let Some(recorder) = recorder(configuration, problems) {
             server = server.flight_recorder(recorder);
         }
@@ -148,7 +147,6 @@ fn listening(
     listen: &Listen,
     problems: &mut Vec<Problem>,
 ) -> Option<Server> {
-    let address = listen.addr.value.to_string();
     if listen.redirect_to_https.value {
         return redirecting(server, listen, problems);
     }
@@ -173,8 +171,7 @@ fn listening(
         }
         options = options.proxy_protocol(proxies);
     }
-    let listening = server.listen_with(&address, options);
-    noted(listening, &listen.addr, |error| error.to_string(), problems)
+    Some(server.listen_at(listen.addr.value.clone(), options))
 }
 
 /// With the certificates that are named.
@@ -225,9 +222,8 @@ pub(super) fn certificates(configuration: &Configuration, problems: &mut Vec<Pro
 
 /// Where everybody is sent to the same place with https.
 #[cfg(feature = "tls")]
-fn redirecting(server: Server, listen: &Listen, problems: &mut Vec<Problem>) -> Option<Server> {
-    let redirecting = server.redirect_to_https(&listen.addr.value.to_string());
-    noted(redirecting, &listen.addr, |error| error.to_string(), problems)
+fn redirecting(server: Server, listen: &Listen, _: &mut Vec<Problem>) -> Option<Server> {
+    Some(server.redirect_at(listen.addr.value.clone()))
 }
 
 #[cfg(not(feature = "tls"))]

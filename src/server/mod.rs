@@ -147,9 +147,15 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::listen`].
-    pub fn listen_with(mut self, address: &str, options: ListenOptions) -> Result<Self> {
-        self.places.push((Place::Address(address.parse()?), options));
-        Ok(self)
+    pub fn listen_with(self, address: &str, options: ListenOptions) -> Result<Self> {
+        Ok(self.listen_at(address.parse()?, options))
+    }
+
+    /// The same where the address was read already: as a URL it would say less.
+    #[must_use]
+    pub(crate) fn listen_at(mut self, address: ListenAddr, options: ListenOptions) -> Self {
+        self.places.push((Place::Address(address), options));
+        self
     }
 
     /// Listens on `socket`, too, which listens already: somebody else has opened it and may keep a copy, a
@@ -232,9 +238,15 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read.
-    pub fn admin(mut self, address: &str) -> Result<Self> {
-        self.admin = Some(address.parse()?);
-        Ok(self)
+    pub fn admin(self, address: &str) -> Result<Self> {
+        Ok(self.admin_at(address.parse()?))
+    }
+
+    /// The same where the address was read already.
+    #[must_use]
+    pub(crate) fn admin_at(mut self, address: ListenAddr) -> Self {
+        self.admin = Some(address);
+        self
     }
 
     /// Has clients come over TLS for so long, once they have: `Strict-Transport-Security` in every encrypted
@@ -255,9 +267,16 @@ impl Server {
     /// # Errors
     /// [`Error::Address`] if it cannot be read.
     #[cfg(feature = "tls")]
-    pub fn redirect_to_https(mut self, address: &str) -> Result<Self> {
-        self.redirect = Some(address.parse()?);
-        Ok(self)
+    pub fn redirect_to_https(self, address: &str) -> Result<Self> {
+        Ok(self.redirect_at(address.parse()?))
+    }
+
+    /// The same where the address was read already.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub(crate) fn redirect_at(mut self, address: ListenAddr) -> Self {
+        self.redirect = Some(address);
+        self
     }
 
     /// Believes these proxies when they tell who their clients are: [`Request::client_address`] and
