@@ -692,6 +692,67 @@ fn every_address_is_one_of_ipv4_too() {
     assert_eq!(get(added.last().unwrap(), "/"), 204);
 }
 
+/// Whoever balances in front of port 80 says for whom it comes; and TLS is spoken on some ports alone.
+#[test]
+fn visitors_are_sent_where_tls_is_spoken_also_by_a_file_that_is_read_again() {
+    let files = Scratch::new("assembly-redirecting");
+    let identity = Identity::new(&["localhost"]);
+    files.put("chain.pem", &identity.chain);
+    files.put("key.pem", &identity.key);
+    let file = |more: &str| {
+        let text = format!(
+            r#"
+            [server]
+            workers = 1
+            request_ids = "any"
+            [server.trust]
+            proxies = ["127.0.0.1/32"]
+            [[tls.cert]]
+            cert = "chain.pem"
+            key = "key.pem"
+            [[listen]]
+            addr = "127.0.0.1:0"
+            {more}
+            [[listen]]
+            addr = "127.0.0.1:0"
+            tls = true
+            [[listen]]
+            addr = "127.0.0.1:0"
+            redirect_to_https = true
+            proxy_protocol = "required"
+            [log.access.main]
+            to = "access.log"
+            format = "{{client}} {{id}}"
+            [[site]]
+            hosts = "*"
+            access_log = "main"
+            respond = 204
+            "#
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let started = file("");
+    let server = started.server().unwrap().start().unwrap();
+    let at = |address: &ListenAddr| address.socket_addr().unwrap();
+    let sent = |id: &str| {
+        let mut client = Client::at(at(server.redirect_addr().unwrap()));
+        client.send("PROXY TCP4 192.0.2.7 192.0.2.1 4242 80\r\n");
+        client.send(format!("GET /x HTTP/1.1\r\nHost: a.test\r\nX-Request-Id: {id}\r\n\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("x-request-id")), (308, Some(id)));
+        answer.field("location").unwrap().to_owned()
+    };
+    assert_eq!(sent("first"), format!("https://a.test:{}/x", at(&server.addrs()[1]).port()));
+    // The first is encrypted now.
+    file("tls = true").replace(&server.handle(), &started).unwrap();
+    let place = format!("https://a.test:{}/x", at(&server.addrs()[0]).port());
+    support::until("the other port is named", || sent("second") == place);
+    server.drain(std::time::Duration::from_secs(5));
+    server.join().unwrap();
+    let log = std::fs::read_to_string(files.join("access.log")).unwrap();
+    assert!(log.starts_with("192.0.2.7") && log.contains(" first\n"), "{log}");
+}
+
 #[test]
 fn a_server_shows_its_certificates_to_those_whom_the_file_names() {
     let files = Scratch::new("assembly-tls");

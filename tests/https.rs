@@ -106,7 +106,12 @@ fn whoever_is_sent_away_is_counted_and_logged() {
     }
     let requests: Vec<u64> = server.snapshot().workers.iter().map(|worker| worker.requests).collect();
     assert_eq!((server.workers(), &*requests), (1, &[0, 2][..]));
-    let counted = ["kolk_requests_total{class=\"3xx\"} 1\n", "kolk_requests_total{class=\"4xx\"} 1\n"];
+    let counted = [
+        "kolk_requests_total{class=\"3xx\"} 1\n",
+        "kolk_requests_total{class=\"4xx\"} 1\n",
+        // Those that were asked for.
+        "kolk_workers 1\n",
+    ];
     let page = Client::at(admin).get("/_kolk/metrics").text().to_owned();
     for line in counted {
         assert!(page.contains(line), "{line} is missing in:\n{page}");

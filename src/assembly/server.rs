@@ -147,9 +147,6 @@ fn listening(
     listen: &Listen,
     problems: &mut Vec<Problem>,
 ) -> Option<Server> {
-    if listen.redirect_to_https.value {
-        return redirecting(server, listen, problems);
-    }
     let mut options = ListenOptions::default().backlog(listen.backlog.value.get());
     if !listen.tls.value {
         options = options.in_the_clear();
@@ -171,7 +168,11 @@ fn listening(
         }
         options = options.proxy_protocol(proxies);
     }
-    Some(server.listen_at(listen.addr.value.clone(), options))
+    let address = listen.addr.value.clone();
+    Some(match listen.redirect_to_https.value {
+        true => server.redirect_at(address, options),
+        false => server.listen_at(address, options),
+    })
 }
 
 /// With the certificates that are named.
@@ -220,22 +221,10 @@ pub(super) fn certificates(configuration: &Configuration, problems: &mut Vec<Pro
     Some(tls)
 }
 
-/// Where everybody is sent to the same place with https.
-#[cfg(feature = "tls")]
-fn redirecting(server: Server, listen: &Listen, _: &mut Vec<Problem>) -> Option<Server> {
-    Some(server.redirect_at(listen.addr.value.clone()))
-}
-
 #[cfg(not(feature = "tls"))]
 fn encrypted(server: Server, configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<Server> {
     for pair in &configuration.tls.cert {
         problems.push(Problem::at(&pair.cert.origin, WITHOUT_TLS));
     }
     Some(server)
-}
-
-#[cfg(not(feature = "tls"))]
-fn redirecting(_: Server, listen: &Listen, problems: &mut Vec<Problem>) -> Option<Server> {
-    problems.push(Problem::at(&listen.addr.origin, WITHOUT_TLS));
-    None
 }

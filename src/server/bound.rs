@@ -76,9 +76,9 @@ impl Bound {
             }
         }
         let defaults = Defaults { tls: None, ..defaults };
-        let one =
-            |address| Doors::open(vec![(Place::Address(address), ListenOptions::default())], 1, defaults);
-        let (admin, redirect) = (admin.map(one).transpose()?, redirect.map(one).transpose()?);
+        let one = |(address, options)| Doors::open(vec![(Place::Address(address), options)], 1, defaults);
+        let admin = admin.map(|address| one((address, ListenOptions::default()))).transpose()?;
+        let redirect = redirect.map(one).transpose()?;
         let beside = Beside::default();
         Ok(Self {
             app,

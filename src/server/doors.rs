@@ -260,6 +260,14 @@ impl Doors {
         self.listeners.iter().step_by(self.workers).map(|listener| listener.local_addr().clone()).collect()
     }
 
+    /// The first port where TLS is spoken.
+    pub(super) fn encrypted_port(&self) -> Option<u16> {
+        let places = self.listeners.iter().step_by(self.workers);
+        let mut encrypted = places.filter(|listener| listener.terms().tls.is_some());
+        let port = encrypted.find_map(|listener| listener.local_addr().socket_addr());
+        port.map(|address| address.port())
+    }
+
     /// `worker` may take so many connections from `listener`; whether that is one of these.
     pub(crate) fn give(&self, worker: usize, listener: &Listener, connections: u32) -> bool {
         let number = self.listeners.iter().position(|known| std::ptr::eq(&**known, listener));

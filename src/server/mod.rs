@@ -99,7 +99,7 @@ pub struct Server {
     config: Config,
     places: Vec<(Place, ListenOptions)>,
     admin: Option<ListenAddr>,
-    redirect: Option<ListenAddr>,
+    redirect: Option<(ListenAddr, ListenOptions)>,
     access_logs: Vec<Log>,
     /// Whether they are those of a file, and follow it.
     logs_follow: bool,
@@ -259,8 +259,9 @@ impl Server {
     }
 
     /// Sends everybody who comes to `address`, in the clear, to the same place with https: 308, with the port
-    /// of the first address that the server [listens](Server::listen) on. That site ends with the server, and
-    /// is in its counters and its log as one more worker, the last.
+    /// of the first address that the server [listens](Server::listen) on with TLS. That site ends with the
+    /// server, and is in its counters and its log as one more worker, the last. Where the app gives requests
+    /// [ids](crate::RequestIds), that site does, too.
     ///
     /// [`Server::bind`] refuses it without [`Server::tls`].
     ///
@@ -268,14 +269,24 @@ impl Server {
     /// [`Error::Address`] if it cannot be read.
     #[cfg(feature = "tls")]
     pub fn redirect_to_https(self, address: &str) -> Result<Self> {
-        Ok(self.redirect_at(address.parse()?))
+        self.redirect_to_https_with(address, ListenOptions::default())
+    }
+
+    /// The same, where one listens there in its own way: behind a balancer that says for whom it comes, for
+    /// instance. What the [options](ListenOptions) say of TLS does not count.
+    ///
+    /// # Errors
+    /// As [`Server::redirect_to_https`].
+    #[cfg(feature = "tls")]
+    pub fn redirect_to_https_with(self, address: &str, options: ListenOptions) -> Result<Self> {
+        Ok(self.redirect_at(address.parse()?, options))
     }
 
     /// The same where the address was read already.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "config"))]
     #[must_use]
-    pub(crate) fn redirect_at(mut self, address: ListenAddr) -> Self {
-        self.redirect = Some(address);
+    pub(crate) fn redirect_at(mut self, address: ListenAddr, options: ListenOptions) -> Self {
+        self.redirect = Some((address, options));
         self
     }
 

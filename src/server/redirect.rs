@@ -11,9 +11,8 @@ use std::fmt::Write as _;
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use crate::app::{App, Handler, HandlerExt, Outcome, Request, is_host};
+use crate::app::{App, Handler, HandlerExt, Outcome, Request, RequestIds, is_host};
 use crate::http::{Reason, Response};
-use crate::net::ListenAddr;
 
 use super::config::{Config, Workers};
 
@@ -23,15 +22,16 @@ const HTTPS_PORT: u16 = 443;
 /// How many connections there may be: each has one question.
 const CONNECTIONS_MAX: usize = 1024;
 
-/// Sends everybody to `port` of the host that they asked for.
-pub(crate) fn app(port: u16) -> App {
-    App::new().any("/{*path}", Redirect { port }.streaming().body_limit(u64::MAX))
-}
-
-/// Sends everybody to the first port among `addresses`.
-pub(super) fn to(addresses: &[ListenAddr]) -> App {
-    let port = addresses.iter().find_map(ListenAddr::socket_addr).map(|address| address.port());
-    app(port.unwrap_or(HTTPS_PORT))
+/// Sends everybody to `port` of the host that they asked for, or to that of https, beside a server whose app
+/// gives requests these ids.
+pub(crate) fn app(port: Option<u16>, ids: Option<&RequestIds>) -> App {
+    let port = port.unwrap_or(HTTPS_PORT);
+    let app = App::new().any("/{*path}", Redirect { port }.streaming().body_limit(u64::MAX));
+    match ids {
+        // The same secret: workers have numbers of their own, also beside each other.
+        Some(ids) => app.layer(ids.clone()),
+        None => app,
+    }
 }
 
 /// What such a site works with, beside a server that works with `config`.
@@ -85,7 +85,7 @@ mod tests {
 
     fn location(host: &str, target: &str) -> Result<String, u16> {
         let request = ::http::Request::post(target).header("host", host).body("x").unwrap();
-        let answer = app(8443).oneshot(request);
+        let answer = app(Some(8443), None).oneshot(request);
         let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(answer.status() == 308, location.is_some());
         location.ok_or_else(|| answer.status().as_u16())

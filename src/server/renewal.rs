@@ -12,6 +12,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::app::App;
 use crate::net::tls::Tls;
 use crate::net::{Leaving, ListenAddr};
 
@@ -197,8 +198,9 @@ impl Handle {
             false => doors.among(places),
         };
         let (mut stay, encrypted) = (Vec::new(), tls.clone());
-        let answer = |addresses: &[ListenAddr]| -> std::result::Result<(), Refusal> {
-            self.send_elsewhere(redirect, addresses, &config, logs.clone())?;
+        let answer = |doors: &Doors| -> std::result::Result<(), Refusal> {
+            let sending = redirect::app(doors.encrypted_port(), app.request_ids());
+            self.send_elsewhere(redirect, sending, &config, logs.clone())?;
             self.control.encrypt(encrypted);
             stay = self.take_over(app, config, logs);
             Ok(())
@@ -207,25 +209,24 @@ impl Handle {
         Ok(stay)
     }
 
-    /// Has the site that sends visitors to https, to the first port of `addresses`, listen at `address` or
+    /// Has the site that sends visitors to https, which is `app` from now on, listen at this place or
     /// nowhere.
     fn send_elsewhere(
         &self,
-        address: Option<ListenAddr>,
-        addresses: &[ListenAddr],
+        place: Option<(ListenAddr, ListenOptions)>,
+        app: App,
         config: &Config,
         logs: Option<Arc<LogSet>>,
     ) -> std::result::Result<(), Refusal> {
         let refused = |error: Error| Refusal { what: Some(Refused::Redirect), error };
         let Some(site) = &self.redirect else {
-            return if address.is_none() { Ok(()) } else { Err(refused(Error::Fixed(REDIRECT))) };
+            return if place.is_none() { Ok(()) } else { Err(refused(Error::Fixed(REDIRECT))) };
         };
-        let Some(address) = address else {
+        let Some((address, options)) = place else {
             let nowhere = site.move_to(None, |_| Vec::new(), |_| Ok(()));
             return nowhere.map(drop).map_err(|refusal| refused(refusal.error));
         };
-        let mut server = Server::new(redirect::to(addresses)).config(redirect::config(config));
-        server.places.push((Place::Address(address), ListenOptions::default()));
+        let server = Server::new(app).config(redirect::config(config)).listen_at(address, options);
         site.renew_in(server, logs).map(drop).map_err(|refusal| refused(refusal.error))
     }
 
@@ -235,7 +236,7 @@ impl Handle {
         &self,
         tls: Option<Tls>,
         wanted: impl FnOnce(&Doors) -> Vec<Wanted>,
-        first: impl FnOnce(&[ListenAddr]) -> std::result::Result<(), Refusal>,
+        first: impl FnOnce(&Doors) -> std::result::Result<(), Refusal>,
     ) -> std::result::Result<Renewal, Refusal> {
         let edition = self.control.edition();
         if edition.config.private_descriptors {
@@ -250,7 +251,7 @@ impl Handle {
         let renewal = doors.renewed(wanted, defaults);
         let told = |(number, error)| Refusal { what: Some(Refused::Listener(number)), error };
         let renewal = renewal.map_err(told)?;
-        first(&renewal.doors.as_ref().unwrap_or(&doors).addresses())?;
+        first(renewal.doors.as_ref().unwrap_or(&doors))?;
         if let Some(doors) = &renewal.doors {
             self.control.move_to(doors);
         }

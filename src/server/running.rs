@@ -178,7 +178,8 @@ impl Handle {
         self.check_replaceable()?;
         let logs = self.logs.replace(logs.into_iter().collect()).map_err(starting(OPEN_LOG))?;
         if let Some(redirect) = &self.redirect {
-            let app = redirect::to(&self.addrs());
+            let port = self.control.doors().and_then(|doors| doors.encrypted_port());
+            let app = redirect::app(port, app.request_ids());
             let with = |running: &Edition| Edition::new(app, running.config.clone());
             redirect.replace_by(|running| with(running).logged(Some(Arc::clone(&logs))));
         }
@@ -293,6 +294,7 @@ impl Handle {
     fn with_reloads(&self, sum: Snapshot) -> Snapshot {
         Snapshot {
             certificate_reloads_failed: self.control.tls().as_ref().map_or(0, Tls::reloads_failed),
+            workers_beside: self.redirect.as_ref().map_or(0, |redirect| redirect.stats.len()),
             replacements: self.replacements.done.load(Relaxed),
             replacements_refused: self.replacements.refused.load(Relaxed),
             routes: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.routes()),
@@ -428,10 +430,12 @@ impl Running {
             redirect: None,
             _logs: logs,
         };
-        if let Some(doors) = redirect {
+        if let Some(redirect) = redirect {
             let recorder = running.handle.recorders.last().map(Arc::clone);
             let beside = Beside { workers: count, logs: edition.logs.clone(), recorder };
-            let redirect = running.send_to_https(&edition.config, doors, beside, descriptors)?;
+            let app = redirect::app(doors.encrypted_port(), edition.app.request_ids());
+            let config = redirect::config(&edition.config);
+            let redirect = Bound::beside(app, config, redirect, beside, descriptors).start()?;
             running.redirect = Some(Box::new(redirect));
             running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
         }
@@ -449,12 +453,6 @@ impl Running {
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
-    }
-
-    /// The site in the clear that sends everybody here.
-    fn send_to_https(&self, config: &Config, doors: Doors, beside: Beside, descriptors: u64) -> Result<Self> {
-        let (app, config) = (redirect::to(&self.addresses), redirect::config(config));
-        Bound::beside(app, config, doors, beside, descriptors).start()
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.

@@ -22,6 +22,8 @@ pub(super) struct Figures {
     /// Connections by what they wait for.
     pub(super) phases: Vec<(String, f64)>,
     pub(super) workers: Vec<Worker>,
+    /// How many were asked for; one more may send visitors to https.
+    pub(super) workers_asked: f64,
     /// The durations of the stages, and of a turn of the loop.
     pub(super) durations: Vec<Durations>,
     /// What was refused, closed, reset or given up, the most frequent first.
@@ -121,6 +123,7 @@ impl Figures {
             sent_bytes: rate("kolk_sent_bytes_total"),
             phases: now.by("kolk_connections", "phase").map(owned).collect(),
             workers: workers.collect(),
+            workers_asked: now.sum("kolk_workers"),
             durations: durations(before, now, seconds),
             reasons: reasons(now, &change),
             routes: routes(before, now, seconds),

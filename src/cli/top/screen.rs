@@ -60,8 +60,8 @@ impl Screen {
 
     fn title(&self, figures: &Figures) -> Line<'_> {
         let up = uptime(figures.uptime);
-        let workers = figures.workers.len();
-        let plural = if workers == 1 { "" } else { "s" };
+        let workers = figures.workers_asked.to_string();
+        let plural = if workers == "1" { "" } else { "s" };
         let mut title = Line::from(vec![
             Span::styled(format!("kolk {}", figures.version), HEADER),
             Span::raw(format!(" · {} · up {up} · {workers} worker{plural}", self.from)),
@@ -296,6 +296,7 @@ mod tests {
             sent_bytes: 999.0,
             phases: vec![("idle".into(), 1_230.0), ("head".into(), 4.0)],
             workers: vec![Worker { name: "0".into(), connections: 1_234.0, requests: 12_345.0, turns: 7.5 }],
+            workers_asked: 1.0,
             durations: vec![
                 Durations {
                     name: "parse".into(),
