@@ -230,6 +230,24 @@ fn only_who_is_known_is_let_in() {
 }
 
 #[test]
+fn each_listener_of_a_file_is_announced_with_its_own_scheme() {
+    let pair = Pair::of(&Identity::new(&["localhost"]));
+    let listen = ["", "tls = true", ""].map(|way| format!("[[listen]]\naddr = \"127.0.0.1:0\"\n{way}\n"));
+    let rest = "[[tls.cert]]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
+                [[site]]\nhosts = \"*\"\nrespond = 204\n";
+    pair.folder.put("kolk.toml", listen.concat() + rest);
+    let path = pair.folder.join("kolk.toml");
+    let kolk = Kolk::spawn(&mut command(&["serve", "-w", "1", "-c", path.to_str().unwrap()]));
+    for scheme in ["https", "http"] {
+        let line = kolk.stdout.recv_timeout(PATIENCE).unwrap();
+        assert!(line.starts_with(&format!("listening {scheme}://127.0.0.1:")), "{line}");
+    }
+    for scheme in ["http", "https", "http"] {
+        kolk.says(&format!("  {scheme}://127.0.0.1:"));
+    }
+}
+
+#[test]
 fn visitors_are_brought_to_https_and_kept_there() {
     let identity = Identity::new(&["localhost"]);
     let pair = Pair::of(&identity);

@@ -69,7 +69,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Configuration, FlightRecorder, ListenAddr, Running, Server, Timeouts, Workers, service};
+use kolk::{App, Configuration, FlightRecorder, Running, Server, Timeouts, Workers, service};
 use log::Level;
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
@@ -227,13 +227,13 @@ fn serve(
             .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
     }
     if !serving.quiet {
-        announce(&running, serving, &says, own.as_deref(), directory.is_none());
+        announce(&running, &says, own.as_deref(), directory.is_none());
     }
     if let Some(directory) = directory.filter(|_| file.is_none()) {
-        invite(&urls(&running, serving), directory);
+        invite(running.urls(), directory);
     }
     supervisor
-        .ready(&format!("serving {says} on {}", urls(&running, serving).join(", ")), &running.handle())
+        .ready(&format!("serving {says} on {}", running.urls().join(", ")), &running.handle())
         .map_err(|error| Failure::cannot("start the watchdog's thread", &error))?;
     let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
@@ -381,12 +381,12 @@ fn log_format(serving: &Serving) -> Option<Format> {
 }
 
 /// The listeners for scripts on standard output, the banner for people on standard error.
-fn announce(running: &Running, serving: &Serving, says: &str, own: Option<&str>, builtin: bool) {
-    let listening = urls(running, serving);
+fn announce(running: &Running, says: &str, own: Option<&str>, builtin: bool) {
+    let listening = running.urls();
     let admin = running.admin_addr().map(ToString::to_string);
     let redirect = running.redirect_addr().map(ToString::to_string);
     let banner = Banner {
-        listening: &listening,
+        listening,
         admin: admin.as_deref(),
         redirect: redirect.as_deref(),
         own,
@@ -419,16 +419,6 @@ fn invite(listening: &[String], directory: &Directory) {
             None => log::warn!("--open: a browser opens no socket file: add -l 127.0.0.1:8080"),
         }
     }
-}
-
-/// Where the server is found.
-fn urls(running: &Running, serving: &Serving) -> Vec<String> {
-    let is_encrypted = serving.is_encrypted();
-    let url = |address: &ListenAddr| match address.to_string() {
-        text if is_encrypted => text.replacen("http://", "https://", 1),
-        text => text,
-    };
-    running.addrs().iter().map(url).collect()
 }
 
 /// Whether to write colours to a stream. <https://no-color.org>

@@ -186,6 +186,15 @@ impl Listener {
         &self.queue.address
     }
 
+    /// Where clients find it: its address, with the scheme that they speak there.
+    pub fn url(&self) -> String {
+        let address = self.queue.address.to_string();
+        match address.strip_prefix("http:") {
+            Some(rest) if self.terms.tls.is_some() => format!("https:{rest}"),
+            _ => address,
+        }
+    }
+
     fn open_everywhere(port: u16, workers: usize, options: &Listening) -> io::Result<Vec<Arc<Self>>> {
         let every_v6 = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
         match Self::open_tcp(every_v6, workers, options, true) {

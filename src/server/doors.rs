@@ -138,8 +138,8 @@ struct Known {
 pub(super) struct Renewal {
     /// Nothing, where all stays.
     pub(super) doors: Option<Arc<Doors>>,
-    /// Where nobody has listened before.
-    pub(super) opened: Vec<ListenAddr>,
+    /// Where nobody has listened before: one of each place.
+    pub(super) opened: Vec<Arc<Listener>>,
     /// Each socket that is in none of them any more, once.
     pub(super) given_up: Vec<Arc<Listener>>,
     backlogs: Vec<(Arc<Listener>, u32)>,
@@ -224,7 +224,7 @@ impl Doors {
                     let added =
                         takes_over.and_then(|takes_over| doors.add(place, takes_over, options, defaults));
                     added.map_err(|error| (number, error))?;
-                    opened.extend(doors.addresses().last().cloned());
+                    opened.extend(doors.listeners.last().map(Arc::clone));
                 }
             }
         }
@@ -258,6 +258,11 @@ impl Doors {
     /// Where they listen, with the ports that the system chose.
     pub(crate) fn addresses(&self) -> Vec<ListenAddr> {
         self.listeners.iter().step_by(self.workers).map(|listener| listener.local_addr().clone()).collect()
+    }
+
+    /// The same as clients write it.
+    pub(super) fn urls(&self) -> Vec<String> {
+        self.listeners.iter().step_by(self.workers).map(|listener| listener.url()).collect()
     }
 
     /// The first port where TLS is spoken.
@@ -375,11 +380,11 @@ impl Renewal {
                 log::warn!("the backlog of {} stays what it was: {error}", listener.local_addr());
             }
         }
-        self.opened.iter().for_each(|address| log::info!("listening on {address}"));
-        let leaving: Vec<Leaving> = self.given_up.iter().map(|listener| listener.leave()).collect();
-        let mut told: Vec<&ListenAddr> = leaving.iter().map(Leaving::address).collect();
+        self.opened.iter().for_each(|listener| log::info!("listening on {}", listener.url()));
+        let leaving = self.given_up.iter().map(|listener| listener.leave()).collect();
+        let mut told: Vec<String> = self.given_up.iter().map(|listener| listener.url()).collect();
         told.dedup();
-        told.iter().for_each(|address| log::info!("not listening on {address} any more"));
+        told.iter().for_each(|url| log::info!("not listening on {url} any more"));
         leaving
     }
 }

@@ -108,7 +108,7 @@ impl Handle {
             wanted
         };
         let renewal = self.move_to(self.control.tls(), with, |_| Ok(())).map_err(|refusal| refusal.error)?;
-        Ok(renewal.opened.into_iter().next().unwrap_or(address))
+        Ok(renewal.opened.first().map_or(address, |listener| listener.local_addr().clone()))
     }
 
     /// Gives up the listener at `address`, as it was asked for or as [`Handle::addrs`] tells it; whether

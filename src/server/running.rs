@@ -43,6 +43,7 @@ const LETTERS_MAX: usize = 65_536;
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<ListenAddr>,
+    urls: Vec<String>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     handle: Handle,
     admin: Option<Box<Self>>,
@@ -324,6 +325,21 @@ impl Running {
         &self.addresses
     }
 
+    /// The same as a browser opens it: with `https` where one speaks TLS.
+    ///
+    /// ```
+    /// use kolk::{App, Server};
+    ///
+    /// let server = Server::new(App::new()).listen("127.0.0.1:0")?.start()?;
+    /// assert_eq!(server.urls(), [server.addrs()[0].to_string()]);
+    /// assert!(server.urls()[0].starts_with("http://127.0.0.1:"));
+    /// # server.stop();
+    /// # Ok::<(), kolk::Error>(())
+    /// ```
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
     /// Where the admin site listens.
     pub fn admin_addr(&self) -> Option<&ListenAddr> {
         self.admin.as_ref()?.addresses.first()
@@ -412,6 +428,7 @@ impl Running {
         let edition = Arc::new(edition);
         let mut running = Self {
             addresses: doors.addresses(),
+            urls: doors.urls(),
             workers: Vec::with_capacity(count),
             handle: Handle {
                 control: Arc::new(Control::new(Arc::clone(&edition), &doors, tls)),
