@@ -200,18 +200,22 @@ fn the_banner_is_for_people_and_one_line_for_scripts() {
 }
 
 #[test]
-fn term_drains() {
-    let mut kolk = Kolk::start(&[]);
-    let mut client = kolk.connect();
-    client.send("GET /sleep/300 HTTP/1.1\r\nHost: a\r\n\r\n");
-    // When the same worker has answered somebody who came later, the sleeper is asleep.
-    kolk.get("/plaintext");
-    kolk.signal("TERM");
-    kolk.says("draining");
-    let answer = client.answer();
-    assert_eq!(answer.text(), "slept 300 ms\n", "what was under way is finished");
-    assert_eq!(answer.field("connection"), Some("close"));
-    assert_eq!(kolk.ended(), Some(0));
+fn term_and_quit_drain_and_usr2_does_not() {
+    for signal in ["TERM", "QUIT"] {
+        let mut kolk = Kolk::start(&[]);
+        let mut client = kolk.connect();
+        client.send("GET /sleep/300 HTTP/1.1\r\nHost: a\r\n\r\n");
+        // When the same worker has answered somebody who came later, the sleeper is asleep.
+        kolk.get("/plaintext");
+        kolk.signal("USR2");
+        kolk.says("USR2 does nothing here: HUP");
+        kolk.signal(signal);
+        kolk.says("draining");
+        let answer = client.answer();
+        assert_eq!(answer.text(), "slept 300 ms\n", "what was under way is finished");
+        assert_eq!(answer.field("connection"), Some("close"), "{signal}");
+        assert_eq!(kolk.ended(), Some(0), "{signal}");
+    }
 }
 
 #[test]

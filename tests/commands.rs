@@ -287,6 +287,44 @@ fn the_status_line_is_for_terminals_and_leaves_no_trace() {
     assert_eq!(kolk.ended(), Some(0));
 }
 
+/// On a terminal, as above.
+#[cfg(feature = "top")]
+#[test]
+fn a_signal_leaves_the_terminal_as_it_was() {
+    let dir = Scratch::new("top-signal");
+    let admin = free_address();
+    let _kolk = Kolk::start(&["--admin", &admin]);
+    let number = dir.join("pid");
+    for signal in ["TERM", "INT", "HUP"] {
+        let line = format!("echo $$ >{}; exec {} top {admin}", number.display(), env!("CARGO_BIN_EXE_kolk"));
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
+        let Ok(mut script) = script.stdout(Stdio::piped()).spawn() else { return };
+        let mut screen = script.stdout.take().unwrap();
+        let mut seen = String::new();
+        let mut read = |until: &str| {
+            let mut bytes = [0; 4096];
+            while !seen.contains(until) {
+                match std::io::Read::read(&mut screen, &mut bytes) {
+                    Ok(count @ 1..) => seen += &String::from_utf8_lossy(&bytes[..count]),
+                    _ => break,
+                }
+            }
+            seen.clone()
+        };
+        if !read("\x1b[?1049h").contains("\x1b[?1049h") {
+            // No terminal can be had here.
+            return;
+        }
+        let process = fs::read_to_string(&number).unwrap().trim().parse().unwrap();
+        program::signal(signal, process);
+        let seen = read("\0nothing");
+        assert!(seen.contains("\x1b[?1049l") && seen.contains("\x1b[?25h"), "{signal}: {seen:?}");
+        // It has died of it.
+        assert_ne!(script.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
 /// The program's answer to what is typed into it: exit code, standard output, standard error.
 fn hashed(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
     let mut child = command(&["hash-password"])

@@ -53,9 +53,9 @@ Environment:
   its variable. PORT=3000 is short for KOLK_LISTEN=127.0.0.1:3000. NO_COLOR switches colours off.
 
 Signals:
-  TERM, INT   drain: finish what is under way (30 s, or what a file says); a second one stops at once
-  USR1        reopen the access log
-  HUP         read the certificates again, and the file of -c: a wrong one changes nothing
+  TERM, INT, QUIT   drain: finish what is under way (30 s, or what a file says); a second one stops at once
+  USR1              reopen the access log
+  HUP               read the certificates again, and the file of -c: a wrong one changes nothing
 
 Exit codes:
   0 fine   1 failed while running   2 usage   3 bad configuration   4 cannot bind";

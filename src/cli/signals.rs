@@ -1,11 +1,12 @@
 //! [`listen`]: what the process does when it is told to.
 //!
 //! ```text
-//!  TERM, INT ──► not ready ─delay─► drain ─grace─► closed      (a second one) ──► stop at once
-//!  USR1 ──► reopen the access logs, and the server's own
+//!  TERM, INT, QUIT ──► not ready ─delay─► drain ─grace─► closed      (a second one) ──► stop at once
+//!  USR1 ──► reopen the access logs, and the server's own      USR2 ──► nothing, which is said
 //!  HUP ──► read certificates, and the configuration file, again      PIPE ──► ignored, by Rust itself
 //! ```
-//! A thread of its own reads them; a worker never does.
+//! A thread of its own reads them; a worker never does. Whoever comes from another server may send what that
+//! one ends gracefully by (QUIT) or replaces itself by (USR2): neither may cut anybody off.
 
 use std::io;
 use std::thread;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use kolk::Handle;
 use kolk::service::Reloads;
 use log::Level;
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::logger;
@@ -41,6 +42,7 @@ pub(crate) type Reload = Box<dyn FnMut(&mut Ending) -> Outcome + Send>;
 /// What became of that: what needs a restart, a line for each; or why nothing has changed.
 pub(crate) type Outcome = Result<Vec<String>, String>;
 
+const NOT_REPLACED: &str = "USR2 does nothing here: HUP has the configuration file read again";
 const NOTHING_TO_RELOAD: &str = "nothing to reload: there are no certificates, and no file";
 
 /// From now on these signals are noted instead of ending the process.
@@ -48,7 +50,7 @@ const NOTHING_TO_RELOAD: &str = "nothing to reload: there are no certificates, a
 /// # Errors
 /// The system refuses the handlers.
 pub(crate) fn catch() -> io::Result<Signals> {
-    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
+    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2])
 }
 
 /// Acts on what was noted and on what comes.
@@ -73,11 +75,11 @@ pub(crate) fn listen(
         let mut draining = false;
         for signal in &mut signals {
             match signal {
-                SIGTERM | SIGINT if draining => {
+                SIGTERM | SIGINT | SIGQUIT if draining => {
                     say("stopping at once");
                     server.stop();
                 }
-                SIGTERM | SIGINT => {
+                SIGTERM | SIGINT | SIGQUIT => {
                     draining = true;
                     supervisor.stopping();
                     say(&ending.told());
@@ -87,6 +89,7 @@ pub(crate) fn listen(
                     logger::reopen();
                     server.reopen_log();
                 }
+                SIGUSR2 => say(NOT_REPLACED),
                 _ => {
                     let order = reloads.begin();
                     if !draining {

@@ -4,13 +4,16 @@
 //!  admin listener ──metrics──► Page ──► Figures (between two of them) ──► Screen ──► terminal
 //! ```
 //! Reads what Prometheus reads, and asks for nothing else: it can look at any kolk whose admin listener it
-//! reaches, and costs that one page each time. Leaves the terminal as it was, whatever happens.
+//! reaches, and costs that one page each time. Leaves the terminal as it was, whatever happens: also a signal
+//! ends it only behind that, and then as if it had not been caught.
 
 mod figures;
 mod page;
 mod screen;
 
 use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -18,6 +21,8 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::{flag, low_level};
 
 use super::clock;
 use super::failure::{Exit, Failure};
@@ -30,6 +35,8 @@ use screen::Screen;
 const PATH: &str = "/_kolk/metrics";
 /// For one page.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether a signal has come.
+const GLANCE: Duration = Duration::from_millis(100);
 /// What is printed where there is no terminal, in columns and lines.
 const PRINTED: (u16, u16) = (110, 45);
 
@@ -45,10 +52,24 @@ pub(crate) fn top(address: Option<&str>, interval: Duration, once: bool) -> Resu
         watch.look();
         return Ok(text_of(&watch.screen, PRINTED.0, PRINTED.1));
     }
-    let mut terminal = ratatui::try_init().map_err(|error| Failure::cannot("use the terminal", &error))?;
-    let shown = watch.show(&mut terminal);
+    on_terminal(watch).map(|()| String::new()).map_err(|error| Failure::cannot("use the terminal", &error))
+}
+
+/// Shows it until a key or a signal ends it.
+fn on_terminal(mut watch: Watch) -> io::Result<()> {
+    let told = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        flag::register_usize(signal, Arc::clone(&told), usize::try_from(signal).unwrap_or_default())?;
+    }
+    let mut terminal = ratatui::try_init()?;
+    let shown = watch.show(&mut terminal, &told);
+    // Shows the cursor.
+    drop(terminal);
     ratatui::restore();
-    shown.map(|()| String::new()).map_err(|error| Failure::cannot("use the terminal", &error))
+    match i32::try_from(told.load(Relaxed)) {
+        Ok(signal @ 1..) => low_level::emulate_default_handler(signal),
+        _ => shown,
+    }
 }
 
 /// A server that is looked at again and again.
@@ -84,17 +105,21 @@ impl Watch {
         }
     }
 
-    fn show(&mut self, terminal: &mut DefaultTerminal) -> io::Result<()> {
+    /// Until a key ends it, or a signal is `told`.
+    fn show(&mut self, terminal: &mut DefaultTerminal, told: &AtomicUsize) -> io::Result<()> {
         loop {
             terminal.draw(|frame| frame.render_widget(&self.screen, frame.area()))?;
             let next = clock::now() + self.interval;
             loop {
+                if told.load(Relaxed) != 0 {
+                    return Ok(());
+                }
                 let left = next.saturating_duration_since(clock::now());
                 if left.is_zero() {
                     break;
                 }
-                if !event::poll(left)? {
-                    break;
+                if !event::poll(left.min(GLANCE))? {
+                    continue;
                 }
                 match event::read()? {
                     Event::Key(key) if ends(key) => return Ok(()),
