@@ -242,6 +242,26 @@ fn the_pid_file_is_there_as_long_as_the_program() {
     assert!(stderr.contains("cannot write /no/such/k.pid"), "{stderr}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pid_file_is_not_taken_from_a_server_that_runs() {
+    let dir = Scratch::new("pid-taken");
+    let path = dir.join("kolk.pid");
+    let arguments = ["--pid-file", path.to_str().unwrap()];
+    let first = Kolk::start(&arguments);
+    let (code, _, stderr) = run(command(&arguments).args(["-l", "127.0.0.1:0"]));
+    assert_eq!(code, Some(1), "{stderr}");
+    let number = first.child.id();
+    assert!(stderr.contains(&format!("process {number}, whose number is in it, still runs")), "{stderr}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{number}\n"));
+    // Killed, it leaves its file behind for the next one: also while nobody has asked how it ended.
+    first.signal("KILL");
+    let ended = || fs::read_to_string(format!("/proc/{number}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    assert!(eventually(ended));
+    let next = Kolk::start(&arguments);
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", next.child.id()));
+}
+
 #[test]
 fn an_unknown_user_is_a_matter_of_usage() {
     let (code, _, stderr) = run(&mut command(&["--user", "no-such-user"]));

@@ -168,8 +168,20 @@ fn hang_up_that_of(path: &Path) -> Result<String, Failure> {
     let process = text.trim().parse().map_err(|_| {
         Failure::new(Exit::Runtime, format!("{shown} has no number of a process: is it a pid file?"))
     })?;
+    if let Some(program) = service::program(process).filter(|program| !is_kolk(program)) {
+        let why = format!(
+            "process {process}, whose number {shown} has, is `{program}` and no kolk, and was told nothing: \
+             does the server run?"
+        );
+        return Err(Failure::new(Exit::Runtime, why));
+    }
     hang_up(process, &format!("does the server run that has written {shown}?"))?;
     Ok(format!("process {process} was told; its log says what became of it, and with --admin this command\n"))
+}
+
+/// Whether a program of this name is one like this: a file of another version may be called otherwise.
+fn is_kolk(program: &str) -> bool {
+    program.starts_with("kolk") || service::program(std::process::id()).as_deref() == Some(program)
 }
 
 fn hang_up(process: u32, advice: &str) -> Result<(), Failure> {
@@ -214,6 +226,20 @@ mod tests {
             folder.put("kolk.pid", group);
             assert!(refused(hang_up_that_of(&path)).contains("cannot signal process"), "{group}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_is_no_kolk_is_not_signalled() {
+        let folder = Scratch::new("reload-other");
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        folder.put("kolk.pid", format!("{}\n", other.id()));
+        let said = refused(hang_up_that_of(&folder.join("kolk.pid")));
+        let lives_on = other.try_wait().unwrap().is_none();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(said.contains("and no kolk, and was told nothing"), "{said}");
+        assert!(lives_on);
     }
 
     #[test]

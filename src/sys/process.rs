@@ -19,6 +19,13 @@ pub fn began(process: u32) -> Option<u64> {
     start_time(&stat)
 }
 
+/// What the program of a process is called, in 15 bytes at most. `None`: it has ended, nobody has this number
+/// here, or the system does not say.
+pub fn program(process: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    name(&stat).map(str::to_owned)
+}
+
 /// Sends `SIGHUP` to a process, if the kernel lets its caller do so.
 ///
 /// # Errors
@@ -29,6 +36,13 @@ pub fn hang_up(process: u32) -> io::Result<()> {
     let number = number.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     // SAFETY: the call reads and writes no memory of ours.
     check(unsafe { libc::kill(number, libc::SIGHUP) }).map(drop)
+}
+
+/// Field 2, unless field 3 says that nothing is left of the process but its number.
+fn name(stat: &str) -> Option<&str> {
+    let (before, behind) = stat.rsplit_once(") ")?;
+    let (_, name) = before.split_once(" (")?;
+    (!behind.starts_with(['Z', 'X'])).then_some(name)
 }
 
 /// Field 22. The second one is a name in brackets, in which anything may stand.
@@ -48,12 +62,19 @@ mod tests {
         assert_eq!([start_time(""), start_time("42 (a) S 1")], [None, None]);
     }
 
+    #[test]
+    fn a_process_that_has_ended_has_no_program() {
+        assert_eq!(name("42 (a) S 1 (b) S 1 42"), Some("a) S 1 (b"));
+        assert_eq!([name("42 (kolk) Z 1 42"), name(""), name("42 (kolk")], [None; 3]);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_process_has_begun_once() {
         assert_ne!(began(own()), None);
         assert_eq!(began(own()), began(own()));
         assert_eq!(began(u32::MAX), None);
+        assert!(program(own()).is_some() && program(u32::MAX).is_none());
     }
 
     #[test]

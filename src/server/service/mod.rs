@@ -14,7 +14,7 @@
 //! | [`Pulse`] | whether every worker turns |
 //! | [`Reloads`] | what becomes of an order to read the configuration again |
 //! | [`PidFile`] | the process's number in a file |
-//! | [`hang_up`], [`began`] | SIGHUP to a process, and which one it is |
+//! | [`hang_up`], [`began`], [`program`] | SIGHUP to a process, and which one it is |
 //! | [`User`] | whom to become once the sockets are open |
 //!
 //! Nothing here starts a thread or reads a clock: the program does.
@@ -56,7 +56,7 @@ pub(super) mod reloads;
 pub use crate::sys::activation::{PassedSocket, passed_sockets};
 pub use crate::sys::notify::Notifier;
 pub use crate::sys::privileges::{User, is_root, no_new_privileges};
-pub use crate::sys::process::{began, hang_up};
+pub use crate::sys::process::{began, hang_up, program};
 
 pub use pid_file::PidFile;
 pub use pulse::Pulse;

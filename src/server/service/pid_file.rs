@@ -1,11 +1,17 @@
 //! [`PidFile`]: the process's number in a file, for programs that want to signal it.
 //!
-//! Invariant: the file is removed only if it is still the one that was written.
+//! Invariant: the file is removed only if it is still the one that was written, and written only if no other
+//! process of the same program has its number in it, as far as the system says what a process is.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::sys::process;
+
+/// The longest number of a process, with its line end.
+const NUMBER_BYTES_MAX: u64 = 16;
 
 /// A file with this process's number and a line end. Dropping it removes the file.
 #[derive(Debug)]
@@ -20,10 +26,14 @@ impl PidFile {
     /// Nobody reads half a number, and no link is followed: it is written beside `path` and renamed.
     ///
     /// # Errors
-    /// Whatever the system reports.
+    /// `AlreadyExists` if the process that has written it still runs; and whatever the system reports.
     pub fn write(path: &Path) -> io::Result<Self> {
         // A relative path would mean another file after a change of directory.
         let path = std::path::absolute(path)?;
+        if let Some(other) = owner(&path) {
+            let why = format!("process {other}, whose number is in it, still runs: end that first");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
         let mut beside = path.clone().into_os_string();
         beside.push(format!(".{}", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -50,6 +60,17 @@ impl Drop for PidFile {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// The other process of this program whose number is in the file, if that runs.
+fn owner(path: &Path) -> Option<u32> {
+    // Nobody waits at a pipe.
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let mut text = String::new();
+    File::open(path).ok()?.take(NUMBER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    let number = text.trim().parse().ok().filter(|number| *number != process::own())?;
+    let is_this_program = process::program(number)? == process::program(process::own())?;
+    is_this_program.then_some(number)
 }
 
 /// Makes the file; its device and its number on it.
