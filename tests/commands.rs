@@ -66,7 +66,8 @@ fn what_became_of_a_request_is_told() {
     );
     let file = dir.join("kolk.toml");
     fs::write(&file, text).unwrap();
-    let kolk = Kolk::spawn(&mut command(&["serve", "-c", file.to_str().unwrap()]));
+    let path = file.to_str().unwrap().to_owned();
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", &path]));
     let mut client = kolk.connect();
     let answer = client.ask(
         "GET /hello?ticket=s3cret HTTP/1.1\r\nHost: a\r\nX-Request-Id: order-17\r\n\
@@ -75,7 +76,8 @@ fn what_became_of_a_request_is_told() {
     assert_eq!((answer.status(), answer.field("x-request-id")), (200, Some("order-17")));
     client.send("GET /hello HTTP/1.1\r\nHost : a\r\n\r\n");
     assert_eq!(client.answer().status(), 400);
-    let why = |arguments: &[&str]| run(command(&["why", "--admin", &admin]).args(arguments));
+    // In whose folder it is asked, there is the file that says where.
+    let why = |arguments: &[&str]| run(command(&["why"]).args(arguments).current_dir(&*dir));
     let (code, story, stderr) = why(&["order-17"]);
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert!(story.starts_with("GET /hello?ticket=*** HTTP/1.1\n200\n\n  id          order-17\n"), "{story}");
@@ -99,6 +101,23 @@ fn what_became_of_a_request_is_told() {
     assert!(story.contains("\nwhat to do: leave out the space"), "{story}");
     let (code, _, stderr) = why(&["order-18"]);
     assert_eq!((code, stderr.contains("no request order-18 is remembered")), (Some(1), true), "{stderr}");
+    for whose in [&["why", "order-17", "--admin", &admin][..], &["why", "order-17", "-c", &path]] {
+        assert_eq!(run(&mut command(whose)).0, Some(0), "{whose:?}");
+    }
+    let (code, _, stderr) = run(&mut command(&["why", "order-17"]));
+    assert_eq!((code, stderr.contains("whom to ask? --admin HOST:PORT")), (Some(2), true), "{stderr}");
+    #[cfg(feature = "top")]
+    assert_eq!(run(command(&["top", "--once", "--interval", "1ms"]).current_dir(&*dir)).0, Some(0));
+    fs::write(&file, "[[site]]\nhosts = \"*\"\nrespond = 404\n").unwrap();
+    let (code, _, stderr) = why(&["order-17"]);
+    assert_eq!(
+        (code, stderr.contains("kolk.toml has no `admin`: whom to ask?")),
+        (Some(2), true),
+        "{stderr}"
+    );
+    // What a path would swallow is no id.
+    let answer = kolk.connect().ask("GET /hello HTTP/1.1\r\nHost: a\r\nX-Request-Id: ../x\r\n\r\n");
+    assert_eq!(answer.field("x-request-id").map(str::len), Some(32));
 }
 
 #[test]

@@ -231,6 +231,11 @@ fn nobody_else_is_told() {
     folder.put("kolk.toml", lines.collect::<Vec<_>>().join("\n"));
     let path = folder.join("kolk.toml");
     refused(&["-c", path.to_str().unwrap()], 2, "has neither `admin` nor `pid_file`");
+    // Whoever has changed the file has to say where the server is.
+    file(&folder, "one", "");
+    let former =
+        "says another `admin` or `pid_file` than at the start: --admin or --pid-file with the former";
+    refused(&["-c", path.to_str().unwrap()], 1, former);
     // A program that does not expect the signal would die of it: this test.
     let server = Server::new(App::new()).listen("127.0.0.1:0").unwrap().admin(&at).unwrap();
     let server = server.start().unwrap();

@@ -49,7 +49,8 @@ static HEX: [[u8; 2]; 256] = {
 /// Where it is around everything, what nobody could read has an id, too: always one of its own.
 ///
 /// The `X-Request-Id` of a client becomes the id if it comes from a proxy that the server
-/// [trusts](super::Trust), has 1 to 128 bytes, and no others than letters, digits and `-._~+/=:@`.
+/// [trusts](super::Trust), has 1 to 128 bytes, and no others than letters, digits and `-._~+/=:@`; nor a `.`
+/// or `..` as a segment of a path, as which it could not be asked for.
 ///
 /// ```
 /// use kolk::{App, Request, RequestIds};
@@ -321,7 +322,10 @@ const fn mixed(mut bits: u64) -> u64 {
 /// Whether it can be an id.
 fn is_id(text: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=:@".contains(byte);
-    (1..=REQUEST_ID_BYTES_MAX).contains(&text.len()) && text.iter().all(is_plain)
+    let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
+    (1..=REQUEST_ID_BYTES_MAX).contains(&text.len())
+        && text.iter().all(is_plain)
+        && !text.split(|byte| *byte == b'/').any(is_dots)
 }
 
 /// The last digits of `number`, as many as there is room for: an even number of them.
@@ -407,13 +411,24 @@ mod tests {
 
     #[test]
     fn nothing_is_an_id_that_could_mean_something_elsewhere() {
-        for good in ["a", "Root=1-67891233-abc", "0c5e6d7e-aaaa-bbbb-cccc-1234567890ab", &"x".repeat(128)] {
+        for good in [
+            "a",
+            "a.b",
+            "...",
+            "a/b+c=",
+            "Root=1-67891233-abc",
+            "0c5e6d7e-aaaa-bbbb-cccc-1234567890ab",
+            &"x".repeat(128),
+        ] {
             assert!(is_id(good.as_bytes()), "{good}");
         }
         for bad in
             ["", " ", "a b", "a\"", "<b>", "a\r\nX: y", "a\0", "{id}", "\\", "\u{e9}", &"x".repeat(129)]
         {
             assert!(!is_id(bad.as_bytes()), "{bad}");
+        }
+        for dots in [".", "..", "../x", "a/./b", "a/.."] {
+            assert!(!is_id(dots.as_bytes()), "{dots}");
         }
     }
 

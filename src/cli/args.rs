@@ -114,8 +114,11 @@ pub(crate) enum Command {
     /// Watch a running server: requests, connections, workers, durations, reasons
     #[cfg(feature = "top")]
     Top {
-        /// Its admin listener: HOST:PORT or unix:PATH [default: that of --admin]
+        /// Its admin listener: HOST:PORT or unix:PATH [default: that of --admin, or of its file]
         address: Option<String>,
+        /// Its file, which says where that is [default: ./kolk.toml]
+        #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
         /// How often
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
         interval: Duration,
@@ -123,12 +126,15 @@ pub(crate) enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Tell what became of a request of a running server, whose admin listener is at --admin: exit code 1 if
-    /// it is not remembered
+    /// Tell what became of a request of a running server, whose admin listener is at --admin, or where its
+    /// file says: exit code 1 if it is not remembered
     Why {
         /// The request's X-Request-Id, or the id in the access log [default: a line for each of the last
         /// requests]
         id: Option<String>,
+        /// The server's file [default: ./kolk.toml]
+        #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -37,6 +37,24 @@ pub(super) fn found() -> Option<&'static Path> {
     file.is_file().then_some(file)
 }
 
+/// The admin listener of a server: the one that is `given`, or else what `file` says, or the one that is
+/// found.
+///
+/// # Errors
+/// If none of them says it: then `whom` is asked for. And all that is wrong with the file.
+pub(super) fn admin(given: Option<&str>, file: Option<&Path>, whom: &str) -> Result<String, Failure> {
+    if let Some(address) = given {
+        return Ok(address.to_owned());
+    }
+    let file = match file {
+        Some(file) => file,
+        None => found().ok_or_else(|| Failure::new(Exit::Usage, whom))?,
+    };
+    let read = read(file)?;
+    let admin = read.server.admin.as_ref().map(|address| address.value.to_string());
+    admin.ok_or_else(|| Failure::new(Exit::Usage, format!("{} has no `admin`: {whom}", file.display())))
+}
+
 /// What the file at `path` says.
 ///
 /// # Errors

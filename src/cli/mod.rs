@@ -140,12 +140,14 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
         Some(Command::Check { config, dump }) => return check::check(config, *dump),
         Some(Command::Schema) => check::schema()?,
         #[cfg(feature = "top")]
-        Some(Command::Top { address, interval, once }) => {
-            let address = address.as_ref().or(args.serving.admin.as_ref());
-            print(top::top(address.map(String::as_str), *interval, *once)?.as_bytes())?;
+        Some(Command::Top { address, config, interval, once }) => {
+            let given = address.as_deref().or(args.serving.admin.as_deref());
+            let admin = configured::admin(given, config.as_deref(), top::WHOM)?;
+            print(top::top(&admin, *interval, *once)?.as_bytes())?;
         }
-        Some(Command::Why { id, json }) => {
-            print(why::why(id.as_deref(), args.serving.admin.as_deref(), *json)?.as_bytes())?;
+        Some(Command::Why { id, config, json }) => {
+            let admin = configured::admin(args.serving.admin.as_deref(), config.as_deref(), why::WHOM)?;
+            print(why::why(id.as_deref(), &admin, *json)?.as_bytes())?;
         }
         Some(Command::Reload { config, wait }) => {
             print(reload::reload(config.as_deref(), &args.serving, *wait)?.as_bytes())?;

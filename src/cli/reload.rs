@@ -33,12 +33,12 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 pub(crate) fn reload(file: Option<&Path>, serving: &Serving, wait: Duration) -> Result<String, Failure> {
     let named = match (&serving.admin, &serving.pid_file) {
         (None, None) => Whom::of_file(file)?,
-        (admin, pid_file) => Whom { admin: admin.clone(), pid_file: pid_file.clone() },
+        (admin, pid_file) => Whom { admin: admin.clone(), pid_file: pid_file.clone(), advice: String::new() },
     };
-    let asked = named.admin.as_deref().map(|admin| Server::at(admin, clock::now() + PATIENCE));
+    let asked = named.admin.as_deref().map(|admin| Server::at(admin, &named.advice, clock::now() + PATIENCE));
     match (asked, &named.pid_file) {
         (Some(Ok(server)), _) => server.reload(wait),
-        (_, Some(path)) => hang_up_that_of(path),
+        (_, Some(path)) => hang_up_that_of(path, &named.advice),
         (Some(Err(failure)), None) => Err(failure),
         (None, None) => Err(Failure::new(Exit::Usage, "whom to tell? --admin HOST:PORT, that of the server")),
     }
@@ -48,6 +48,8 @@ pub(crate) fn reload(file: Option<&Path>, serving: &Serving, wait: Duration) -> 
 struct Whom {
     admin: Option<String>,
     pid_file: Option<PathBuf>,
+    /// What to do if it is not there.
+    advice: String,
 }
 
 impl Whom {
@@ -70,7 +72,12 @@ impl Whom {
             let neither = format!("{} has neither `admin` nor `pid_file`: whom to tell?", file.display());
             return Err(Failure::new(Exit::Usage, neither));
         }
-        Ok(Self { admin, pid_file })
+        let advice = format!(
+            " If {} says another `admin` or `pid_file` than at the start: --admin or --pid-file \
+             with the former",
+            file.display()
+        );
+        Ok(Self { admin, pid_file, advice })
     }
 }
 
@@ -85,11 +92,12 @@ struct Server {
 }
 
 impl Server {
-    /// The one whose admin listener is at `address`.
-    fn at(address: &str, until: Instant) -> Result<Self, Failure> {
+    /// The one whose admin listener is at `address`; `advice`: what to do if there is none.
+    fn at(address: &str, advice: &str, until: Instant) -> Result<Self, Failure> {
         let question = Question::parse(address)?.for_path("/_kolk/reload");
         let told = ask(&question, until).map_err(|error| {
-            let why = format!("cannot ask {question}: {error}: is it the admin listener of a running kolk?");
+            let whose = "is it the admin listener of a running kolk?";
+            let why = format!("cannot ask {question}: {error}: {whose}{advice}");
             Failure::new(Exit::Runtime, why)
         })?;
         let process = told["process"].as_u64().and_then(|number| u32::try_from(number).ok());
@@ -159,11 +167,11 @@ impl Server {
     }
 }
 
-/// Signals the process whose number is in the file at `path`.
-fn hang_up_that_of(path: &Path) -> Result<String, Failure> {
+/// Signals the process whose number is in the file at `path`; `advice`: what to do if there is none.
+fn hang_up_that_of(path: &Path, advice: &str) -> Result<String, Failure> {
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| {
-        Failure::new(Exit::Runtime, format!("cannot read {shown}: {error}: does the server run?"))
+        Failure::new(Exit::Runtime, format!("cannot read {shown}: {error}: does the server run?{advice}"))
     })?;
     let process = text.trim().parse().map_err(|_| {
         Failure::new(Exit::Runtime, format!("{shown} has no number of a process: is it a pid file?"))
@@ -217,14 +225,14 @@ mod tests {
     fn a_pid_file_has_the_number_of_one_process_and_nothing_else() {
         let folder = Scratch::new("reload-pid");
         let path = folder.join("kolk.pid");
-        assert!(refused(hang_up_that_of(&path)).contains("does the server run?"));
+        assert!(refused(hang_up_that_of(&path, "")).contains("does the server run?"));
         for text in ["", "kolk", "1 2", "-1", "4294967296"] {
             folder.put("kolk.pid", text);
-            assert!(refused(hang_up_that_of(&path)).contains("has no number of a process"), "{text}");
+            assert!(refused(hang_up_that_of(&path, "")).contains("has no number of a process"), "{text}");
         }
         for group in ["0\n", "4294967295\n"] {
             folder.put("kolk.pid", group);
-            assert!(refused(hang_up_that_of(&path)).contains("cannot signal process"), "{group}");
+            assert!(refused(hang_up_that_of(&path, "")).contains("cannot signal process"), "{group}");
         }
     }
 
@@ -234,7 +242,7 @@ mod tests {
         let folder = Scratch::new("reload-other");
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         folder.put("kolk.pid", format!("{}\n", other.id()));
-        let said = refused(hang_up_that_of(&folder.join("kolk.pid")));
+        let said = refused(hang_up_that_of(&folder.join("kolk.pid"), ""));
         let lives_on = other.try_wait().unwrap().is_none();
         other.kill().unwrap();
         other.wait().unwrap();

@@ -15,6 +15,8 @@ use super::clock;
 use super::failure::{Exit, Failure};
 use super::question::Question;
 
+/// What is asked for where nobody says it.
+pub(crate) const WHOM: &str = "whom to ask? --admin HOST:PORT, that of the server, or -c FILE, which has it";
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The members that have their own place in the text.
@@ -43,9 +45,8 @@ const FACTS: [(&str, &str); 13] = [
 
 /// What the server whose admin listener is at `admin` remembers of the request `id`; without one, of the last
 /// requests.
-pub(crate) fn why(id: Option<&str>, admin: Option<&str>, json: bool) -> Result<String, Failure> {
-    let whom = || Failure::new(Exit::Usage, "whom to ask? --admin HOST:PORT, that of the server");
-    let question = Question::parse(admin.ok_or_else(whom)?)?;
+pub(crate) fn why(id: Option<&str>, admin: &str, json: bool) -> Result<String, Failure> {
+    let question = Question::parse(admin)?;
     let is_id =
         |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:@".contains(&byte));
     if let Some(id) = id.filter(|id| !is_id(id)) {
@@ -167,10 +168,8 @@ mod tests {
     #[test]
     fn what_is_no_id_is_not_asked_for() {
         for id in ["a b", "a\r\nX: y", "%2e", "a?b", "\u{e9}"] {
-            let refused = why(Some(id), Some("127.0.0.1:1"), false).unwrap_err();
+            let refused = why(Some(id), "127.0.0.1:1", false).unwrap_err();
             assert!(format!("{refused:?}").contains("is no id"), "{id}");
         }
-        let refused = why(Some("a"), None, false).unwrap_err();
-        assert!(format!("{refused:?}").contains("--admin"));
     }
 }

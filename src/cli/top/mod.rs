@@ -31,6 +31,9 @@ use figures::Figures;
 use page::Page;
 use screen::Screen;
 
+/// What is asked for where nobody says it.
+pub(crate) const WHOM: &str =
+    "whom to watch? kolk top HOST:PORT, the server's --admin, or -c FILE, which has it";
 /// Where the page is.
 const PATH: &str = "/_kolk/metrics";
 /// For one page.
@@ -42,9 +45,7 @@ const PRINTED: (u16, u16) = (110, 45);
 
 /// Shows the server whose admin listener is at `address`, every `interval`, until the user has seen enough.
 /// `once`: one look, as text.
-pub(crate) fn top(address: Option<&str>, interval: Duration, once: bool) -> Result<String, Failure> {
-    let whom = || Failure::new(Exit::Usage, "whom to watch? kolk top HOST:PORT, the server's --admin");
-    let address = address.ok_or_else(whom)?;
+pub(crate) fn top(address: &str, interval: Duration, once: bool) -> Result<String, Failure> {
     let question = Question::parse(address)?.for_path(PATH);
     let mut watch = Watch::begin(question, interval)?;
     if once || !io::stdout().is_terminal() {
