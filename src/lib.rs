@@ -62,7 +62,7 @@
 //! | 2 | `config` | the configuration file: TOML to a checked description in which everything has its place | `app`, `http`, `net::ListenAddr`, `net::AddressError`, `::http`, `toml`, `annotate_snippets`, `strsim`, `ipnet`, `regex` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 4 | `assembly` | a configuration as a server: what each table stands for | `app`, `base::Certificate`, `config`, `http`, `net`, `proto::h1` (limits), `server`, `::http`, `ipnet` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
-//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `ratatui`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen`, `serde_json` (healthcheck, a certificate of its own, `kolk why`) | our rooms |
+//! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `ratatui`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen`, `serde_json`, `base64ct` (healthcheck, a certificate of its own, `kolk why`, `kolk explain`) | our rooms |
 //!
 //! # Words
 //!

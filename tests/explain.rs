@@ -134,6 +134,16 @@ fn the_program_says_which_line_decides() {
             .unwrap_or_else(|| panic!("{decision}: {stdout}"));
         assert!(line.ends_with(&format!("  # {place}")), "{line}");
     }
+    // As clients ask: with a path, with escapes, and with the user in a field.
+    for (url, asked) in [
+        ("http://a?x=1", "GET http://a/?x=1 from 127.0.0.1\n"),
+        ("http://a/x<y>", "GET http://a/x%3Cy%3E from 127.0.0.1\n"),
+        ("http://ada:secret@a/x", "GET http://a/x from 127.0.0.1\n"),
+    ] {
+        let (code, stdout, stderr) = folder.explain(&["GET", url]);
+        assert_eq!((code, &*stderr), (Some(0), ""), "{url}");
+        assert!(stdout.starts_with(asked) && !stdout.contains("400 Bad Request"), "{url}: {stdout}");
+    }
     let (code, stdout, _) = folder.explain(&["GET", "/", "--json", "-H", "X-A: b", "-c", "kolk.toml"]);
     let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(

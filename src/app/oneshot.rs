@@ -451,6 +451,9 @@ fn written(parts: &Parts, body_bytes: usize) -> Result<(Vec<u8>, FieldTable), Re
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Reason::Target);
     }
+    // A URI may do without a path, and a request may not. RFC 9112 §3.2.1.
+    let rooted = target.starts_with('?').then(|| format!("/{target}"));
+    let target = rooted.as_deref().unwrap_or(target);
     let method_span = writing.part(parts.method.as_str().as_bytes(), b" ")?;
     let target = writing.part(target.as_bytes(), b" HTTP/1.1\r\n")?;
     writing.table.set_line(RequestLine {

@@ -292,7 +292,9 @@ fn parsed(configuration: &Configuration, parts: &Parts, steps: &mut Vec<Step>) -
 /// The head as HTTP/1.1 writes it.
 fn written(parts: &Parts) -> Vec<u8> {
     let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut head = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
+    // A URL may do without a path, and a request may not. RFC 9112 §3.2.1.
+    let root = if target.starts_with('?') { "/" } else { "" };
+    let mut head = format!("{} {root}{target} HTTP/1.1\r\n", parts.method).into_bytes();
     if !parts.headers.contains_key(header::HOST) {
         let host = parts.uri.authority().map_or("localhost", Authority::as_str);
         head.extend(format!("host: {host}\r\n").bytes());

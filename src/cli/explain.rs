@@ -1,6 +1,9 @@
 //! `kolk explain`: what would become of a request, and which lines of the configuration file say so; and
 //! whether that is what was expected.
 //!
+//! A URL is asked for as clients do: what stands for a user and a password is in `Authorization`, and bytes
+//! that no target has are escaped. RFC 9110 §4.2.4, RFC 3986 §2.1.
+//!
 //! An expectation is what `kolk explain` has printed before. Compared is what was decided: in which lines of
 //! the file it stands (all behind `  # `) and how far things are apart is not.
 
@@ -10,7 +13,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ::http::header::AUTHORIZATION;
 use ::http::{HeaderName, HeaderValue, Method, Request, Uri};
+use base64ct::{Base64, Encoding as _};
 use clap::Args as ClapArgs;
 use kolk::{Certificate, Configuration};
 
@@ -80,7 +85,8 @@ fn request(asked: &Explain) -> Result<Request<()>, Failure> {
     let refuse = |what: &str, why: &str| Failure::new(Exit::Usage, format!("cannot ask {what}: {why}"));
     let Explain { method, url, headers, .. } = asked;
     let method: Method = method.parse().map_err(|_| refuse(method, "this is no method, as GET is one"))?;
-    let uri: Uri = url.parse().map_err(|error: ::http::uri::InvalidUri| refuse(url, &error.to_string()))?;
+    let (sent, userinfo) = as_clients_ask(url);
+    let uri: Uri = sent.parse().map_err(|error: ::http::uri::InvalidUri| refuse(url, &error.to_string()))?;
     let is_known = uri.scheme_str().is_none_or(|scheme| matches!(scheme, "http" | "https"));
     if !is_known || (uri.scheme().is_none() && uri.authority().is_some()) {
         return Err(refuse(url, "a URL begins with http:// or https://, as in http://example.com/"));
@@ -94,7 +100,55 @@ fn request(asked: &Explain) -> Result<Request<()>, Failure> {
         let (name, value) = field.ok_or_else(|| refuse(line, "write a field as in -H 'Name: value'"))?;
         request.headers_mut().append(name, value);
     }
+    if let Some(value) = userinfo.filter(|_| !request.headers().contains_key(AUTHORIZATION)) {
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
     Ok(request)
+}
+
+/// The URL without what stands for a user, with escapes where a target has none of such bytes; and the field
+/// that the user is in.
+fn as_clients_ask(url: &str) -> (String, Option<HeaderValue>) {
+    let behind_scheme = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = url.split_at(behind_scheme);
+    let authority_bytes = match scheme {
+        "" => 0,
+        _ => rest.find(['/', '?', '#']).unwrap_or(rest.len()),
+    };
+    let (authority, target) = rest.split_at(authority_bytes);
+    let (userinfo, host) = match authority.rsplit_once('@') {
+        Some((userinfo, host)) => (Some(userinfo), host),
+        None => (None, authority),
+    };
+    let mut sent = format!("{scheme}{host}");
+    for byte in target.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | 0x80.. => sent += &format!("%{byte:02X}"),
+            byte => sent.push(char::from(byte)),
+        }
+    }
+    (sent, userinfo.and_then(credentials))
+}
+
+/// `Authorization` of `USER:PASSWORD`, or of a user without a password. RFC 7617.
+fn credentials(userinfo: &str) -> Option<HeaderValue> {
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let plain = [&*unescaped(user), b":", &*unescaped(password)].concat();
+    HeaderValue::try_from(format!("Basic {}", Base64::encode_string(&plain))).ok()
+}
+
+/// The bytes that `text` stands for.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => bytes.extend([&[byte], &part.as_bytes()[2..]].concat()),
+            None => bytes.extend([b"%", part.as_bytes()].concat()),
+        }
+    }
+    bytes
 }
 
 /// Whether `text` decides what the file says.
@@ -177,6 +231,21 @@ fn decided(line: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_asked_for_as_clients_do() {
+        for (url, sent, field) in [
+            ("http://a/x<y>{\"z\"}`", "http://a/x%3Cy%3E%7B%22z%22%7D%60", None),
+            ("http://a/\u{fc}?\u{fc}=%C3%BC", "http://a/%C3%BC?%C3%BC=%C3%BC", None),
+            ("http://u:p@a:80/@?b=http://c@d", "http://a:80/@?b=http://c@d", Some("Basic dTpw")),
+            ("https://u%40a:%3a%zz@a", "https://a", Some("Basic dUBhOjoleno=")),
+            ("http://u@a", "http://a", Some("Basic dTo=")),
+            ("/a:b@c", "/a:b@c", None),
+        ] {
+            let field = field.map(HeaderValue::from_static);
+            assert_eq!(as_clients_ask(url), (sent.to_owned(), field), "{url}");
+        }
+    }
 
     #[test]
     fn places_and_columns_may_change_and_decisions_may_not() {
