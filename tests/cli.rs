@@ -153,6 +153,21 @@ fn serve_does_what_a_file_says_that_is_named_or_found() {
     assert_eq!(kolk.get("/").text(), "front page");
     drop(kolk);
 
+    // What the file says is not said twice.
+    for flag in
+        [&["--keepalive", "1s"][..], &["--admin", ":1"], &["--auth", "u:x"], &["--max-connections", "1"]]
+    {
+        let (code, _, stderr) = run(command(&["serve"]).args(flag).current_dir(&*folder));
+        assert_eq!(code, Some(2), "{flag:?}: {stderr}");
+        assert!(stderr.contains(&format!("{} says nothing beside kolk.toml: write ", flag[0])), "{stderr}");
+    }
+    let mut kolk = command(&["serve"]);
+    let kolk = Kolk::spawn(kolk.env("KOLK_ADMIN", &address).env("KOLK_WORKERS", "3").current_dir(&*folder));
+    kolk.says("warn: KOLK_ADMIN says nothing beside kolk.toml: write `admin` in [server] there");
+    kolk.says("3 workers");
+    assert!(TcpStream::connect(&address).is_err());
+    drop(kolk);
+
     file("[[site]]\nhost = [\"*\"]\n");
     let (code, _, stderr) = run(command(&["serve"]).current_dir(&*folder));
     assert_eq!(code, Some(3));

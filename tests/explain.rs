@@ -190,6 +190,7 @@ fn what_cannot_be_explained_is_told() {
         (&["GET", "/", "-H", "no field"], 2, "'Name: value'"),
         (&["GET", "/", "-H", "a: b\nc: d"], 2, "'Name: value'"),
         (&["GET", "/", "-c", "none.toml"], 3, "none.toml"),
+        (&["GET", "/", "-l", ":99", "--log", "json"], 2, "--listen says nothing to `kolk explain`"),
         (&["GET", "/", "--expect", "none.txt"], 2, "cannot read none.txt"),
     ] {
         let (ended, stdout, stderr) = folder.explain(arguments);

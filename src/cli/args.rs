@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use clap_complete::Shell;
 #[cfg(feature = "tls")]
 use kolk::ClientAuth;
@@ -21,6 +23,7 @@ use super::configured;
 use super::explain::Explain;
 use super::files::Files;
 use super::password::Algorithm;
+use super::said::Said;
 
 const ABOUT: &str = "A web server that is one turning point: one event loop per core, \
 every connection a small state machine";
@@ -73,6 +76,9 @@ pub(crate) struct Args {
     /// How to serve it.
     #[command(flatten)]
     pub(crate) serving: Serving,
+    /// Variables that say nothing: a line for each.
+    #[arg(skip)]
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What to serve; without a command, the built-in site.
@@ -180,7 +186,7 @@ pub(crate) struct Directory {
     pub(crate) dir: Option<PathBuf>,
 
     /// Serve what this configuration file says, and nothing else; of the flags -w, -l, --log, --log-file,
-    /// --user and --pid-file count instead of it
+    /// --user and --pid-file count instead of it, and those that it replaces are refused
     #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE", conflicts_with = "dir")]
     pub(crate) config: Option<PathBuf>,
 
@@ -367,11 +373,22 @@ impl Args {
     /// # Errors
     /// clap's, which also carries `--help` and `--version`.
     pub(crate) fn from_process(activated: bool) -> Result<Self, clap::Error> {
-        let mut args = Self::try_parse()?;
-        let is_configured = matches!(&args.command,
-            Some(Command::Serve(directory)) if configured::file(Some(directory)).is_some());
-        if is_configured {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let said = Said::of(&command, &matches);
+        let file = match &args.command {
+            Some(Command::Serve(directory)) => configured::file(Some(directory)),
+            Some(Command::Check { config, .. }) => Some(config.clone()),
+            Some(Command::Explain(_)) => {
+                let idle = said.idle_flag().map(|flag| format!("{flag} says nothing to `kolk explain`"));
+                return idle.map_or(Ok(args), |sentence| Err(conflict(sentence)));
+            }
+            _ => None,
+        };
+        if let Some(file) = file {
             // The file says where.
+            args.warnings = said.beside(&file).map_err(conflict)?;
             return Ok(args);
         }
         args.serving.resolve_listen(std::env::var("PORT").ok().as_deref(), activated)?;
@@ -409,6 +426,11 @@ impl Serving {
     }
 }
 
+/// What is said on the command line and has no place there.
+fn conflict(sentence: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ArgumentConflict, sentence + "\n")
+}
+
 /// `auto` or a number from 1.
 fn count(text: &str) -> Result<Count, String> {
     match text {
@@ -426,8 +448,6 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Args {
@@ -447,7 +467,7 @@ mod tests {
 
     #[test]
     fn the_defaults() {
-        let Args { command, serving } = parse("kolk");
+        let Args { command, serving, .. } = parse("kolk");
         assert_eq!(command, None);
         assert_eq!(serving.workers, Count::Auto);
         assert_eq!(serving.backlog, 4096);
@@ -468,7 +488,7 @@ mod tests {
     #[test]
     fn flags_stand_before_or_behind_the_command() {
         for line in ["kolk -w 3 --log json serve public -l :1", "kolk serve public -w 3 -l :1 --log json"] {
-            let Args { command, serving } = parse(line);
+            let Args { command, serving, .. } = parse(line);
             assert!(
                 matches!(command, Some(Command::Serve(directory)) if directory.dir.as_deref() == Some(Path::new("public"))),
                 "{line}"
@@ -493,7 +513,7 @@ mod tests {
     #[test]
     fn a_folder_is_no_certificate_and_no_certificate_is_one_of_our_own() {
         let tls = |line| match parse(line) {
-            Args { command: Some(Command::Serve(directory)), serving } => (directory.dir, serving.tls),
+            Args { command: Some(Command::Serve(directory)), serving, .. } => (directory.dir, serving.tls),
             Args { serving, .. } => (None, serving.tls),
         };
         let pair = |chain: &str, key: &str| Given::Pair(chain.into(), key.into());

@@ -1,5 +1,5 @@
 //! `kolk serve -c FILE`: a server of which the file says everything. What flags say beside it counts instead:
-//! `-w`, `-l`, `--log`, `--log-file`, `--user`, `--pid-file`.
+//! `-w`, `-l`, `--log`, `--log-file`, `--user`, `--pid-file`. The others were refused (see `said`).
 //!
 //! ```text
 //!  HUP ──► the file ─┬─ right ──► served, and what has to wait for a start is named ─┬─► certificates

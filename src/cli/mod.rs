@@ -7,6 +7,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `args`, `files` | flags, environment, defaults |
+//! | `said` | flags that say nothing, because a file does |
 //! | `site` | the built-in site |
 //! | `access` | who may read and who may store |
 //! | `certificates`, `development` | who the server is; a certificate of its own |
@@ -52,6 +53,7 @@ mod passed;
 mod password;
 mod question;
 mod reload;
+mod said;
 #[cfg(test)]
 #[path = "../../tests/support/scratch.rs"]
 mod scratch;
@@ -100,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     logger::install(args.serving.quiet, args.serving.verbose);
+    args.warnings.iter().for_each(|line| log::warn!("{line}"));
     if let Some(error) = unreachable {
         log::warn!("the service manager cannot be told how it goes: {error}");
     }
@@ -198,8 +201,12 @@ fn serve(
     let signals = signals::catch().map_err(|error| Failure::cannot("catch signals", &error))?;
     let bound = match &configuration {
         Some(_) if serving.listen.is_empty() => server.bind()?,
-        Some(_) => listen(server.nowhere(), serving, &passed)?.bind()?,
-        None => listen(server, serving, &passed)?.bind()?,
+        // What else listens, the file says.
+        Some(_) => listen(server.nowhere(), serving, &passed, &[])?.bind()?,
+        None => {
+            let (server, taken) = beside(server, serving, &passed)?;
+            listen(server, serving, &passed, &taken)?.bind()?
+        }
     };
     // Those that are served were copied; nobody asked for the others.
     drop(passed);
@@ -325,8 +332,8 @@ fn timeouts(serving: &Serving) -> Timeouts {
     timeouts
 }
 
-/// Where the flags say, or else on what was passed.
-fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Server, Failure> {
+/// Where flags have whoever else listens do so: these addresses are taken.
+fn beside(mut server: Server, serving: &Serving, passed: &Passed) -> Result<(Server, Vec<String>), Failure> {
     let mut taken = Vec::new();
     if let Some(address) = &serving.admin {
         let one = passed.resolve_one("--admin", address)?;
@@ -340,13 +347,23 @@ fn listen(mut server: Server, serving: &Serving, passed: &Passed) -> Result<Serv
         server = server.redirect_to_https(&one)?;
         taken.push(one);
     }
+    Ok((server, taken))
+}
+
+/// Where the flags say, or else on what was passed and is not taken.
+fn listen(
+    mut server: Server,
+    serving: &Serving,
+    passed: &Passed,
+    taken: &[String],
+) -> Result<Server, Failure> {
     for address in &serving.listen {
         for address in passed.resolve(address)? {
             server = server.listen(&address)?;
         }
     }
     if serving.listen.is_empty() {
-        for socket in passed.all_but(&taken)? {
+        for socket in passed.all_but(taken)? {
             server = server.listen_fd(socket);
         }
     }
