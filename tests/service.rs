@@ -176,6 +176,22 @@ fn the_manager_hears_when_a_reload_begins_and_when_it_is_over() {
     assert_eq!(kolk.ended(), Some(0));
 }
 
+/// By whichever systemd is here; without one there is nobody to ask.
+#[test]
+fn the_unit_says_nothing_that_systemd_does_not_know() {
+    let folder = Scratch::new("unit");
+    for name in ["kolk.service", "kolk.socket"] {
+        let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name);
+        let unit = fs::read_to_string(unit).unwrap();
+        folder.put(name, unit.replace("/usr/bin/kolk", env!("CARGO_BIN_EXE_kolk")));
+    }
+    let verify = Command::new("systemd-analyze").arg("verify").arg(folder.join("kolk.service")).output();
+    let Ok(verified) = verify else { return };
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let here = folder.to_str().unwrap();
+    assert!(said.lines().all(|line| !line.contains(here)), "{said}");
+}
+
 #[test]
 fn the_watchdog_is_fed_while_idle_workers_turn() {
     let manager = Systemd::new("watchdog");
