@@ -195,6 +195,24 @@ fn a_configuration_is_checked_and_shown() {
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert!(stdout.contains("\npin = true ") && stdout.contains("# kolk.toml:2\n"), "{stdout}");
     assert!(stdout.contains("\nworkers = \"auto\" ") && stdout.contains("# default\n"), "{stdout}");
+    // With the flags and the variables that count beside the file, and no others.
+    let mut dump = command(&["check", "--dump", "-w", "3", "--log", "json", "-l", ":81"]);
+    let dump = dump.env("KOLK_USER", "www").env("KOLK_WORKERS", "4").env("KOLK_ADMIN", ":82");
+    let (code, stdout, stderr) = run(dump.current_dir(&*dir));
+    assert_eq!((code, stderr.contains("warn: KOLK_ADMIN says nothing")), (Some(0), true), "{stderr}");
+    for (value, origin) in [
+        ("workers = 3 ", "--workers of the command line"),
+        ("user = \"www\" ", "KOLK_USER of the environment"),
+        ("addr = \":81\" ", "--listen of the command line"),
+        ("format = \"json\" ", "--log of the command line"),
+        ("pin = true ", "kolk.toml:2"),
+        ("backlog = 4096 ", "default"),
+    ] {
+        let line = stdout.lines().find(|line| line.starts_with(value)).unwrap_or_else(|| panic!("{stdout}"));
+        assert!(line.ends_with(&format!(" # {origin}")), "{line}");
+    }
+    let (code, _, stderr) = check(&["--keepalive", "1s"]);
+    assert_eq!((code, stderr.contains("--keepalive says nothing beside kolk.toml")), (Some(2), true));
     // All errors at once, on standard error, without colours where nobody looks.
     fs::write(&file, "[server]\npni = true\nworkers = 0\n").unwrap();
     let (code, stdout, stderr) = check(&[]);

@@ -79,6 +79,9 @@ pub(crate) struct Args {
     /// Variables that say nothing: a line for each.
     #[arg(skip)]
     pub(crate) warnings: Vec<String>,
+    /// Who has said what.
+    #[arg(skip)]
+    pub(crate) said: Said,
 }
 
 /// What to serve; without a command, the built-in site.
@@ -156,7 +159,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
         wait: Duration,
     },
-    /// Check a configuration file: exit code 3 if something is wrong with it
+    /// Check a configuration file, with the flags that count beside it: exit code 3 if something is wrong
     Check {
         /// The file
         #[arg(short, long, env = "KOLK_CONFIG", value_name = "FILE", default_value = "kolk.toml")]
@@ -376,7 +379,8 @@ impl Args {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        let said = Said::of(&command, &matches);
+        args.said = Said::of(&command, &matches);
+        let said = &args.said;
         let file = match &args.command {
             Some(Command::Serve(directory)) => configured::file(Some(directory)),
             Some(Command::Check { config, .. }) => Some(config.clone()),

@@ -4,19 +4,21 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use kolk::config::Given;
 use kolk::{Configuration, Errors};
 
 use super::failure::{Exit, Failure};
 use super::{colors, print, terminal};
 
-/// Says whether the file is right, or all that is wrong with it; or every value that counts.
+/// Says whether the file is right, or all that is wrong with it; or every value that counts, also of what is
+/// `given` instead.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub(super) fn check(file: &Path, dumps: bool) -> Result<ExitCode, Failure> {
+pub(super) fn check(file: &Path, given: &Given, dumps: bool) -> Result<ExitCode, Failure> {
     // What only shows when it is built is wrong, too.
     let built = |configuration: Configuration| configuration.server().map(|_| configuration);
-    match Configuration::load(file).and_then(built) {
+    match Configuration::load_given(file, given).and_then(built) {
         Ok(configuration) if dumps => print(configuration.dump().as_bytes())?,
         Ok(configuration) => print(verdict(file, &configuration).as_bytes())?,
         Err(errors) => return Ok(refused(file, &errors)),

@@ -9,14 +9,16 @@
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
+use kolk::config::Given;
 use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
 use log::Level;
 
-use super::args::{Count, Directory, Serving};
+use super::args::{Count, Directory, Log, Serving};
 #[cfg(feature = "tls")]
 use super::certificates;
 use super::check::counted;
 use super::failure::{Exit, Failure};
+use super::said::Said;
 use super::signals::{Ending, Reload};
 use super::{colors, log_destination, logger};
 
@@ -89,6 +91,52 @@ pub(super) fn server(
         server = server.access_log(format, destination);
     }
     Ok(server)
+}
+
+/// What flags and variables say instead of the file: what [`server`] and the start go by.
+pub(super) fn given(serving: &Serving, said: &Said) -> Given {
+    let workers = match serving.workers {
+        Count::Auto => "auto".to_owned(),
+        Count::Exactly(workers) => workers.to_string(),
+    };
+    let pid_file = serving.pid_file.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let values = [
+        // One that is not a number leaves it to the file.
+        ("workers", "server.workers", (serving.workers != Count::Auto).then_some(workers)),
+        ("user", "server.user", serving.user.clone()),
+        ("pid_file", "server.pid_file", pid_file),
+        ("verbose", "log.level", (serving.verbose > 0).then(|| level(serving))),
+        ("quiet", "log.level", serving.quiet.then(|| level(serving))),
+    ];
+    let mut given = Given::default();
+    for (id, key, text) in values {
+        if let (Some(origin), Some(text)) = (said.origin(id), text) {
+            given = given.value(key, &text, origin);
+        }
+    }
+    // What a passed socket is called is known where it was passed.
+    let is_name =
+        |address: &String| address.strip_prefix("fd:").is_some_and(|number| number.parse::<u32>().is_err());
+    let origin = said.origin("listen").filter(|_| !serving.listen.iter().any(is_name));
+    if let Some(origin) = origin {
+        given = given.listen(&serving.listen, &origin);
+    }
+    let format = match serving.log {
+        Log::Off => return given,
+        Log::Json => "json",
+        Log::Combined => "combined",
+        Log::Pretty => "pretty",
+    };
+    let Some(origin) = said.origin("log") else { return given };
+    match (&serving.log_file, said.origin("log_file")) {
+        (Some(path), Some(own)) => given.access_log((format, origin), (&path.to_string_lossy(), own)),
+        _ => given.access_log((format, origin.clone()), ("stdout", origin)),
+    }
+}
+
+/// The level that flags set, as a file would say it.
+fn level(serving: &Serving) -> String {
+    logger::level(serving.quiet, serving.verbose).to_string().to_lowercase()
 }
 
 /// How it says that the process ends.

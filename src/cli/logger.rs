@@ -73,7 +73,7 @@ pub(crate) fn say_at_length(level: Level, for_people: &str, message: &str) {
     }
 }
 
-const fn level(quiet: bool, verbose: u8) -> LevelFilter {
+pub(super) const fn level(quiet: bool, verbose: u8) -> LevelFilter {
     match (quiet, verbose) {
         (true, _) => LevelFilter::Error,
         (_, 0) => LevelFilter::Warn,

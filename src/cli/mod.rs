@@ -140,7 +140,9 @@ fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode,
             });
         }
         Some(Command::HashPassword { algorithm }) => print(password::hashed(*algorithm)?.as_bytes())?,
-        Some(Command::Check { config, dump }) => return check::check(config, *dump),
+        Some(Command::Check { config, dump }) => {
+            return check::check(config, &configured::given(&args.serving, &args.said), *dump);
+        }
         Some(Command::Schema) => check::schema()?,
         #[cfg(feature = "top")]
         Some(Command::Top { address, config, interval, once }) => {

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
+use kolk::config::Origin;
 
 /// What a file says instead, and where: `None` for what is about a folder alone.
 const REPLACED: [(&str, Option<&str>); 29] = [
@@ -103,6 +104,15 @@ impl Said {
             lines.push(line);
         }
         Ok(lines)
+    }
+
+    /// Who has said the value with this id, if anybody has.
+    pub(crate) fn origin(&self, id: &str) -> Option<Origin> {
+        let saying = self.0.iter().find(|saying| saying.id == id)?;
+        Some(match saying.is_flag {
+            true => Origin::Flag(saying.name.clone()),
+            false => Origin::Variable(saying.name.clone()),
+        })
     }
 
     /// Whether a flag of the server is there that says nothing to who asks a file alone: the first of them.

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `place`, `problem` | [`Place`], [`Placed`]; [`Problem`], [`Errors`] |
 //! | `include`, `node` | the files as one tree |
+//! | `given` | what is said beside the files, and counts instead of them |
 //! | `key`, `read`, `look` | how a table is described, read, and which keys go together |
 //! | `value`, `message`, `template`, `units` | the values of keys |
 //! | `server`, `named`, `site`, `action` | the tables |
@@ -24,6 +25,7 @@ mod action;
 mod change;
 mod check;
 mod dump;
+mod given;
 mod include;
 mod key;
 mod look;
@@ -53,6 +55,7 @@ pub use action::{
     Content, Etags, Extension, FileName, Glob, Links, Redirect, Regex, Respond, Rewrite, Rewriting,
     StaticFiles,
 };
+pub use given::Given;
 pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
 pub use named::{
     AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, JwtKeys, Log, LogFormat,
@@ -132,10 +135,17 @@ impl Configuration {
     /// # Errors
     /// Everything that is wrong.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Errors> {
-        let environment = |name: &str| std::env::var(name).ok();
-        let mut reader = Reader::new(&environment);
+        Self::load_given(path, &Given::default())
+    }
+
+    /// The same, where some of it is said elsewhere.
+    ///
+    /// # Errors
+    /// Everything that is wrong, also with what is given.
+    pub fn load_given(path: impl AsRef<Path>, given: &Given) -> Result<Self, Errors> {
+        let mut reader = Reader::new(&variable);
         match include::read(path.as_ref(), None, &mut reader) {
-            Some(text) => Self::of(&text, reader),
+            Some(text) => Self::of(&text, given, reader),
             None => Err(Errors::new(reader.problems)),
         }
     }
@@ -145,7 +155,15 @@ impl Configuration {
     /// # Errors
     /// Everything that is wrong.
     pub fn parse(text: &str, name: impl AsRef<Path>) -> Result<Self, Errors> {
-        Self::parse_with(text, name, &|variable| std::env::var(variable).ok())
+        Self::parse_with(text, name, &variable)
+    }
+
+    /// The same, where some of it is said elsewhere.
+    ///
+    /// # Errors
+    /// Everything that is wrong, also with what is given.
+    pub fn parse_given(text: &str, name: impl AsRef<Path>, given: &Given) -> Result<Self, Errors> {
+        Self::of(&place::Text::new(name.as_ref(), text), given, Reader::new(&variable))
     }
 
     /// The same, with variables of its own.
@@ -157,15 +175,16 @@ impl Configuration {
         name: impl AsRef<Path>,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Errors> {
-        Self::of(&place::Text::new(name.as_ref(), text), Reader::new(environment))
+        Self::of(&place::Text::new(name.as_ref(), text), &Given::default(), Reader::new(environment))
     }
 
-    fn of(text: &Arc<place::Text>, mut reader: Reader<'_>) -> Result<Self, Errors> {
+    fn of(text: &Arc<place::Text>, given: &Given, mut reader: Reader<'_>) -> Result<Self, Errors> {
         let mut sources = include::Sources::default();
-        let tree = sources.tree(text, &(Root::shape().keys)(), &mut reader);
+        let mut tree = sources.tree(text, &(Root::shape().keys)(), &mut reader);
         if sources.is_broken {
             return Err(Errors::new(reader.problems));
         }
+        given.lay_over(&mut tree);
         // A file that is not there might have the names that are missed.
         let is_whole = reader.problems.is_empty();
         match Root::read(&tree, &mut reader) {
@@ -203,6 +222,11 @@ impl Configuration {
         self.root.dump(&mut dump);
         dump.finish()
     }
+}
+
+/// The value of a variable of this process.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 impl Deref for Configuration {

@@ -29,6 +29,10 @@ pub enum Origin {
         /// Where the file names them.
         place: Place,
     },
+    /// A flag of the command line says so, whatever the file says: `--workers`.
+    Flag(String),
+    /// A variable says so, whatever the file says: `KOLK_WORKERS`.
+    Variable(String),
 }
 
 /// A value, and where it comes from.
@@ -115,7 +119,7 @@ impl Origin {
     /// The place in a file, if there is one.
     pub const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Default => None,
+            Self::Default | Self::Flag(_) | Self::Variable(_) => None,
             Self::File(place) | Self::Environment { place, .. } => Some(place),
         }
     }
@@ -148,7 +152,7 @@ impl fmt::Debug for Place {
     }
 }
 
-/// `kolk.toml:12`, `default`, `NAME of the environment, kolk.toml:12`.
+/// `kolk.toml:12`, `default`, `NAME of the environment, kolk.toml:12`, `--workers of the command line`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -158,6 +162,8 @@ impl fmt::Display for Origin {
                 let (names, file) = (names.join(", "), place.file().display());
                 write!(f, "{names} of the environment, {file}:{}", place.line())
             }
+            Self::Flag(name) => write!(f, "{name} of the command line"),
+            Self::Variable(name) => write!(f, "{name} of the environment"),
         }
     }
 }
