@@ -31,6 +31,8 @@ mod schema;
 mod scratch;
 
 const EXAMPLE: &str = include_str!("../packaging/kolk.toml");
+/// What a file has at least.
+const SITE: &str = "[[site]]\nhosts = \"*\"\nrespond = 404\n";
 
 /// The variables of the golden cases.
 fn environment(name: &str) -> Option<String> {
@@ -79,7 +81,7 @@ fn a_dump_is_a_file_that_means_the_same() {
             |line: &str| line.rsplit_once(" # ").map_or(line, |(value, _)| value).trim_end().to_owned();
         dump.lines().map(value).collect()
     };
-    for text in ["", EXAMPLE, &every_key()] {
+    for text in [SITE, EXAMPLE, &every_key()] {
         let dump = parse(text).unwrap().dump();
         let again = parse(&dump).unwrap_or_else(|errors| panic!("{errors}\n{dump}")).dump();
         assert_eq!(values(&dump), values(&again));
@@ -188,7 +190,8 @@ fn properties(value: &serde_json::Value, names: &mut BTreeSet<String>) {
 
 #[test]
 fn values_know_their_places() {
-    let configuration = parse("[server]\nuser = \"{env:USER}\"\n[server.limits]\nbody = \"1MiB\"\n").unwrap();
+    let text = format!("[server]\nuser = \"{{env:USER}}\"\n[server.limits]\nbody = \"1MiB\"\n{SITE}");
+    let configuration = parse(&text).unwrap();
     let body = &configuration.server.limits.body;
     assert_eq!(body.value.0, 1 << 20);
     let place = body.place().unwrap();
@@ -203,7 +206,7 @@ fn values_know_their_places() {
 /// Whoever says nothing gets the same from the library and from a file.
 #[test]
 fn the_defaults_are_those_of_the_library() {
-    let of_file = parse("").unwrap();
+    let of_file = parse(SITE).unwrap();
     let of_library = kolk::Config::default();
     let (file, library) = (&of_file.server.timeouts, &of_library.timeouts);
     assert_eq!(file.tls_handshake.value, library.handshake);
@@ -226,7 +229,7 @@ fn the_defaults_are_those_of_the_library() {
     assert_eq!(server.pin.value, of_library.pin);
     let name = server.server_name.0.as_ref().map(|name| name.to_str().unwrap().to_owned());
     assert_eq!(name, of_library.server_name);
-    let listening = parse("[[listen]]\naddr = \":0\"\n").unwrap();
+    let listening = parse(&format!("[[listen]]\naddr = \":0\"\n{SITE}")).unwrap();
     assert_eq!(listening.listen[0].backlog.get(), of_library.backlog);
 }
 

@@ -96,8 +96,14 @@ fn a_file_that_is_wrong_is_told_in_full_and_changes_nothing() {
     kolk.says("kolk.toml:2:8");
     kolk.says("what was served before still is");
     assert_eq!(says(&mut client), "one");
+    // Nor does one that was cut off, or that is being written, close every listener.
+    folder.put("kolk.toml", "");
+    kolk.signal("HUP");
+    kolk.says("no [[site]]: nothing would be served");
+    kolk.says("what was served before still is");
+    assert_eq!(says(&mut client), "one");
     let metrics = admin(&folder, "/_kolk/metrics");
-    assert!(metrics.contains("kolk_reloads_total{result=\"refused\"} 3\n"), "{metrics}");
+    assert!(metrics.contains("kolk_reloads_total{result=\"refused\"} 4\n"), "{metrics}");
     file(&folder, "three", "");
     kolk.signal("HUP");
     kolk.says("was read again and is served");

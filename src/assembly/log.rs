@@ -14,7 +14,8 @@ impl Configuration {
     /// use kolk::Configuration;
     /// use kolk::access_log::Destination;
     ///
-    /// let configuration = Configuration::parse("[log]\nerror = \"syslog:\"\n", "kolk.toml")?;
+    /// let text = "[log]\nerror = \"syslog:\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
+    /// let configuration = Configuration::parse(text, "kolk.toml")?;
     /// assert!(matches!(configuration.error_log(), Destination::Syslog(_)));
     /// # Ok::<(), kolk::Errors>(())
     /// ```

@@ -31,6 +31,8 @@ pub(super) struct Sources {
     pub(super) is_broken: bool,
     /// Those that include the one that is being read.
     open: Vec<PathBuf>,
+    /// Where a path with `*` stands that no file fits.
+    unmatched: Vec<Origin>,
 }
 
 impl Sources {
@@ -57,18 +59,32 @@ impl Sources {
         tree
     }
 
+    /// What is wrong with `tree`, the whole of them, if it has no site: one was cut off, or is elsewhere.
+    pub(super) fn without_site(&self, tree: &Node) -> Problem {
+        let message = "no [[site]]: nothing would be served";
+        let problem = match self.unmatched.first() {
+            Some(origin) => Problem::at(origin, message).label("no file fits this"),
+            None => Problem::at(&tree.origin, message),
+        };
+        problem.help("a [[site]] has `hosts`, and a [[site.route]], `respond` or `redirect`")
+    }
+
     fn begin(&mut self, path: &Path) {
         self.files.push(path.to_owned());
         self.real.push(real(path));
     }
 
     /// The files that `tree` includes, each of them once.
-    fn included(&self, tree: &Node, text: &Text, reader: &mut Reader<'_>) -> Vec<(PathBuf, Origin)> {
+    fn included(&mut self, tree: &Node, text: &Text, reader: &mut Reader<'_>) -> Vec<(PathBuf, Origin)> {
         let Some(entry) = tree.find("include") else { return Vec::new() };
         let mut paths: Vec<(PathBuf, Origin)> = Vec::new();
         for item in items(&entry.node) {
             let Some(pattern) = reader.text(item, "a path such as \"sites/*.toml\"") else { continue };
-            for path in matching(&text.folder().join(&pattern), item, reader) {
+            let found = matching(&text.folder().join(&pattern), item, reader);
+            if found.is_empty() {
+                self.unmatched.push(item.origin.clone());
+            }
+            for path in found {
                 let own = real(&path);
                 if self.open.contains(&own) {
                     reader.refuse(item, format!("{} includes itself", path.display()));

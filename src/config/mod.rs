@@ -101,7 +101,7 @@ table! {
         headers: Named<Headers>,
         /// What is written down.
         log: Box<Log> = {},
-        /// What is served, under which names.
+        /// What is served, under which names; at least one.
         site: Vec<Site>,
         later {
             "upstream": "the reverse proxy comes in a later version",
@@ -190,6 +190,10 @@ impl Configuration {
         match Root::read(&tree, &mut reader) {
             Some(root) if is_whole => {
                 check::check(&root, &tree, &mut reader);
+                // Whoever has misspelt it is told that alone.
+                if reader.problems.is_empty() && root.site.is_empty() {
+                    reader.problems.push(sources.without_site(&tree));
+                }
                 if reader.problems.is_empty() {
                     return Ok(Self { root, files: sources.files });
                 }
