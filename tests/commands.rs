@@ -230,6 +230,28 @@ fn a_configuration_is_checked_and_shown() {
 }
 
 #[test]
+fn what_this_machine_lacks_is_told_before_a_start_and_at_one() {
+    let dir = Scratch::new("check-machine");
+    let site = "[[site]]\nhosts = \"*\"\nrespond = 404\n";
+    for (line, said) in [
+        ("[server]\nuser = \"a-name-that-nobody-has\"", "there is no user `a-name-that-nobody-has`"),
+        ("[server]\nuser = \"0:a-group-that-is-none\"", "there is no group `a-group-that-is-none`"),
+        ("[server]\npid_file = \"run/kolk.pid\"", "there is no folder run"),
+        ("[server]\nadmin = \"unix:run/admin.sock\"", "there is no folder run"),
+        ("[server]\nadmin = \"unix:kolk.toml/admin.sock\"", "there is no folder kolk.toml"),
+        ("[[listen]]\naddr = \"unix:run/kolk.sock\"", "there is no folder run"),
+    ] {
+        dir.put("kolk.toml", format!("{line}\n{site}"));
+        let (code, _, told) = run(command(&["check"]).current_dir(&*dir));
+        assert_eq!(code, Some(3), "{line}: {told}");
+        assert!(told.contains(said) && told.contains(" --> kolk.toml:2:"), "{line}: {told}");
+        let (code, _, told) = run(command(&["serve"]).current_dir(&*dir));
+        assert_eq!(code, Some(3), "{line}: {told}");
+        assert!(told.contains(said) && told.contains(" --> kolk.toml:2:"), "{line}: {told}");
+    }
+}
+
+#[test]
 fn the_schema_is_for_editors() {
     let (code, stdout, stderr) = run(&mut command(&["schema"]));
     assert_eq!((code, &*stderr), (Some(0), ""));

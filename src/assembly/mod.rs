@@ -14,6 +14,7 @@
 //! | `around` | what stands around it: see there for the order |
 //! | `log` | what is written of requests, and where of the server itself |
 //! | `reload` | a file that was changed, for a server that runs |
+//! | `machine` | whether this machine has the users and folders that are named |
 //! | `explain` | what becomes of a request, and which lines say so |
 //!
 //! Everything here could be written in Rust by whoever embeds the server. What only shows when it is built (a
@@ -24,6 +25,7 @@ mod answers;
 mod around;
 mod explain;
 mod log;
+mod machine;
 mod reload;
 mod server;
 mod site;

@@ -13,7 +13,7 @@ use crate::proto::h1;
 use crate::server::{FlightRecorder, Limits, ListenOptions, Server, Timeouts, Workers as Count};
 
 use super::log::Logs;
-use super::noted;
+use super::{machine, noted};
 
 /// Where a server listens that is told nothing.
 pub(super) const ADDRESS: &str = "127.0.0.1:8080";
@@ -28,6 +28,7 @@ pub(super) fn server_name(configuration: &Configuration) -> Option<&str> {
 
 /// The server for `app`.
 pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec<Problem>) -> Option<Server> {
+    machine::check(configuration, problems);
     let process = &configuration.server;
     let mut server = Server::new(app)
         .workers(match process.workers.value {

@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use kolk::config::Given;
+use kolk::service::User;
 use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
 use log::Level;
 
@@ -137,6 +138,23 @@ pub(super) fn given(serving: &Serving, said: &Said) -> Given {
 /// The level that flags set, as a file would say it.
 fn level(serving: &Serving) -> String {
     logger::level(serving.quiet, serving.verbose).to_string().to_lowercase()
+}
+
+/// Whom the process becomes, with the name that the flags give, or else the file.
+///
+/// # Errors
+/// Nobody has that name.
+pub(super) fn user(
+    configured: Option<(&Path, &Configuration)>,
+    serving: &Serving,
+) -> Result<Option<(String, User)>, Failure> {
+    if let Some(name) = &serving.user {
+        let user = User::find(name).map_err(|error| Failure::user(&error))?;
+        return Ok(Some((name.clone(), user)));
+    }
+    let Some((path, configuration)) = configured else { return Ok(None) };
+    let name = configuration.server.user.as_ref().map(|user| user.value.0.clone());
+    Ok(name.zip(configuration.user().map_err(|errors| refused(path, &errors))?))
 }
 
 /// How it says that the process ends.

@@ -185,15 +185,12 @@ fn serve(
 ) -> Result<(), Failure> {
     let file = configured::file(directory);
     let configuration = file.as_deref().map(configured::read).transpose()?;
-    let named = configuration.as_ref().and_then(|file| file.server.user.as_ref().map(|user| &*user.value.0));
-    let user = serving.user.as_deref().or(named);
-    let user = user.map(|name| service::User::find(name).map(|user| (name, user)));
-    let user = user.transpose().map_err(|error| Failure::user(&error))?;
+    let configured = file.as_deref().zip(configuration.as_ref());
+    let user = configured::user(configured, serving)?;
     if user.is_some() {
         // Before there are other threads: it is a promise of each.
         service::no_new_privileges().map_err(|error| Failure::cannot("give up new privileges", &error))?;
     }
-    let configured = file.as_deref().zip(configuration.as_ref());
     let (server, says) = described(serving, directory, configured)?;
     #[cfg(feature = "tls")]
     let (server, identity) = identified(server, serving, configuration.as_ref())?;
@@ -214,7 +211,7 @@ fn serve(
     drop(passed);
     let _pid_file = pid_file.map(write_pid).transpose()?;
     if let Some((name, user)) = user {
-        user.assume().map_err(|error| Failure::assume(name, &error))?;
+        user.assume().map_err(|error| Failure::assume(&name, &error))?;
     }
     let running = bound.start()?;
     #[cfg(feature = "tls")]

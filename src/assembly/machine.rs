@@ -1,0 +1,72 @@
+//! What a file says of the machine that it is served on: whom the process becomes, and the folders in which
+//! it makes files of its own.
+//!
+//! Looked at when a server is built: who reads a file need not have the users that it names. A folder that
+//! cannot be looked into is left to whoever opens the file in it: whoever reads the configuration again may
+//! be another user than has started.
+
+use std::fs;
+use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::path::Path;
+
+use crate::config::{Configuration, Errors, Problem};
+use crate::net::ListenAddr;
+use crate::server::service::User;
+
+impl Configuration {
+    /// Whom the process is to become once its sockets are open, if the file says that. A server does not do
+    /// it by itself: see [`User::assume`].
+    ///
+    /// ```
+    /// use kolk::Configuration;
+    ///
+    /// let text = "[server]\nuser = \"12345:23456\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
+    /// assert!(Configuration::parse(text, "kolk.toml")?.user()?.is_some());
+    ///
+    /// let nobody = text.replace("12345:23456", "a-name-that-nobody-has");
+    /// let errors = Configuration::parse(&nobody, "kolk.toml")?.user().unwrap_err();
+    /// assert!(errors.to_string().contains("kolk.toml:2:8"));
+    /// # Ok::<(), kolk::Errors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The system knows no such user, or no such group.
+    pub fn user(&self) -> Result<Option<User>, Errors> {
+        found(self).map_err(|problem| Errors::new(vec![problem]))
+    }
+}
+
+/// Notes the user that is nobody, and the folders that are not there.
+pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) {
+    problems.extend(found(configuration).err());
+    let process = &configuration.server;
+    let addresses = process.admin.iter().chain(configuration.listen.iter().map(|listen| &listen.addr));
+    let sockets = addresses.filter_map(|address| match &address.value {
+        // A name that begins with `@` has no file.
+        ListenAddr::Unix(path) if !path.as_os_str().as_encoded_bytes().starts_with(b"@") => {
+            Some((&address.origin, path))
+        }
+        _ => None,
+    });
+    let files = process.pid_file.iter().map(|file| (&file.origin, &file.value)).chain(sockets);
+    for (origin, path) in files {
+        if let Some(folder) = missing_folder(path) {
+            problems.push(Problem::at(origin, format!("there is no folder {}", folder.display())));
+        }
+    }
+}
+
+fn found(configuration: &Configuration) -> Result<Option<User>, Problem> {
+    let Some(user) = &configuration.server.user else { return Ok(None) };
+    User::find(&user.value.0).map(Some).map_err(|error| Problem::at(&user.origin, error.to_string()))
+}
+
+/// The folder that `path` would be in, if it is known not to be there.
+fn missing_folder(path: &Path) -> Option<&Path> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    let is_missing = match fs::metadata(folder) {
+        Ok(found) => !found.is_dir(),
+        Err(error) => matches!(error.kind(), NotFound | NotADirectory),
+    };
+    is_missing.then_some(folder)
+}
