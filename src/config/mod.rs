@@ -12,7 +12,7 @@
 //! | `include`, `node` | the files as one tree |
 //! | `given` | what is said beside the files, and counts instead of them |
 //! | `key`, `read`, `look` | how a table is described, read, and which keys go together |
-//! | `value`, `message`, `template`, `units` | the values of keys |
+//! | `value`, `message`, `path`, `template`, `units` | the values of keys |
 //! | `server`, `named`, `site`, `action` | the tables |
 //! | `check`, `routes`, `ties` | what has to do with each other, across tables |
 //! | `dump`, `schema`, `reference` | what else comes from the description |
@@ -32,6 +32,7 @@ mod look;
 mod message;
 mod named;
 mod node;
+mod path;
 mod place;
 mod problem;
 mod read;

@@ -68,6 +68,7 @@ table! {
     /// `rewrite`.
     pub struct Route in "[[site.route]]", look look::route {
         /// The path: `/about`, `/users/{id}`, `/files/{*path}`; the braces take one segment, or the rest.
+        /// A `*` at an end of a segment and a `:` before it are refused: elsewhere they mean something.
         path: Placed<Pattern>,
         /// The methods; without them, all. GET also means HEAD.
         methods: Option<Placed<Vec<Placed<Method>>>>,

@@ -21,8 +21,7 @@ use super::node::{Node, Raw};
 use super::place::Origin;
 use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest, quoted};
-use super::units::{duration, duration_text, size, size_text};
-use crate::app::Pattern;
+use super::units::{duration, duration_text, size, size_before, size_text};
 use crate::net::ListenAddr;
 
 /// So many bytes.
@@ -360,19 +359,6 @@ impl FromText for ListenAddr {
             Self::Everywhere { port } => format!(":{port}"),
             address => address.to_string().trim_start_matches("http://").to_owned(),
         }
-    }
-}
-
-impl FromText for Pattern {
-    const WHAT: &'static str = "a path";
-    const EXAMPLE: &'static str = "/users/{id}";
-
-    fn of(text: &str, _: &Path) -> Result<Self, String> {
-        Self::parse(text).map_err(|error| error.reason().to_owned())
-    }
-
-    fn text(&self) -> String {
-        Self::text(self).to_owned()
     }
 }
 
