@@ -184,6 +184,33 @@ fn a_sample_and_what_is_redacted() {
 }
 
 #[test]
+fn who_has_asked_for_which_host_is_left_out_everywhere() {
+    let files = Scratch::new("logs-somebody");
+    let server = serve(
+        &files,
+        r#"
+        [log.access.main]
+        to = "main"
+        format = "{client} {peer} {host} {target} {status}"
+        redact = ["client", "host"]
+        [[site]]
+        hosts = ["*"]
+        access_log = "main"
+        respond = 204
+        "#,
+    );
+    let mut client = Client::at(address(&server));
+    for target in ["/a", "http://SECRET/a", "http://SECRET/?b=http://c/"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: SECRET\r\n\r\n"));
+        assert_eq!(client.answer().status, 204);
+    }
+    drop(client);
+    let expected = ["/a", "http://***/a", "http://***/?b=http://c/"];
+    let expected = expected.map(|target| format!("127.0.0.0 127.0.0.0:0 - {target} 204"));
+    assert_eq!(lines(server, &files.join("main")), expected);
+}
+
+#[test]
 fn datagrams_are_lines() {
     let files = Scratch::new("logs-datagrams");
     let reader = UnixDatagram::bind(files.join("socket")).unwrap();

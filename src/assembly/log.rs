@@ -74,6 +74,8 @@ fn build(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Log> {
     }))
 }
 
+        Redacted::Client => log.without_client(),
+        Redacted::User => log.without_user(),
 fn format(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Format> {
     match &table.format.value {
         LogFormat::Json => Some(Format::Json),

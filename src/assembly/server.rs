@@ -119,7 +119,7 @@ fn recorder(configuration: &Configuration, problems: &mut Vec<Problem>) -> Optio
     let redacted = configuration.log.access.values().flat_map(|log| &log.redact.value);
     let parameters = redacted.filter_map(|redacted| match &redacted.value {
         Redacted::Query(name) => Some(name),
-        Redacted::Field(_) => None,
+        Redacted::Client | Redacted::User | Redacted::Field(_) => None,
     });
     let recorder = parameters
         .fold(FlightRecorder::new(size), |recorder, parameter| recorder.without_parameter(parameter));

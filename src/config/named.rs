@@ -10,7 +10,7 @@ use super::key::{Kind, Value, Word, table, words};
 use super::message::{FieldName, Map, RateKey};
 use super::node::{Node, Raw};
 use super::place::Placed;
-use super::read::{FromText, Named, Reader, quoted};
+use super::read::{FromText, Named, Reader, nearest, quoted, shortened};
 use super::template::Template;
 use super::value::{ExistingFile, Fraction, Rate, Text};
 use super::{look, value};
@@ -280,7 +280,8 @@ table! {
         format: Placed<LogFormat> = "json",
         /// How many of the requests are written down.
         sample: Box<Sample> = {},
-        /// What is not written down: names of fields, and `query:NAME`.
+        /// What is not written down: `"client"` (but its network: IPv4 /24, IPv6 /48), `"user"`, `"host"`,
+        /// `"referer"`, `"user-agent"`, and `"query:NAME"`. Of other fields nothing is ever written.
         redact: Placed<Vec<Placed<Redacted>>> = ["authorization", "cookie"],
     }
 }
@@ -429,7 +430,12 @@ impl Value for LogFormat {
 /// What a log does not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redacted {
-    /// The value of this field.
+    /// Of the address of the client, and of the peer, all but its network.
+    Client,
+    /// Who the client has proved to be.
+    User,
+    /// The value of this field: of `host`, `referer`, `user-agent`, or of `authorization` and `cookie`, which
+    /// no line has.
     Field(HeaderName),
     /// The value of this parameter of the query.
     Query(String),
@@ -443,7 +449,18 @@ impl FromText for Redacted {
         match text.strip_prefix("query:") {
             Some("") => Err("the name of a parameter must follow: query:token".to_owned()),
             Some(name) => Ok(Self::Query(name.to_owned())),
-            None => <HeaderName as FromText>::of(text, folder).map(Self::Field),
+            None => match text.to_ascii_lowercase().as_str() {
+                "client" => Ok(Self::Client),
+                "user" => Ok(Self::User),
+                field if FIELDS.contains(&field) => {
+                    <HeaderName as FromText>::of(field, folder).map(Self::Field)
+                }
+                "peer" => Err("`client` leaves it out, too".to_owned()),
+                other => Err(match nearest(other, FIELDS.into_iter().chain(["client", "user"])) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "there are client, user, host, referer, user-agent and query:NAME".to_owned(),
+                }),
+            },
         }
     }
 
@@ -454,3 +471,8 @@ impl FromText for Redacted {
         }
     }
 }
+/// The fields that a line may have, and two that people want to be sure of.
+const FIELDS: [&str; 5] = ["host", "referer", "user-agent", "authorization", "cookie"];
+
+            Self::Client => "client".to_owned(),
+            Self::User => "user".to_owned(),

@@ -30,7 +30,11 @@ impl Formatter {
         let Self { format, moment, redaction } = self;
         moment.set(record.unix_seconds);
         let mut shown = Shown::of(record.head);
+        let somebody;
+        let mut record = record;
         if let Some(redaction) = redaction {
+            somebody = redaction.somebody(record);
+            record = &somebody;
             shown = redaction.apply(shown);
         }
         match format {
@@ -401,6 +405,31 @@ mod tests {
         let json = line(Format::Json, &named);
         assert!(json.contains(r#""route":"/hello/{name}","user":"Ada \u0022L\u0022 [x] "#), "{json}");
         assert!(members(&json).is_some());
+    }
+
+    #[test]
+    fn who_is_left_out_is_so_in_every_format() {
+        let written = Written::new(b"GET", b"/", &[]);
+        let head = written.head();
+        let told = Record {
+            client: Some("2001:db8:1:2:3:4:5:6".parse().unwrap()),
+            user: Some("ada"),
+            ..record(Some(&head))
+        };
+        let redacted = || Redacted { client: true, user: true, ..Redacted::default() };
+        for format in [
+            Format::Json,
+            Format::Combined,
+            Format::Pretty { colour: false },
+            template("{client} {peer} {user} {status}"),
+        ] {
+            let mut line = Vec::new();
+            Formatter::new(format.clone(), redacted()).line(&told, &mut line);
+            let line = String::from_utf8(line).unwrap();
+            assert!(line.contains("2001:db8:1::") && !line.contains("1:2:3"), "{line}");
+            assert!(!line.contains("ada") && !line.contains("127.0.0.1"), "{line}");
+            assert!(line.contains("***") || matches!(format, Format::Pretty { .. }), "{line}");
+        }
     }
 
     #[test]

@@ -161,13 +161,28 @@ impl Log {
         self
     }
 
-    /// Leaves out the value of a field of requests: of `Host`, `Referer` or `User-Agent`. No other field is
-    /// ever written.
+    /// Leaves out the value of a field of requests: of `Host`, also in a target that begins with it, of
+    /// `Referer` or of `User-Agent`. No other field is ever written.
     #[must_use]
     pub fn without_field(mut self, name: &HeaderName) -> Self {
         self.redacted.host |= name == header::HOST;
         self.redacted.referer |= name == header::REFERER;
         self.redacted.user_agent |= name == header::USER_AGENT;
+        self
+    }
+
+    /// Writes the network in place of the address of a client and of the peer, and no port: the first 24 bits
+    /// of IPv4, the first 48 of IPv6.
+    #[must_use]
+    pub fn without_client(mut self) -> Self {
+        self.redacted.client = true;
+        self
+    }
+
+    /// Writes `***` for whoever the client has proved to be.
+    #[must_use]
+    pub fn without_user(mut self) -> Self {
+        self.redacted.user = true;
         self
     }
 

@@ -5,14 +5,24 @@
 //! ```
 //! A parameter is found however it is written: with escapes, in small or capital letters, behind `;` or in a
 //! fragment. Its value ends at the next `&` and nowhere else: too much is left out rather than too little.
-//! The target and `Referer`, in which browsers repeat it, are treated alike, and before they are cut.
-//! Knows no format. RFC 3986 §3.4.
+//! The target and `Referer`, in which browsers repeat it, are treated alike, and before they are cut. A host
+//! that is left out is so in a target that begins with it, too. Of a client its network stays: what is known
+//! of it is what its provider has, and not who it is.
+//! Knows no format. RFC 3986 §3.4, RFC 9112 §3.2.
 
+use std::net::{IpAddr, SocketAddr};
+
+use super::Record;
 use super::text::TEXT_BYTES_MAX;
 use crate::http::{Head, Known};
 
 /// What stands in place of a value.
 const INSTEAD: &[u8] = b"***";
+/// What stands in place of a user.
+const SOMEBODY: &str = "***";
+/// What stays of the address of a client, in bits.
+const IPV4_BITS: u32 = 24;
+const IPV6_BITS: u32 = 48;
 
 /// The texts of a head that lines may show.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +39,9 @@ pub(super) struct Redacted {
     pub(super) host: bool,
     pub(super) referer: bool,
     pub(super) user_agent: bool,
+    /// All but its network.
+    pub(super) client: bool,
+    pub(super) user: bool,
     /// Names of parameters of the query.
     pub(super) parameters: Vec<String>,
 }
@@ -38,6 +51,7 @@ pub(super) struct Redacted {
 pub(super) struct Redaction {
     redacted: Redacted,
     target: Vec<u8>,
+    without_host: Vec<u8>,
     referer: Vec<u8>,
 }
 
@@ -65,20 +79,64 @@ impl Redaction {
     /// `None` where nothing is left out.
     pub(super) fn new(redacted: Redacted) -> Option<Self> {
         let is_some = redacted != Redacted::default();
-        is_some.then(|| Self { redacted, target: Vec::new(), referer: Vec::new() })
+        let (target, without_host, referer) = (Vec::new(), Vec::new(), Vec::new());
+        is_some.then_some(Self { redacted, target, without_host, referer })
+    }
+
+    /// What is left of what does not stand in the head.
+    pub(super) fn somebody<'r>(&self, record: &Record<'r>) -> Record<'r> {
+        let mut record = *record;
+        if self.redacted.client {
+            record.client = record.client.map(network);
+            // The port would tell one from another behind one address.
+            record.peer = record.peer.map(|peer| SocketAddr::new(network(peer.ip()), 0));
+        }
+        if self.redacted.user {
+            record.user = record.user.map(|_| SOMEBODY);
+        }
+        record
     }
 
     /// What is left of `shown`.
     pub(super) fn apply<'s>(&'s mut self, shown: Shown<'s>) -> Shown<'s> {
-        let Self { redacted, target, referer } = self;
+        let Self { redacted, target, without_host, referer } = self;
         let names = &redacted.parameters[..];
+        let hostless = match redacted.host {
+            true => shown.target.map(|text| no_host(text, without_host)),
+            false => shown.target,
+        };
         Shown {
-            target: shown.target.map(|text| without(names, text, target)),
+            target: hostless.map(|text| without(names, text, target)),
             hides_host: redacted.host,
             referer: shown.referer.filter(|_| !redacted.referer).map(|text| without(names, text, referer)),
             user_agent: shown.user_agent.filter(|_| !redacted.user_agent),
         }
     }
+}
+
+/// The network that an address is in; that of IPv4 also where it is written as one of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4((address.to_bits() & (u32::MAX << (u32::BITS - IPV4_BITS))).into()),
+        IpAddr::V6(address) => {
+            IpAddr::V6((address.to_bits() & (u128::MAX << (u128::BITS - IPV6_BITS))).into())
+        }
+    }
+}
+
+/// The target without the host that it begins with, if it does: in absolute form, and in that of CONNECT.
+fn no_host<'t>(text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
+    if text.starts_with(b"/") || text == b"*" {
+        return text;
+    }
+    let start = memchr::memmem::find(text, b"://").map_or(0, |at| at + 3);
+    let end = text[start..].iter().position(|byte| b"/?#".contains(byte));
+    let end = end.map_or(text.len(), |at| start + at);
+    left.clear();
+    left.extend_from_slice(&text[..start]);
+    left.extend_from_slice(INSTEAD);
+    left.extend_from_slice(&text[end..]);
+    left
 }
 
 /// `text` without the values of these parameters, as far as a line can show it.
@@ -160,6 +218,35 @@ mod tests {
         ] {
             let found = left(&["token", "my key"], text.as_bytes());
             assert_eq!(String::from_utf8(found).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_host_is_left_out_of_a_target_that_begins_with_it() {
+        for (text, expected) in [
+            ("/", "/"),
+            ("*", "*"),
+            ("//secret.example/", "//secret.example/"),
+            ("http://secret.example", "http://***"),
+            ("http://secret.example/a?b=http://c/", "http://***/a?b=http://c/"),
+            ("http://user@secret.example:80?b", "http://***?b"),
+            ("secret.example:443", "***"),
+        ] {
+            let found = no_host(text.as_bytes(), &mut Vec::new()).to_vec();
+            assert_eq!(String::from_utf8(found).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn of_a_client_its_network_stays() {
+        for (address, expected) in [
+            ("192.0.2.77", "192.0.2.0"),
+            ("255.255.255.255", "255.255.255.0"),
+            ("::ffff:192.0.2.77", "192.0.2.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{address}");
         }
     }
 
