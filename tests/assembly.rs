@@ -962,3 +962,4 @@ fn what_was_counted_goes_on_where_a_changed_file_says_the_same() {
     drop(busy);
     server.stop();
 }
+    assert!(refused.contains("kolk.toml:4:6\n"), "{refused}");

@@ -58,6 +58,11 @@ impl<'c> Logs<'c> {
         number.and_then(|number| u16::try_from(number).ok()).map_or(LogId::NONE, LogId::new)
     }
 
+    /// What `configuration` says of the one with this number.
+    pub(super) fn table(&self, configuration: &'c Configuration, number: usize) -> Option<&'c AccessLog> {
+        configuration.log.access.get(*self.names.get(number)?)
+    }
+
     /// All of them.
     pub(super) fn build(&self, configuration: &Configuration, problems: &mut Vec<Problem>) -> Vec<Log> {
         let named = self.names.iter().filter_map(|name| configuration.log.access.get(*name));
@@ -69,13 +74,13 @@ fn build(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Log> {
     let log = Log::new(format(table, problems)?, destination(&table.to.value));
     let log = log.sample(table.sample.ok.value.0, table.sample.error.value.0);
     Some(table.redact.value.iter().fold(log, |log, redacted| match &redacted.value {
+        Redacted::Client => log.without_client(),
+        Redacted::User => log.without_user(),
         Redacted::Field(name) => log.without_field(name),
         Redacted::Query(name) => log.without_parameter(name),
     }))
 }
 
-        Redacted::Client => log.without_client(),
-        Redacted::User => log.without_user(),
 fn format(table: &AccessLog, problems: &mut Vec<Problem>) -> Option<Format> {
     match &table.format.value {
         LogFormat::Json => Some(Format::Json),

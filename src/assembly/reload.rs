@@ -9,6 +9,7 @@
 
 use std::io::ErrorKind::PermissionDenied;
 
+use super::log::Logs;
 use crate::config::{Changes, Configuration, Errors, Listen, Problem};
 use crate::server::{Error, Handle, Refusal, Refused, Server};
 
@@ -77,13 +78,17 @@ impl Configuration {
         let says = |redirects: bool| {
             self.listen.iter().filter(move |listen: &&Listen| listen.redirect_to_https.value == redirects)
         };
+        let address = |listen: &'_ Listen| listen.addr.origin.clone();
         let line = match what {
-            Some(Refused::Listener(number)) => says(false).nth(*number),
-            Some(Refused::Redirect) => says(true).next_back(),
+            Some(Refused::Listener(number)) => says(false).nth(*number).map(address),
+            Some(Refused::Redirect) => says(true).next_back().map(address),
+            Some(Refused::Log(number)) => {
+                Logs::of(self).table(self, *number).map(|log| log.to.origin.clone())
+            }
             None => None,
         };
-        let Some(listen) = line else { return Problem::new(None, error.to_string()) };
-        let problem = Problem::at(&listen.addr.origin, error.to_string());
+        let Some(line) = line else { return Problem::new(None, error.to_string()) };
+        let problem = Problem::at(&line, error.to_string());
         match error {
             Error::Listen(error) if error.kind() == PermissionDenied && self.server.user.is_some() => {
                 problem.help(RESTART)

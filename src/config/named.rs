@@ -320,7 +320,11 @@ impl FromText for LogTo {
             "stdout" => return Ok(Self::Stdout),
             "stderr" => return Ok(Self::Stderr),
             "syslog:" => return Ok(Self::Syslog),
+            "unix:" => return Err("the path of a socket must follow: unix:/run/log.sock".to_owned()),
             _ => {}
+        }
+        if let Some(meant) = misspelt(text) {
+            return Err(format!("did you mean `{meant}`? A file of this name is `./{}`", shortened(text)));
         }
         if let Some(path) = text.strip_prefix("unix:") {
             return <PathBuf as FromText>::of(path, folder).map(Self::Unix);
@@ -342,6 +346,26 @@ impl FromText for LogTo {
             Self::Unix(path) => format!("unix:{}", path.display()),
             Self::File(path) => path.display().to_string(),
         }
+    }
+}
+
+/// What is meant by a text that is nearly a word, and would be a file beside the configuration.
+fn misspelt(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    if lower.starts_with("unix:") {
+        return (!text.starts_with("unix:")).then_some("unix:PATH");
+    }
+    // There is one facility.
+    if lower.starts_with("syslog:") {
+        return Some("syslog:");
+    }
+    if lower.contains(['/', '.']) {
+        return None;
+    }
+    match lower.as_str() {
+        text if text.starts_with("syslog") => Some("syslog:"),
+        text if text.starts_with("std") => nearest(text, ["stdout", "stderr"].into_iter()).or(Some("stdout")),
+        _ => None,
     }
 }
 
@@ -441,6 +465,9 @@ pub enum Redacted {
     Query(String),
 }
 
+/// The fields that a line may have, and two that people want to be sure of.
+const FIELDS: [&str; 5] = ["host", "referer", "user-agent", "authorization", "cookie"];
+
 impl FromText for Redacted {
     const WHAT: &'static str = "something that a log can leave out";
     const EXAMPLE: &'static str = "query:token";
@@ -466,13 +493,10 @@ impl FromText for Redacted {
 
     fn text(&self) -> String {
         match self {
+            Self::Client => "client".to_owned(),
+            Self::User => "user".to_owned(),
             Self::Field(name) => name.as_str().to_owned(),
             Self::Query(name) => format!("query:{name}"),
         }
     }
 }
-/// The fields that a line may have, and two that people want to be sure of.
-const FIELDS: [&str; 5] = ["host", "referer", "user-agent", "authorization", "cookie"];
-
-            Self::Client => "client".to_owned(),
-            Self::User => "user".to_owned(),

@@ -415,9 +415,10 @@ impl FromText for PathBuf {
     const EXAMPLE: &'static str = "/run/kolk.pid";
 
     fn of(text: &str, folder: &Path) -> Result<Self, String> {
-        match text.is_empty() || text.contains('\0') {
-            true => Err("no NUL may stand in it".to_owned()),
-            false => Ok(folder.join(text)),
+        match text {
+            "" => Err("it is empty".to_owned()),
+            text if text.contains('\0') => Err("no NUL may stand in it".to_owned()),
+            text => Ok(folder.join(text)),
         }
     }
 

@@ -45,13 +45,15 @@ pub(crate) struct Refusal {
     pub(crate) error: Error,
 }
 
-/// An address that cannot be had.
+/// What cannot be had: an address, or a place for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// That with this number, in the order in which they were said.
     Listener(usize),
     /// That of the site that sends visitors to https.
     Redirect,
+    /// The log with this number.
+    Log(usize),
 }
 
 impl Handle {
@@ -174,7 +176,10 @@ impl Handle {
     ) -> std::result::Result<Vec<&'static str>, Refusal> {
         let (logs, recorder) = (std::mem::take(&mut server.access_logs), server.recorder.take());
         let logs = match server.logs_follow && self.logs_follow_a_file() {
-            true => Some(self.open_logs(logs)?),
+            true => Some(self.open_logs(logs).map_err(|(number, error)| {
+                let what = Some(Refused::Log(number));
+                Refusal { what, error }
+            })?),
             false => None,
         };
         let stay = self.renew_in(server, logs.clone())?;

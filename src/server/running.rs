@@ -187,9 +187,10 @@ impl Handle {
         Ok(self.take_over(app, config, Some(logs)))
     }
 
-    /// Opens what is not open of these logs.
-    pub(super) fn open_logs(&self, logs: Vec<Log>) -> Result<Arc<LogSet>> {
-        self.logs.open(logs).map_err(starting(OPEN_LOG))
+    /// Opens what is not open of these logs; else the number of the one that cannot be opened.
+    pub(super) fn open_logs(&self, logs: Vec<Log>) -> std::result::Result<Arc<LogSet>, (usize, Error)> {
+        let opened = self.logs.open_or_refuse(logs);
+        opened.map_err(|(number, error)| (number, starting(OPEN_LOG)(error)))
     }
 
     /// Serves `app` with `config`, as far as it can change, and writes requests down in `logs`, if they are

@@ -156,6 +156,14 @@ impl LogControl {
     /// # Errors
     /// As [`AccessLogs::start`].
     pub fn open(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+        self.open_or_refuse(logs).map_err(|(_, error)| error)
+    }
+
+    /// The same, with the number of the log that cannot be opened.
+    pub(in crate::server) fn open_or_refuse(
+        &self,
+        logs: Vec<Log>,
+    ) -> Result<Arc<LogSet>, (usize, io::Error)> {
         let mut state = self.state();
         state.forget_ended();
         if state.is_over { Ok(Arc::clone(&state.set)) } else { state.set_of(logs) }
@@ -198,7 +206,7 @@ impl LogSet {
 }
 
 impl State {
-    fn set_of(&mut self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+    fn set_of(&mut self, logs: Vec<Log>) -> Result<Arc<LogSet>, (usize, io::Error)> {
         let before = Arc::clone(&self.set);
         let is_same = |(old, new): (&Arc<LiveLog>, &Log)| old.is_as(new);
         if before.logs.len() == logs.len() && before.logs.iter().zip(&logs).all(is_same) {
@@ -207,12 +215,12 @@ impl State {
         let batches = (RING_BATCHES / logs.len().max(1)).max(RING_BATCHES_MIN);
         let mut old: Vec<_> = before.logs.iter().map(Some).collect();
         let mut live = Vec::with_capacity(logs.len());
-        for log in logs {
+        for (number, log) in logs.into_iter().enumerate() {
             // Each goes on once.
             let kept = old.iter_mut().find(|old| old.is_some_and(|old| old.is_as(&log)));
             live.push(match kept.and_then(Option::take) {
                 Some(kept) => Arc::clone(kept),
-                None => Arc::new(self.open(log)?),
+                None => Arc::new(self.open(log).map_err(|error| (number, error))?),
             });
         }
         Ok(Arc::new(LogSet { logs: live.into(), batches }))
