@@ -396,6 +396,16 @@ fn what_two_files_say_of_one_thing_is_shown_in_both() {
 }
 
 #[test]
+fn a_route_in_a_file_without_its_site_is_told_so() {
+    let route = "[[site.route]]\npath = \"/\"\nrespond = 204\n";
+    let first = format!("include = \"a.toml\"\n{SITE}");
+    let dir = folder("config-stray", &[("kolk.toml", &first), ("a.toml", route)]);
+    let told = "error: [[site.route]] without a [[site]] before it in this file\n --> DIR/a.toml:1:8\n  |\n\
+                1 | [[site.route]]\n  |        ^^^^^";
+    assert_eq!(refusal(&dir), told);
+}
+
+#[test]
 fn an_error_in_an_included_file_is_shown_there() {
     let dir = folder(
         "config-inner",

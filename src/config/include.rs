@@ -33,6 +33,8 @@ pub(super) struct Sources {
     open: Vec<PathBuf>,
     /// Where a path with `*` stands that no file fits.
     unmatched: Vec<Origin>,
+    /// What stands where lists of tables are expected, and is none.
+    pub(super) strays: Vec<Problem>,
 }
 
 impl Sources {
@@ -42,8 +44,20 @@ impl Sources {
         self.open.push(real(&text.path));
         let problems = reader.problems.len();
         let mut tree = Node::of_file(text, &mut reader.problems);
-        self.is_broken |= reader.problems.len() > problems;
-        for (path, item) in self.included(&tree, text, reader) {
+        let is_broken = reader.problems.len() > problems;
+        self.is_broken |= is_broken;
+        if !is_broken {
+            self.strays.extend(strays(&mut tree, keys));
+        }
+        let problems = reader.problems.len();
+        let included = self.included(&tree, text, reader);
+        // What is wrong with it is told.
+        if let Raw::Table(entries) = &mut tree.raw
+            && reader.problems.len() > problems
+        {
+            entries.retain(|entry| entry.name != "include");
+        }
+        for (path, item) in included {
             let Some(text) = read(&path, item.place(), reader) else { continue };
             let mut other = self.tree(&text, keys, reader);
             if let (Raw::Table(into), Raw::Table(from)) = (&mut tree.raw, &mut other.raw) {
@@ -159,6 +173,40 @@ fn fits(name: &str, pattern: &str) -> bool {
 /// The one name of a file that may have several.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Takes out of `tree` what is one table and should be a list of them: two files would have it twice.
+fn strays(tree: &mut Node, keys: &[Key]) -> Vec<Problem> {
+    let mut strays = Vec::new();
+    let Raw::Table(entries) = &mut tree.raw else { return strays };
+    let is_list = |entry: &Entry| matches!(entry.node.raw, Raw::List(_));
+    entries.retain(|entry| {
+        let key = keys.iter().find(|key| key.name == entry.name);
+        let Some(Kind::Tables(shape)) = key.map(|key| &key.kind) else { return true };
+        if is_list(entry) {
+            return true;
+        }
+        // `[[site.route]]` makes a table of `site`, where no [[site]] has made a list of it.
+        let inner = (shape.keys)();
+        let is_below = |entry: &Entry| {
+            let key = inner.iter().find(|key| key.name == entry.name);
+            is_list(entry) && key.is_some_and(|key| matches!(key.kind, Kind::Tables(_)))
+        };
+        let first = entry.node.entries().first().filter(|_| entry.node.entries().iter().all(is_below));
+        strays.push(match first {
+            Some(first) => {
+                let below = format!("[[{}.{}]]", entry.name, first.name);
+                let message = format!("{below} without a {} before it in this file", shape.title);
+                Problem::new(first.place.as_ref(), message)
+            }
+            None => {
+                let (title, found) = (shape.title, entry.node.what());
+                Problem::at(&entry.node.origin, format!("expected a list of tables, {title}, found {found}"))
+            }
+        });
+        false
+    });
+    strays
 }
 
 fn merge(into: &mut Vec<Entry>, from: Vec<Entry>, keys: &[Key], reader: &mut Reader<'_>) {

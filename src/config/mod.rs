@@ -188,6 +188,7 @@ impl Configuration {
         given.lay_over(&mut tree);
         // A file that is not there might have the names that are missed.
         let is_whole = reader.problems.is_empty();
+        reader.problems.append(&mut sources.strays);
         match Root::read(&tree, &mut reader) {
             Some(root) if is_whole => {
                 check::check(&root, &tree, &mut reader);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use ::http::HeaderName;
 use ipnet::IpNet;
 
 use super::action::{Redirect, Rewrite, StaticFiles};
 use super::check::{filled, twice};
-use super::message::{Map, StatusSet};
+use super::message::{Condition, Map, StatusSet};
 use super::place::Placed;
 use super::problem::Problem;
 use super::read::Reader;
@@ -40,6 +41,7 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         if let Some(client) = &route.client {
             filled(client, "a route for no client matches nothing", reader);
         }
+        route.header.iter().for_each(|header| values(header, reader));
         networks(route.allow.as_ref(), route.deny.as_ref(), reader);
         pages(route.error_pages.as_ref(), reader);
         route.compress.iter().for_each(|codings| compress(codings, reader));
@@ -48,6 +50,21 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
         route.files.iter().for_each(|of| files(of, reader));
         route.timeouts.iter().for_each(|times| timeouts(times, reader));
+    }
+}
+
+/// Notes a value that no field has: spaces around one are not part of it. RFC 9110 §5.5.
+fn values(header: &Map<HeaderName, Condition>, reader: &mut Reader<'_>) {
+    for (_, condition) in &header.0 {
+        let Condition::Is(text) = &condition.value else { continue };
+        let why = if text.trim_matches([' ', '\t']) != text {
+            "spaces around a value are not part of it"
+        } else if text.chars().any(|char| char.is_ascii_control() && char != '\t') {
+            "a value is one line, without control characters"
+        } else {
+            continue;
+        };
+        reader.problems.push(Problem::at(&condition.origin, "no field has this value").label(why));
     }
 }
 

@@ -9,28 +9,39 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError(String);
 
-/// The number of bytes that `text` names. Units are powers of 1024, with or without `iB` or `B`, in capitals
-/// or not.
+/// The number of bytes that `text` names: a whole number, alone or of `B`, `KiB`, `MiB`, `GiB` or `TiB`, in
+/// capitals or not. `MB` and `M` are refused: some mean 1000s by them, and others 1024s.
 ///
 /// ```
 /// use kolk::units::size;
 ///
 /// assert_eq!(size("64MiB"), Ok(64 * 1024 * 1024));
-/// assert_eq!((size("2k"), size("4096")), (Ok(2048), Ok(4096)));
-/// assert_eq!(size("1.5M").unwrap_err().to_string(), "a whole number is expected: 1536KiB");
+/// assert_eq!((size("2kib"), size("4096")), (Ok(2048), Ok(4096)));
+/// assert_eq!(size("64MB").unwrap_err().to_string(), "did you mean `64MiB`?");
+/// assert_eq!(size("1.5MiB").unwrap_err().to_string(), "a whole number is expected: 1536KiB");
 /// ```
 ///
 /// # Errors
 /// If there is no whole number, an unknown unit, or more than 2^64 bytes.
 pub fn size(text: &str) -> Result<u64, UnitError> {
+    size_before(text, "")
+}
+
+/// The same of what stands before `behind`.
+pub(super) fn size_before(text: &str, behind: &str) -> Result<u64, UnitError> {
     let (number, unit) = taken_apart(text, "that is more than there is")?;
     let number = number.ok_or_else(|| wrong("a number is expected, and perhaps a unit: 64MiB"))?;
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+    let lower = unit.trim().to_ascii_lowercase();
+    let shift = match lower.as_str() {
         "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
+        "kib" => 10,
+        "mib" => 20,
+        "gib" => 30,
+        "tib" => 40,
+        "k" | "kb" | "m" | "mb" | "g" | "gb" | "t" | "tb" => {
+            let letter = lower[..1].to_ascii_uppercase();
+            return Err(wrong(format!("did you mean `{number}{letter}iB{behind}`?")));
+        }
         unit if unit.starts_with('.') => return Err(wrong("a whole number is expected: 1536KiB")),
         _ => return Err(wrong(format!("unknown unit `{unit}`: B, KiB, MiB, GiB and TiB are known"))),
     };
@@ -116,16 +127,21 @@ mod tests {
             ("0", 0),
             ("4096", 4096),
             ("64MiB", 64 << 20),
-            ("64M", 64 << 20),
-            ("1 GB", 1 << 30),
-            ("2k", 2048),
+            ("512B", 512),
+            ("1 GiB", 1 << 30),
+            ("2kib", 2048),
             ("3tib", 3 << 40),
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
             assert_eq!(size(&size_text(bytes)), Ok(bytes), "{text}");
         }
-        for text in ["", "MiB", "-1", "1x", "1.5M", "99999999999T", "99999999999999999999"] {
+        for text in ["", "MiB", "-1", "1x", "1.5MiB", "99999999999TiB", "99999999999999999999"] {
             assert!(size(text).is_err(), "{text}");
+        }
+        for (text, meant) in
+            [("1MB", "1MiB"), ("16M", "16MiB"), ("1 kb", "1KiB"), ("2g", "2GiB"), ("3Tb", "3TiB")]
+        {
+            assert_eq!(size(text), Err(wrong(format!("did you mean `{meant}`?"))), "{text}");
         }
     }
 

@@ -279,7 +279,7 @@ impl FromText for ByteRate {
         let (bytes, _) = text.split_once('/').filter(|(_, unit)| *unit == "s").ok_or_else(|| {
             format!("bytes a second are expected: {}/s", text.split('/').next().unwrap_or("1KiB"))
         })?;
-        size(bytes).map(Self).map_err(|error| error.to_string())
+        size_before(bytes, "/s").map(Self).map_err(|error| error.to_string())
     }
 
     fn text(&self) -> String {
