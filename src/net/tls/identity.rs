@@ -379,7 +379,9 @@ impl Certificates {
         SHOWN.take().map(|shown| Shown { certificates: Arc::clone(self), shown })
     }
 
+    /// Case and a final dot mean nothing, as where sites are told apart.
     fn for_name(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
+        let name = name.map(|name| name.strip_suffix('.').unwrap_or(name));
         name.and_then(|name| self.find(&name.to_ascii_lowercase())).unwrap_or(&self.first)
     }
 
