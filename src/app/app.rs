@@ -441,7 +441,7 @@ impl App {
     /// `Allow` for OPTIONS; 421 for a host that is not served on an encrypted connection.
     pub fn answer_without_route(&self, missing: Missing, is_encrypted: bool, response: &mut Response) {
         match missing {
-            Missing::Site if is_encrypted => response.refuse(Reason::Misdirected),
+            Missing::Site if is_encrypted => response.refuse(Reason::SiteUnknownTls),
             Missing::Site => response.refuse(Reason::SiteUnknown),
             Missing::NotFound => response.refuse(Reason::NotFound),
             Missing::NoneFits => response.refuse(Reason::NoneFits),
@@ -721,7 +721,10 @@ mod tests {
         assert_eq!(get(&app, "http://c.example/").2, {
             "404 Not Found: this server has no site of this name (route.site)\n"
         });
-        assert_eq!(get(&app, "https://c.example/").0, 421);
+        assert_eq!(get(&app, "https://c.example/").2, {
+            "421 Misdirected Request: this server has no site of this name, on whatever connection \
+             (route.site_tls)\n"
+        });
 
         let app = sites().get("/", |_: &Request<'_>| "main");
         assert_eq!(get(&app, "http://c.example/").2, "main");

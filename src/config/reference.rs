@@ -25,6 +25,11 @@ for editors.
 * The order of tables, keys and files never matters. Of several routes that fit a request the most specific
   one counts: by its path first, then by the number of its conditions (`methods`, each of `header` and
   `query`, `client`).
+* Over TLS a connection may ask for every host that has the certificate which it was shown: one certificate
+  for two sites is fine for both. A host with another certificate is answered with 421, `route.misdirected`
+  (RFC 9110 §7.4), and served on a connection of its own. A host that no site has is answered with 404, over
+  TLS with 421, `route.site_tls`: there no other connection helps. A request of HTTP/1.0 without `Host` is
+  for the site of `*`.
 ";
 
 /// The reference page of the configuration file, as Markdown.

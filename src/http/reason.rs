@@ -196,6 +196,8 @@ reasons! {
         "use a method that Allow lists, or add this one to the route's methods";
     Misdirected = 421, "route.misdirected", "this connection was set up for another host",
         "open a new connection for this host; browsers do so by themselves";
+    SiteUnknownTls = 421, "route.site_tls", "this server has no site of this name, on whatever connection",
+        "look at the link and at DNS, or add the host to the hosts of a [[site]]; a new connection is no help";
     SiteUnknown = 404, "route.site", "this server has no site of this name",
         "look at the link and at DNS, or add the host to the hosts of a [[site]]; \"*\" takes all others";
     NoneFits = 404, "route.predicate", "there is nothing at this path for such a request",
