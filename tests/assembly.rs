@@ -514,6 +514,62 @@ fn a_rewritten_path_is_answered_by_the_route_that_it_leads_to() {
 }
 
 #[test]
+fn a_rewritten_path_leads_to_no_file_outside_the_root() {
+    let files = Scratch::new("assembly-rewrites-out");
+    files.put("secret", "SECRET");
+    files.put("www/a.txt", "a");
+    std::os::unix::fs::symlink(files.join("secret"), files.join("www/link")).unwrap();
+    let text = r#"
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [[site]]
+        hosts = "*"
+        [[site.route]]
+        path = "/{*file}"
+        static = "www"
+        [[site.route]]
+        path = "/api/{*rest}"
+        rewrite = { strip_prefix = "/api" }
+        [[site.route]]
+        path = "/up/{*rest}"
+        rewrite = { regex = "/up/(.*)", to = "/{1}" }
+    "#;
+    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = server.start().unwrap();
+    for prefix in ["/api", "/up"] {
+        let get = |rest: &str| {
+            let mut client = Client::at(address(&server));
+            client.send(format!("GET {prefix}/{rest} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            client.answer()
+        };
+        assert_eq!(get("a.txt").text(), "a");
+        for rest in [
+            "../secret",
+            "../../secret",
+            "%2e%2e/secret",
+            ".%2e/secret",
+            "..%2fsecret",
+            "%2e%2e%2fsecret",
+            "%252e%252e%252fsecret",
+            "..%5csecret",
+            "..%252fsecret",
+            "a.txt/../../secret",
+            "/../secret",
+            ".//..//secret",
+            "..;/secret",
+            "%2e%2e%00/secret",
+            "%c0%ae%c0%ae/secret",
+            "link",
+        ] {
+            let answer = get(rest);
+            assert!(answer.status >= 300, "{prefix}/{rest}: {}", answer.head);
+            assert!(!answer.text().contains("SECRET"), "{prefix}/{rest}");
+        }
+    }
+    server.stop();
+}
+
+#[test]
 fn a_request_that_had_to_wait_keeps_its_rewritten_path() {
     let files = Scratch::new("assembly-rewrites-late");
     let text = r#"
@@ -909,6 +965,7 @@ fn a_log_that_cannot_be_opened_has_the_whole_file_refused() {
     let server = start(started.server().unwrap());
     let refused = file("unix:gone", 200).replace(&server.handle(), &started).unwrap_err().to_string();
     assert!(refused.contains("cannot open the access log: ") && refused.contains("/gone: "), "{refused}");
+    assert!(refused.contains("kolk.toml:4:6\n"), "{refused}");
     assert_eq!(server.snapshot().replacements, 0);
     assert_eq!(Client::at(address(&server)).get("/").status, 204);
     server.stop();
@@ -962,4 +1019,3 @@ fn what_was_counted_goes_on_where_a_changed_file_says_the_same() {
     drop(busy);
     server.stop();
 }
-    assert!(refused.contains("kolk.toml:4:6\n"), "{refused}");

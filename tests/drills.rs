@@ -110,6 +110,44 @@ fn a_file_that_is_wrong_is_told_in_full_and_changes_nothing() {
     assert!(eventually(|| says(&mut client) == "three"));
 }
 
+/// Every file of the golden cases in which something is wrong.
+fn broken_files() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for case in text.split("\n## ") {
+            let block = |kind: &str| {
+                let (_, rest) = case.split_once(&format!("```{kind}\n"))?;
+                rest.split_once("```").map(|(block, _)| block.to_owned())
+            };
+            let (file, says) = (block("toml"), block("says"));
+            files.extend(file.filter(|_| says.is_some_and(|says| says.starts_with("error: "))));
+        }
+    }
+    assert!(files.len() >= 200, "{} files", files.len());
+    files
+}
+
+#[test]
+fn no_file_that_is_wrong_disturbs_whoever_is_served() {
+    let folder = Scratch::new("drills-broken");
+    file(&folder, "one", "");
+    let kolk = start(&folder);
+    let mut client = kolk.connect();
+    let files = broken_files();
+    for text in &files {
+        folder.put("kolk.toml", text);
+        kolk.signal("HUP");
+        kolk.says("what was served before still is");
+        assert_eq!(says(&mut client), "one", "{text}");
+    }
+    let metrics = admin(&folder, "/_kolk/metrics");
+    let refused = format!("kolk_reloads_total{{result=\"refused\"}} {}\n", files.len());
+    assert!(metrics.contains(&refused), "{metrics}");
+    assert!(metrics.contains("kolk_reloads_total{result=\"done\"} 0\n"), "{metrics}");
+}
+
 #[test]
 fn what_a_start_has_to_do_is_named_and_the_rest_is_done() {
     let folder = Scratch::new("drills-fixed");

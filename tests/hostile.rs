@@ -26,6 +26,8 @@ use kolk::{
     deferred, receiving,
 };
 
+#[cfg(feature = "config")]
+use support::scratch::Scratch;
 use support::{
     Answer, Client, Gate, PATIENCE, address, alone, dawdle, get, lossy, now, post, quick, start, until,
 };
@@ -845,44 +847,101 @@ fn the_body_of_a_refused_request_never_runs_as_one() {
         .post("/panic", (|_: &Request<'_>| -> String { panic!("a handler fails") }).streaming())
         .post("/moved", (move |_: &Request<'_>| Response::redirect(StatusCode::FOUND, &moved)).streaming());
     let server = start(alone(app).timeouts(quick()));
+    for target in ["/enough", "/at-once", "/panic", "/moved", "/limited", "/none", "/", "/host"] {
+        let is_refused = |status| status != 200 || target == "/enough";
+        a_body_runs_as_no_request(&server, target, is_refused, &|| smuggled.load(SeqCst));
+    }
+}
+
+/// The same where a file says who is refused, and why.
+#[cfg(feature = "config")]
+#[test]
+fn the_body_of_a_request_that_a_file_refuses_never_runs_as_one() {
+    let folder = Scratch::new("hostile-file");
+    // Nobody sends the token whose hash this is.
+    folder.put("tokens", format!("ci:sha256:{}\n", "0".repeat(64)));
+    let text = r#"
+        [auth.robots]
+        kind = "bearer"
+        tokens = "tokens"
+        [rate.once]
+        rate = "1/d"
+        [[site]]
+        hosts = "*"
+        [[site.route]]
+        path = "/host"
+        respond = { text = "test" }
+        [[site.route]]
+        path = "/smuggled"
+        respond = { text = "smuggled" }
+        [[site.route]]
+        path = "/unknown"
+        auth = "robots"
+        respond = 200
+        [[site.route]]
+        path = "/often"
+        rate = "once"
+        respond = 200
+        [[site.route]]
+        path = "/elsewhere"
+        deny = ["127.0.0.0/8"]
+        respond = 200
+        [[site.route]]
+        path = "/later"
+        maintenance = true
+        respond = 200
+        [[site.route]]
+        path = "/moved"
+        redirect = { to = "/host", status = 302 }
+    "#;
+    let app = kolk::Configuration::parse(text, folder.join("kolk.toml")).unwrap().app().unwrap();
+    let server = start(alone(app).timeouts(quick()));
+    assert_eq!(Client::to(&server).get("/often").status, 200);
+    for (target, status) in
+        [("/unknown", 401), ("/often", 429), ("/elsewhere", 403), ("/later", 503), ("/moved", 302)]
+    {
+        // One that ran would be answered before the next request is.
+        a_body_runs_as_no_request(&server, target, |answered| answered == status, &|| 0);
+    }
+}
+
+/// Sends bodies that look like a request to `target`, which answers with a status that `is_refused`, and
+/// another request behind it. `/host` says `test`; `smuggled` counts what has run.
+fn a_body_runs_as_no_request(
+    server: &Running,
+    target: &str,
+    is_refused: impl Fn(u16) -> bool,
+    smuggled: &dyn Fn() -> u64,
+) {
     let hidden = get("/smuggled");
     let large = hidden.repeat(2_000);
-    for target in ["/enough", "/at-once", "/panic", "/moved", "/limited", "/none", "/", "/host"] {
-        for body in [&hidden, &large] {
-            let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-            for (framing, content) in [
-                (format!("Content-Length: {}", body.len()), body),
-                (format!("Content-Length: {}\r\nExpect: 100-continue", body.len()), body),
-                ("Transfer-Encoding: chunked".to_owned(), &chunked),
-            ] {
-                for split in [0, 1, content.len() / 2, content.len()] {
-                    let (first, second) = content.split_at(split);
-                    let mut client = Client::to(&server);
-                    client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{first}"));
-                    dawdle(MILLIS);
-                    // An answer may already stand, and the server may have closed: that is the point.
-                    let whole = client.try_send(second) && client.try_send(get("/host"));
-                    let mut answer = client.answer();
-                    while answer.status == 100 {
-                        answer = client.answer();
-                    }
-                    assert!(
-                        answer.status != 200 || target == "/enough",
-                        "{target} {framing}: {}",
-                        answer.head
-                    );
-                    if answer.closes() {
-                        client.ends();
-                    } else {
-                        assert!(whole);
-                        assert_eq!(
-                            client.answer().text(),
-                            "test",
-                            "{target} {framing}: what follows the body"
-                        );
-                    }
-                    assert_eq!(smuggled.load(SeqCst), 0, "{target} {framing} split at {split}");
+    for body in [&hidden, &large] {
+        let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        for (framing, content) in [
+            (format!("Content-Length: {}", body.len()), body),
+            (format!("Content-Length: {}\r\nExpect: 100-continue", body.len()), body),
+            ("Transfer-Encoding: chunked".to_owned(), &chunked),
+        ] {
+            for split in [0, 1, content.len() / 2, content.len()] {
+                let (first, second) = content.split_at(split);
+                let mut client = Client::to(server);
+                client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{first}"));
+                dawdle(MILLIS);
+                // An answer may already stand, and the server may have closed: that is the point.
+                let whole = client.try_send(second) && client.try_send(get("/host"));
+                let mut answer = client.answer();
+                while answer.status == 100 {
+                    answer = client.answer();
                 }
+                assert!(is_refused(answer.status), "{target} {framing}: {}", answer.head);
+                if answer.closes() {
+                    client.ends();
+                } else {
+                    assert!(whole);
+                    let next = client.answer();
+                    assert_eq!(next.text(), "test", "{target} {framing}: what follows the body");
+                }
+                assert_eq!(smuggled(), 0, "{target} {framing} split at {split}");
             }
         }
     }
