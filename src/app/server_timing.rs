@@ -12,7 +12,8 @@ use crate::http::Response;
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Answers say in `Server-Timing` how long their stages took, in milliseconds: `accept` (the first request of
-/// a connection: waiting for it, too), `parse`, `handle`. Browsers show it beside what they measure.
+/// a connection: waiting for it, too), `parse`, `handle`. How long the fourth takes, `respond`, nobody knows
+/// before it is over. Browsers show it beside what they measure.
 ///
 /// Where nothing is measured nothing is said: see [`Config::stages`](crate::Config::stages).
 ///

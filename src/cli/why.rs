@@ -20,11 +20,12 @@ pub(crate) const WHOM: &str = "whom to ask? --admin HOST:PORT, that of the serve
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The members that have their own place in the text.
-const STAGES: [(&str, &str); 4] = [
+const STAGES: [(&str, &str); 5] = [
     ("accept_us", "until the bytes of the head were there"),
     ("parse_us", "until the head was read"),
     ("handle_us", "until the answer was decided"),
     ("respond_us", "until the kernel had its head"),
+    ("total_us", "from the head's last bytes to the answer's"),
 ];
 /// What is told of a request, and what it is called.
 const FACTS: [(&str, &str); 13] = [

@@ -385,7 +385,7 @@ pub enum LogFormat {
 impl LogFormat {
     /// The placeholders of a template: the members of the JSON lines, and the client's address as it is
     /// believed.
-    pub const NAMES: [&str; 22] = [
+    pub const NAMES: [&str; 23] = [
         "time",
         "client",
         "peer",
@@ -404,6 +404,7 @@ impl LogFormat {
         "parse_us",
         "handle_us",
         "respond_us",
+        "total_us",
         "worker",
         "connection",
         "request",

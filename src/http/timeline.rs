@@ -1,8 +1,8 @@
 //! [`Timeline`]: when an exchange passed through the four stages.
 //!
 //! ```text
-//!  accepted ──► received ──► parsed ──► handled ──► responded
-//!    (slot)      (bytes)     (head)    (answer)    (first bytes taken by the kernel)
+//!  accepted ──► received ──► parsed ──► handled ──► responded ──► finished
+//!    (slot)      (bytes)     (head)    (answer)   (first bytes)  (last bytes taken by the kernel)
 //! ```
 //! A moment that was not measured is [`Tick::ZERO`]: clocks are read only where somebody will look.
 
@@ -23,9 +23,19 @@ pub struct Timeline {
     pub handled: Tick,
     /// The kernel took the head of the answer.
     pub responded: Tick,
+    /// The kernel took the last of the answer.
+    pub finished: Tick,
 }
 
 impl Timeline {
+    /// The same, of an answer whose last bytes have left at `at`.
+    #[must_use]
+    #[inline]
+    pub const fn left(self, at: Tick) -> Self {
+        let responded = if self.responded.as_nanos() == 0 { at } else { self.responded };
+        Self { responded, finished: at, ..self }
+    }
+
     /// Those that were measured, up to the answer: accept, parse and handle, in nanoseconds.
     #[inline]
     pub const fn nanos_handled(&self) -> [Option<u64>; 3] {
@@ -54,6 +64,11 @@ impl Timeline {
     /// Answer to the kernel.
     pub fn respond(&self) -> Option<Duration> {
         between(self.handled, self.responded)
+    }
+
+    /// From the bytes that completed the head to the last of the answer.
+    pub fn total(&self) -> Option<Duration> {
+        between(self.received, self.finished)
     }
 }
 

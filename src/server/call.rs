@@ -202,11 +202,11 @@ impl<'c> Call<'c> {
             request: asked.number,
             id: asked.id.as_deref().map(RequestId::as_str),
         };
-        if let Some(recorder) = recorder {
-            recorder.keep(&record, sent.is_cut, || self.peer.address());
-        }
-        if let Some(ring) = ring {
-            ring.record(&record);
+        let is_remembered =
+            recorder.is_some_and(|recorder| recorder.keep(&record, sent.is_cut, || self.peer.address()));
+        let is_held = ring.is_some_and(|ring| ring.record(&record));
+        if is_remembered || is_held {
+            self.answered.await_leaving();
         }
     }
 }

@@ -28,7 +28,7 @@ use super::caller::Caller;
 use super::config::{TURN_REQUESTS_MAX, TURN_STREAMS_MAX, Timeouts};
 use super::dialogue::Dialogue;
 use super::edition::Edition;
-use super::scratch::{Answered, Carry, Pending, Scratch};
+use super::scratch::{Carry, Pending, Scratch};
 use super::stats::CloseReason;
 
 pub(crate) use desk::Desk;
@@ -239,7 +239,7 @@ impl<T: Transport> Connection<T> {
         desk.scratch.blank.reader = None;
         if !desk.scratch.blank.answered.is_empty() {
             // The kernel took nothing in this turn.
-            desk.scratch.blank.answered = Answered::default();
+            desk.give_up_respond();
         }
         if self.handshaking {
             self.note_handshake(desk);

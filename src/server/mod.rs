@@ -309,10 +309,12 @@ impl Server {
 
     /// Writes down requests in these logs and no others. The first is [`LogId::MAIN`](crate::LogId::MAIN): of
     /// all routes that are [logged](crate::HandlerExt::logged) in none of the others, and of requests whose
-    /// head could not be read.
+    /// head could not be read. A log that tells how long something took has the stages of every request
+    /// measured, as [`Server::stages`] does.
     #[must_use]
     pub fn access_logs(mut self, logs: impl IntoIterator<Item = Log>) -> Self {
         self.access_logs = logs.into_iter().collect();
+        self.config.stages |= self.access_logs.iter().any(Log::shows_times);
         self.logs_follow = false;
         self
     }

@@ -87,6 +87,8 @@ pub(crate) struct Answered {
     count: u64,
     /// The sum of the moments at which they were made.
     nanos: u128,
+    /// Somebody has written them down and waits for the moment at which they leave.
+    is_awaited: bool,
 }
 
 impl Answered {
@@ -99,16 +101,28 @@ impl Answered {
 
     /// The kernel has them: how many there were, and how long they took on average; none from then on.
     pub(crate) fn leave(&mut self, now: Tick) -> (u64, u64) {
-        let Self { count, nanos } = std::mem::take(self);
+        let Self { count, nanos, .. } = std::mem::take(self);
         let all = u128::from(now.as_nanos()) * u128::from(count);
         let each = all.saturating_sub(nanos).checked_div(u128::from(count));
         (count, each.and_then(|each| u64::try_from(each).ok()).unwrap_or(0))
     }
 
-    /// Whether there are some.
+    /// Somebody has written one down and waits for the moment at which it leaves.
+    #[inline]
+    pub(crate) const fn await_leaving(&mut self) {
+        self.is_awaited = true;
+    }
+
+    /// Whether somebody does.
+    #[inline]
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    /// Whether there are none, and nobody waits.
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
-        self.count == 0
+        self.count == 0 && !self.is_awaited
     }
 }
 

@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::held::Hole;
 use super::redaction::{Redacted, Redaction, Shown};
 use super::text::{
     Moment, address, address_and_port, escaped_hex, escaped_json, micros, number, three_digits,
 };
 use super::{Format, Record};
-use crate::http::Head;
+use crate::http::{Head, Timeline};
 
 /// Formats the records of one worker.
 #[derive(Debug)]
@@ -17,17 +18,57 @@ pub(super) struct Formatter {
     format: Format,
     moment: Moment,
     redaction: Option<Box<Redaction>>,
+    /// Lines say something that is known only once the answer has left.
+    shows_end: bool,
 }
+
+/// What is known only once the answer has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// The members of JSON.
+    Members,
+    /// The column of the pretty format.
+    Column,
+    /// The last stage, in a template.
+    Respond,
+    /// All of it, in a template.
+    Total,
+}
+
+/// What is known late: written at once, or left open.
+pub(super) struct Ends<'h>(Option<&'h mut Vec<Hole>>);
 
 impl Formatter {
     pub(super) fn new(format: Format, redacted: Redacted) -> Self {
-        Self { format, moment: Moment::new(), redaction: Redaction::new(redacted).map(Box::new) }
+        let shows_end = match &format {
+            Format::Combined => false,
+            Format::Json | Format::Pretty { .. } => true,
+            Format::Template(template) => template.shows_end(),
+        };
+        Self { format, moment: Moment::new(), redaction: Redaction::new(redacted).map(Box::new), shows_end }
+    }
+
+    /// Whether lines say something that is known only once the answer has left.
+    #[inline]
+    pub(super) const fn shows_end(&self) -> bool {
+        self.shows_end
     }
 
     /// Appends one line with its line end.
     #[inline]
     pub(super) fn line(&mut self, record: &Record<'_>, line: &mut Vec<u8>) {
-        let Self { format, moment, redaction } = self;
+        self.write(record, line, Ends(None));
+    }
+
+    /// The same, but for what is known only once the answer has left: `holes` are left for that.
+    #[inline]
+    pub(super) fn line_with_holes(&mut self, record: &Record<'_>, line: &mut Vec<u8>, holes: &mut Vec<Hole>) {
+        self.write(record, line, Ends(Some(holes)));
+    }
+
+    #[inline]
+    fn write(&mut self, record: &Record<'_>, line: &mut Vec<u8>, ends: Ends<'_>) {
+        let Self { format, moment, redaction, .. } = self;
         moment.set(record.unix_seconds);
         let mut shown = Shown::of(record.head);
         let somebody;
@@ -39,9 +80,46 @@ impl Formatter {
         }
         match format {
             Format::Combined => combined(line, moment, record, shown),
-            Format::Json => json(line, moment, record, shown),
-            Format::Pretty { colour } => pretty(line, moment, record, shown, *colour),
-            Format::Template(template) => template.line(line, moment, record, shown),
+            Format::Json => json(line, moment, record, shown, ends),
+            Format::Pretty { colour } => pretty(line, (moment, record, shown), *colour, ends),
+            Format::Template(template) => template.line(line, (moment, record, shown), ends),
+        }
+    }
+}
+
+impl Late {
+    /// Writes what is known of it by now.
+    pub(super) fn write(self, line: &mut Vec<u8>, timeline: &Timeline) {
+        match self {
+            Self::Members => {
+                json_micros(line, b",\"respond_us\":", timeline.respond());
+                json_micros(line, b",\"total_us\":", timeline.total());
+            }
+            Self::Column => time_column(line, timeline.respond()),
+            Self::Respond => micros_or_dash(line, timeline.respond()),
+            Self::Total => micros_or_dash(line, timeline.total()),
+        }
+    }
+}
+
+impl Ends<'_> {
+    /// Writes `what` into the line of `record`, or leaves a hole there.
+    #[inline]
+    pub(super) fn put(&mut self, line: &mut Vec<u8>, what: Late, record: &Record<'_>) {
+        match &mut self.0 {
+            Some(holes) => holes.push(Hole { at: line.len(), what }),
+            None => what.write(line, record.timeline),
+        }
+    }
+}
+
+impl Format {
+    /// Whether lines tell how long something took.
+    pub(in crate::server) fn shows_times(&self) -> bool {
+        match self {
+            Self::Combined => false,
+            Self::Json | Self::Pretty { .. } => true,
+            Self::Template(template) => template.shows_times(),
         }
     }
 }
@@ -87,7 +165,7 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Sho
 }
 
 /// One object. Each literal begins where the member before has ended.
-fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>) {
+fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>, mut ends: Ends<'_>) {
     line.extend_from_slice(b"{\"time\":\"");
     line.extend_from_slice(&moment.rfc_3339);
     three_digits(line, u64::from(record.unix_millis));
@@ -120,7 +198,7 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
     json_micros(line, b",\"accept_us\":", record.timeline.accept());
     json_micros(line, b",\"parse_us\":", record.timeline.parse());
     json_micros(line, b",\"handle_us\":", record.timeline.handle());
-    json_micros(line, b",\"respond_us\":", record.timeline.respond());
+    ends.put(line, Late::Members, record);
     json_number(line, b",\"worker\":", u64::try_from(record.worker).unwrap_or(u64::MAX));
     json_number(line, b",\"connection\":", record.connection);
     json_number(line, b",\"request\":", u64::from(record.request));
@@ -154,8 +232,14 @@ fn json_micros(line: &mut Vec<u8>, name: &[u8], duration: Option<Duration>) {
     }
 }
 
-/// `15:00:00.123  127.0.0.1        200    13 B   412 us  GET      /hello`, then the reason, if any.
-fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>, colour: bool) {
+/// `15:00:00.123  127.0.0.1        200    13 B   1.5 us    43 ns   400 us   9.0 us  GET      /hello`, then
+/// the reason, if any.
+fn pretty(
+    line: &mut Vec<u8>,
+    (moment, record, shown): (&Moment, &Record<'_>, Shown<'_>),
+    colour: bool,
+    mut ends: Ends<'_>,
+) {
     let paint = |line: &mut Vec<u8>, code: &[u8]| {
         if colour {
             line.extend_from_slice(code);
@@ -174,10 +258,11 @@ fn pretty(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown
     number(line, u64::from(record.status));
     paint(line, PLAIN);
     column(line, Align::Right(9), |line| scaled(line, record.body_bytes, &SIZES));
-    column(line, Align::Right(9), |line| match taken(record) {
-        Some(nanos) => scaled(line, nanos, &TIMES),
-        None => line.push(b'-'),
-    });
+    let timeline = record.timeline;
+    for stage in [timeline.accept(), timeline.parse(), timeline.handle()] {
+        time_column(line, stage);
+    }
+    ends.put(line, Late::Column, record);
     line.extend_from_slice(b"  ");
     column(line, Align::Left(7), |line| escaped_hex(line, record.head.map_or(b"-", method), b' '));
     line.push(b' ');
@@ -246,12 +331,19 @@ fn column(line: &mut Vec<u8>, align: Align, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// From the bytes of the head to the last moment that was measured, in nanoseconds.
-fn taken(record: &Record<'_>) -> Option<u64> {
-    let timeline = record.timeline;
-    let stages = [timeline.parse(), timeline.handle(), timeline.respond()];
-    let sum = stages.into_iter().flatten().reduce(|sum, stage| sum + stage)?;
-    Some(u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX))
+/// How long a stage took, in the unit that suits it.
+fn time_column(line: &mut Vec<u8>, stage: Option<Duration>) {
+    column(line, Align::Right(9), |line| match stage {
+        Some(stage) => scaled(line, u64::try_from(stage.as_nanos()).unwrap_or(u64::MAX), &TIMES),
+        None => line.push(b'-'),
+    });
+}
+
+fn micros_or_dash(line: &mut Vec<u8>, duration: Option<Duration>) {
+    match duration {
+        Some(duration) => micros(line, duration),
+        None => line.push(b'-'),
+    }
 }
 
 #[inline]
@@ -282,6 +374,7 @@ mod tests {
         parsed: Tick::from_nanos(2_543),
         handled: Tick::from_nanos(402_543),
         responded: Tick::from_nanos(411_543),
+        finished: Tick::from_nanos(422_500),
     };
 
     /// A head with a method, a target and some fields, one after the other.
@@ -359,6 +452,7 @@ mod tests {
             parsed: Tick::ZERO,
             handled: Tick::ZERO,
             responded: Tick::ZERO,
+            finished: Tick::ZERO,
         };
         Record {
             peer: None,
@@ -446,7 +540,7 @@ mod tests {
                 r#""target":"/hello/you","version":"HTTP/1.1","status":200,"bytes":13,"#,
                 r#""route":"/hello/{name}","referer":"\u00e9","user_agent":"curl/8","#,
                 r#""accept_us":1.500,"parse_us":0.043,"handle_us":400.000,"respond_us":9.000,"#,
-                r#""worker":1,"connection":42,"request":2}"#,
+                r#""total_us":420.000,"worker":1,"connection":42,"request":2}"#,
                 "\n"
             )
         );
@@ -467,11 +561,11 @@ mod tests {
         let plain = Format::Pretty { colour: false };
         assert_eq!(
             line(plain.clone(), &record(Some(&head))),
-            "15:00:00.007  127.0.0.1        200     13 B   409 us  GET     /hello/you\n"
+            "15:00:00.007  127.0.0.1        200     13 B   1.5 us    43 ns   400 us   9.0 us  GET     /hello/you\n"
         );
         assert_eq!(
             line(plain.clone(), &refused()),
-            "15:00:00.007  -                400     13 B        -  -       -  parse.bare_cr\n"
+            "15:00:00.007  -                400     13 B        -        -        -        -  -       -  parse.bare_cr\n"
         );
         let coloured = line(Format::Pretty { colour: true }, &record(Some(&head)));
         assert!(coloured.starts_with("\x1b[2m15:00:00.007  127.0.0.1        \x1b[0;32m200\x1b[0m"));
@@ -548,6 +642,7 @@ mod tests {
             ("{user}, \"{user_agent}\" {user_agent}", "Ada L, \"cu|rl 8\" cu|rl 8"),
             ("{user_agent} {referer} {reason} {user}", "cu|rl\\x208 - - Ada L"),
             ("{{{parse_us}us {accept_us} {handle_us} {respond_us}}}", "{0.043us 1.500 400.000 9.000}"),
+            ("{total_us} of {respond_us}us", "420.000 of 9.000us"),
             ("{worker}/{connection}/{request} \u{e9}", "1/42/2 \u{e9}"),
             ("", ""),
         ] {

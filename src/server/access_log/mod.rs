@@ -17,6 +17,7 @@
 //! | `logs` | [`AccessLogs`]: all logs of a server; [`LogSet`]: those of an edition |
 //! | `rings` | [`Rings`]: one worker's ends of them |
 //! | `ring` | [`Ring`]: the batches of one worker for one log |
+//! | `held` | lines of answers that have yet to leave |
 //! | `sample` | which requests have a line |
 //! | `format`, `template` | a record as a line: combined, JSON, pretty, [`Template`] |
 //! | `redaction` | what of a head lines do not show |
@@ -28,6 +29,7 @@
 
 mod datagrams;
 mod format;
+mod held;
 mod logs;
 mod redaction;
 mod ring;
@@ -161,6 +163,11 @@ impl Log {
         self
     }
 
+    /// Whether its lines tell how long something took.
+    pub(super) fn shows_times(&self) -> bool {
+        self.format.shows_times()
+    }
+
     /// Leaves out the value of a field of requests: of `Host`, also in a target that begins with it, of
     /// `Referer` or of `User-Agent`. No other field is ever written.
     #[must_use]
@@ -253,6 +260,7 @@ mod tests {
         parsed: Tick::ZERO,
         handled: Tick::ZERO,
         responded: Tick::ZERO,
+        finished: Tick::ZERO,
     };
 
     /// The line number `number`: it stands where the size does.
@@ -450,7 +458,9 @@ mod tests {
         });
         let mut ring = log.rings().only();
         for batch in 0..3 {
-            (0..100).for_each(|number| ring.record(&numbered(batch * 100 + number)));
+            for number in 0..100 {
+                ring.record(&numbered(batch * 100 + number));
+            }
             ring.hand_over();
         }
         said.recv().unwrap();
@@ -477,7 +487,9 @@ mod tests {
             }
         });
         let mut ring = log.rings().only();
-        (0..50).for_each(|number| ring.record(&numbered(number)));
+        for number in 0..50 {
+            ring.record(&numbered(number));
+        }
         drop(ring);
         drop(log);
         assert_eq!(memory.numbers(), (0..50).collect::<Vec<_>>());
@@ -520,6 +532,60 @@ mod tests {
         let missing = Destination::File(directory.join("missing/log"));
         let error = AccessLogs::start(vec![Log::new(Format::Combined, missing)]).unwrap_err().to_string();
         assert!(error.contains("missing/log: No such file"), "{error}");
+    }
+
+    /// The same with these times.
+    fn measured(number: u64, timeline: &Timeline) -> Record<'_> {
+        Record { timeline, ..numbered(number) }
+    }
+
+    #[test]
+    fn a_line_says_when_its_answer_has_left_and_none_is_lost() {
+        let memory = Memory::default();
+        let to = Destination::Sink(Box::new(memory.clone()));
+        let format = Template::parse("{bytes} {handle_us} {respond_us}us {total_us};").unwrap();
+        let log = alone(Format::Template(format), to);
+        let mut ring = log.rings().only();
+        let nanos = Tick::from_nanos;
+        let handled = |at| Timeline { received: nanos(1_000), handled: nanos(at), ..TIMELINE };
+        let (first, second) = (handled(2_000), handled(3_000));
+        assert!(!ring.record(&numbered(1)), "nobody has looked");
+        assert!(ring.record(&measured(2, &first)));
+        assert!(ring.record(&numbered(3)), "it stays behind the one before it");
+        assert!(ring.record(&measured(4, &second)));
+        ring.leave_at(nanos(7_000));
+        let begun = Timeline { responded: nanos(2_500), ..first };
+        ring.record(&measured(5, &begun));
+        ring.flush(nanos(9_000));
+        ring.record(&measured(6, &first));
+        drop(ring);
+        drop(log);
+        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            text,
+            "1 - -us -;\n2 - 5.000us 6.000;\n3 - -us -;\n4 - 4.000us 6.000;\n\
+             5 - 0.500us 8.000;\n6 - -us -;\n"
+        );
+    }
+
+    #[test]
+    fn what_is_held_has_an_end() {
+        let memory = Memory::default();
+        let log = alone(Format::Json, Destination::Sink(Box::new(memory.clone())));
+        let mut ring = log.rings().only();
+        let timeline = Timeline { handled: Tick::from_nanos(1), ..TIMELINE };
+        let route = "\u{1}".repeat(TEXT_BYTES_MAX);
+        for number in 0..100 {
+            ring.record(&Record { route: &route, ..measured(number, &timeline) });
+        }
+        ring.leave_at(Tick::from_nanos(2_001));
+        assert_eq!(ring.dropped(), 0);
+        drop(ring);
+        drop(log);
+        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        let told = text.lines().filter(|line| line.contains(r#""respond_us":2.000"#)).count();
+        assert_eq!(text.lines().count(), 100);
+        assert!((1..50).contains(&told), "the first of so many are written before they have left: {told}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! [`Ring`]: the batches of one worker.
 //!
 //! ```text
-//!   record ──► current ──► full (shared, bounded) ──► writer
-//!                 ▲                                     │
-//!                 └──────── free (bounded) ◄────────────┘
+//!   record ─┬──────────► current ──► full (shared, bounded) ──► writer
+//!           └─► held ─leave─┘ ▲                                   │
+//!                             └────────── free (bounded) ◄────────┘
 //! ```
 //! Invariant: a ring owns at most as many batches as it was told ([`RING_BATCHES`], of one log), made when
 //! first needed and then recycled, so nothing is allocated in the steady state. Without a free batch lines
@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Record;
 use super::format::Formatter;
+use super::held::{Held, is_measured};
 use super::logs::LiveLog;
 use super::sample::Sampler;
 use super::text::LINE_BYTES_MAX;
@@ -60,6 +61,7 @@ pub struct Ring {
     log: Arc<LiveLog>,
     formatter: Formatter,
     sampler: Sampler,
+    held: Held,
     current: Option<Batch>,
     /// When the current batch is due, once a turn has ended with lines in it.
     due: Option<Tick>,
@@ -79,6 +81,7 @@ impl Ring {
             log: Arc::clone(log),
             formatter: Formatter::new(log.format.clone(), log.redacted.clone()),
             sampler: Sampler::new(log.sample),
+            held: Held::default(),
             current: None,
             due: None,
             batches: 0,
@@ -106,20 +109,27 @@ impl Ring {
         self.sampler.takes(status)
     }
 
-    /// Writes one line, or drops it where there is no room. Never waits.
+    /// Writes one line, or drops it where there is no room. Never waits. Whether it is held until
+    /// [`Ring::leave_at`] says when its answer has left.
     #[inline]
-    pub fn record(&mut self, record: &Record<'_>) {
-        if self.current.is_none() && !self.take_batch() {
-            self.dropped += 1;
-            return;
+    pub fn record(&mut self, record: &Record<'_>) -> bool {
+        let is_late = self.formatter.shows_end() && is_measured(record.timeline);
+        if !is_late && self.held.is_empty() {
+            self.line(record.unix_seconds, |formatter, line| formatter.line(record, line));
+            return false;
         }
-        if let Some(batch) = &mut self.current {
-            self.formatter.line(record, &mut batch.bytes);
-            batch.lines += 1;
-            batch.second = record.unix_seconds;
-            if batch.bytes.len() >= BATCH_BYTES {
-                self.hand_over();
-            }
+        self.held.hold(&mut self.formatter, record);
+        if self.held.is_full() {
+            self.let_go(None);
+        }
+        true
+    }
+
+    /// The answers whose lines are held have left at `at`.
+    #[inline]
+    pub fn leave_at(&mut self, at: Tick) {
+        if !self.held.is_empty() {
+            self.let_go(Some(at));
         }
     }
 
@@ -127,6 +137,8 @@ impl Ring {
     /// due; the loop must not sleep past that moment.
     #[inline]
     pub fn flush(&mut self, now: Tick) -> Option<Tick> {
+        // Of connections that have ended without a flush.
+        self.leave_at(now);
         self.current.as_ref()?;
         let due = *self.due.get_or_insert_with(|| now.after(BATCH_AGE_MAX));
         if now < due {
@@ -138,6 +150,38 @@ impl Ring {
 
     /// Hands over all lines now.
     pub fn hand_over(&mut self) {
+        if !self.held.is_empty() {
+            self.let_go(None);
+        }
+        self.send();
+    }
+
+    /// Writes the lines that are held; `at`: when their answers have left, if that is known.
+    fn let_go(&mut self, at: Option<Tick>) {
+        let mut held = std::mem::take(&mut self.held);
+        held.leave(at, |second, write| self.line(second, |_, line| write(line)));
+        self.held = held;
+    }
+
+    /// Has one line written, unless there is no room.
+    #[inline]
+    fn line(&mut self, second: u64, write: impl FnOnce(&mut Formatter, &mut Vec<u8>)) {
+        if self.current.is_none() && !self.take_batch() {
+            self.dropped += 1;
+            return;
+        }
+        if let Some(batch) = &mut self.current {
+            write(&mut self.formatter, &mut batch.bytes);
+            batch.lines += 1;
+            batch.second = second;
+            if batch.bytes.len() >= BATCH_BYTES {
+                self.send();
+            }
+        }
+    }
+
+    /// Hands over the current batch.
+    fn send(&mut self) {
         self.due = None;
         let Some(batch) = self.current.take() else { return };
         let lines = batch.lines;

@@ -88,6 +88,13 @@ impl Rings {
         self.former.push(Self { rings, set: former, former: Vec::new(), homes: Vec::new(), lost: 0 });
     }
 
+    /// The answers of a connection's turn have left at `at`: see [`Ring::leave_at`].
+    #[inline]
+    pub fn leave_at(&mut self, at: Tick) {
+        self.rings.iter_mut().for_each(|ring| ring.leave_at(at));
+        self.former.iter_mut().for_each(|former| former.leave_at(at));
+    }
+
     /// At a turn's end: see [`Ring::flush`]. When the next lines are due.
     #[inline]
     pub fn flush(&mut self, now: Tick) -> Option<Tick> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Record;
-use super::format::{client, method};
+use super::format::{Ends, Late, client, method};
 use super::redaction::Shown;
 use super::text::{
     HEX_BYTES_MAX, LINE_BYTES_MAX, Moment, address, address_and_port, escaped_hex, micros, number,
@@ -105,6 +105,7 @@ items! {
     ParseUs "parse_us"
     HandleUs "handle_us"
     RespondUs "respond_us"
+    TotalUs "total_us"
     Worker "worker"
     Connection "connection"
     Request "request"
@@ -148,9 +149,31 @@ impl Template {
         if longest > LINE_BYTES_MAX { Err(TemplateError::TooLong) } else { Ok(Self { parts: parts.into() }) }
     }
 
+    /// Whether lines tell how long something took.
+    pub(super) fn shows_times(&self) -> bool {
+        self.parts.iter().any(|part| match part {
+            Part::Value(Item::AcceptUs | Item::ParseUs | Item::HandleUs, _) => true,
+            part => part.late().is_some(),
+        })
+    }
+
+    /// Whether lines say something that is known only once the answer has left.
+    pub(super) fn shows_end(&self) -> bool {
+        self.parts.iter().any(|part| part.late().is_some())
+    }
+
     /// One line with its end.
-    pub(super) fn line(&self, line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>) {
+    pub(super) fn line(
+        &self,
+        line: &mut Vec<u8>,
+        (moment, record, shown): (&Moment, &Record<'_>, Shown<'_>),
+        mut ends: Ends<'_>,
+    ) {
         for part in &*self.parts {
+            if let Some(late) = part.late() {
+                ends.put(line, late, record);
+                continue;
+            }
             match part {
                 Part::Text(text) => line.extend_from_slice(text),
                 Part::Value(item, end) => {
@@ -188,6 +211,16 @@ impl Part {
             Self::Value(..) => PLAIN_BYTES_MAX,
         }
     }
+
+    /// What it stands for, if that is known only once the answer has left.
+    #[inline]
+    const fn late(&self) -> Option<Late> {
+        match self {
+            Self::Value(Item::RespondUs, _) => Some(Late::Respond),
+            Self::Value(Item::TotalUs, _) => Some(Late::Total),
+            _ => None,
+        }
+    }
 }
 
 impl Item {
@@ -219,6 +252,7 @@ impl Item {
             Self::ParseUs => return stage(line, timeline.parse()),
             Self::HandleUs => return stage(line, timeline.handle()),
             Self::RespondUs => return stage(line, timeline.respond()),
+            Self::TotalUs => return stage(line, timeline.total()),
             Self::Worker => return number(line, u64::try_from(record.worker).unwrap_or(u64::MAX)),
             Self::Connection => return number(line, record.connection),
             Self::Request => return number(line, u64::from(record.request)),

@@ -3,7 +3,7 @@
 use crate::base::Tick;
 use crate::server::access_log::Rings;
 use crate::server::call::Env;
-use crate::server::scratch::Scratch;
+use crate::server::scratch::{Answered, Scratch};
 use crate::server::stats::Stage;
 
 /// What a shard lends to a connection for its turn.
@@ -15,10 +15,31 @@ pub(crate) struct Desk<'d> {
 }
 
 impl Desk<'_> {
-    /// Counts how long the answers of this turn took to the kernel.
+    /// Counts how long the answers of this turn took to the kernel, and has it written down.
     #[cold]
     pub(super) fn measure_respond(&mut self) {
-        let (count, nanos) = self.scratch.blank.answered.leave((self.env.stopwatch)());
+        let now = (self.env.stopwatch)();
+        self.note_left(now);
+        let (count, nanos) = self.scratch.blank.answered.leave(now);
         self.env.stats.stages[Stage::Respond.index()].record_all(count, nanos);
+    }
+
+    /// The kernel took nothing of this turn's answers: what is written down of them has the turn's end.
+    #[cold]
+    pub(super) fn give_up_respond(&mut self) {
+        self.note_left((self.env.stopwatch)());
+        self.scratch.blank.answered = Answered::default();
+    }
+
+    fn note_left(&mut self, at: Tick) {
+        if !self.scratch.blank.answered.is_awaited() {
+            return;
+        }
+        if let Some(rings) = &mut self.rings {
+            rings.leave_at(at);
+        }
+        if let Some(recorder) = &self.env.recorder {
+            recorder.leave_at(at);
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::app::{Numbers, hex};
+use crate::base::Tick;
 use crate::http::{Head, Reason, Timeline, Version};
 use crate::server::access_log::text::{
     Moment, address, address_and_port, escaped_json, micros, number, three_digits,
@@ -111,6 +112,13 @@ impl Entry {
         self.ends[PARTS] = short(end);
     }
 
+    /// Its answer has left at `at`, if somebody has looked when it was made.
+    pub(super) fn leave(&mut self, at: Tick) {
+        if self.timeline.handled != Tick::ZERO && self.timeline.finished == Tick::ZERO {
+            self.timeline = self.timeline.left(at);
+        }
+    }
+
     /// Takes over the fields, as many as fit; where they end.
     fn fields(&mut self, head: &Head<'_>, mut end: usize) -> usize {
         for (name, value) in head.lines() {
@@ -197,6 +205,7 @@ impl Entry {
         stage(line, b",\"parse_us\":", self.timeline.parse());
         stage(line, b",\"handle_us\":", self.timeline.handle());
         stage(line, b",\"respond_us\":", self.timeline.respond());
+        stage(line, b",\"total_us\":", self.timeline.total());
         let worker = u64::try_from(self.worker).unwrap_or(u64::MAX);
         let numbers = [
             (&b",\"worker\":"[..], worker),

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::access_log::Record;
 use crate::app::Numbers;
+use crate::base::Tick;
 use entry::Entry;
 use ring::Ring;
 
@@ -96,6 +97,7 @@ impl FlightRecorder {
                 numbers: numbers.clone(),
                 kept: Mutex::new(Kept {
                     sequence: 0,
+                    leaving: [0; 2],
                     good: Ring::new(entries),
                     failed: Ring::new(entries),
                     parameters: self.parameters.clone(),
@@ -119,6 +121,8 @@ pub struct Recorder {
 struct Kept {
     /// How many there have been in both rings.
     sequence: u64,
+    /// How many of the newest, of those that failed and of the others, have yet to leave.
+    leaving: [usize; 2],
     good: Ring,
     failed: Ring,
     parameters: Vec<String>,
@@ -147,15 +151,34 @@ impl Kept {
 }
 
 impl Recorder {
-    /// Keeps `record`; `is_cut`: the answer ended before its end. `peer`: who is at the other end.
-    pub(super) fn keep(&self, record: &Record<'_>, is_cut: bool, peer: impl FnOnce() -> Option<SocketAddr>) {
+    /// Keeps `record`; `is_cut`: the answer ended before its end. `peer`: who is at the other end. Whether
+    /// [`Recorder::leave_at`] has more to say of it.
+    pub(super) fn keep(
+        &self,
+        record: &Record<'_>,
+        is_cut: bool,
+        peer: impl FnOnce() -> Option<SocketAddr>,
+    ) -> bool {
         let mut kept = self.kept();
         let peer = record.peer.or_else(|| kept.peer(record.connection, peer));
         kept.sequence += 1;
-        let Kept { sequence, good, failed, parameters, target, .. } = &mut *kept;
+        let Kept { sequence, leaving, good, failed, parameters, target, .. } = &mut *kept;
         let is_failure = is_cut || record.status >= 500 || record.reason.is_some();
         let ring = if is_failure { failed } else { good };
         ring.next().fill(record, (*sequence, peer, is_cut), (parameters, target));
+        let is_measured = record.timeline.handled != Tick::ZERO;
+        let left = &mut leaving[usize::from(!is_failure)];
+        // Of one that was not measured nothing is awaited; it may stand between those of which something is.
+        *left += usize::from(is_measured || *left > 0);
+        is_measured
+    }
+
+    /// The answers that were kept since the last time have left at `at`.
+    pub(super) fn leave_at(&self, at: Tick) {
+        let Kept { leaving, failed, good, .. } = &mut *self.kept();
+        for (ring, left) in [failed, good].into_iter().zip(std::mem::take(leaving)) {
+            ring.newest(left).for_each(|entry| entry.leave(at));
+        }
     }
 
     /// Does not keep the values of the parameters either that `recorder` does not keep; of what is kept
@@ -275,6 +298,31 @@ mod tests {
         let lines = recent(&recorders, 1);
         let id = lines.split('"').nth(3).unwrap();
         assert_eq!(why(&recorders, id).as_ref(), Some(&lines));
+    }
+
+    #[test]
+    fn what_has_left_is_said_of_each_that_was_measured() {
+        let nanos = Tick::from_nanos;
+        let timeline = Timeline { received: nanos(500), handled: nanos(1_000), ..Timeline::default() };
+        // Room for three of each.
+        let recorders = one(6 * size_of::<Entry>());
+        let keep = |request, timeline| {
+            recorders[0].keep(&Record { timeline, ..record(request, 200, None) }, false, || None)
+        };
+        let none = Timeline::default();
+        assert!(keep(1, &timeline));
+        recorders[0].leave_at(nanos(3_000));
+        assert!(!keep(2, &none));
+        assert!(keep(3, &timeline) && !keep(4, &none) && keep(5, &timeline));
+        recorders[0].leave_at(nanos(5_000));
+        let told = |lines: &str| -> Vec<bool> {
+            lines.lines().map(|line| line.contains(r#""respond_us":4.000,"total_us":4.500"#)).collect()
+        };
+        let lines = recent(&recorders, 9);
+        assert_eq!(told(&lines), [true, false, true], "{lines}");
+        (6..20).for_each(|request| assert!(keep(request, &timeline)));
+        recorders[0].leave_at(nanos(5_000));
+        assert_eq!(told(&recent(&recorders, 9)), [true; 3]);
     }
 
     #[test]

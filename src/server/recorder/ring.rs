@@ -36,6 +36,14 @@ impl Ring {
         &mut self.entries[place]
     }
 
+    /// Up to so many of the newest.
+    pub(super) fn newest(&mut self, most: usize) -> impl Iterator<Item = &mut Entry> {
+        let place = self.place.min(self.entries.len());
+        let (before, behind) = self.entries.split_at_mut(place);
+        let rest = most.saturating_sub(before.len());
+        before.iter_mut().rev().take(most).chain(behind.iter_mut().rev().take(rest))
+    }
+
     /// The entry of this number, if it is still there.
     pub(super) fn get(&self, number: u64) -> Option<&Entry> {
         let is_there = number < self.written && self.written - number <= self.most as u64;
