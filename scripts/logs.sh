@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Do the programs that read access logs read this one? GoAccess and fail2ban, a combined log with all that is hard in it.
+# Do the programs that read access logs read these? GoAccess and fail2ban, logs with all that is hard in them.
 #
 #   scripts/logs.sh
 #
@@ -16,6 +16,7 @@ release_build
 
 LOG=$SCRATCH/access.log
 CUSTOM=$SCRATCH/custom.log
+JSON=$SCRATCH/json.log
 hash=$(echo secret | "$KOLK" hash-password)
 echo "ada:$hash" >"$SCRATCH/users"
 cat >"$SCRATCH/kolk.toml" <<TOML
@@ -31,6 +32,8 @@ redact = ["query:token"]
 [log.access.custom]
 to = "custom.log"
 format = '{time} {client} "{method} {target} {version}" {status} {bytes} "{referer}" "{user_agent}"'
+[log.access.json]
+to = "json.log"
 [[site]]
 hosts = ["*"]
 access_log = "main"
@@ -46,6 +49,15 @@ respond = { text = "welcome\n" }
 path = "/custom"
 access_log = "custom"
 respond = { text = "custom\n" }
+[[site.route]]
+path = "/json"
+access_log = "json"
+respond = { text = "json\n" }
+[[site.route]]
+path = "/json/staff"
+access_log = "json"
+auth = "staff"
+respond = { text = "welcome\n" }
 TOML
 start "$KOLK" serve -w 1 -c "$SCRATCH/kolk.toml"
 
@@ -63,11 +75,14 @@ exec 3<>"/dev/tcp/127.0.0.1/$PORT"
 printf 'GET / HTTP/9.9\r\n\r\n' >&3
 cat <&3 >"$SCRATCH/answer"
 for _ in 1 2; do ask /custom -A "$FORGED"; done
+FORGED='x","client":"203.0.113.9","status":401,"y":"'
+for name in ada "$FORGED"; do ask "/json?$name" -g -A "$FORGED" -e "$FORGED"; done
+for name in ada "$FORGED"; do ask /json/staff -u "$name:wrong"; done
 kill "$PID" && wait "$PID"
 
 # holds WHAT FOUND EXPECTED
 holds() {
-    [[ $2 == "$3" ]] || die "$1: $2 and not $3:"$'\n'"$(cat "$LOG" "$CUSTOM")"
+    [[ $2 == "$3" ]] || die "$1: $2 and not $3:"$'\n'"$(cat "$LOG" "$CUSTOM" "$JSON")"
     echo "$1: $2"
 }
 holds 'lines' "$(cat "$LOG" "$CUSTOM" | wc -l)" 13
@@ -83,9 +98,16 @@ holds 'GoAccess: combined' "$(report "$LOG" --log-format=COMBINED | paste -sd ' 
 TEMPLATE=('--log-format=%x.%^ %h "%r" %s %b "%R" "%u"' '--datetime-format=%Y-%m-%dT%H:%M:%S')
 holds 'GoAccess: template' "$(report "$CUSTOM" "${TEMPLATE[@]}" | paste -sd ' ')" '2 0 127.0.0.1'
 
-# banned FILTER: the addresses that fail2ban finds, each with its number.
+MEMBERS='{"time":"%x.%^","client":"%h","method":"%m","target":"%U","version":"%H","status":"%s","bytes":"%b",'
+MEMBERS+='"referer":"%R","user_agent":"%u","total_us":"%D.%^"}'
+AS_JSON=("--log-format=$MEMBERS" '--datetime-format=%Y-%m-%dT%H:%M:%S')
+holds 'GoAccess: JSON' "$(report "$JSON" "${AS_JSON[@]}" | paste -sd ' ')" '4 0 127.0.0.1'
+
+# banned LOG FILTER: the addresses that fail2ban finds, each with its number.
 banned() {
-    fail2ban-regex --out '<ip>' "$LOG" "$1" 2>/dev/null | sort | uniq -c | awk '{ print $2, $1 }'
+    fail2ban-regex --out '<ip>' "$1" "$2" 2>/dev/null | sort | uniq -c | awk '{ print $2, $1 }'
 }
-holds 'fail2ban: wrong passwords' "$(banned '^<HOST> - \S+ \[\] "[^"]*" 401 ')" '127.0.0.1 3'
-holds 'fail2ban: its filter nginx-botsearch' "$(banned nginx-botsearch)" '127.0.0.1 1'
+WRONG='^\{"time":"[^"]*",(?:"peer":"[^"]*",)?"client":"<HOST>",.*"status":401,'
+holds 'fail2ban: wrong passwords, in JSON' "$(banned "$JSON" "$WRONG")" '127.0.0.1 2'
+holds 'fail2ban: wrong passwords' "$(banned "$LOG" '^<HOST> - \S+ \[\] "[^"]*" 401 ')" '127.0.0.1 3'
+holds 'fail2ban: its filter nginx-botsearch' "$(banned "$LOG" nginx-botsearch)" '127.0.0.1 1'

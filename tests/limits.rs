@@ -343,10 +343,8 @@ fn the_log_and_the_rates_go_by_the_client_that_was_told() {
     assert_eq!(clients, ["203.0.113.7", "2001:db8::1", "203.0.113.7", "2001:db8::2"]);
     let lines = std::fs::read_to_string(json).unwrap();
     assert!(lines.lines().all(|line| line.contains(r#""peer":"127.0.0.1:"#)), "{lines}");
-    assert!(
-        lines.lines().next().unwrap().contains(r#","client":"203.0.113.7","host":"a","method":"GET""#),
-        "{lines}"
-    );
+    let told = r#","client":"203.0.113.7","scheme":"http","host":"a","method":"GET""#;
+    assert!(lines.lines().next().unwrap().contains(told), "{lines}");
 }
 
 // ── The PROXY protocol ──────────────────────────────────────────────────────────────────────────────

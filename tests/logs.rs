@@ -359,7 +359,10 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     let missing: Vec<&str> =
         members.iter().map(|member| &*member.name).filter(|name| !seen.iter().any(|s| s == name)).collect();
     assert!(missing.is_empty(), "no line has shown {missing:?}");
-    assert!(lines[0].contains(r#""client":"192.0.2.1","host":"a.example","#), "{}", lines[0]);
+    let told = r#""client":"192.0.2.1","scheme":"http","host":"a.example","#;
+    assert!(lines[0].contains(told), "{}", lines[0]);
+    assert!(lines[2].contains(r#""client":"127.0.0.1","scheme":"http","#), "{}", lines[2]);
+    assert!(lines[3].contains(r#""client":"127.0.0.1","scheme":"http","status":505"#), "{}", lines[3]);
     assert!(lines[2].contains(r#""target":"/pieces""#) && lines[2].contains(r#""bytes":6,"#), "{}", lines[2]);
 }
 

@@ -385,16 +385,18 @@ pub enum LogFormat {
 impl LogFormat {
     /// The placeholders of a template: the members of the JSON lines, and the client's address as it is
     /// believed.
-    pub const NAMES: [&str; 23] = [
+    pub const NAMES: [&str; 25] = [
         "time",
         "client",
         "peer",
+        "scheme",
         "host",
         "method",
         "target",
         "version",
         "status",
         "bytes",
+        "site",
         "route",
         "user",
         "reason",

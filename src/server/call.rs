@@ -180,7 +180,8 @@ impl<'c> Call<'c> {
         let peer = if ring.is_some() { self.peer.address() } else { None };
         let trust = self.edition.config.trust.as_deref();
         let asker = Asker { peer: self.peer, trust };
-        let told = head.filter(|_| trust.is_some()).and_then(|head| asker.told(head).address);
+        let told = head.filter(|_| trust.is_some()).map(|head| asker.told(head));
+        let is_https = told.and_then(|told| told.is_https).unwrap_or_else(|| self.peer.is_encrypted());
         // What would be its length is told, and not sent: RFC 9110 §9.3.2, §15.3.5, §15.4.5.
         let has_body =
             !matches!(sent.status, 204 | 304) && head.is_none_or(|head| head.method() != Method::Head);
@@ -188,7 +189,10 @@ impl<'c> Call<'c> {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
             peer,
-            client: told.filter(|told| Some(*told) != peer.map(|peer| peer.ip().to_canonical())),
+            client: told
+                .and_then(|told| told.address)
+                .filter(|told| Some(*told) != peer.map(|peer| peer.ip().to_canonical())),
+            scheme: if is_https { "https" } else { "http" },
             head,
             status: sent.status,
             body_bytes: if has_body { sent.body_bytes } else { 0 },

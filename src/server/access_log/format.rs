@@ -175,11 +175,14 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
         address_and_port(line, peer);
         line.push(b'"');
     }
-    if let Some(client) = record.client {
-        line.extend_from_slice(b",\"client\":\"");
-        address(line, client);
-        line.push(b'"');
+    line.extend_from_slice(b",\"client\":\"");
+    match client(record) {
+        Some(client) => address(line, client),
+        None => line.push(b'-'),
     }
+    line.extend_from_slice(b"\",\"scheme\":\"");
+    line.extend_from_slice(record.scheme.as_bytes());
+    line.push(b'"');
     json_text(line, b",\"host\":\"", shown.host(record.head));
     if let Some(head) = record.head {
         json_text(line, b",\"method\":\"", Some(method(head)));
@@ -190,6 +193,7 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
     }
     json_number(line, b",\"status\":", u64::from(record.status));
     json_number(line, b",\"bytes\":", record.body_bytes);
+    json_text(line, b",\"site\":\"", Some(record.site.as_bytes()).filter(|site| !site.is_empty()));
     json_text(line, b",\"route\":\"", Some(record.route.as_bytes()).filter(|route| !route.is_empty()));
     json_text(line, b",\"user\":\"", record.user.map(str::as_bytes));
     json_text(line, b",\"reason\":\"", record.reason.map(|reason| reason.code().as_bytes()));
@@ -416,6 +420,7 @@ mod tests {
             unix_millis: 7,
             peer: Some("127.0.0.1:4242".parse().unwrap()),
             client: None,
+            scheme: "https",
             head,
             status: 200,
             body_bytes: 13,
@@ -536,9 +541,10 @@ mod tests {
         assert_eq!(
             line(Format::Json, &record(Some(&written.head()))),
             concat!(
-                r#"{"time":"2026-11-22T15:00:00.007Z","peer":"127.0.0.1:4242","host":"a.example:80","method":"GET","#,
+                r#"{"time":"2026-11-22T15:00:00.007Z","peer":"127.0.0.1:4242","client":"127.0.0.1","#,
+                r#""scheme":"https","host":"a.example:80","method":"GET","#,
                 r#""target":"/hello/you","version":"HTTP/1.1","status":200,"bytes":13,"#,
-                r#""route":"/hello/{name}","referer":"\u00e9","user_agent":"curl/8","#,
+                r#""site":"*","route":"/hello/{name}","referer":"\u00e9","user_agent":"curl/8","#,
                 r#""accept_us":1.500,"parse_us":0.043,"handle_us":400.000,"respond_us":9.000,"#,
                 r#""total_us":420.000,"worker":1,"connection":42,"request":2}"#,
                 "\n"
@@ -547,7 +553,7 @@ mod tests {
         assert_eq!(
             line(Format::Json, &refused()),
             concat!(
-                r#"{"time":"2026-11-22T15:00:00.007Z","status":400,"bytes":13,"#,
+                r#"{"time":"2026-11-22T15:00:00.007Z","client":"-","scheme":"https","status":400,"bytes":13,"#,
                 r#""reason":"parse.bare_cr","worker":1,"connection":42,"request":2}"#,
                 "\n"
             )
@@ -639,6 +645,7 @@ mod tests {
             ("{client} {peer} {host}", "192.0.2.1 127.0.0.1:4242 a.example"),
             ("{method}|{target}|{version}", "GET|/a\\x7cb|HTTP/1.1"),
             ("[{time}] {status} {bytes} {route}", "[2026-11-22T15:00:00.007Z] 200 13 /hello/{name}"),
+            ("{scheme}://{site} {route}", "https://* /hello/{name}"),
             ("{user}, \"{user_agent}\" {user_agent}", "Ada L, \"cu|rl 8\" cu|rl 8"),
             ("{user_agent} {referer} {reason} {user}", "cu|rl\\x208 - - Ada L"),
             ("{{{parse_us}us {accept_us} {handle_us} {respond_us}}}", "{0.043us 1.500 400.000 9.000}"),
@@ -649,10 +656,10 @@ mod tests {
             assert_eq!(line(template(text), &told), format!("{expected}\n"), "{text}");
         }
         let refused = line(
-            template("{client} {peer} {method} {target} {version} {status} {route} {parse_us}"),
+            template("{client} {peer} {method} {target} {version} {status} {site} {route} {parse_us}"),
             &refused(),
         );
-        assert_eq!(refused, "- - - - - 400 - -\n");
+        assert_eq!(refused, "- - - - - 400 - - -\n");
     }
 
     #[test]

@@ -213,6 +213,8 @@ pub struct Record<'r> {
     pub peer: Option<SocketAddr>,
     /// The client, where a trusted proxy has told another than the peer.
     pub client: Option<IpAddr>,
+    /// `https` or `http`: what the client has used, as far as is known.
+    pub scheme: &'static str,
     /// The request; `None` when its head could not be parsed.
     pub head: Option<&'r Head<'r>>,
     /// Status of the answer.
@@ -270,6 +272,7 @@ mod tests {
             unix_millis: 0,
             peer: None,
             client: None,
+            scheme: "http",
             head: None,
             status: 200,
             body_bytes: number,

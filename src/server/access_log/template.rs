@@ -79,8 +79,7 @@ macro_rules! items {
         }
 
         impl Template {
-            /// All placeholders: the members of the JSON lines, where `client` is who has asked, as far as
-            /// is known.
+            /// All placeholders: the members of the JSON lines.
             pub const NAMES: &[&str] = &[$($name),*];
         }
     };
@@ -90,12 +89,14 @@ items! {
     Time "time"
     Client "client"
     Peer "peer"
+    Scheme "scheme"
     Host "host"
     Method "method"
     Target "target"
     Version "version"
     Status "status"
     Bytes "bytes"
+    Site "site"
     Route "route"
     User "user"
     Reason "reason"
@@ -231,6 +232,7 @@ impl Item {
             Self::Host
                 | Self::Method
                 | Self::Target
+                | Self::Site
                 | Self::Route
                 | Self::User
                 | Self::Referer
@@ -259,6 +261,8 @@ impl Item {
             Self::Version => record.head.map(|head| head.version().name().as_bytes()),
             Self::Reason => record.reason.map(|reason| reason.code().as_bytes()),
             Self::Method => record.head.map(method),
+            Self::Scheme => Some(record.scheme.as_bytes()),
+            Self::Site => Some(record.site.as_bytes()),
             Self::Route => Some(record.route.as_bytes()),
             Self::User => record.user.map(str::as_bytes),
             Self::Id => record.id.map(str::as_bytes),

@@ -247,6 +247,7 @@ mod tests {
             unix_millis: 7,
             peer: None,
             client: None,
+            scheme: "http",
             head: None,
             status,
             body_bytes: 13,
