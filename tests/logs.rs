@@ -10,11 +10,12 @@ mod support;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::sync::Arc;
 
 use kolk::access_log::{Destination, Format, Template};
 use kolk::config::LogFormat;
 use kolk::{App, BasicAuth, Configuration, ForwardedIn, HandlerExt, channel};
-use kolk::{LogId, Request, RequestIds, Response, Running, Trust};
+use kolk::{LogId, Policy, Quota, Rate, RateKey, RateLimit, Request, RequestIds, Response, Running, Trust};
 use serde_json::Value;
 
 use support::scratch::Scratch;
@@ -291,6 +292,25 @@ fn members() -> Vec<Member> {
     .collect()
 }
 
+/// The members of a line, which must be those of the page in their order.
+fn shown(line: &str, members: &[Member]) -> Vec<String> {
+    let object: Value = serde_json::from_str(line).unwrap();
+    let object = object.as_object().unwrap();
+    let (mut rest, mut seen) = (line, Vec::new());
+    for member in members {
+        let Some(value) = object.get(&member.name) else {
+            assert!(member.is_optional, "{} is missing: {line}", member.name);
+            continue;
+        };
+        assert!(if member.is_number { value.is_number() } else { value.is_string() }, "{line}");
+        let name = format!("\"{}\":", member.name);
+        rest = rest.split_once(&name).unwrap_or_else(|| panic!("{name} is out of order: {line}")).1;
+        seen.push(member.name.clone());
+    }
+    assert_eq!(seen.len(), object.len(), "{line} has more than is in {PAGE}");
+    seen
+}
+
 #[test]
 fn json_lines_have_the_members_of_the_page_in_their_order() {
     let files = Scratch::new("logs-json");
@@ -298,6 +318,8 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     let told = Trust::new(ForwardedIn::XForwardedFor).network("127.0.0.1").unwrap();
     let hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
     let staff = BasicAuth::new("staff").user("ada", hash).unwrap();
+    let rate = Rate::new(Quota::per_minute(1).unwrap(), 1).unwrap().dry_run(true);
+    let rate = RateLimit::new(&Arc::default(), Policy::new("dry", rate).unwrap(), RateKey::Address);
     let (open, opened) = Gate::new();
     let pieces = move |request: &Request<'_>| {
         let (mut body, response) = channel(request, 4096);
@@ -313,7 +335,8 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
         .layer(RequestIds::new())
         .get("/pieces", pieces.timed())
         .get("/all/{x}", staff.guard(Response::text("all\n")).timed())
-        .get("/quiet", (|_: &Request<'_>| "quiet\n").logged(LogId::NONE));
+        .get("/quiet", (|_: &Request<'_>| "quiet\n").logged(LogId::NONE))
+        .get("/dry", Response::text("dry\n").layer(rate));
     let to = Destination::File(log.clone());
     let server = alone(app).trust(told).access_log(Format::Json, to);
     let server = start(server);
@@ -334,28 +357,16 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     client.send("GET / HTTP/9.9\r\n\r\n");
     client.answer();
     drop(client);
+    let mut client = Client::to(&server);
+    for _ in 0..2 {
+        client.send(get("/dry", ""));
+        client.answer();
+    }
+    drop(client);
     let members = members();
     let lines = lines(server, &log);
-    assert_eq!(lines.len(), 4, "{lines:?}");
-    let mut seen = Vec::new();
-    for line in &lines {
-        let object: Value = serde_json::from_str(line).unwrap();
-        let object = object.as_object().unwrap();
-        let mut rest = &line[..];
-        for member in &members {
-            let Some(value) = object.get(&member.name) else {
-                assert!(member.is_optional, "{} is missing: {line}", member.name);
-                continue;
-            };
-            assert!(if member.is_number { value.is_number() } else { value.is_string() }, "{line}");
-            let name = format!("\"{}\":", member.name);
-            rest = rest.split_once(&name).unwrap_or_else(|| panic!("{name} is out of order: {line}")).1;
-            seen.push(member.name.clone());
-        }
-        for name in object.keys() {
-            assert!(members.iter().any(|member| member.name == *name), "{name} is not in {PAGE}");
-        }
-    }
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    let seen: Vec<String> = lines.iter().flat_map(|line| shown(line, &members)).collect();
     let missing: Vec<&str> =
         members.iter().map(|member| &*member.name).filter(|name| !seen.iter().any(|s| s == name)).collect();
     assert!(missing.is_empty(), "no line has shown {missing:?}");
@@ -364,6 +375,83 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     assert!(lines[2].contains(r#""client":"127.0.0.1","scheme":"http","#), "{}", lines[2]);
     assert!(lines[3].contains(r#""client":"127.0.0.1","scheme":"http","status":505"#), "{}", lines[3]);
     assert!(lines[2].contains(r#""target":"/pieces""#) && lines[2].contains(r#""bytes":6,"#), "{}", lines[2]);
+}
+
+/// Four rates, each of another kind.
+const RATES: &str = r#"
+    server.admin = "127.0.0.1:0"
+    [rate]
+    many = { rate = "1/m", burst = 3 }
+    few = { rate = "1/m", burst = 1 }
+    watched = { rate = "1/m", burst = 1, dry_run = true }
+    slow = { rate = "20/s", burst = 1, mode = "delay" }
+    [log.access]
+    main = { to = "log", format = "{target} {status} {reason} {rate} {rate_result}" }
+    json = { to = "json" }
+    [[site]]
+    hosts = ["*"]
+    access_log = "main"
+    respond = 404
+    [[site.route]]
+    path = "/two"
+    rate = ["many", "few"]
+    respond = { text = "two\n" }
+    [[site.route]]
+    path = "/many"
+    rate = ["many"]
+    error_pages = { 429 = "/429.html" }
+    respond = { text = "many\n" }
+    [[site.route]]
+    path = "/dry"
+    rate = ["watched"]
+    respond = { text = "dry\n" }
+    [[site.route]]
+    path = "/slow"
+    rate = ["slow"]
+    access_log = "json"
+    respond = { text = "slow\n" }
+    [[site.route]]
+    path = "/429.html"
+    respond = { text = "{reason}" }
+"#;
+
+#[test]
+fn a_rate_that_does_not_simply_let_pass_is_named_in_the_log_the_page_and_by_why() {
+    let files = Scratch::new("logs-rates");
+    let server = serve(&files, RATES);
+    let mut client = Client::at(address(&server));
+    let mut ask = |path: &str, fields: &str| {
+        client.send(get(path, fields));
+        client.answer()
+    };
+    assert_eq!(ask("/two", "").status, 200);
+    let refused = ask("/two", "");
+    assert_eq!((refused.status, refused.text().contains("(limit.rate.few)")), (429, true));
+    assert_eq!(ask("/many", "").status, 200);
+    assert!(ask("/many", "").text().contains("limit.rate.many"));
+    assert!(ask("/many", "Accept: application/json\r\n").text().contains("\"reason\":\"limit.rate.many\""));
+    (0..2).for_each(|_| assert_eq!(ask("/dry", "").status, 200));
+    (0..2).for_each(|_| assert_eq!(ask("/slow", "").status, 200));
+    let recent = server.handle().recent(100);
+    let of = |part: &str| recent.lines().filter(|line| line.contains(part)).count();
+    let refused = r#""reason":"limit.rate.few","rate":"few","rate_result":"refused","detail""#;
+    assert_eq!(of(refused), 1, "{recent}");
+    assert_eq!(of(r#""rate":"watched","rate_result":"would_refuse""#), 1, "{recent}");
+    drop(client);
+    let expected = [
+        "/two 200 - - -",
+        "/two 429 limit.rate.few few refused",
+        "/many 200 - - -",
+        "/many 429 limit.rate.many many refused",
+        "/many 429 limit.rate.many many refused",
+        "/dry 200 - - -",
+        "/dry 200 - watched would_refuse",
+    ];
+    assert_eq!(lines(server, &files.join("log")), expected);
+    let json = fs::read_to_string(files.join("json")).unwrap();
+    let slow: Vec<bool> =
+        json.lines().map(|line| line.contains(r#""rate":"slow","rate_result":"delayed""#)).collect();
+    assert_eq!(slow, [false, true], "{json}");
 }
 
 /// The id of an answer to a head that cannot be read, which is none of `others`.

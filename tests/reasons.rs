@@ -23,7 +23,8 @@ fn page() -> String {
         "# Reasons\n\n\
          Why kolk made an answer itself, and what the client or the operator can do. The code stands in\n\
          the answer, in the access log (`reason`), in the metrics and in `kolk why`, and never gets another\n\
-         meaning. Of HTTP/2, an error of a frame has no answer: its code stands in GOAWAY and in the metrics.\n",
+         meaning. NAME is that of a rate, as in `[rate.NAME]`; in the metrics it is a label of its own.\n\
+         Of HTTP/2, an error of a frame has no answer: its code stands in GOAWAY and in the metrics.\n",
     );
     for (stage, about) in STAGES {
         let _ = write!(
@@ -33,18 +34,24 @@ fn page() -> String {
         );
         let prefix = format!("{stage}.");
         for reason in Reason::ALL.iter().filter(|reason| reason.code().starts_with(&prefix)) {
-            let (code, status) = (reason.code(), reason.status());
+            let (code, status) = (shown(*reason), reason.status());
             let _ = writeln!(page, "| `{code}` | {status} | {} | {} |", reason.sentence(), reason.advice());
         }
     }
     page
 }
 
+/// Its code, and what may stand behind that.
+fn shown(reason: Reason) -> String {
+    let behind = if reason == Reason::Rate { ".NAME" } else { "" };
+    format!("{}{behind}", reason.code())
+}
+
 #[test]
 fn the_page_has_every_reason() {
     let page = page();
     for reason in Reason::ALL {
-        assert_eq!(page.matches(&format!("| `{}` |", reason.code())).count(), 1, "{}", reason.code());
+        assert_eq!(page.matches(&format!("| `{}` |", shown(*reason))).count(), 1, "{}", reason.code());
     }
     if std::env::var_os("UPDATE").is_some() {
         fs::write(PAGE, &page).unwrap();

@@ -358,6 +358,7 @@ mod tests {
             trust: None,
             user: std::cell::OnceCell::new(),
             id: std::cell::OnceCell::new(),
+            rate: std::cell::Cell::default(),
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

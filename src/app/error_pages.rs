@@ -11,6 +11,7 @@
 //! ```
 //! Status, reason and all other fields stay. What a handler has answered is its own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ::http::{HeaderValue, header};
@@ -70,13 +71,13 @@ impl Layer for ErrorPages {
         }
         let status = response.status();
         if prefers_json(request) {
-            // Codes, titles, sentences and ids have no character that JSON would escape.
+            // Codes, names of rates, titles, sentences and ids have no character that JSON would escape.
             let id = request.id().map(|id| format!(",\"id\":\"{id}\"")).unwrap_or_default();
             let problem = format!(
                 "{{\"status\":{},\"title\":\"{}\",\"reason\":\"{}\",\"detail\":\"{}\"{id}}}\n",
                 status.as_u16(),
                 status.canonical_reason().unwrap_or_default(),
-                reason.code(),
+                code(reason, request),
                 reason.sentence(),
             );
             response.set_content_type("application/problem+json");
@@ -85,7 +86,7 @@ impl Layer for ErrorPages {
         let Some((media_type, content)) = self.page_for(status.as_u16()) else { return };
         response.remove(&header::CONTENT_TYPE);
         response.append(&header::CONTENT_TYPE, media_type);
-        response.set_body(Body::Shared(filled(content, reason, request.id(), response)));
+        response.set_body(Body::Shared(filled(content, reason, request, response)));
     }
 
     fn acts(&self) -> Acts {
@@ -97,17 +98,26 @@ impl Layer for ErrorPages {
     }
 }
 
+/// The code of `reason`, with the rate's name if that is what has refused.
+fn code(reason: Reason, request: &Request<'_>) -> Cow<'static, str> {
+    let rate = request.noted_rate().filter(|_| reason == Reason::Rate);
+    match rate.as_ref().and_then(|rate| rate.refuser()) {
+        Some(name) => Cow::Owned(format!("{}.{name}", reason.code())),
+        None => Cow::Borrowed(reason.code()),
+    }
+}
+
 /// The page with what is known of the error; all of it is text without markup.
-fn filled(content: &Bytes, reason: Reason, id: Option<&str>, response: &Response) -> Bytes {
+fn filled(content: &Bytes, reason: Reason, request: &Request<'_>, response: &Response) -> Bytes {
     let Some(page) = std::str::from_utf8(content).ok().filter(|page| page.contains('{')) else {
         return content.clone();
     };
     let status = response.status();
     page.replace("{status}", status.as_str())
         .replace("{title}", status.canonical_reason().unwrap_or_default())
-        .replace("{reason}", reason.code())
+        .replace("{reason}", &code(reason, request))
         .replace("{detail}", reason.sentence())
-        .replace("{id}", id.unwrap_or_default())
+        .replace("{id}", request.id().unwrap_or_default())
         .into()
 }
 

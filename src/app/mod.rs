@@ -103,7 +103,7 @@ pub use hosts::HostError;
 pub use layer::{Acts, Chain, Layer, Layered, Passage, Progress};
 pub use limits::{
     AddressKey, AddressSeat, ConnectionsPerAddress, Decision, InFlight, KeyHash, Mode, Policy, Quota, Rate,
-    RateCounts, RateError, RateKey, RateLimit, RateVerdict, Rates,
+    RateCounts, RateError, RateKey, RateLimit, RateNote, RateVerdict, Rates,
 };
 pub use networks::{Maintenance, Networks};
 pub use owned::OwnedRequest;

@@ -3,7 +3,7 @@
 //! Does what a worker does (normalise, find, limit, collect or stream, call, wait for mail, pull), with a
 //! mailbox of its own and with nothing in between.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -173,6 +173,7 @@ impl<'a> Exchange<'a> {
             trust,
             user: OnceCell::new(),
             id: OnceCell::new(),
+            rate: Cell::default(),
         };
         let mut found = app.find(&head, path, &mut params, self.asker);
         let rewritten;

@@ -3,7 +3,7 @@
 //! Nothing is copied or parsed before a handler asks for it. RFC 9110 §6, §7.1, §7.2.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::handler::Outcome;
+use super::limits::RateNote;
 use super::owned::{OwnedOrigin, OwnedRequest};
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
@@ -79,6 +80,8 @@ pub struct Origin<'a> {
     pub user: OnceCell<Arc<str>>,
     /// What it is called, where a layer gives names.
     pub id: OnceCell<Arc<RequestId>>,
+    /// Which rate has not simply let it pass.
+    pub rate: Cell<Option<Arc<RateNote>>>,
 }
 
 /// An [`Origin`], or the copy of one.
@@ -344,6 +347,22 @@ impl<'a> Request<'a> {
         if let Place::Live(origin) = self.origin {
             origin.user.get_or_init(|| Arc::clone(user));
         }
+    }
+
+    /// For a rate that does not simply let it pass: the log says so. Of several, what weighs the most.
+    pub(super) fn note_rate(&self, note: &Arc<RateNote>) {
+        if let Place::Live(origin) = self.origin {
+            let known = origin.rate.take().filter(|known| !note.outweighs(known));
+            origin.rate.set(Some(known.unwrap_or_else(|| Arc::clone(note))));
+        }
+    }
+
+    /// Which rate has not simply let it pass.
+    pub(super) fn noted_rate(&self) -> Option<Arc<RateNote>> {
+        let Place::Live(origin) = self.origin else { return None };
+        let noted = origin.rate.take();
+        origin.rate.set(noted.clone());
+        noted
     }
 
     pub(super) fn shared_user(&self) -> Option<Arc<str>> {

@@ -28,7 +28,7 @@ const STAGES: [(&str, &str); 5] = [
     ("total_us", "from the head's last bytes to the answer's"),
 ];
 /// What is told of a request, and what it is called.
-const FACTS: [(&str, &str); 13] = [
+const FACTS: [(&str, &str); 15] = [
     ("id", "id"),
     ("time", "when"),
     ("peer", "peer"),
@@ -37,6 +37,8 @@ const FACTS: [(&str, &str); 13] = [
     ("host", "host"),
     ("site", "site"),
     ("route", "route"),
+    ("rate", "rate"),
+    ("rate_result", "rate result"),
     ("bytes", "bytes"),
     ("cut", "cut short"),
     ("worker", "worker"),

@@ -385,7 +385,7 @@ pub enum LogFormat {
 impl LogFormat {
     /// The placeholders of a template: the members of the JSON lines, and the client's address as it is
     /// believed.
-    pub const NAMES: [&str; 25] = [
+    pub const NAMES: [&str; 27] = [
         "time",
         "client",
         "peer",
@@ -400,6 +400,8 @@ impl LogFormat {
         "route",
         "user",
         "reason",
+        "rate",
+        "rate_result",
         "referer",
         "user_agent",
         "accept_us",

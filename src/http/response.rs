@@ -138,6 +138,11 @@ impl Response {
 
     /// Becomes the answer for `reason`: its status and its sentence as plain text. Fields stay.
     pub fn refuse(&mut self, reason: Reason) {
+        self.refuse_for(reason, "");
+    }
+
+    /// The same, where one of several is the cause: its name stands behind the code.
+    pub(crate) fn refuse_for(&mut self, reason: Reason, name: &str) {
         self.status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
         self.reason = Some(reason);
         self.close |= reason.closes();
@@ -151,6 +156,8 @@ impl Response {
             reason.sentence(),
             " (",
             reason.code(),
+            if name.is_empty() { "" } else { "." },
+            name,
             ")\n",
         ] {
             self.arena.extend_from_slice(part.as_bytes());

@@ -200,6 +200,7 @@ impl<'c> Call<'c> {
             site,
             route,
             user: asked.user.as_deref(),
+            rate: asked.rate.as_deref(),
             timeline: &asked.timeline,
             worker: self.env.worker,
             connection: connection_number(self.env.worker, self.key),

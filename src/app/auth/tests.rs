@@ -1,6 +1,6 @@
 //! Who is let in, how often a hash is computed for that, and what becomes of bodies.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -225,6 +225,7 @@ impl Desk {
             peer: &self.visitor,
             user: OnceCell::new(),
             id: OnceCell::new(),
+            rate: Cell::default(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");

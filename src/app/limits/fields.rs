@@ -120,7 +120,7 @@ impl Policy {
 
     /// Answers a request that was refused: 429, and when to come again.
     pub fn refuse(&self, decision: Decision, response: &mut Response) {
-        response.refuse(Reason::Rate);
+        response.refuse_for(Reason::Rate, &self.name);
         if let Decision::Refused { retry_after, .. } = decision {
             response.append(&header::RETRY_AFTER, &HeaderValue::from(whole_seconds(retry_after)));
         }
@@ -174,6 +174,9 @@ mod tests {
             let decision = Decision::Refused { retry_after, reset: Duration::from_secs(99) };
             let fields = shown(&api, |api, response| {
                 api.refuse(decision, response);
+                let text =
+                    "429 Too Many Requests: this client asks more often than it may (limit.rate.api)\n";
+                assert_eq!(response.arena_bytes(), text.as_bytes());
                 assert_eq!((response.status().as_u16(), response.reason()), (429, Some(Reason::Rate)));
             });
             let expected = [

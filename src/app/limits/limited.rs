@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::counts::{RateCounts, RateVerdict};
 use super::fields::Policy;
 use super::key::RateKey;
+use super::note::RateNote;
 use super::rate::Decision;
 use super::rates::Rates;
 use crate::app::layer::{Acts, Layer, Passage};
@@ -34,6 +35,8 @@ pub struct RateLimit {
     number: u32,
     key: RateKey,
     policy: Arc<Policy>,
+    /// By [`RateVerdict`]: none is made for a request.
+    notes: Arc<[Arc<RateNote>]>,
     seen: Arc<Seen>,
 }
 
@@ -51,7 +54,9 @@ impl RateLimit {
         let rate = policy.rate();
         // Budgets of another size mean nothing to this one.
         let whose = format!("{} {:?} {}", policy.name(), rate.quota(), rate.burst());
+        let notes = RateVerdict::ALL.iter().map(|verdict| Arc::new(RateNote::new(policy.name(), *verdict)));
         Self {
+            notes: notes.collect(),
             number: rates.number_of(&whose),
             rates: Arc::clone(rates),
             key,
@@ -85,8 +90,12 @@ impl Layer for RateLimit {
         if matches!(decision, Decision::Refused { .. }) {
             self.seen.refused.fetch_add(1, Relaxed);
         }
+        let verdict = verdict(decision, rate.is_dry_run());
         if let Some(counts) = self.seen.counts.get() {
-            counts.note(request.worker(), verdict(decision, rate.is_dry_run()));
+            counts.note(request.worker(), verdict);
+        }
+        if let Some(note) = self.notes.get(verdict.index()).filter(|_| verdict != RateVerdict::Passed) {
+            request.note_rate(note);
         }
         match decision {
             _ if rate.is_dry_run() => Passage::Open,

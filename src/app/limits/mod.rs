@@ -15,6 +15,7 @@
 //! | `addresses` | [`ConnectionsPerAddress`]: how many connections for each client |
 //! | `limited` | [`RateLimit`]: a rate as a layer |
 //! | `counts` | [`RateCounts`]: what became of requests at a rate |
+//! | `note` | [`RateNote`]: what a rate did, for the access log |
 //! | `fields` | [`Policy`]: what the client is told |
 //!
 //! Knows no clock: time is an argument.
@@ -25,6 +26,7 @@ mod fields;
 mod in_flight;
 mod key;
 mod limited;
+mod note;
 mod rate;
 mod rates;
 
@@ -34,5 +36,6 @@ pub use fields::Policy;
 pub use in_flight::InFlight;
 pub use key::{AddressKey, RateKey};
 pub use limited::RateLimit;
+pub use note::RateNote;
 pub use rate::{Decision, Mode, Quota, Rate, RateError};
 pub use rates::{KeyHash, Rates};

@@ -196,7 +196,15 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
     json_text(line, b",\"site\":\"", Some(record.site.as_bytes()).filter(|site| !site.is_empty()));
     json_text(line, b",\"route\":\"", Some(record.route.as_bytes()).filter(|route| !route.is_empty()));
     json_text(line, b",\"user\":\"", record.user.map(str::as_bytes));
-    json_text(line, b",\"reason\":\"", record.reason.map(|reason| reason.code().as_bytes()));
+    if record.reason.is_some() {
+        line.extend_from_slice(b",\"reason\":\"");
+        reason(line, record);
+        line.push(b'"');
+    }
+    if let Some(rate) = record.rate {
+        json_text(line, b",\"rate\":\"", Some(rate.name().as_bytes()));
+        json_text(line, b",\"rate_result\":\"", Some(rate.verdict().name().as_bytes()));
+    }
     json_text(line, b",\"referer\":\"", shown.referer);
     json_text(line, b",\"user_agent\":\"", shown.user_agent);
     json_micros(line, b",\"accept_us\":", record.timeline.accept());
@@ -271,10 +279,10 @@ fn pretty(
     column(line, Align::Left(7), |line| escaped_hex(line, record.head.map_or(b"-", method), b' '));
     line.push(b' ');
     escaped_hex(line, shown.target.unwrap_or(b"-"), b' ');
-    if let Some(reason) = record.reason {
+    if record.reason.is_some() {
         paint(line, DIM);
         line.extend_from_slice(b"  ");
-        line.extend_from_slice(reason.code().as_bytes());
+        reason(line, record);
         paint(line, PLAIN);
     }
     line.push(b'\n');
@@ -347,6 +355,16 @@ fn micros_or_dash(line: &mut Vec<u8>, duration: Option<Duration>) {
     match duration {
         Some(duration) => micros(line, duration),
         None => line.push(b'-'),
+    }
+}
+
+/// The code of the reason, if there is one, and the name of the rate that it is about.
+pub(super) fn reason(line: &mut Vec<u8>, record: &Record<'_>) {
+    let Some(reason) = record.reason else { return };
+    line.extend_from_slice(reason.code().as_bytes());
+    if let Some(name) = record.refuser() {
+        line.push(b'.');
+        line.extend_from_slice(name.as_bytes());
     }
 }
 
@@ -428,6 +446,7 @@ mod tests {
             site: "*",
             route: "/hello/{name}",
             user: None,
+            rate: None,
             timeline: &TIMELINE,
             worker: 1,
             connection: 42,

@@ -53,6 +53,7 @@ pub use self::rings::Rings;
 use self::sample::Sample;
 pub use self::template::{Template, TemplateError};
 pub use self::text::TEXT_BYTES_MAX;
+use crate::app::RateNote;
 use crate::http::{Head, Reason, Timeline};
 
 /// How a line looks.
@@ -229,6 +230,8 @@ pub struct Record<'r> {
     pub route: &'r str,
     /// Who the client has proved to be.
     pub user: Option<&'r str>,
+    /// Which rate has not simply let it pass.
+    pub rate: Option<&'r RateNote>,
     /// The stages of the exchange, as far as they were measured.
     pub timeline: &'r Timeline,
     /// The worker.
@@ -239,6 +242,14 @@ pub struct Record<'r> {
     pub request: u32,
     /// What the request is called, if it has a name.
     pub id: Option<&'r str>,
+}
+
+impl<'r> Record<'r> {
+    /// The name of the rate that has refused the request, if that is the reason of the answer: it stands
+    /// behind the code.
+    pub(super) fn refuser(&self) -> Option<&'r str> {
+        self.rate.filter(|_| self.reason == Some(Reason::Rate)).and_then(RateNote::refuser)
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +291,7 @@ mod tests {
             site: "",
             route: "",
             user: None,
+            rate: None,
             timeline: &TIMELINE,
             worker: 0,
             connection: 1,

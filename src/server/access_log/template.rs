@@ -14,15 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Record;
-use super::format::{Ends, Late, client, method};
+use super::format::{Ends, Late, client, method, reason};
 use super::redaction::Shown;
 use super::text::{
     HEX_BYTES_MAX, LINE_BYTES_MAX, Moment, address, address_and_port, escaped_hex, micros, number,
     three_digits,
 };
 
-/// What a placeholder that is no text takes at most: an address with a port.
-const PLAIN_BYTES_MAX: usize = 64;
+/// What a placeholder that is no text takes at most: a code with the name of a rate.
+const PLAIN_BYTES_MAX: usize = 96;
 
 /// A form of one's own for lines: a text with placeholders, which are [`Template::NAMES`].
 ///
@@ -100,6 +100,8 @@ items! {
     Route "route"
     User "user"
     Reason "reason"
+    Rate "rate"
+    RateResult "rate_result"
     Referer "referer"
     UserAgent "user_agent"
     AcceptUs "accept_us"
@@ -255,11 +257,13 @@ impl Item {
             Self::HandleUs => return stage(line, timeline.handle()),
             Self::RespondUs => return stage(line, timeline.respond()),
             Self::TotalUs => return stage(line, timeline.total()),
+            Self::Reason => return reason(line, record),
             Self::Worker => return number(line, u64::try_from(record.worker).unwrap_or(u64::MAX)),
             Self::Connection => return number(line, record.connection),
             Self::Request => return number(line, u64::from(record.request)),
             Self::Version => record.head.map(|head| head.version().name().as_bytes()),
-            Self::Reason => record.reason.map(|reason| reason.code().as_bytes()),
+            Self::Rate => record.rate.map(|rate| rate.name().as_bytes()),
+            Self::RateResult => record.rate.map(|rate| rate.verdict().name().as_bytes()),
             Self::Method => record.head.map(method),
             Self::Scheme => Some(record.scheme.as_bytes()),
             Self::Site => Some(record.site.as_bytes()),

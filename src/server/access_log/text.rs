@@ -9,8 +9,9 @@ use crate::http::DateLine;
 
 /// How many bytes of a client's text a line shows at most; of a longer one the beginning, and `...`.
 pub const TEXT_BYTES_MAX: usize = 2048;
-/// No line is longer: seven texts with each byte escaped to six, and what stands between them.
-pub(in crate::server) const LINE_BYTES_MAX: usize = 7 * 6 * TEXT_BYTES_MAX + 1024;
+/// No line is longer: seven texts with each byte escaped to six, the name of a site, and what stands between
+/// them.
+pub(in crate::server) const LINE_BYTES_MAX: usize = 7 * 6 * TEXT_BYTES_MAX + 4096;
 /// The most bytes that [`escaped_hex`] makes of a text.
 pub(in crate::server) const HEX_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX + 3;
 

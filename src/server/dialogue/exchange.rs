@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::app::{Params, Presence, RequestId, RouteId, Scope, Sink, Ticket, Watch};
+use crate::app::{Params, Presence, RateNote, RequestId, RouteId, Scope, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
@@ -64,6 +64,8 @@ pub(crate) struct Exchange {
     pub(crate) user: Option<Arc<str>>,
     /// What it is called, if some layer gives names.
     pub(crate) id: Option<Arc<RequestId>>,
+    /// Which rate has not simply let it pass.
+    pub(crate) rate: Option<Arc<RateNote>>,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
@@ -132,7 +134,7 @@ impl Sent {
 impl Exchange {
     /// An exchange that waits for an answer.
     pub(super) fn new(asked: Asked) -> Box<Self> {
-        let Asked { stream, number, timeline, user, id, rewritten } = asked;
+        let Asked { stream, number, timeline, user, id, rewritten, rate } = asked;
         Box::new(Self {
             stream,
             number,
@@ -157,6 +159,7 @@ impl Exchange {
             timeline,
             user,
             id,
+            rate,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             term: None,
@@ -192,7 +195,7 @@ impl Exchange {
     pub(super) fn asked(&self) -> Asked {
         let (stream, number, timeline) = (self.stream, self.number, self.timeline);
         let (user, id, rewritten) = (self.user.clone(), self.id.clone(), self.rewritten.clone());
-        Asked { stream, number, timeline, user, id, rewritten }
+        Asked { stream, number, timeline, user, id, rewritten, rate: self.rate.clone() }
     }
 
     /// When it is looked at next: its source is asked again, its body is judged, or its answer is due.

@@ -35,6 +35,7 @@ impl Dialogue {
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         let progress = app.chain(scope).before(0, &request, call.response);
         (asked.user, asked.id) = (origin.user.into_inner(), origin.id.into_inner());
+        asked.rate = origin.rate.into_inner();
         match progress {
             Progress::Passed => return true,
             Progress::Stopped(_, Outcome::Ready) => self.respond(asked, Some(head), Some(scope), call),
@@ -70,9 +71,9 @@ impl Dialogue {
         let request = Request::new(head.head(), path, pattern, &exchange.params, &[], None, &origin);
         let progress = app.chain(scope).before(from, &request, call.response);
         let holds = call.response.take_holds();
-        let (user, id) = (origin.user.into_inner(), origin.id.into_inner());
+        let (user, id, rate) = (origin.user.into_inner(), origin.id.into_inner(), origin.rate.into_inner());
         if let Some(exchange) = self.speech.exchange(stream) {
-            (exchange.holds, exchange.user, exchange.id) = (holds, user, id);
+            (exchange.holds, exchange.user, exchange.id, exchange.rate) = (holds, user, id, rate);
         }
         match progress {
             Progress::Passed => self.enter(stream, scope, call),

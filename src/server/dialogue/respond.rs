@@ -1,9 +1,9 @@
 //! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
-use crate::app::{Origin, RequestId, RouteId, Scope};
+use crate::app::{Origin, RateNote, RequestId, RouteId, Scope};
 use crate::base::Tick;
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -29,13 +29,16 @@ pub(crate) struct Asked {
     pub(crate) id: Option<Arc<RequestId>>,
     /// The path that it was routed with, if that is not its own.
     pub(crate) rewritten: Option<Arc<str>>,
+    /// Which rate has not simply let it pass.
+    pub(crate) rate: Option<Arc<RateNote>>,
 }
 
 impl Asked {
     /// Nobody knows yet who asks.
     #[inline]
     pub(super) fn new(stream: StreamId, number: u32) -> Self {
-        Self { stream, number, timeline: Timeline::default(), user: None, id: None, rewritten: None }
+        let timeline = Timeline::default();
+        Self { stream, number, timeline, user: None, id: None, rewritten: None, rate: None }
     }
 }
 
@@ -226,6 +229,7 @@ impl Dialogue {
             trust: edition.config.trust.as_deref(),
             user: asked.user.clone().map_or_else(OnceCell::new, OnceCell::from),
             id: asked.id.clone().map_or_else(OnceCell::new, OnceCell::from),
+            rate: Cell::new(asked.rate.clone()),
         }
     }
 

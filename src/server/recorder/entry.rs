@@ -1,7 +1,8 @@
 //! [`Entry`]: what is kept of one request, in a fixed number of bytes, and how it reads: RFC 8259.
 //!
 //! ```text
-//!  numbers │ id │ method │ target │ host │ site │ route │ user │ fields: "name: value\n", or only "name\n"
+//!  numbers │ id │ method │ target │ host │ site │ route │ user │ rate │ fields
+//!                                                              "name: value\n", or only "name\n"
 //! ```
 //! What does not fit is cut; a field that does not fit is left out, and all behind it. Members of the JSON
 //! are called what they are called in the access log.
@@ -9,7 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::app::{Numbers, hex};
+use crate::app::{Numbers, RateNote, RateVerdict, hex};
 use crate::base::Tick;
 use crate::http::{Head, Reason, Timeline, Version};
 use crate::server::access_log::text::{
@@ -20,8 +21,8 @@ use crate::server::access_log::{Record, without};
 /// Bytes of all texts of an entry.
 const TEXT_BYTES: usize = 752;
 /// The texts before the fields, and the most bytes that each may have.
-const PART_BYTES_MAX: [usize; PARTS] = [128, 24, 200, 64, 64, 64, 48];
-const PARTS: usize = 7;
+const PART_BYTES_MAX: [usize; PARTS] = [128, 24, 200, 64, 64, 64, 48, 64];
+const PARTS: usize = 8;
 
 /// One request. Whole cache lines of its own: the next one's are written a request later.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Entry {
     client: Option<IpAddr>,
     reason: Option<Reason>,
     version: Option<Version>,
+    /// What the rate did.
+    verdict: Option<RateVerdict>,
     is_cut: bool,
     timeline: Timeline,
     /// Where each text ends; the fields behind them.
@@ -62,6 +65,7 @@ impl Default for Entry {
             client: None,
             reason: None,
             version: None,
+            verdict: None,
             is_cut: false,
             timeline: Timeline::default(),
             ends: [0; PARTS + 1],
@@ -83,6 +87,7 @@ impl Entry {
         (self.status, self.body_bytes, self.reason) = (record.status, record.body_bytes, record.reason);
         (self.worker, self.connection, self.request) = (record.worker, record.connection, record.request);
         (self.peer, self.client, self.is_cut) = (peer, record.client, is_cut);
+        self.verdict = record.rate.map(RateNote::verdict);
         (self.version, self.timeline) = (record.head.map(Head::version), *record.timeline);
         let method = record.head.map_or(&[][..], Head::method_bytes);
         let target = record.head.map_or(&[][..], |head| match head.table().line().is_plain_path {
@@ -98,6 +103,7 @@ impl Entry {
             record.site.as_bytes(),
             record.route.as_bytes(),
             record.user.unwrap_or_default().as_bytes(),
+            record.rate.map_or("", RateNote::name).as_bytes(),
         ];
         let mut end = 0;
         for ((text, most), place) in texts.into_iter().zip(PART_BYTES_MAX).zip(&mut self.ends) {
@@ -198,7 +204,7 @@ impl Entry {
         member(line, b",\"site\":\"", self.part(Part::Site));
         member(line, b",\"route\":\"", self.part(Part::Route));
         member(line, b",\"user\":\"", self.part(Part::User));
-        member(line, b",\"reason\":\"", self.reason.map_or("", Reason::code).as_bytes());
+        self.why(line);
         member(line, b",\"detail\":\"", self.reason.map_or("", Reason::sentence).as_bytes());
         member(line, b",\"advice\":\"", self.reason.map_or("", Reason::advice).as_bytes());
         stage(line, b",\"accept_us\":", self.timeline.accept());
@@ -218,6 +224,23 @@ impl Entry {
         }
         self.head(line);
         line.push(b'}');
+    }
+
+    /// The code of the reason, and what a rate had to do with it.
+    fn why(&self, line: &mut Vec<u8>) {
+        let rate = self.part(Part::Rate);
+        let is_refuser = self.verdict == Some(RateVerdict::Refused) && self.reason == Some(Reason::Rate);
+        if let Some(reason) = self.reason {
+            line.extend_from_slice(b",\"reason\":\"");
+            line.extend_from_slice(reason.code().as_bytes());
+            if is_refuser {
+                line.push(b'.');
+                line.extend_from_slice(rate);
+            }
+            line.push(b'"');
+        }
+        member(line, b",\"rate\":\"", rate);
+        member(line, b",\"rate_result\":\"", self.verdict.map_or("", RateVerdict::name).as_bytes());
     }
 
     /// The fields, in their order; those whose values were left out have none.
@@ -252,6 +275,7 @@ enum Part {
     Site,
     Route,
     User,
+    Rate,
     Fields,
 }
 

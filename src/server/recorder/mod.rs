@@ -255,6 +255,7 @@ mod tests {
             site: "*.example.com",
             route: "/hello",
             user: None,
+            rate: None,
             timeline: &TIMELINE,
             worker: 0,
             connection: 7,
