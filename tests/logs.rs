@@ -336,7 +336,7 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
         .get("/pieces", pieces.timed())
         .get("/all/{x}", staff.guard(Response::text("all\n")).timed())
         .get("/quiet", (|_: &Request<'_>| "quiet\n").logged(LogId::NONE))
-        .get("/dry", Response::text("dry\n").layer(rate));
+        .get("/caf\u{e9}", (|_: &Request<'_>| "dry\n").layer(rate));
     let to = Destination::File(log.clone());
     let server = alone(app).trust(told).access_log(Format::Json, to);
     let server = start(server);
@@ -359,7 +359,7 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     drop(client);
     let mut client = Client::to(&server);
     for _ in 0..2 {
-        client.send(get("/dry", ""));
+        client.send(get("/caf%C3%A9", ""));
         client.answer();
     }
     drop(client);
@@ -370,6 +370,8 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
     let missing: Vec<&str> =
         members.iter().map(|member| &*member.name).filter(|name| !seen.iter().any(|s| s == name)).collect();
     assert!(missing.is_empty(), "no line has shown {missing:?}");
+    let route: Value = serde_json::from_str(&lines[5]).unwrap();
+    assert_eq!(route["route"], "/caf\u{e9}", "no client has written it: {}", lines[5]);
     let told = r#""client":"192.0.2.1","scheme":"http","host":"a.example","#;
     assert!(lines[0].contains(told), "{}", lines[0]);
     assert!(lines[2].contains(r#""client":"127.0.0.1","scheme":"http","#), "{}", lines[2]);

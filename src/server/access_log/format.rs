@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::held::Hole;
 use super::redaction::{Redacted, Redaction, Shown};
 use super::text::{
-    Moment, address, address_and_port, escaped_hex, escaped_json, micros, number, three_digits,
+    Moment, address, address_and_port, escaped_hex, escaped_json, escaped_json_text, micros, number,
+    three_digits,
 };
 use super::{Format, Record};
 use crate::http::{Head, Timeline};
@@ -193,9 +194,9 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
     }
     json_number(line, b",\"status\":", u64::from(record.status));
     json_number(line, b",\"bytes\":", record.body_bytes);
-    json_text(line, b",\"site\":\"", Some(record.site.as_bytes()).filter(|site| !site.is_empty()));
-    json_text(line, b",\"route\":\"", Some(record.route.as_bytes()).filter(|route| !route.is_empty()));
-    json_text(line, b",\"user\":\"", record.user.map(str::as_bytes));
+    json_name(line, b",\"site\":\"", Some(record.site).filter(|site| !site.is_empty()));
+    json_name(line, b",\"route\":\"", Some(record.route).filter(|route| !route.is_empty()));
+    json_name(line, b",\"user\":\"", record.user);
     if record.reason.is_some() {
         line.extend_from_slice(b",\"reason\":\"");
         reason(line, record);
@@ -228,6 +229,14 @@ fn json_text(line: &mut Vec<u8>, name: &[u8], text: Option<&[u8]>) {
     if let Some(text) = text {
         line.extend_from_slice(name);
         escaped_json(line, text);
+        line.push(b'"');
+    }
+}
+
+fn json_name(line: &mut Vec<u8>, name: &[u8], text: Option<&str>) {
+    if let Some(text) = text {
+        line.extend_from_slice(name);
+        escaped_json_text(line, text);
         line.push(b'"');
     }
 }
@@ -778,9 +787,19 @@ mod tests {
             match next {
                 '"' => return Some((value, rest)),
                 '\\' => {
-                    let (code, behind) = rest.strip_prefix('u')?.split_at_checked(4)?;
-                    value.push(char::from_u32(u32::from_str_radix(code, 16).ok()?)?);
-                    rest = behind;
+                    let unit = |rest: &'_ str| {
+                        let (code, behind) = rest.strip_prefix('u')?.split_at_checked(4)?;
+                        Some((u16::from_str_radix(code, 16).ok()?, behind.len()))
+                    };
+                    let (first, left) = unit(rest)?;
+                    rest = &rest[rest.len() - left..];
+                    let mut units = vec![first];
+                    if (0xD800..0xDC00).contains(&first) {
+                        let (second, left) = unit(rest.strip_prefix('\\')?)?;
+                        rest = &rest[rest.len() - left..];
+                        units.push(second);
+                    }
+                    value.push_str(&String::from_utf16(&units).ok()?);
                 }
                 '\0'..='\x1f' => return None,
                 _ => value.push(next),
@@ -850,7 +869,6 @@ mod tests {
             let (referer, agent) = (referer.as_deref().map(latin_1), agent.as_deref().map(latin_1));
             prop_assert_eq!(members.get("referer"), referer.as_ref());
             prop_assert_eq!(members.get("user_agent"), agent.as_ref());
-            let user = user.as_ref().map(|user| latin_1(user.as_bytes()));
             prop_assert_eq!(members.get("user"), user.as_ref());
             prop_assert_eq!(&members["status"], &status.to_string());
         }

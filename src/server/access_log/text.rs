@@ -185,6 +185,37 @@ pub(in crate::server) fn escaped_json(line: &mut Vec<u8>, text: &[u8]) {
     escaped(line, text, b"\\u00", b'"');
 }
 
+/// The same of a text whose characters are known, since no client has written it: one outside ASCII is
+/// itself, `\u00e9`, or two surrogates (RFC 8259 §7).
+#[inline]
+pub(in crate::server) fn escaped_json_text(line: &mut Vec<u8>, text: &str) {
+    if text.is_ascii() { escaped_json(line, text.as_bytes()) } else { characters(line, text) }
+}
+
+#[cold]
+fn characters(line: &mut Vec<u8>, text: &str) {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (shown, rest) = text.split_at(end);
+    let (mut bytes, mut units) = ([0; 4], [0; 2]);
+    for character in shown.chars() {
+        if character.is_ascii() {
+            escaped_json(line, character.encode_utf8(&mut bytes).as_bytes());
+            continue;
+        }
+        for unit in character.encode_utf16(&mut units) {
+            line.extend_from_slice(b"\\u");
+            let digits = [12, 8, 4, 0].map(|shift| HEX[usize::from(*unit >> shift & 0xF)]);
+            line.extend_from_slice(&digits);
+        }
+    }
+    if !rest.is_empty() {
+        line.extend_from_slice(b"...");
+    }
+}
+
 #[inline]
 fn escaped(line: &mut Vec<u8>, text: &[u8], escape: &[u8], end: u8) {
     let first = if end == b' ' { 0x21 } else { 0x20 };
@@ -278,6 +309,21 @@ mod tests {
             text(|line| escaped_json(line, bytes)),
             r"a\u000d\u000a\u0022\u005c\u007f\u00ff\u001b[0m ~"
         );
+    }
+
+    #[test]
+    fn a_text_whose_characters_are_known_has_them() {
+        for (given, expected) in [
+            ("/hello/{name}", "/hello/{name}"),
+            ("/caf\u{e9}/{x}\"\u{7f}", r"/caf\u00e9/{x}\u0022\u007f"),
+            ("\u{1f300} \u{4e2d}\u{80}", r"\ud83c\udf00 \u4e2d\u0080"),
+        ] {
+            let written = text(|line| escaped_json_text(line, given));
+            assert_eq!(written, expected);
+            assert_eq!(serde_json::from_str::<String>(&format!("\"{written}\"")).unwrap(), given);
+        }
+        let long = text(|line| escaped_json_text(line, &"\u{4e2d}".repeat(TEXT_BYTES_MAX)));
+        assert_eq!(long, r"\u4e2d".repeat(TEXT_BYTES_MAX / 3) + "...");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::app::{Numbers, RateNote, RateVerdict, hex};
 use crate::base::Tick;
 use crate::http::{Head, Reason, Timeline, Version};
 use crate::server::access_log::text::{
-    Moment, address, address_and_port, escaped_json, micros, number, three_digits,
+    Moment, address, address_and_port, escaped_json, escaped_json_text, micros, number, three_digits,
 };
 use crate::server::access_log::{Record, without};
 
@@ -107,7 +107,7 @@ impl Entry {
         ];
         let mut end = 0;
         for ((text, most), place) in texts.into_iter().zip(PART_BYTES_MAX).zip(&mut self.ends) {
-            let text = &text[..text.len().min(most)];
+            let text = &text[..whole(text, most)];
             self.text[end..end + text.len()].copy_from_slice(text);
             end += text.len();
             *place = short(end);
@@ -201,9 +201,9 @@ impl Entry {
         if self.is_cut {
             line.extend_from_slice(b",\"cut\":true");
         }
-        member(line, b",\"site\":\"", self.part(Part::Site));
-        member(line, b",\"route\":\"", self.part(Part::Route));
-        member(line, b",\"user\":\"", self.part(Part::User));
+        self.name(line, b",\"site\":\"", Part::Site);
+        self.name(line, b",\"route\":\"", Part::Route);
+        self.name(line, b",\"user\":\"", Part::User);
         self.why(line);
         member(line, b",\"detail\":\"", self.reason.map_or("", Reason::sentence).as_bytes());
         member(line, b",\"advice\":\"", self.reason.map_or("", Reason::advice).as_bytes());
@@ -224,6 +224,16 @@ impl Entry {
         }
         self.head(line);
         line.push(b'}');
+    }
+
+    /// A member whose characters are known, unless it is empty.
+    fn name(&self, line: &mut Vec<u8>, name: &[u8], part: Part) {
+        let text = std::str::from_utf8(self.part(part)).unwrap_or_default();
+        if !text.is_empty() {
+            line.extend_from_slice(name);
+            escaped_json_text(line, text);
+            line.push(b'"');
+        }
     }
 
     /// The code of the reason, and what a rate had to do with it.
@@ -303,6 +313,15 @@ fn is_harmless(name: &[u8]) -> bool {
     harmless.iter().any(|harmless| harmless.as_bytes().eq_ignore_ascii_case(name))
 }
 
+/// How much of a text is kept: no more than `most` bytes, and no character of which a part would be missing.
+fn whole(text: &[u8], most: usize) -> usize {
+    let mut end = text.len().min(most);
+    while end > 0 && text.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        end -= 1;
+    }
+    end
+}
+
 /// All places are below [`TEXT_BYTES`].
 fn short(place: usize) -> u16 {
     u16::try_from(place).unwrap_or(0)
@@ -372,6 +391,16 @@ mod tests {
             two,
             r#","head":[{"name":"HOST","value":"a:80"},{"name":"cookie"},{"name":"user-agent","value":"a: \u0022b\u0022"}]"#
         );
+    }
+
+    #[test]
+    fn no_character_is_cut() {
+        for (text, most, expected) in
+            [("caf\u{e9}", 9, 5), ("caf\u{e9}", 4, 3), ("\u{4e2d}", 2, 0), ("abc", 2, 2)]
+        {
+            assert_eq!(whole(text.as_bytes(), most), expected, "{text}");
+        }
+        assert_eq!(whole(b"\x80\x80", 1), 0, "a client may write anything");
     }
 
     #[test]
