@@ -49,6 +49,12 @@ fn process(page: &mut Page, sum: &Snapshot, uptime: Duration, version: &str) {
     let reloads = [("done", sum.replacements), ("refused", sum.replacements_refused)].into_iter();
     let help = "Configurations that were to take effect while the server runs.";
     page.table("kolk_reloads_total", "counter", help, "result", reloads);
+    if let Some((is_good, served_from)) = sum.last_reload {
+        let help = "Whether the last reload took effect, or there was none: 1, else 0.";
+        page.gauge("kolk_config_last_reload_successful", help, u64::from(is_good));
+        let help = "When the configuration was read that is served.";
+        page.gauge("kolk_config_last_reload_success_timestamp_seconds", help, served_from);
+    }
 }
 
 fn connections(page: &mut Page, sum: &Snapshot) {
@@ -411,6 +417,19 @@ mod tests {
         let families = parse(&render(&sum, Duration::ZERO, "1"));
         assert_eq!(families["kolk_route_requests_total"].samples.len(), CLASSES.len());
         assert_eq!(families["kolk_rate_requests_total"].samples.len(), RateVerdict::ALL.len());
+    }
+
+    #[test]
+    fn whoever_takes_orders_tells_of_the_last_one() {
+        let mut sum = Snapshot::scrape(&workers());
+        assert!(!render(&sum, Duration::ZERO, "1").contains("kolk_config_"));
+        for (is_good, told) in [(true, 1.0), (false, 0.0)] {
+            sum.last_reload = Some((is_good, 784_111_777));
+            let families = parse(&render(&sum, Duration::ZERO, "1"));
+            let value = |name: &str| families[name].samples.values().copied().collect::<Vec<_>>();
+            assert_eq!(value("kolk_config_last_reload_successful"), [told]);
+            assert_eq!(value("kolk_config_last_reload_success_timestamp_seconds"), [784_111_777.0]);
+        }
     }
 
     #[test]

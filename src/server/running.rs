@@ -299,6 +299,7 @@ impl Handle {
             workers_beside: self.redirect.as_ref().map_or(0, |redirect| redirect.stats.len()),
             replacements: self.replacements.done.load(Relaxed),
             replacements_refused: self.replacements.refused.load(Relaxed),
+            last_reload: self.orders.last(),
             routes: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.routes()),
             rates: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.rates()),
             ..sum

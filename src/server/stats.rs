@@ -375,6 +375,9 @@ pub struct Snapshot {
     /// How often another app took over, and how often that was refused: of the server as a whole.
     pub replacements: u64,
     pub replacements_refused: u64,
+    /// Where the process takes orders to read its configuration again: whether the last one took effect, and
+    /// since which second after 1970 what is served is.
+    pub last_reload: Option<(bool, u64)>,
     pub refusals: Row<u64, { Reason::ALL.len() }>,
     pub late_answers: u64,
     pub http2_connections: u64,

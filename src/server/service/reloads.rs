@@ -53,6 +53,7 @@ impl Reloads {
     /// From now on the site of `server` says that this process takes such orders.
     pub fn new(server: &Handle) -> Self {
         let orders = server.orders();
+        orders.served_from.store(clock::unix_seconds(), Relaxed);
         orders.are_taken.store(true, Relaxed);
         Self(Arc::clone(orders))
     }
@@ -82,6 +83,9 @@ impl Reloading {
 
     fn tell(&self, result: Result<Vec<String>, String>) {
         let outcome = Outcome { number: self.number, unix_seconds: clock::unix_seconds(), result };
+        if outcome.result.is_ok() {
+            self.orders.served_from.store(outcome.unix_seconds, Relaxed);
+        }
         *self.orders.outcome() = Some(outcome);
     }
 }
@@ -100,6 +104,8 @@ pub(crate) struct Orders {
     /// Whether the process takes any.
     are_taken: AtomicBool,
     begun: AtomicU64,
+    /// The second since 1970 at which what is served was read.
+    served_from: AtomicU64,
     last: Mutex<Option<Outcome>>,
 }
 
@@ -132,6 +138,13 @@ impl Orders {
         }
         json.push_str("}\n");
         Some(json)
+    }
+
+    /// Whether the last order took effect, or there was none, and when what is served was read, in seconds
+    /// since 1970; nothing where no orders are taken.
+    pub(crate) fn last(&self) -> Option<(bool, u64)> {
+        let is_good = self.outcome().as_ref().is_none_or(|outcome| outcome.result.is_ok());
+        self.are_taken.load(Relaxed).then(|| (is_good, self.served_from.load(Relaxed)))
     }
 
     fn outcome(&self) -> MutexGuard<'_, Option<Outcome>> {
@@ -172,6 +185,7 @@ mod tests {
     #[test]
     fn nobody_is_told_to_signal_a_process_that_takes_no_orders() {
         assert_eq!(Orders::default().json(&Snapshot::default()), None);
+        assert_eq!(Orders::default().last(), None);
     }
 
     #[test]
@@ -179,13 +193,18 @@ mod tests {
         let reloads = Reloads(Arc::default());
         reloads.0.are_taken.store(true, Relaxed);
         assert_eq!(told(&reloads.0), "0,\"replacements\":0,\"refused\":0,\"outcome\":null}\n");
+        let now = clock::unix_seconds();
+        assert_eq!(reloads.0.last(), Some((true, 0)), "what was read at the start is served");
         let order = reloads.begin();
         assert!(told(&reloads.0).starts_with("1,") && told(&reloads.0).contains(":null}"));
         order.took_effect(["a:1: `x`".to_owned(), "b".to_owned()]);
         assert!(told(&reloads.0).contains(r#"{"order":1,"unix_seconds":"#));
         assert!(told(&reloads.0).ends_with("\"took_effect\":true,\"waits\":[\"a:1: `x`\",\"b\"]}}\n"));
+        let served_from = |last: Option<(bool, u64)>| last.filter(|(_, from)| (now..now + 60).contains(from));
+        assert!(served_from(reloads.0.last()).is_some_and(|(is_good, _)| is_good));
         reloads.begin().refused("two\n\"lines\"");
         assert!(told(&reloads.0).ends_with("\"took_effect\":false,\"why\":\"two\\n\\\"lines\\\"\"}}\n"));
+        assert!(served_from(reloads.0.last()).is_some_and(|(is_good, _)| !is_good), "the former is served");
         drop(reloads.begin());
         assert!(told(&reloads.0).starts_with("3,") && told(&reloads.0).contains("it was given up"));
     }
