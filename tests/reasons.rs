@@ -1,5 +1,5 @@
-//! EVERY REASON that kolk answers with itself is explained in `docs/reasons.md`, as its table in the source
-//! has it.
+//! EVERY REASON that kolk answers with itself, and every one for which it closes, is explained in
+//! `docs/reasons.md`, as its table in the source has it.
 //!
 //! `UPDATE=1 cargo test --test reasons` writes the page anew.
 
@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use kolk::http::Reason;
+use kolk::server::stats::{CloseReason, Timeout, TurnedAway};
 
 const PAGE: &str = "docs/reasons.md";
 const STAGES: [(&str, &str); 5] = [
@@ -17,14 +18,45 @@ const STAGES: [(&str, &str); 5] = [
     ("handler", "Whoever answers has refused, or has failed."),
 ];
 
-/// The page, from the table of reasons.
+/// A code, what it says, and what to do.
+type Row = (&'static str, &'static str, &'static str);
+
+/// The tables of what is no answer, each with the heading of its part of the page. What is a reason for an
+/// answer, too, stands there.
+fn ends() -> [(&'static str, &'static str, Vec<Row>); 3] {
+    let is_answered = |code: &str| Reason::ALL.iter().any(|reason| reason.code() == code);
+    let closes = CloseReason::ALL.iter().map(|end| (end.code(), end.sentence(), end.advice()));
+    let timeouts = Timeout::ALL.iter().map(|end| (end.code(), end.sentence(), end.advice()));
+    let turned_away = TurnedAway::ALL.iter().map(|end| (end.code(), end.sentence(), end.advice()));
+    [
+        (
+            "close",
+            "Why a connection ended: `kolk_closes_total`. In the access log and in `kolk why` it is the\n\
+             reason of a request that was open then: its answer ends there, or there was none.",
+            closes.collect(),
+        ),
+        (
+            "timeout, without an answer",
+            "Which patience ended: `kolk_timeouts_total`, which counts those above, too.",
+            timeouts.filter(|(code, ..)| !is_answered(code)).collect(),
+        ),
+        (
+            "limit, without an answer",
+            "Why a connection was closed as it came: `kolk_turned_away_total`.",
+            turned_away.collect(),
+        ),
+    ]
+}
+
+/// The page, from the tables of the source.
 fn page() -> String {
     let mut page = String::from(
         "# Reasons\n\n\
-         Why kolk made an answer itself, and what the client or the operator can do. The code stands in\n\
-         the answer, in the access log (`reason`), in the metrics and in `kolk why`, and never gets another\n\
-         meaning. NAME is that of a rate, as in `[rate.NAME]`; in the metrics it is a label of its own.\n\
-         Of HTTP/2, an error of a frame has no answer: its code stands in GOAWAY and in the metrics.\n",
+         Why kolk made an answer itself, or closed, and what the client or the operator can do. The\n\
+         code stands in the answer, in the access log (`reason`), in the metrics, in `kolk top` and in\n\
+         `kolk why`, and never gets another meaning. NAME is that of a rate, as in `[rate.NAME]`; in the\n\
+         metrics it is a label of its own. Of HTTP/2, an error of a frame has no answer: its code stands\n\
+         in GOAWAY and in the metrics.\n",
     );
     for (stage, about) in STAGES {
         let _ = write!(
@@ -36,6 +68,15 @@ fn page() -> String {
         for reason in Reason::ALL.iter().filter(|reason| reason.code().starts_with(&prefix)) {
             let (code, status) = (shown(*reason), reason.status());
             let _ = writeln!(page, "| `{code}` | {status} | {} | {} |", reason.sentence(), reason.advice());
+        }
+    }
+    for (heading, about, rows) in ends() {
+        let _ = write!(
+            page,
+            "\n## {heading}\n\n{about}\n\n| code | what it says | what to do |\n| --- | --- | --- |\n"
+        );
+        for (code, sentence, advice) in rows {
+            let _ = writeln!(page, "| `{code}` | {sentence} | {advice} |");
         }
     }
     page
@@ -50,8 +91,12 @@ fn shown(reason: Reason) -> String {
 #[test]
 fn the_page_has_every_reason() {
     let page = page();
-    for reason in Reason::ALL {
-        assert_eq!(page.matches(&format!("| `{}` |", shown(*reason))).count(), 1, "{}", reason.code());
+    let reasons = Reason::ALL.iter().map(|reason| shown(*reason));
+    let closes = CloseReason::ALL.iter().map(|reason| reason.code().to_owned());
+    let timeouts = Timeout::ALL.iter().map(|timeout| timeout.code().to_owned());
+    let turned_away = TurnedAway::ALL.iter().map(|reason| reason.code().to_owned());
+    for code in reasons.chain(closes).chain(timeouts).chain(turned_away) {
+        assert_eq!(page.matches(&format!("| `{code}` |")).count(), 1, "{code}");
     }
     if std::env::var_os("UPDATE").is_some() {
         fs::write(PAGE, &page).unwrap();

@@ -883,7 +883,7 @@ fn the_admin_site_counts_along() {
     }
     assert!(value("kolk_received_bytes_total") > 0.0 && value("kolk_sent_bytes_total") > 0.0);
     drop(client);
-    until("the close is counted", || value("kolk_closes_total{reason=\"refused\"}") == 1.0);
+    until("the close is counted", || value("kolk_closes_total{reason=\"close.refused\"}") == 1.0);
     assert_eq!(Client::to(&server).get("/_kolk/metrics").status, 404, "the public site does not tell");
 }
 

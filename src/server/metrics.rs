@@ -14,7 +14,9 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::stats::{Agreement, CloseReason, Histogram, Snapshot, Spread, Stage, Timeout, WorkerShare};
+use super::stats::{
+    Agreement, CloseReason, Histogram, Snapshot, Spread, Stage, Timeout, TurnedAway, WorkerShare,
+};
 use crate::app::RateVerdict;
 use crate::http::{Phase, Reason};
 use crate::net::Alert;
@@ -69,12 +71,12 @@ fn connections(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_accepts_total", "Connections that were accepted.", sum.accepts);
     page.counter("kolk_accept_pauses_total", "Times that accepting paused.", sum.accept_pauses);
     page.counter("kolk_accept_redirects_total", "Accepts left to a quieter worker.", sum.accept_redirects);
-    let turned_away = [("limit.connections_address", sum.address_refusals)].into_iter();
+    let turned_away = [(TurnedAway::ConnectionsAddress.code(), sum.address_refusals)].into_iter();
     let help = "Connections that were closed as they came.";
     page.table("kolk_turned_away_total", "counter", help, "reason", turned_away);
-    let closes = CloseReason::ALL.iter().map(|reason| (reason.name(), sum.closes[reason.index()]));
+    let closes = CloseReason::ALL.iter().map(|reason| (reason.code(), sum.closes[reason.index()]));
     page.table("kolk_closes_total", "counter", "Connections that ended, by cause.", "reason", closes);
-    let timeouts = Timeout::ALL.iter().map(|timeout| (timeout.name(), sum.timeouts[timeout.index()]));
+    let timeouts = Timeout::ALL.iter().map(|timeout| (timeout.code(), sum.timeouts[timeout.index()]));
     page.table("kolk_timeouts_total", "counter", "Timeouts that struck, by kind.", "kind", timeouts);
     page.counter("kolk_received_bytes_total", "Bytes received from clients.", sum.bytes_received);
     page.counter("kolk_sent_bytes_total", "Bytes sent to clients.", sum.bytes_sent);
@@ -375,8 +377,8 @@ mod tests {
         assert_eq!(single("kolk_accepts_total", ""), 6.0);
         assert_eq!(single("kolk_requests_total", "class=\"4xx\""), 2.0);
         assert_eq!(single("kolk_sent_bytes_total", ""), 2_000.0);
-        assert_eq!(single("kolk_timeouts_total", "kind=\"keepalive\""), 2.0);
-        assert_eq!(single("kolk_closes_total", "reason=\"timed_out\""), 2.0);
+        assert_eq!(single("kolk_timeouts_total", "kind=\"timeout.keepalive\""), 2.0);
+        assert_eq!(single("kolk_closes_total", "reason=\"close.timed_out\""), 2.0);
         assert_eq!(single("kolk_refusals_total", "reason=\"route.none\""), 2.0);
         assert_eq!(single("kolk_tls_handshakes_total", "result=\"resumed\""), 2.0);
         assert_eq!(single("kolk_tls_handshakes_total", "result=\"failed\""), 2.0);

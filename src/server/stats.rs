@@ -5,6 +5,7 @@
 //! A reader sees each number whole, but not all numbers of the same moment. Knows no HTTP and no text:
 //! `metrics` renders.
 
+mod causes;
 mod histogram;
 mod names;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::http::{Phase, Reason};
 use crate::net::{Alarm, Alert, Handshake};
 
+pub use causes::{Cause, CloseReason, Timeout, TurnedAway};
 pub use histogram::{Histogram, Spread};
 pub use names::{NAMES_MAX, RateShare, RouteShare};
 pub(crate) use names::{RouteTallies, Tallies};
@@ -160,48 +162,11 @@ macro_rules! labels {
 }
 
 labels! {
-    /// Which patience ended.
-    Timeout {
-        "handshake" Handshake = "A client did not come to an end with its handshake of TLS.";
-        "header" Header = "A request's head did not arrive in time.";
-        "keepalive" Keepalive = "No further request came on an idle connection.";
-        "body" Body = "A request's body fell silent.";
-        "body_rate" BodyRate = "A request's body came too slowly on the whole.";
-        "handler" Handler = "A route's handler did not answer in time.";
-        "write" Write = "The client stopped taking the answer.";
-        "write_rate" WriteRate = "The client took the answer too slowly on the whole.";
-        "linger" Linger = "A client that was told to go did not close.";
-        "drain" Drain = "An exchange outlasted the shutdown's deadline.";
-    }
-}
-
-labels! {
     /// What came of a handshake of TLS.
     Agreement {
         "full" Full = "Keys were agreed upon.";
         "resumed" Resumed = "Keys were agreed upon by what a former connection has left.";
         "failed" Failed = "One of the two told the other why not.";
-    }
-}
-
-labels! {
-    /// Why a connection ended. Each connection ends once, with the first cause that applies.
-    CloseReason {
-        "peer_closed" PeerClosed = "The client closed between two requests.";
-        "peer_reset" PeerReset = "The client's side broke the connection.";
-        "answered" Answered = "The last answer was sent (`Connection: close`, HTTP/1.0).";
-        "refused" Refused = "A rule or a limit was broken; the client was told.";
-        "timed_out" TimedOut = "A patience ended: `timeouts` has which.";
-        "body_cut" BodyCut = "The body of an answer could not be completed: its source failed or its file was short.";
-        "abandoned" Abandoned = "The client left within an exchange.";
-        "drained" Drained = "The server is shutting down and the connection was idle or finished.";
-        "tls_failed" TlsFailed = "The client broke a rule of TLS, or shares no version, cipher or trust with the server.";
-        "proxy_refused" ProxyRefused = "A header of the PROXY protocol was malformed, missing, or a stranger's.";
-        "crowded" Crowded = "A proxy came for a client that has as many connections as it may.";
-        "write_failed" WriteFailed = "The kernel refused to send.";
-        "shed" Shed = "It was idle and gave way to a new connection.";
-        "failed" Failed = "A source, a sink or the server's own code panicked.";
-        "stopped" Stopped = "The server stopped at once.";
     }
 }
 
@@ -490,24 +455,7 @@ fn add_row<T, const N: usize>(sums: &mut Row<u64, N>, row: &Row<T, N>, get: impl
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
-
-    #[test]
-    fn labels_are_unique_and_plain() {
-        let mut seen = HashSet::new();
-        for (index, timeout) in Timeout::ALL.iter().enumerate() {
-            assert_eq!(timeout.index(), index);
-            assert!(seen.insert(timeout.name()), "{} stands twice", timeout.name());
-        }
-        seen.clear();
-        for (index, reason) in CloseReason::ALL.iter().enumerate() {
-            assert_eq!(reason.index(), index);
-            assert!(seen.insert(reason.name()), "{} stands twice", reason.name());
-            assert!(reason.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-        }
-    }
 
     #[test]
     fn one_writer_and_a_reader_that_never_sees_it_go_back() {

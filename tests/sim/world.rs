@@ -399,7 +399,9 @@ impl World {
     fn closes(&self) -> String {
         let closes = Snapshot::sum([&*self.stats]).closes;
         let counted = CloseReason::ALL.iter().zip(closes.iter()).filter(|(_, count)| **count > 0);
-        counted.map(|(reason, count)| format!(" {} {count}", reason.name())).collect()
+        counted
+            .map(|(reason, count)| format!(" {} {count}", reason.code().trim_start_matches("close.")))
+            .collect()
     }
 
     fn at_rest(mut self) -> Result<Outcome, String> {

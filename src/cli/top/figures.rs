@@ -143,16 +143,16 @@ fn durations(before: &Page, now: &Page, seconds: f64) -> Vec<Durations> {
 }
 
 fn reasons(now: &Page, change: &impl Fn(&str, &str, &str) -> f64) -> Vec<Reason> {
-    let of = |name: &'static str, label: &'static str, prefix: &'static str| {
-        now.by(name, label).map(move |(of, total)| Reason {
-            name: format!("{prefix}{of}"),
-            rate: change(name, label, of),
+    let of = |name: &'static str| {
+        now.by(name, "reason").map(move |(of, total)| Reason {
+            name: of.to_owned(),
+            rate: change(name, "reason", of),
             total,
         })
     };
-    let refusals = of("kolk_refusals_total", "reason", "");
-    let turned_away = of("kolk_turned_away_total", "reason", "");
-    let closes = of("kolk_closes_total", "reason", "close.");
+    let refusals = of("kolk_refusals_total");
+    let turned_away = of("kolk_turned_away_total");
+    let closes = of("kolk_closes_total");
     let closes = closes.filter(|reason| !USUAL_ENDS.contains(&&*reason.name));
     let all = refusals.chain(turned_away).chain(closes);
     let mut all: Vec<Reason> = all.filter(|reason| reason.total > 0.0).collect();
@@ -295,14 +295,14 @@ mod tests {
     fn what_happened_between_two_moments() {
         let before = Page::parse(
             "kolk_requests_total{class=\"2xx\"} 100\nkolk_requests_total{class=\"4xx\"} 7\n\
-             kolk_refusals_total{reason=\"route.none\"} 5\nkolk_closes_total{reason=\"answered\"} 9\n",
+             kolk_refusals_total{reason=\"route.none\"} 5\nkolk_closes_total{reason=\"close.answered\"} 9\n",
         );
         let now = Page::parse(
             "kolk_build_info{version=\"1.2.3\"} 1\nkolk_uptime_seconds 61\n\
              kolk_requests_total{class=\"2xx\"} 300\nkolk_requests_total{class=\"4xx\"} 3\n\
              kolk_connections{phase=\"idle\"} 8\nkolk_connections{phase=\"head\"} 1\n\
              kolk_refusals_total{reason=\"route.none\"} 7\nkolk_refusals_total{reason=\"uri.form\"} 0\n\
-             kolk_closes_total{reason=\"answered\"} 19\nkolk_closes_total{reason=\"timed_out\"} 9\n",
+             kolk_closes_total{reason=\"close.answered\"} 19\nkolk_closes_total{reason=\"close.timed_out\"} 9\n",
         );
         let figures = Figures::between(&before, &now, Duration::from_secs(2));
         assert_eq!((&*figures.version, figures.uptime.as_secs()), ("1.2.3", 61));
