@@ -5,21 +5,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation of a test is its message")]
 
+#[path = "frames/frame.rs"]
+mod frame;
 mod support;
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use kolk::access_log::{Destination, Format, Template};
+use kolk::access_log::{Destination, Format, Log, Template};
 use kolk::config::LogFormat;
-use kolk::{App, BasicAuth, Configuration, ForwardedIn, HandlerExt, channel};
-use kolk::{LogId, Policy, Quota, Rate, RateKey, RateLimit, Request, RequestIds, Response, Running, Trust};
+use kolk::http::Phase;
+use kolk::{App, BasicAuth, Configuration, FlightRecorder, ForwardedIn, HandlerExt, channel, deferred};
+use kolk::{LogId, Policy, Pull, Pulled, Quota, Rate, RateKey, RateLimit, Reply, Request, RequestIds};
+use kolk::{Response, Running, Source, Trust};
 use serde_json::Value;
+use socket2::SockRef;
 
+use frame::bytes_of;
 use support::scratch::Scratch;
-use support::{Client, Gate, PATIENCE, address, alone, start};
+use support::{Client, Gate, PATIENCE, address, alone, quick, start};
 
 const PAGE: &str = "docs/access-log.md";
 
@@ -514,4 +522,186 @@ fn an_id_is_in_the_answer_the_page_and_the_log_and_only_a_proxy_brings_one() {
         drop(client);
         assert_eq!(lines(server, &files.join(format!("ids-{proxies}"))), expected);
     }
+}
+
+/// A body without an end.
+struct Endless;
+
+impl Source for Endless {
+    fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+        pull.write(&[b'x'; 16 * 1024]);
+        Pulled::More
+    }
+}
+
+/// Something that ends, something that does not, something that waits, and something that takes.
+fn site_to_leave(gate: &Gate) -> App {
+    let gate = gate.clone();
+    let late = deferred(move |_: &Request<'_>, reply: Reply| {
+        let gate = gate.clone();
+        std::thread::spawn(move || {
+            gate.pass();
+            reply.send("late\n");
+        });
+    });
+    App::new()
+        .get("/", Response::text("whole\n"))
+        .get("/endless", |_: &Request<'_>| Response::stream("text/plain", Endless))
+        .get("/late", late)
+        .post("/upload", |request: &Request<'_>| request.body().len().to_string())
+}
+
+/// The server of [`site_to_leave`]: of what is well there is no line.
+fn to_leave(gate: &Gate, log: &Path) -> Running {
+    let format = Format::Template(Template::parse("{peer}|{target} {status} {reason} {bytes}").unwrap());
+    let log = Log::new(format, Destination::File(log.to_owned())).sample(0.0, 1.0);
+    let server = alone(site_to_leave(gate)).timeouts(quick()).access_logs([log]);
+    start(server.flight_recorder(FlightRecorder::new(64 * 1024)))
+}
+
+fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+/// So many connections have ended.
+fn ended(server: &Running, connections: u64) {
+    support::until("the connection ends", || server.snapshot().closes.iter().sum::<u64>() == connections);
+}
+
+/// The lines without the address and the bytes, which are none or, of an answer that has begun, some: no
+/// more than were sent.
+fn cuts(server: Running, log: &Path) -> Vec<String> {
+    let sent = server.handle();
+    let lines = lines(server, log);
+    let sent_bytes = sent.snapshot().bytes_sent;
+    let cut = lines.iter().map(|line| {
+        let (peer, line) = line.split_once('|').unwrap();
+        assert!(peer.starts_with("127.0.0.1:"), "{peer}: who it was is known, though it is gone");
+        let (line, bytes) = line.rsplit_once(' ').unwrap();
+        let bytes: u64 = bytes.parse().unwrap();
+        assert_eq!(bytes > 0, line.contains(" 200 "), "{line} {bytes}");
+        assert!(bytes <= sent_bytes, "{line} {bytes}: {sent_bytes} were sent");
+        line.to_owned()
+    });
+    cut.collect()
+}
+
+#[test]
+fn a_request_whose_connection_ends_before_it_has_one_line() {
+    let files = Scratch::new("logs-cut");
+    let (gate, _keeper) = Gate::new();
+    let log = files.join("log");
+    let server = to_leave(&gate, &log);
+    let ask = |request: &str| {
+        let mut client = Client::to(&server);
+        client.send(request);
+        client
+    };
+    let upload = "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab";
+    let handled = |what| support::until("it is handled", || server.snapshot().phases[what as usize] == 1);
+
+    // In the middle of an answer.
+    let mut client = ask(&get("/endless", ""));
+    client.take(1_000_000);
+    reset(client.stream);
+    ended(&server, 1);
+    // Whoever stops to read.
+    let _stalled = ask(&get("/endless", ""));
+    ended(&server, 2);
+    // In the middle of a body: with an orderly end, and without.
+    let client = ask(upload);
+    handled(Phase::Body);
+    client.finish();
+    ended(&server, 3);
+    let client = ask(upload);
+    handled(Phase::Body);
+    reset(client.stream);
+    ended(&server, 4);
+    // While somebody works on the answer.
+    let client = ask(&get("/late", ""));
+    handled(Phase::Handling);
+    reset(client.stream);
+    ended(&server, 5);
+    // Two that are well.
+    let mut client = ask(&get("/", ""));
+    client.answer();
+    assert_eq!(client.get("/").status, 200);
+    drop(client);
+    ended(&server, 6);
+    // And one that the server does not wait for.
+    let client = ask(&get("/late", ""));
+    handled(Phase::Handling);
+
+    let recent = server.handle().recent(99);
+    let cut: Vec<&str> = recent.lines().filter(|line| line.contains("\"cut\":true")).collect();
+    assert_eq!(cut.len(), 5, "{recent}");
+    let stall = r#""reason":"timeout.write","detail":"the client stopped taking the answer","advice":""#;
+    assert!(cut[1].contains(stall), "{}", cut[1]);
+    assert_eq!(*server.snapshot().requests_by_class, [0, 4, 0, 3, 0], "each once");
+    let routes = server.snapshot().routes;
+    assert!(routes.is_empty(), "nobody has asked for them");
+    server.handle().drain(Duration::ZERO);
+    ended(&server, 7);
+    drop(client);
+    let expected = [
+        "/endless 200 close.abandoned",
+        "/endless 200 timeout.write",
+        "/upload 499 close.abandoned",
+        "/upload 499 close.peer_reset",
+        "/late 499 close.abandoned",
+        "/late 503 close.stopped",
+    ];
+    assert_eq!(cuts(server, &log), expected);
+}
+
+#[test]
+fn a_request_of_http_2_that_is_left_has_one_line() {
+    let files = Scratch::new("logs-cut-streams");
+    let (gate, _keeper) = Gate::new();
+    let log = files.join("log");
+    let server = to_leave(&gate, &log);
+    let ask = |frames: &str| {
+        let mut client = Client::to(&server);
+        client.send(bytes_of(&format!("PREFACE | SETTINGS | SETTINGS ACK | {frames}")));
+        client
+    };
+    let get = |stream: u32, target: &str| format!("HEADERS {stream} END_STREAM END_HEADERS GET={target}");
+    let upload = "HEADERS 1 END_HEADERS POST=/upload content-length=10 | DATA 1 \"ab\"";
+    let handled = |what| support::until("it is handled", || server.snapshot().phases[what as usize] == 1);
+
+    // The whole connection goes: with an answer that has begun, and with one that has not.
+    let mut client = ask(&format!("{} | {}", get(1, "/endless"), get(3, "/late")));
+    client.take(60_000);
+    reset(client.stream);
+    ended(&server, 1);
+    // Nobody opens the windows.
+    let mut stalled = ask(&get(1, "/endless"));
+    stalled.is_cut();
+    ended(&server, 2);
+    // In the middle of a body.
+    let client = ask(upload);
+    handled(Phase::Body);
+    client.finish();
+    ended(&server, 3);
+    // Streams alone: the connection goes on, and has others that are well.
+    let streams = [get(1, "/endless"), get(3, "/late"), get(5, "/")].join(" | ");
+    let mut client = ask(&streams);
+    client.take(60_000);
+    let before = server.snapshot().streams_reset;
+    client.send(bytes_of("RST_STREAM 1 CANCEL | RST_STREAM 3 CANCEL"));
+    let over = || server.snapshot().streams_reset == before + 2;
+    support::until("both are over", over);
+    drop(client);
+    ended(&server, 4);
+    let expected = [
+        "/endless 200 close.abandoned",
+        "/late 499 close.abandoned",
+        "- 408 timeout.h2_window",
+        "/endless 200 timeout.h2_window",
+        "/upload 499 close.abandoned",
+        "/endless 200 close.abandoned",
+        "/late 499 close.abandoned",
+    ];
+    assert_eq!(cuts(server, &log), expected);
 }

@@ -272,8 +272,11 @@ fn a_good_bye_that_the_kernel_does_not_take_yet_is_said_later() {
 
 #[test]
 fn a_good_bye_that_cannot_be_said_is_a_write_that_failed() {
-    let (_lane, shard, _) = idle_and_stuck(ErrorKind::BrokenPipe);
+    let (_lane, shard, _) = idle_and_stuck(ErrorKind::OutOfMemory);
     assert!(shard.is_empty());
     let closed = |why: CloseReason| shard.stats().closes[why.index()].get();
     assert_eq!((closed(CloseReason::WriteFailed), closed(CloseReason::TimedOut)), (1, 0));
+    // Where it is the client's side that takes nothing any more, that is why.
+    let (_lane, shard, _) = idle_and_stuck(ErrorKind::BrokenPipe);
+    assert_eq!(shard.stats().closes[CloseReason::PeerReset.index()].get(), 1);
 }

@@ -169,7 +169,7 @@ impl<'c> Call<'c> {
     ) {
         let app = &self.edition.app;
         let log = scope.map_or(LogId::MAIN, |scope| app.log_of(scope));
-        let ring = self.rings.as_mut().and_then(|rings| rings.wanting(log, sent.status));
+        let ring = self.rings.as_mut().and_then(|rings| rings.wanting(log, sent.sampled_as()));
         let recorder = self.env.recorder.as_deref();
         if ring.is_none() && recorder.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! [`Caller`]: what a transport knows of its client, as handlers ask for it.
+//! [`Caller`]: what a transport knows of its client, as handlers ask for it. [`Remembered`]: what it knew.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,5 +36,30 @@ impl<T: Transport> Visitor for Caller<'_, T> {
 
     fn certificate(&self) -> Option<Arc<Certificate>> {
         self.0.certificate()
+    }
+}
+
+/// A client whose connection may have been cut since: where it was.
+pub(super) struct Remembered<'c> {
+    pub(super) address: SocketAddr,
+    /// What is known of it now.
+    pub(super) present: &'c dyn Visitor,
+}
+
+impl Visitor for Remembered<'_> {
+    fn address(&self) -> Option<SocketAddr> {
+        Some(self.address)
+    }
+
+    fn means(&self, host: &str) -> bool {
+        self.present.means(host)
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.present.is_encrypted()
+    }
+
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.present.certificate()
     }
 }

@@ -283,6 +283,7 @@ impl<T: Transport> Connection<T> {
         match self.dialogue.phase() {
             Phase::Closed if matches!(verdict, Verdict::Close(_)) => verdict,
             Phase::Closed if self.dialogue.refused() => Verdict::Close(CloseReason::Refused),
+            Phase::Closed if self.dialogue.is_abandoned() => Verdict::Close(CloseReason::Abandoned),
             Phase::Closed if self.fin => Verdict::Close(CloseReason::PeerClosed),
             // Nothing is unread, as far as is known: a plain close is no reset. Of HTTP/2 there is always
             // something on its way: the windows that the last answer has used up.
@@ -517,6 +518,10 @@ impl<T: Transport> Connection<T> {
                 Verdict::Close(match error.kind() {
                     // The head of what is missing was sent: nothing else can follow it.
                     io::ErrorKind::UnexpectedEof => CloseReason::BodyCut,
+                    // The client's side has; its reset may be seen here before the poll tells of it.
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                        self.broken_off().unwrap_or(CloseReason::PeerReset)
+                    }
                     _ => CloseReason::WriteFailed,
                 })
             }
@@ -542,7 +547,6 @@ impl<T: Transport> Connection<T> {
             scratch.queues.give(pending);
         }
         self.dialogue.leave_room(&mut scratch.room);
-        self.dialogue.abandon(Presence::Gone);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::net::{Handshake, Transport};
 use super::config::Timeouts;
 use super::connection::{Connection, Desk, Verdict};
 use super::dialogue::Due;
-use super::stats::{CloseReason, Timeout};
+use super::stats::{Cause, CloseReason, Timeout};
 
 impl<T: Transport> Connection<T> {
     /// The deadline has passed.
@@ -63,6 +63,9 @@ impl<T: Transport> Connection<T> {
             Phase::Lingering | Phase::Closed => Timeout::Linger,
         };
         stats.timed_out(timeout);
+        if self.dialogue.has_open() {
+            self.end_open(key, Cause::Timeout(timeout), desk);
+        }
         Verdict::Close(CloseReason::TimedOut)
     }
 

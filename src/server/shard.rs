@@ -473,6 +473,12 @@ impl<T: Transport> Shard<T> {
             let seat = std::mem::take(seat);
             self.seats_awaited -= usize::from(matches!(seat, Seat::Awaited));
         }
+        if connection.dialogue.has_open() {
+            let (env, scratch, rings) = (&self.env, &mut self.scratch, self.rings.as_mut());
+            // Nothing is measured any more.
+            let mut desk = Desk { env, scratch, rings, now: Tick::ZERO };
+            connection.end_open(key, reason.into(), &mut desk);
+        }
         connection.give_back(&mut self.scratch);
         let stats = &self.env.stats;
         stats.phases[connection.phase() as usize].sub(1);

@@ -396,6 +396,7 @@ mod tests {
     use crate::http::{FieldTable, Known, Method, Reason, RequestLine, Span, Timeline, Version};
     use crate::server::access_log::Template;
     use crate::server::access_log::text::LINE_BYTES_MAX;
+    use crate::server::stats::Cause;
 
     /// 22 November 2026, 15:00:00 UTC.
     const SECOND: u64 = 1_795_359_600;
@@ -491,7 +492,7 @@ mod tests {
             peer: None,
             client: None,
             status: 400,
-            reason: Some(Reason::BareCr),
+            reason: Some(Reason::BareCr.into()),
             site: "",
             route: "",
             timeline: &NONE,
@@ -644,7 +645,7 @@ mod tests {
             client: None,
             status: u16::MAX,
             body_bytes: u64::MAX,
-            reason: Some(Reason::VersionUnsupported),
+            reason: Some(Reason::VersionUnsupported.into()),
             site: "*",
             route: &route,
             user: Some(&route),
@@ -838,7 +839,7 @@ mod tests {
             fields.extend(agent.as_deref().map(|value| (Known::UserAgent, value)));
             let written = Written::new(&method, &target, &fields);
             let head = written.head();
-            let reason = Reason::ALL.get(reason).copied();
+            let reason = Reason::ALL.get(reason).map(|reason| Cause::Reason(*reason));
             let record = Record { status, reason, user: user.as_deref(), ..record(Some(&head)) };
             let spaced = template("{client} {user} {method} {target} {referer} {user_agent} {status}");
             let marked = template("<{user}>{method}|{target};'{referer}',{user_agent}~{status}");

@@ -55,6 +55,7 @@ pub use self::template::{Template, TemplateError};
 pub use self::text::TEXT_BYTES_MAX;
 use crate::app::RateNote;
 use crate::http::{Head, Reason, Timeline};
+use crate::server::stats::Cause;
 
 /// How a line looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +158,7 @@ impl Log {
     }
 
     /// A line for a part of the requests, from 0.0 (none) to 1.0 (all): for `ok` of those that are answered
-    /// with a status below 400, for `error` of the others. Which ones is drawn.
+    /// whole with a status below 400, for `error` of the others. Which ones is drawn.
     #[must_use]
     pub fn sample(mut self, ok: f64, error: f64) -> Self {
         self.sample = Sample::new(ok, error);
@@ -222,8 +223,8 @@ pub struct Record<'r> {
     pub status: u16,
     /// Bytes of the answer's body.
     pub body_bytes: u64,
-    /// Why kolk itself answered, if it did.
-    pub reason: Option<Reason>,
+    /// Why kolk itself answered, if it did; or why there is no answer, or not all of it.
+    pub reason: Option<Cause>,
     /// The first host of the site that was asked, as it was configured; empty when nobody knows.
     pub site: &'r str,
     /// The pattern of the route that won; empty when none did.
@@ -248,7 +249,7 @@ impl<'r> Record<'r> {
     /// The name of the rate that has refused the request, if that is the reason of the answer: it stands
     /// behind the code.
     pub(super) fn refuser(&self) -> Option<&'r str> {
-        self.rate.filter(|_| self.reason == Some(Reason::Rate)).and_then(RateNote::refuser)
+        self.rate.filter(|_| self.reason == Some(Cause::Reason(Reason::Rate))).and_then(RateNote::refuser)
     }
 }
 

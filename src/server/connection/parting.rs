@@ -5,7 +5,7 @@ use std::io;
 
 use super::super::call::Call;
 use super::super::caller::Caller;
-use super::super::stats::CloseReason;
+use super::super::stats::{Cause, CloseReason};
 use super::{Connection, Desk, Verdict};
 use crate::base::Key;
 use crate::http::{Phase, Reason, StreamId};
@@ -55,6 +55,16 @@ impl<T: Transport> Connection<T> {
             connection.dialogue.answer_overdue(&mut call);
             connection.work(key, output, desk)
         })
+    }
+
+    /// Writes down what is open: it ends for `cause`, without an answer or within it.
+    #[cold]
+    pub(in crate::server) fn end_open(&mut self, key: Key, cause: Cause, desk: &mut Desk<'_>) {
+        let unsent_bytes = self.pending.as_ref().map_or(0, |pending| pending.output.unsent_bytes());
+        let peer = Caller(&self.transport);
+        let (rings, mut output) = (desk.rings.as_deref_mut(), Output::default());
+        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output, rings, &peer);
+        self.dialogue.end_open(cause, unsent_bytes, &mut call);
     }
 
     /// Says good-bye to a client that has nothing to ask.

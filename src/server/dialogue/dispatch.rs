@@ -422,6 +422,7 @@ impl Dialogue {
         let mut exchange = Exchange::new(asked.clone());
         exchange.edition = call.former_edition();
         exchange.head = Some(OwnedHead::freeze(head));
+        exchange.peer = if call.records() { call.peer.address() } else { None };
         exchange.scope = Some(scope);
         exchange.path = path;
         exchange.params = call.params.clone();

@@ -8,6 +8,7 @@
 //! ```
 //! Boxed, and made only when needed: an exchange that is answered in its own turn has none.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -21,7 +22,7 @@ use super::respond::Asked;
 use super::term::Term;
 use crate::server::config::Timeouts;
 use crate::server::edition::Edition;
-use crate::server::stats::Timeout;
+use crate::server::stats::{Cause, Timeout};
 
 /// An open exchange.
 pub(crate) struct Exchange {
@@ -30,6 +31,8 @@ pub(crate) struct Exchange {
     pub(crate) number: u32,
     /// The frozen head, where somebody will look at it again.
     pub(crate) head: Option<OwnedHead>,
+    /// Who is at the other end, where somebody will write that down: a connection that was cut has none.
+    pub(crate) peer: Option<SocketAddr>,
     /// What it began with, if new requests are answered by something else by now.
     pub(crate) edition: Option<Arc<Edition>>,
     /// Whose layers stand around the answer.
@@ -83,8 +86,8 @@ pub(crate) struct Exchange {
 pub(crate) struct Sent {
     pub(crate) status: u16,
     pub(crate) body_bytes: u64,
-    /// Why kolk made it itself.
-    pub(crate) reason: Option<Reason>,
+    /// Why kolk made it itself, or why it ends too early.
+    pub(crate) reason: Option<Cause>,
     /// It ends before its end.
     pub(crate) is_cut: bool,
 }
@@ -125,9 +128,15 @@ impl Sent {
         Self {
             status: response.status().as_u16(),
             body_bytes: response.length().unwrap_or(0),
-            reason: response.reason(),
+            reason: response.reason().map(Cause::Reason),
             is_cut: false,
         }
+    }
+
+    /// The status that decides whether it has a line: an answer that was cut is an error, whatever its head
+    /// has said.
+    pub(crate) const fn sampled_as(&self) -> u16 {
+        if self.is_cut && self.status < 400 { 500 } else { self.status }
     }
 }
 
@@ -139,6 +148,7 @@ impl Exchange {
             stream,
             number,
             head: None,
+            peer: None,
             edition: None,
             scope: None,
             path: String::new(),

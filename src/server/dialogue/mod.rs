@@ -38,7 +38,7 @@ use crate::wire::{Input, Output};
 
 use super::call::{Call, Env};
 use super::edition::Edition;
-use super::stats::CloseReason;
+use super::stats::{Cause, CloseReason};
 use exchange::{Exchange, Sent};
 pub(super) use multiplex::{Due, Multiplex};
 pub(super) use respond::Asked;
@@ -57,6 +57,8 @@ pub(crate) struct Dialogue {
     refused: bool,
     /// The body of the last answer could not be completed.
     cut: Option<CloseReason>,
+    /// The client of HTTP/1 left within an exchange.
+    abandoned: bool,
     /// The next answer is the last.
     draining: bool,
     /// Nothing was heard yet.
@@ -78,6 +80,7 @@ impl Dialogue {
             timed: true,
             refused: false,
             cut: None,
+            abandoned: false,
             draining: false,
             is_new: true,
             may_multiplex: true,
@@ -114,6 +117,12 @@ impl Dialogue {
     #[inline]
     pub(crate) const fn cut(&self) -> Option<CloseReason> {
         self.cut
+    }
+
+    /// Whether the client of HTTP/1 left within its last exchange.
+    #[inline]
+    pub(crate) const fn is_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// Whether nothing was heard yet: the caller then says what was agreed on.
@@ -184,6 +193,15 @@ impl Dialogue {
         match &mut self.speech {
             Speech::Http1 { exchange, .. } => exchange.as_deref_mut(),
             Speech::Http2(_) => None,
+        }
+    }
+
+    /// Whether some exchange is open.
+    #[inline]
+    pub(crate) fn has_open(&self) -> bool {
+        match &self.speech {
+            Speech::Http1 { exchange, .. } => exchange.is_some(),
+            Speech::Http2(multiplex) => !multiplex.exchanges.is_empty(),
         }
     }
 
@@ -324,6 +342,7 @@ impl Dialogue {
                     _ => None,
                 };
                 exchange.sent.is_cut = why.is_some();
+                exchange.sent.reason = why.map(Cause::Close).or(exchange.sent.reason);
                 // Where there are many, the others go on.
                 if !self.is_multiplexed() {
                     self.cut = why;
@@ -361,11 +380,17 @@ impl Dialogue {
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         self.speech.machine().refuse(call.response, encoding);
         exchange.sent = Sent::of(call.response);
+        if self.is_multiplexed() {
+            // Its code is all that leaves.
+            exchange.sent.body_bytes = 0;
+        }
         let own = exchange.edition_beside(call.edition);
-        let answer = (exchange.sent.status, exchange.sent.reason);
+        let answer = (exchange.sent.status, Some(reason));
         respond::count_by_name(own.as_ref().unwrap_or(call.edition), call.env, exchange.scope, answer);
         self.record_open(&exchange, call);
-        self.abandon(Presence::Gone);
+        if self.has_open() {
+            self.end_open(reason.into(), call.output.unsent_bytes(), call);
+        }
     }
 
     /// Refuses HTTP/1, in words that its client can read. RFC 9113 §3.4.
@@ -384,16 +409,10 @@ impl Dialogue {
         }
     }
 
-    /// The client has closed its sending side, or is gone.
+    /// The client has closed its sending side, or is gone: whoever works on an answer learns that.
     pub(crate) fn abandon(&mut self, presence: Presence) {
-        match &mut self.speech {
-            Speech::Http1 { exchange, .. } if presence == Presence::Gone => *exchange = None,
-            Speech::Http1 { exchange, .. } => {
-                if let Some(watch) = exchange.as_ref().and_then(|exchange| exchange.watch.as_ref()) {
-                    watch.set(presence);
-                }
-            }
-            Speech::Http2(multiplex) => multiplex.abandon(presence),
+        for watch in self.speech.exchanges_mut().filter_map(|exchange| exchange.watch.as_ref()) {
+            watch.set(presence);
         }
     }
 

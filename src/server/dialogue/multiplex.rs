@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{Presence, Watch};
+use crate::app::Watch;
 use crate::base::Tick;
 use crate::http::{Phase, Reason, StreamId};
 use crate::proto::{Protocol, h2};
@@ -107,16 +107,6 @@ impl Multiplex {
     pub(super) fn haunt(&mut self, watch: Arc<Watch>) {
         self.ghosts.get_or_insert_default().push(watch);
         self.machine.note_ghost();
-    }
-
-    /// The client has closed its sending side, or is gone.
-    pub(super) fn abandon(&mut self, presence: Presence) {
-        if presence == Presence::Gone {
-            self.exchanges.clear();
-        }
-        for watch in self.exchanges.iter().filter_map(|exchange| exchange.watch.as_ref()) {
-            watch.set(presence);
-        }
     }
 
     /// The last of a turn: whatever the machine has to say goes with the answers.

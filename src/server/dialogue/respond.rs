@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
-use crate::app::{Origin, RateNote, RequestId, RouteId, Scope};
+use crate::app::{Origin, RateNote, RequestId, RouteId, Scope, Visitor};
 use crate::base::Tick;
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -13,8 +13,9 @@ use super::exchange::{Exchange, Sent};
 use super::speech::Speech;
 use super::term::Term;
 use crate::server::call::{Call, Env, connection_number};
+use crate::server::caller::Remembered;
 use crate::server::edition::Edition;
-use crate::server::stats::{CloseReason, Stage};
+use crate::server::stats::{Cause, CloseReason, Stage};
 
 /// Which request is answered, and when it passed through the stages so far.
 #[derive(Clone, Debug)]
@@ -120,7 +121,7 @@ impl Dialogue {
         let holds = call.response.take_holds();
         count(call.env, call.response);
         let sent = Sent::of(call.response);
-        count_by_name(call.edition, call.env, scope, (sent.status, sent.reason));
+        count_by_name(call.edition, call.env, scope, (sent.status, call.response.reason()));
         call.note_answer(scope);
         let stream = asked.stream;
         let encoding =
@@ -157,7 +158,10 @@ impl Dialogue {
         if call.edition.app.has_own_writes() {
             exchange.term = Term::of(scope, call.edition, call.now);
         }
-        exchange.head = head.filter(|_| call.records()).map(OwnedHead::freeze);
+        if call.records() {
+            exchange.head = head.map(OwnedHead::freeze);
+            exchange.peer = call.peer.address();
+        }
         self.speech.keep(exchange);
     }
 
@@ -192,17 +196,45 @@ impl Dialogue {
             call.env.stats.refused(reason);
             let mut exchange = open.unwrap_or_else(|| Exchange::new(Asked::new(stream, self.requests)));
             let status = if exchange.answered { exchange.sent.status } else { reason.status() };
-            exchange.sent = Sent { status, reason: Some(reason), ..exchange.sent };
+            let is_cut = exchange.answered;
+            exchange.sent = Sent { status, reason: Some(reason.into()), is_cut, ..exchange.sent };
             self.record_open(&exchange, call);
             return self.bury(exchange);
         }
         call.env.stats.streams_reset.add(1);
-        if let Some(exchange) = open {
-            if exchange.answered {
-                self.record_open(&exchange, call);
-            }
+        self.abandoned |= !self.is_multiplexed();
+        if let Some(mut exchange) = open {
+            self.record_cut(&mut exchange, CloseReason::Abandoned.into(), call);
             self.bury(exchange);
         }
+    }
+
+    /// The connection ends for `cause`: so do all exchanges that are open. So many bytes of their answers
+    /// wait for a kernel that will not take them.
+    #[cold]
+    pub(crate) fn end_open(&mut self, cause: Cause, mut unsent_bytes: u64, call: &mut Call<'_>) {
+        while let Some(mut exchange) = self.speech.take_any() {
+            let unsent = unsent_bytes.min(exchange.sent.body_bytes);
+            unsent_bytes -= unsent;
+            if exchange.answered {
+                exchange.sent.body_bytes -= unsent;
+            }
+            self.record_cut(&mut exchange, cause, call);
+        }
+    }
+
+    /// An exchange ends before its end. An answer that has begun was counted then.
+    fn record_cut(&self, exchange: &mut Exchange, cause: Cause, call: &mut Call<'_>) {
+        if !exchange.answered {
+            let status = cause.status_of_none();
+            exchange.sent = Sent { status, ..Sent::default() };
+            call.env.stats.answered(status);
+            let own = exchange.edition_beside(call.edition);
+            count_by_name(own.as_ref().unwrap_or(call.edition), call.env, exchange.scope, (status, None));
+        }
+        exchange.sent.is_cut = true;
+        exchange.sent.reason = Some(cause);
+        self.record_open(exchange, call);
     }
 
     /// Lets an exchange go that nobody waits for.
@@ -235,12 +267,17 @@ impl Dialogue {
 
     /// One line of the log for an exchange that took more than its turn.
     pub(super) fn record_open(&self, exchange: &Exchange, call: &mut Call<'_>) {
+        if !call.records() {
+            return;
+        }
         let head = exchange.head.as_ref().map(OwnedHead::head);
         let (asked, scope, sent) = (exchange.asked(), exchange.scope, exchange.sent);
-        match exchange.edition_beside(call.edition) {
-            None => call.record(&asked, head.as_ref(), scope, sent),
-            Some(own) => call.within(&own).record(&asked, head.as_ref(), scope, sent),
-        }
+        let own = exchange.edition_beside(call.edition);
+        let (edition, present) = (call.edition, call.peer);
+        let remembered = exchange.peer.map(|address| Remembered { address, present });
+        let mut call = call.within(own.as_ref().unwrap_or(edition));
+        call.peer = remembered.as_ref().map_or(present, |remembered| remembered as &dyn Visitor);
+        call.record(&asked, head.as_ref(), scope, sent);
     }
 }
 

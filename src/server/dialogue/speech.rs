@@ -56,6 +56,16 @@ impl Speech {
         }
     }
 
+    /// Any open exchange, no longer kept.
+    #[cold]
+    pub(super) fn take_any(&mut self) -> Option<Box<Exchange>> {
+        match self {
+            Self::Http1 { exchange, .. } => exchange.take(),
+            Self::Http2(multiplex) if multiplex.exchanges.is_empty() => None,
+            Self::Http2(multiplex) => Some(multiplex.exchanges.remove(0)),
+        }
+    }
+
     /// Keeps an exchange that is not over.
     #[inline]
     pub(super) fn keep(&mut self, open: Box<Exchange>) {

@@ -17,6 +17,7 @@ use crate::server::access_log::text::{
     Moment, address, address_and_port, escaped_json, escaped_json_text, micros, number, three_digits,
 };
 use crate::server::access_log::{Record, without};
+use crate::server::stats::Cause;
 
 /// Bytes of all texts of an entry.
 const TEXT_BYTES: usize = 752;
@@ -39,7 +40,7 @@ pub(super) struct Entry {
     body_bytes: u64,
     peer: Option<SocketAddr>,
     client: Option<IpAddr>,
-    reason: Option<Reason>,
+    reason: Option<Cause>,
     version: Option<Version>,
     /// What the rate did.
     verdict: Option<RateVerdict>,
@@ -205,8 +206,8 @@ impl Entry {
         self.name(line, b",\"route\":\"", Part::Route);
         self.name(line, b",\"user\":\"", Part::User);
         self.why(line);
-        member(line, b",\"detail\":\"", self.reason.map_or("", Reason::sentence).as_bytes());
-        member(line, b",\"advice\":\"", self.reason.map_or("", Reason::advice).as_bytes());
+        member(line, b",\"detail\":\"", self.reason.map_or("", Cause::sentence).as_bytes());
+        member(line, b",\"advice\":\"", self.reason.map_or("", Cause::advice).as_bytes());
         stage(line, b",\"accept_us\":", self.timeline.accept());
         stage(line, b",\"parse_us\":", self.timeline.parse());
         stage(line, b",\"handle_us\":", self.timeline.handle());
@@ -239,7 +240,7 @@ impl Entry {
     /// The code of the reason, and what a rate had to do with it.
     fn why(&self, line: &mut Vec<u8>) {
         let rate = self.part(Part::Rate);
-        let is_refuser = self.verdict == Some(RateVerdict::Refused) && self.reason == Some(Reason::Rate);
+        let is_refuser = self.verdict == Some(RateVerdict::Refused) && self.reason == Some(Cause::Reason(Reason::Rate));
         if let Some(reason) = self.reason {
             line.extend_from_slice(b",\"reason\":\"");
             line.extend_from_slice(reason.code().as_bytes());

@@ -251,7 +251,7 @@ mod tests {
             head: None,
             status,
             body_bytes: 13,
-            reason,
+            reason: reason.map(Reason::into),
             site: "*.example.com",
             route: "/hello",
             user: None,
