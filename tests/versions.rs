@@ -353,3 +353,28 @@ fn what_nobody_could_read_has_an_id_in_every_version() {
     let mut client = Http2::over(stream, "https");
     ask(&encrypted, &mut |exchange| client.exchange(exchange));
 }
+
+#[test]
+fn a_refusal_of_a_head_request_has_no_content_in_any_version() {
+    let server = start(alone(App::new().get("/", |_: &Request<'_>| "hello")));
+    let mut client = Http2::over(Client::to(&server).stream, "http");
+    for (exchange, status, _) in unreadable() {
+        let exchange = Exchange { method: "HEAD".to_owned(), ..exchange };
+        let heard = client.exchange(&exchange);
+        assert_eq!((heard.statuses, heard.body, heard.reset), (vec![status], Vec::new(), None));
+        let mut first = Client::to(&server);
+        let mut head = format!("HEAD {} HTTP/1.1\r\nHost: localhost\r\n", exchange.target);
+        exchange.fields.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+        first.send(head + "\r\n");
+        let answer = first.answer_to_head();
+        assert_eq!(answer.status, status);
+        assert!(answer.field("content-length").is_some_and(|length| length != "0"), "as GET would have");
+        first.ends();
+    }
+    // What follows a HEAD on its connection has its content again.
+    let mut first = Client::to(&server);
+    first.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(first.answer_to_head().status, 200);
+    first.send("GET / HTTP/9.9\r\n\r\n");
+    assert!(first.answer().text().contains("parse.version_unsupported"));
+}

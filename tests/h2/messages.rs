@@ -342,6 +342,23 @@ fn rfc_9113_8_3_1_an_authority_that_is_none() {
     }
 }
 
+#[test]
+fn rfc_9110_9_3_2_a_refusal_of_head_has_no_content() {
+    if strict() {
+        let many: Vec<(String, String)> = (0..150).map(|at| (format!("x-{at}"), "y".to_owned())).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let path = format!("/{}", "a".repeat(9_000));
+        let mut peer = Peer::new();
+        for (stream, status, fields) in [
+            (1, 414, with(HEAD, ":path", &path)),
+            (3, 431, and(HEAD, &many)),
+        ] {
+            let answer = peer.send(headers(stream, &fields).end()).expect_answer(stream);
+            assert_eq!((answer.status(), &answer.body[..]), (Some(status), &b""[..]));
+        }
+    }
+}
+
 // ── Methods ─────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]

@@ -202,7 +202,11 @@ impl Server {
         table: &'h mut FieldTable,
     ) -> Result<Option<Event<'h>>, Reason> {
         let Recv::Head(progress) = &mut self.recv else { return Ok(None) };
-        let Some(length) = parse::head(progress, input, table, &self.limits)? else {
+        let length = match parse::head(progress, input, table, &self.limits) {
+            Ok(length) => length,
+            Err(reason) => return Err(self.refused(input.bytes(), reason)),
+        };
+        let Some(length) = length else {
             self.phase = if progress.is_fresh() { Phase::Idle } else { Phase::Head };
             if input.fin() {
                 self.recv = Recv::Closed;
@@ -210,13 +214,26 @@ impl Server {
             }
             return Ok(None);
         };
-        let (framing, exchange) = framing::judge(&input.bytes()[..length], table)?;
+        let (framing, exchange) = match framing::judge(&input.bytes()[..length], table) {
+            Ok(judged) => judged,
+            Err(reason) => return Err(self.refused(input.bytes(), reason)),
+        };
         let head = Head::new(input.take(length), table);
         self.serial = self.serial.wrapping_add(1);
         self.exchange = exchange;
         self.send = Send::Owed;
         let body = self.arrival(framing, &head, input);
         Ok(Some(Event::Head { stream: self.stream(), head, body }))
+    }
+
+    /// A head is refused: an answer to HEAD has no content all the same (RFC 9110 §9.3.2).
+    #[cold]
+    fn refused(&mut self, head: &[u8], reason: Reason) -> Reason {
+        let is_head = head.strip_prefix(b"\r\n").unwrap_or(head).starts_with(b"HEAD ");
+        self.exchange = Exchange { is_head, ..Exchange::NONE };
+        self.recv = Recv::Lingering;
+        self.phase = self.judge_phase();
+        reason
     }
 
     /// How the body of a new request arrives.
@@ -427,8 +444,8 @@ impl Protocol for Server {
     }
 
     fn refuse(&mut self, response: &mut Response, encoding: &mut Encoding<'_>) {
-        if self.send == Send::Idle {
-            // No head was understood: the answer suits everybody.
+        if self.send == Send::Idle && self.recv != Recv::Lingering {
+            // No head was looked at to its end: the answer suits everybody.
             self.exchange = Exchange::NONE;
         }
         if matches!(self.send, Send::Idle | Send::Owed) && self.recv != Recv::Closed {

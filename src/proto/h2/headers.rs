@@ -13,7 +13,7 @@ use super::control::depends_on;
 use super::flow::{ReceiveWindow, SendWindow};
 use super::frame::{END_HEADERS, END_STREAM, FrameHead, HEAD_BYTES, PADDED, PRIORITY};
 use super::receive::{Fault, Found, Step, connection, stream};
-use super::request::{self, Meaning, Unfit};
+use super::request::{self, Unfit};
 use super::streams::{Absent, Stream};
 use crate::http::{Arrival, FieldTable, Reason};
 use crate::proto::hpack::{self, FieldList, Fit};
@@ -174,7 +174,7 @@ impl Server {
         let (meaning, refused) = match meaning {
             Ok(meaning) => (meaning, None),
             Err(Unfit::Malformed(reason)) => return Err(stream(id, reason)),
-            Err(Unfit::Refused(reason)) => (Meaning::UNKNOWN, Some(reason)),
+            Err(Unfit::Refused(reason)) => (request::refused(list), Some(reason)),
         };
         if opening.end_stream && meaning.length.is_some_and(|length| length > 0) {
             return Err(stream(id, Reason::H2Length));

@@ -185,6 +185,15 @@ pub(super) fn head(list: &mut FieldList, table: &mut FieldTable, limits: &Limits
     }
 }
 
+/// What is known of a request that is refused: an answer to HEAD has no content, whatever else it asks (RFC
+/// 9110 §9.3.2).
+#[cold]
+pub(super) fn refused(list: &FieldList) -> Meaning {
+    let method = list.fields().iter().find(|field| field.mark == METHOD);
+    let is_head = method.is_some_and(|method| method.value.of(list.bytes()) == b"HEAD");
+    Meaning { is_head, ..Meaning::UNKNOWN }
+}
+
 /// Places the fields of a trailer in `table`, but for those that some rule asks for by name: they belong into
 /// the head (RFC 9110 §6.5.1).
 pub(super) fn trailer(list: &FieldList, table: &mut FieldTable, limits: &Limits) -> Result<(), Unfit> {
