@@ -23,7 +23,9 @@ mod table;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use kolk::{App, FlightRecorder, Request, RequestIds, Response, Running, Tls, channel};
+use kolk::proto::h1;
+use kolk::{App, Configuration, FlightRecorder, Limits, Request, RequestIds, Response, Running, StatusCode};
+use kolk::{Tls, Workers, channel};
 use rustls::version::TLS13;
 
 use http2::Http2;
@@ -377,4 +379,39 @@ fn a_refusal_of_a_head_request_has_no_content_in_any_version() {
     assert_eq!(first.answer_to_head().status, 200);
     first.send("GET / HTTP/9.9\r\n\r\n");
     assert!(first.answer().text().contains("parse.version_unsupported"));
+}
+
+#[test]
+fn a_head_may_be_equally_large_in_every_version() {
+    let text = "server.limits.request_line = \"1KiB\"\nserver.limits.headers = \"2KiB\"\n[[site]]\nhosts = [\"*\"]\nrespond = 204\n";
+    let read = Configuration::parse(text, "kolk.toml").unwrap();
+    let file = read.server().unwrap().workers(Workers::Exactly(1));
+    let usual = Limits::default();
+    let http1 = h1::Limits { request_line_bytes_max: 1024, head_bytes_max: 2 * 1024, ..*usual.http1 };
+    let http2 = usual.http2.with_head_bytes_max(2 * 1024);
+    let limits = Limits { http1: Arc::new(http1), http2: Arc::new(http2), ..usual };
+    let library = alone(App::new().get("/", Response::new(StatusCode::NO_CONTENT))).limits(limits);
+    for server in [file, library].map(start) {
+        let mut client = Http2::over(Client::to(&server).stream, "http");
+        // Small fields count what they are, and not what a list of HPACK would have them count.
+        let small =
+            || (0..60).map(|number| (format!("x-{number}"), "twenty-bytes-of-text".to_owned())).collect();
+        let one = |bytes: usize| vec![("x-large".to_owned(), "y".repeat(bytes))];
+        let heads: [(Pairs, u16); 5] =
+            [(small(), 204), (one(1_900), 204), (one(2_100), 431), (one(3_000), 431), (one(30_000), 431)];
+        for (fields, status) in heads {
+            let exchange = Exchange {
+                method: "GET".to_owned(),
+                target: "/".to_owned(),
+                host: "localhost".to_owned(),
+                fields,
+                content: Content::Nothing,
+                status,
+                apart: Apart::Never,
+            };
+            let asked = exchange.fields.iter().map(|(_, value)| value.len()).sum::<usize>();
+            assert_eq!(over_http1(&server, &exchange).statuses, [status], "HTTP/1.1, {asked} bytes");
+            assert_eq!(client.exchange(&exchange).statuses, [status], "HTTP/2, {asked} bytes");
+        }
+    }
 }

@@ -77,7 +77,7 @@ pub(super) fn limits(configuration: &Configuration) -> Limits {
         fields_max,
         ..*usual.http1
     };
-    let mut http2 = *usual.http2;
+    let mut http2 = usual.http2.with_head_bytes_max(bytes(table.headers.value.0));
     http2.fields_max = fields_max;
     http2.path_bytes_max = bytes(table.request_line.value.0);
     Limits {

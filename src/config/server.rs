@@ -166,7 +166,7 @@ table! {
     pub struct Limits in "[server.limits]" {
         /// The first line of a request: 414. At most 65535 bytes.
         request_line: Placed<Size> = "8KiB",
-        /// The whole head of a request: 431. At most 65535 bytes.
+        /// The whole head of a request: 431. At most 65535 bytes; over HTTP/2 at most 32 KiB are taken.
         headers: Placed<Size> = "32KiB",
         /// Fields of a request: 431.
         header_count: Placed<NonZero<u32>> = 100,

@@ -173,7 +173,7 @@ reasons! {
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection",
         "open fewer streams at a time than SETTINGS_MAX_CONCURRENT_STREAMS says";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces",
-        "have the client forget cookies, or raise server.limits.headers";
+        "have the client forget cookies, which are most of such blocks, or put what is long into a body";
     H2Calm = 429, "limit.h2_calm", "the connection makes more work than it is of use",
         "have the client reset fewer streams and send fewer empty frames; many of these are an attack";
     AuthFailures = 429, "limit.auth", "too many wrong passwords or tokens came from this address",

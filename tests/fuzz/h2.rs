@@ -11,6 +11,7 @@ use super::script::{Script, Step};
 /// Tight, so that everything is reached soon.
 const TIGHT: Limits = Limits {
     streams_max: 5,
+    head_bytes_max: 600,
     fields: hpack::Limits { list_bytes_max: 1_000, fields_max: 12, expansion_bytes_max: 5_000 },
     fields_max: 10,
     path_bytes_max: 40,

@@ -21,6 +21,7 @@ use super::frames::frame::bytes_of;
 
 const TIGHT: Limits = Limits {
     streams_max: 2,
+    head_bytes_max: 600,
     fields: hpack::Limits { list_bytes_max: 600, fields_max: 12, ..hpack::Limits::DEFAULT },
     fields_max: 8,
     path_bytes_max: 20,

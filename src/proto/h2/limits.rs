@@ -8,7 +8,9 @@ pub struct Limits {
     /// Requests of one connection at a time: RFC 9113 §5.1.2. One whose stream was reset counts until its
     /// handler has ended. More are refused and may be sent again.
     pub streams_max: u16,
-    /// What the fields of a request may come to: 431 beyond.
+    /// Names and values of a request's fields, with the four bytes that HTTP/1 has around each: 431 beyond.
+    pub head_bytes_max: u16,
+    /// What is kept of a header block, counted as RFC 9113 §10.5.1 does: 431 beyond. Clients are told.
     pub fields: hpack::Limits,
     /// Fields of a head, at most [`FIELDS_MAX`](crate::http::FIELDS_MAX), cookies counted once; more get 431.
     pub fields_max: u16,
@@ -40,6 +42,7 @@ impl Limits {
     /// What holds where nothing else is said.
     pub const DEFAULT: Self = Self {
         streams_max: 100,
+        head_bytes_max: 32 * 1024,
         fields: hpack::Limits::DEFAULT,
         fields_max: 100,
         path_bytes_max: 8 * 1024,
@@ -55,12 +58,22 @@ impl Limits {
         glitches_per_second: 100,
     };
 
+    /// The same, with so much for the head of a request; no more than [`LIST_BYTES_MAX`] is kept of one.
+    #[must_use]
+    pub fn with_head_bytes_max(mut self, head_bytes_max: u16) -> Self {
+        self.head_bytes_max = head_bytes_max;
+        let counted_bytes = u32::from(self.fields.fields_max) * COUNTED_BYTES;
+        let list_bytes_max = (u32::from(head_bytes_max) + counted_bytes).min(u32::from(LIST_BYTES_MAX));
+        self.fields.list_bytes_max = u16::try_from(list_bytes_max).unwrap_or(LIST_BYTES_MAX);
+        self
+    }
+
     /// Whether the limits fit each other, and what the standard lets be said.
     pub const fn are_sound(&self) -> bool {
         self.streams_max > 0
             && self.fields_max as usize <= crate::http::FIELDS_MAX
             // Cookies are joined behind the list: both have offsets of 16 bits.
-            && self.fields.list_bytes_max <= 32 * 1024
+            && self.fields.list_bytes_max <= LIST_BYTES_MAX
             && self.stream_window_bytes <= self.stream_window_bytes_max
             && self.connection_window_bytes >= WINDOW_BYTES
             && self.connection_window_bytes <= self.connection_window_bytes_max
@@ -74,6 +87,11 @@ impl Default for Limits {
         Self::DEFAULT
     }
 }
+
+/// The most that is kept of a header block, in bytes.
+pub const LIST_BYTES_MAX: u16 = 32 * 1024;
+/// What each field counts beside its name and value: RFC 9113 §10.5.1.
+const COUNTED_BYTES: u32 = 32;
 
 /// Every window where nothing else was agreed on: RFC 9113 §6.9.2.
 pub(super) const WINDOW_BYTES: u32 = 65_535;

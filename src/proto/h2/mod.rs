@@ -40,7 +40,7 @@ mod request;
 mod settings;
 mod streams;
 
-pub use limits::Limits;
+pub use limits::{LIST_BYTES_MAX, Limits};
 pub use streams::Room;
 
 use std::sync::Arc;

@@ -37,6 +37,8 @@ const BAD_METHOD: u8 = 132;
 const BAD_PATH: u8 = 133;
 const BAD_AUTHORITY: u8 = 134;
 
+/// What HTTP/1 has around the name and the value of a field: a colon, a blank and the line's end.
+const FIELD_FRAMING_BYTES: usize = 4;
 /// The longest method, in bytes; the same as in HTTP/1.
 const METHOD_BYTES_MAX: usize = 24;
 
@@ -139,6 +141,7 @@ fn is_scheme(value: &[u8]) -> bool {
 pub(super) fn head(list: &mut FieldList, table: &mut FieldTable, limits: &Limits) -> Result<Meaning, Unfit> {
     let (bytes, fields) = list.parts_mut();
     let (pseudo, regular) = pseudo_fields(fields)?;
+    let head_bytes = bytes.len() + fields.len() * FIELD_FRAMING_BYTES;
     table.clear();
     let line = pseudo.line(bytes)?;
     let mut meaning = Meaning { is_head: line.method == Method::Head, ..Meaning::UNKNOWN };
@@ -177,6 +180,9 @@ pub(super) fn head(list: &mut FieldList, table: &mut FieldTable, limits: &Limits
     }
     if line.target.len() > usize::from(limits.path_bytes_max) {
         return Err(Unfit::Refused(Reason::RequestLineBytes));
+    }
+    if head_bytes > usize::from(limits.head_bytes_max) {
+        return Err(Unfit::Refused(Reason::HeadBytes));
     }
     match table.known(Known::Host) {
         None => Err(Unfit::Refused(Reason::HostMissing)),
