@@ -308,6 +308,20 @@ fn rfc_9113_8_3_1_any_scheme() {
         for scheme in ["", "ht tp", "http:", "1http", "http\r\n"] {
             refused(&with(GET, ":scheme", scheme));
         }
+        for scheme in ["http", "https", "HTTP", "hTTps"] {
+            answered(&with(GET, ":scheme", scheme));
+        }
+    }
+}
+
+#[test]
+fn rfc_9110_4_2_a_scheme_that_nobody_serves() {
+    if strict() {
+        for scheme in ["ftp", "httpx", "ws", "h"] {
+            let mut peer = Peer::new();
+            peer.send(headers(1, &with(GET, ":scheme", scheme)).end()).expect_status(1, 400);
+            peer.send(headers(3, GET).end()).expect_status(3, 200);
+        }
     }
 }
 
@@ -330,6 +344,8 @@ fn rfc_9113_8_3_1_host_against_authority() {
         refused(&and(GET, &[("host", "localhost:81")]));
         refused(&and(GET, &[("host", "")]));
         refused(&and(GET, &[("host", "localhost"), ("host", "elsewhere")]));
+        // RFC 9112 §3.2: more than one, whatever they say.
+        refused(&and(GET, &[("host", "localhost"), ("host", "localhost")]));
     }
 }
 
@@ -352,6 +368,7 @@ fn rfc_9110_9_3_2_a_refusal_of_head_has_no_content() {
         for (stream, status, fields) in [
             (1, 414, with(HEAD, ":path", &path)),
             (3, 431, and(HEAD, &many)),
+            (5, 400, with(HEAD, ":scheme", "ftp")),
         ] {
             let answer = peer.send(headers(stream, &fields).end()).expect_answer(stream);
             assert_eq!((answer.status(), &answer.body[..]), (Some(status), &b""[..]));

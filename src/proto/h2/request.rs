@@ -130,6 +130,16 @@ fn is_authority(value: &[u8]) -> bool {
     !value.is_empty() && authority::is_valid(value)
 }
 
+/// RFC 9113 §8.3.1 leaves other schemes to gateways, and RFC 9110 §4.2 knows no resource of theirs: HTTP/1.1
+/// refuses them, too.
+#[inline]
+fn is_served(scheme: &[u8]) -> bool {
+    match scheme {
+        b"https" | b"http" => true,
+        _ => scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"http"),
+    }
+}
+
 /// RFC 3986 §3.1.
 fn is_scheme(value: &[u8]) -> bool {
     value.first().is_some_and(u8::is_ascii_alphabetic)
@@ -146,10 +156,17 @@ pub(super) fn head(list: &mut FieldList, table: &mut FieldTable, limits: &Limits
     let line = pseudo.line(bytes)?;
     let mut meaning = Meaning { is_head: line.method == Method::Head, ..Meaning::UNKNOWN };
     if let Some(authority) = pseudo.authority {
-        // RFC 9113 §8.3.1: a Host that says something else is none.
-        let mut hosts = regular.iter().filter(|field| field.mark == HOST || field.mark == BAD_AUTHORITY);
-        if hosts.any(|host| host.value.of(bytes) != authority.of(bytes)) {
-            return Err(Unfit::Malformed(Reason::HostInvalid));
+        let mut hosts = 0;
+        for host in regular.iter().filter(|field| field.mark == HOST || field.mark == BAD_AUTHORITY) {
+            // RFC 9113 §8.3.1: a Host that says something else is none.
+            if host.value.of(bytes) != authority.of(bytes) {
+                return Err(Unfit::Malformed(Reason::HostInvalid));
+            }
+            hosts += 1;
+        }
+        // RFC 9110 §5.3: no list, so it stands once; RFC 9112 §3.2 says what becomes of others.
+        if hosts > 1 {
+            return Err(Unfit::Refused(Reason::HostRepeated));
         }
         let start = short(bytes.len());
         bytes.extend_from_slice(b"host");
@@ -260,7 +277,9 @@ impl Pseudo {
                 _ => return Err(bad),
             }
         } else {
-            self.scheme.ok_or(bad)?;
+            if !is_served(self.scheme.ok_or(bad)?.of(bytes)) {
+                return Err(Unfit::Refused(Reason::Target));
+            }
             self.path.ok_or(bad)?
         };
         if mark == ASTERISK && method != Method::Options {
