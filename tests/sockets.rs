@@ -303,6 +303,53 @@ fn a_client_in_the_queue_is_served_before_the_door_closes() {
     server.join().unwrap();
 }
 
+/// Whether a new connection to `at` has an answer; nothing, if there is no connection.
+#[cfg(target_os = "linux")]
+fn come_and_go(at: std::net::SocketAddr) -> Option<bool> {
+    let mut stream = std::net::TcpStream::connect(at).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = Vec::new();
+    let heard = stream
+        .write_all(get("/").as_bytes())
+        .and_then(|()| stream.shutdown(std::net::Shutdown::Write))
+        .and_then(|()| stream.read_to_end(&mut answer));
+    Some(heard.is_ok() && answer.ends_with(b"hello\n"))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_is_let_in_while_the_door_closes_and_then_reset() {
+    let (first, _first_keeper) = Gate::new();
+    let (second, _second_keeper) = Gate::new();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let block = |gate: &Gate| {
+        let (gate, begun) = (gate.clone(), Arc::clone(&begun));
+        move |_: &Request<'_>| {
+            begun.fetch_add(1, SeqCst);
+            gate.pass();
+            Response::text("unblocked")
+        }
+    };
+    let app = site().get("/first", block(&first)).get("/second", block(&second));
+    let server = alone(app).listen("127.0.0.1:0").unwrap().listen("127.0.0.1:0").unwrap().start().unwrap();
+    let [one, two] = [0, 1].map(|at| server.addrs()[at].socket_addr().unwrap());
+    let mut blocker = Client::at(one);
+    blocker.send(get("/first"));
+    until("the only worker is busy", || begun.load(SeqCst) == 1);
+    let mut queued = Client::at(two);
+    queued.send(get("/second"));
+    server.drain(PATIENCE);
+    first.open();
+    until("it looks for the last time who waits at the second door", || begun.load(SeqCst) == 2);
+    // Nobody looks at the first one again.
+    let late = thread::spawn(move || come_and_go(one));
+    dawdle(Duration::from_millis(200));
+    second.open();
+    assert_eq!((blocker.answer().text(), queued.answer().text()), ("unblocked", "unblocked"));
+    assert_ne!(late.join().unwrap(), Some(false), "it was let in, and then reset");
+    server.join().unwrap();
+}
+
 #[test]
 fn stopping_and_dropping_end_everything_now() {
     let (gate, _keeper) = Gate::new();

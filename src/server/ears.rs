@@ -295,8 +295,10 @@ impl Ears {
         });
     }
 
-    /// Lets in everybody that waits, as far as there is room: the last call before closing.
+    /// Lets in everybody that waits, as far as there is room: the last call before closing. Whoever comes
+    /// during it is not heard: a queue that is closed resets who stands in it.
     pub(crate) fn accept_all(&mut self, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
+        self.own.iter().for_each(|ear| drop(ear.acceptor.listener().leave()));
         for index in 0..self.own.len() {
             let listener = Arc::clone(self.own[index].acceptor.listener());
             while self.accept_some(Some(index), &listener, false, shard, reactor, now) == Stopped::Budget {}
