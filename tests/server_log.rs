@@ -7,7 +7,10 @@
 mod program;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::sync::mpsc;
 
 use program::scratch::Scratch;
 use program::{Kolk, PATIENCE, command, eventually, run};
@@ -128,4 +131,88 @@ fn a_log_that_cannot_be_written_is_told_at_the_start() {
         assert_eq!(code, Some(3), "{stderr}");
         assert!(stderr.contains("cannot write the log of the server (kolk.toml:4): "), "{stderr}");
     }
+}
+
+/// A named pipe.
+fn pipe(folder: &Scratch, name: &str) {
+    assert!(Command::new("mkfifo").arg(folder.join(name)).status().unwrap().success());
+}
+
+/// Opens a pipe for reading without waiting for a writer.
+fn reader(folder: &Scratch, name: &str) -> fs::File {
+    fs::File::options().read(true).write(true).open(folder.join(name)).unwrap()
+}
+
+/// The next line of a pipe, which is closed then.
+fn heard(pipe: fs::File) -> String {
+    let (sender, line) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(pipe).read_line(&mut line).unwrap();
+        sender.send(line)
+    });
+    line.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_no_start() {
+    for (log, name) in [("", "logs/access"), ("[log]\nerror = \"own\"", "own")] {
+        let folder = Scratch::new("server-log-pipe-start");
+        configure(&folder, log);
+        pipe(&folder, name);
+        let (code, stdout, stderr) =
+            run(&mut command(&["serve", "-c", folder.join("kolk.toml").to_str().unwrap()]));
+        assert!(code.is_some_and(|code| code != 0), "{name}: {code:?} {stdout} {stderr}");
+        let told = format!("/{name}: nobody reads this pipe: start its reader first");
+        assert!(stderr.contains(&told), "{stderr}");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_neither_reload_nor_end() {
+    let folder = Scratch::new("server-log-pipe-reload");
+    configure(&folder, "[log]\nerror = \"own\"");
+    let mut kolk = start(&folder);
+    pipe(&folder, "pipe");
+    let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+    folder.put("kolk.toml", text.replace("logs/access", "pipe"));
+    kolk.signal("HUP");
+    kolk.says("/pipe: nobody reads this pipe");
+    kolk.says("what was served before still is");
+
+    for name in ["logs/access", "own"] {
+        fs::remove_file(folder.join(name)).unwrap();
+        pipe(&folder, name);
+    }
+    // The server's own log stays the file without a name, where nobody sees the rest.
+    let own = reader(&folder, "own");
+    kolk.signal("USR1");
+    let line = heard(own);
+    assert!(line.contains("/logs/access stays as it was: nobody reads this pipe"), "{line}");
+    assert_eq!(kolk.get("/").status(), 200);
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+#[test]
+fn a_pipe_loses_lines_while_nobody_reads_it_and_holds_up_nobody() {
+    let folder = Scratch::new("server-log-pipe");
+    configure(&folder, "");
+    pipe(&folder, "logs/access");
+    let first = reader(&folder, "logs/access");
+    let mut kolk = start(&folder);
+    assert_eq!(kolk.get("/one").status(), 200);
+    let line = heard(first);
+    assert!(line.contains("/one") && line.ends_with('\n'), "{line}");
+    assert!(eventually(|| {
+        assert_eq!(kolk.get("/lost").status(), 200);
+        kolk.stderr.try_iter().any(|line| line.contains("access log: lines are lost"))
+    }));
+    // It comes back, and whole lines are all that it sees.
+    let second = reader(&folder, "logs/access");
+    assert_eq!(kolk.get("/two").status(), 200);
+    let line = heard(second);
+    assert!(line.starts_with('{') && line.ends_with("}\n"), "{line}");
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
 }

@@ -2,6 +2,7 @@
 //!
 //! | file | what it asks the kernel for |
 //! | --- | --- |
+//! | `append` | a file to append to, and nobody to wait for |
 //! | `socket` | listening TCP sockets and their options |
 //! | `socket_file` | listening Unix sockets and the file that names them |
 //! | `accept` | the next connection of a listener, and what a failure means |
@@ -30,6 +31,7 @@
 pub mod accept;
 pub mod activation;
 pub mod alarm;
+pub mod append;
 pub mod beneath;
 pub mod clock;
 pub mod cpu;

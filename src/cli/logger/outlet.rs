@@ -5,14 +5,14 @@
 //!  └┬─┘└──┬──────┘
 //!  daemon, warning   the tag: what programs tell the log of their own machine (RFC 3164 §4.1.1, §4.1.3)
 //! ```
-//! Lines are short and few, and a socket is never waited for. Knows no format.
+//! Lines are short and few, and neither a socket nor a pipe is ever waited for. Knows no format.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use kolk::access_log::Destination;
+use kolk::access_log::{Destination, append_to};
 use log::Level;
 
 use super::super::terminal;
@@ -112,8 +112,7 @@ impl Outlet {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let opened = OpenOptions::new().create(true).append(true).open(path);
-    opened.map_err(|error| at(path, &error))
+    append_to(path).map_err(|error| at(path, &error))
 }
 
 /// The same error, with the place.

@@ -56,6 +56,7 @@ pub use self::text::TEXT_BYTES_MAX;
 use crate::app::RateNote;
 use crate::http::{Head, Reason, Timeline};
 use crate::server::stats::Cause;
+pub use crate::sys::append::append_to;
 
 /// How a line looks.
 #[derive(Clone, Debug, PartialEq, Eq)]

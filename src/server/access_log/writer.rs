@@ -4,7 +4,7 @@
 //! that was cut in its middle is completed first, so that the destination holds whole lines only.
 //! It reads no clock: the seconds in the batches are enough to complain at most once a second.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use crossbeam_channel::Receiver;
 use super::Destination;
 use super::datagrams::Datagrams;
 use super::ring::{Batch, Home};
+use crate::sys::append::append_to;
 
 /// How often, and after which pause, a destination that would block is asked again.
 const BLOCKED_TRIES_MAX: u32 = 100;
@@ -68,7 +69,7 @@ impl Writer {
             Destination::Stdout => (Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)), None),
             Destination::Stderr => (Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)), None),
             Destination::File(path) => {
-                (Box::new(open(&path).map_err(|error| at(&path, &error))?), Some(path))
+                (Box::new(append_to(&path).map_err(|error| at(&path, &error))?), Some(path))
             }
             Destination::Datagrams(path) => {
                 (Box::new(Datagrams::plain(path.clone()).map_err(|error| at(&path, &error))?), None)
@@ -131,7 +132,7 @@ impl Writer {
 
     fn reopen(&mut self) {
         let Some(path) = &self.path else { return };
-        match open(path) {
+        match append_to(path) {
             Ok(file) => {
                 self.to = Box::new(file);
                 // The line's beginning is in the other file.
@@ -147,10 +148,6 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
 /// Writes `bytes`, and says how many were taken before it failed.
 fn write_counted(to: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut taken = 0;
@@ -160,7 +157,7 @@ fn write_counted(to: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
             Ok(0) => return (taken, Err(ErrorKind::WriteZero.into())),
             Ok(n) => (taken, blocked) = (taken + n, 0),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // A terminal or pipe may be non-blocking because another process made it so.
+            // A pipe that is full; a terminal may be non-blocking because another process made it so.
             Err(error) if error.kind() == ErrorKind::WouldBlock && blocked < BLOCKED_TRIES_MAX => {
                 blocked += 1;
                 std::thread::park_timeout(BLOCKED_PAUSE);
