@@ -10,6 +10,8 @@ mod program;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -298,4 +300,69 @@ fn an_encrypted_server_is_asked_whether_it_is_well() {
     assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
     assert!(stderr.contains("is not well: invalid peer certificate"), "{stderr}");
     assert_eq!(asked(&[&url.replace("https", "http")]).0, Some(1), "it answers 400");
+}
+
+/// Who may read a file.
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// As certbot leaves them: root's alone. Others cannot become somebody else.
+#[test]
+fn a_key_that_only_root_may_read_is_told_and_keeps_no_other_change_away() {
+    if !fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nUid:\t0\t")) {
+        return;
+    }
+    let folder = Scratch::new("certificates-root");
+    let [first, second] = [(); 2].map(|()| Identity::new(&["localhost"]));
+    let put = |identity: &Identity| {
+        // As a renewal does: another file under the same name.
+        for (name, text, mode) in [("cert.pem", &identity.chain, 0o644), ("key.pem", &identity.key, 0o600)] {
+            folder.put("new.pem", text);
+            allow(&folder.join("new.pem"), mode);
+            fs::rename(folder.join("new.pem"), folder.join(name)).unwrap();
+        }
+    };
+    let site = |text: &str| {
+        let listen = "[[listen]]\naddr = \"127.0.0.1:0\"\ntls = true\n";
+        let pair = "[[tls.cert]]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n";
+        let site =
+            format!("[[site]]\nhosts = \"*\"\nrespond = {{ text = \"Hello, World!\", type = \"{text}\" }}\n");
+        folder.put("kolk.toml", format!("[server]\nuser = \"12345:23456\"\n{listen}{pair}{site}"));
+    };
+    put(&first);
+    site("text/one");
+    let path = folder.join("kolk.toml");
+    let path = path.to_str().unwrap();
+    let told = format!("key.pem ({path}:8) may not be read by the user 12345:23456, whom kolk becomes");
+    let (code, stdout, stderr) = run(&mut command(&["check", "-c", path]));
+    assert_eq!((code, stdout.contains(": fine")), (Some(0), true), "{stdout}{stderr}");
+    if cfg!(all(target_os = "linux", target_pointer_width = "64")) {
+        assert!(stderr.contains(&told) && !stderr.contains("cert.pem ("), "{stderr}");
+    }
+
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", path]));
+    kolk.says(&told);
+    assert!(is(&kolk, &first));
+    site("text/two");
+    kolk.signal("HUP");
+    kolk.says("was read again and is served");
+    assert!(is(&kolk, &first), "nothing is new in the key");
+
+    put(&second);
+    kolk.says("key.pem: this user may not read it: let a group of that user, or give it an ACL");
+    assert!(is(&kolk, &first));
+    kolk.signal("HUP");
+    kolk.says("key.pem: this user may not read it");
+    kolk.says("what was served before still is");
+    // What a deploy hook does.
+    std::os::unix::fs::chown(folder.join("key.pem"), None, Some(23456)).unwrap();
+    allow(&folder.join("key.pem"), 0o640);
+    kolk.signal("HUP");
+    kolk.says("was read again and is served");
+    assert!(eventually(|| is(&kolk, &second)));
+
+    allow(&folder.join("kolk.toml"), 0o600);
+    kolk.signal("HUP");
+    kolk.says("it may not be read by this user: let a group of that user read it, or give it an ACL");
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::config::Given;
+use kolk::service::User;
 use kolk::{Configuration, Errors};
 
 use super::failure::{Exit, Failure};
-use super::{colors, print, terminal};
+use super::{colors, print, readable, terminal};
 
 /// Says whether the file is right, or all that is wrong with it; or every value that counts, also of what is
 /// `given` instead.
@@ -20,10 +21,23 @@ pub(super) fn check(file: &Path, given: &Given, dumps: bool) -> Result<ExitCode,
     let built = |configuration: Configuration| configuration.server().map(|_| configuration);
     match Configuration::load_given(file, given).and_then(built) {
         Ok(configuration) if dumps => print(configuration.dump().as_bytes())?,
-        Ok(configuration) => print(verdict(file, &configuration).as_bytes())?,
+        Ok(configuration) => {
+            warn(&configuration);
+            print(verdict(file, &configuration).as_bytes())?;
+        }
         Err(errors) => return Ok(refused(file, &errors)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what its `user` will not be able to read again. Only root can try that out.
+fn warn(configuration: &Configuration) {
+    let Some(name) = configuration.server.user.as_ref().map(|user| &*user.value.0) else { return };
+    let needed = readable::needed(Some(configuration));
+    let tried = User::find(name).and_then(|user| user.try_out(|| readable::complaints(&needed, name)));
+    for line in tried.unwrap_or_default() {
+        terminal::say(&format!("kolk: warn: {line}\n"));
+    }
 }
 
 /// Says what is wrong with a file.

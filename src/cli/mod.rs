@@ -52,6 +52,7 @@ mod manual;
 mod passed;
 mod password;
 mod question;
+mod readable;
 mod reload;
 mod said;
 #[cfg(test)]
@@ -214,6 +215,7 @@ fn serve(
         user.assume().map_err(|error| Failure::assume(&name, &error))?;
     }
     let running = bound.start()?;
+    readable::warn(user.map(|(name, _)| name), configuration.as_ref(), &running.handle());
     #[cfg(feature = "tls")]
     let reload = (identity.is_some() || file.is_some()).then(|| certificates::reloading(running.handle()));
     #[cfg(not(feature = "tls"))]

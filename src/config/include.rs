@@ -6,7 +6,7 @@
 //! Lists of tables grow, tables are merged, names are there once, and every other key, too: the order of
 //! files never matters. Each file is read once.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use super::node::{Entry, Node, Raw};
 use super::place::{Origin, Place, Text};
 use super::problem::Problem;
 use super::read::{Reader, items};
+use super::value::MAY_NOT_BE_READ;
 
 /// Longer files are refused, in bytes: nobody writes them.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -126,7 +127,8 @@ pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) 
     let why = match content {
         Ok(Ok(content)) => return Some(Text::new(path, content)),
         Ok(Err(_)) => "it is not UTF-8".to_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => format!("it {MAY_NOT_BE_READ}"),
         Err(error) => error.to_string(),
     };
     reader.problems.push(Problem::new(place, format!("cannot read {}: {why}", path.display())));

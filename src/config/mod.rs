@@ -75,6 +75,7 @@ pub use site::{Action, Coding, Compress, Cors, Hsts, Maintenance, NameOrNone, Ro
 pub use template::{Part, Template};
 pub use value::{
     ByteRate, ExistingFile, ExistingFolder, Fraction, Name, Rate, RedirectStatus, SchemaVersion, Size, Text,
+    WatchedFile,
 };
 
 use key::{Table, table};
@@ -128,6 +129,7 @@ table! {
 pub struct Configuration {
     root: Root,
     files: Vec<PathBuf>,
+    named_files: Vec<Placed<PathBuf>>,
 }
 
 impl Configuration {
@@ -197,7 +199,7 @@ impl Configuration {
                     reader.problems.push(sources.without_site(&tree));
                 }
                 if reader.problems.is_empty() {
-                    return Ok(Self { root, files: sources.files });
+                    return Ok(Self { root, files: sources.files, named_files: reader.named_files });
                 }
             }
             Some(_) => {}
@@ -220,6 +222,11 @@ impl Configuration {
     /// The files that were read, the first one first.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// The files that values name and that are read with these: certificates, keys, passwords, tokens, pages.
+    pub fn named_files(&self) -> &[Placed<PathBuf>] {
+        &self.named_files
     }
 
     /// Every value with its origin: a file that means the same.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dump::Dump;
 use super::key::{Asked, Field, Key, Kind, Shape, Table, Value, Word};
@@ -21,13 +21,15 @@ pub(super) struct Reader<'r> {
     /// The values of variables.
     pub(super) environment: &'r dyn Fn(&str) -> Option<String>,
     pub(super) problems: Vec<Problem>,
+    /// The files that values name, as they come.
+    pub(super) named_files: Vec<Placed<PathBuf>>,
     /// Of the named table that is being read.
     name: Option<String>,
 }
 
 impl<'r> Reader<'r> {
     pub(super) fn new(environment: &'r dyn Fn(&str) -> Option<String>) -> Self {
-        Self { environment, problems: Vec::new(), name: None }
+        Self { environment, problems: Vec::new(), named_files: Vec::new(), name: None }
     }
 
     /// A table as messages name it: with its own name, if it has one.
@@ -345,6 +347,10 @@ pub(super) trait FromText: Sized {
     fn of(text: &str, folder: &Path) -> Result<Self, String>;
     /// As it would be written.
     fn text(&self) -> String;
+    /// The file that it names, if what is in that is read.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
 }
 
 impl<T: FromText> Value for T {
@@ -360,7 +366,12 @@ impl<T: FromText> Value for T {
         let text = reader.text(node, &what)?;
         let folder = node.origin.place().map_or_else(|| Path::new(""), |place| place.folder());
         match T::of(&text, folder) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                let file = value.file().map(Path::to_owned);
+                let placed = |value| Placed { value, origin: node.origin.clone() };
+                reader.named_files.extend(file.map(placed));
+                Some(value)
+            }
             Err(why) => {
                 reader.misread(node, &text, T::WHAT, &why);
                 None

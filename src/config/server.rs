@@ -12,7 +12,7 @@ use super::message::Host;
 use super::node::{Node, Raw};
 use super::place::Placed;
 use super::read::{FromText, Reader, quoted};
-use super::value::{ByteRate, ExistingFile, Size};
+use super::value::{ByteRate, ExistingFile, Size, WatchedFile};
 use crate::net::ListenAddr;
 
 /// So many workers are enough for every machine.
@@ -314,8 +314,8 @@ table! {
         /// The hosts that it is for; without them, the names that are in it.
         hosts: Option<Placed<Vec<Placed<Host>>>>,
         /// The certificate with its chain behind it, PEM.
-        cert: Placed<ExistingFile>,
+        cert: Placed<WatchedFile>,
         /// Its private key, PEM.
-        key: Placed<ExistingFile>,
+        key: Placed<WatchedFile>,
     }
 }

@@ -7,8 +7,9 @@
 //! | `"1KiB/s"` | [`ByteRate`] |
 //! | `"5/m"`, `"50/s"` | [`Rate`] |
 //! | `"10.0.0.0/8"`, `"::1"` | [`IpNet`] |
-//! | `"www"` | [`ExistingFile`], [`ExistingFolder`], [`PathBuf`] |
+//! | `"www"` | [`ExistingFile`], [`WatchedFile`], [`ExistingFolder`], [`PathBuf`] |
 
+use std::io::ErrorKind;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,10 @@ use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest, quoted};
 use super::units::{duration, duration_text, size, size_before, size_text};
 use crate::net::ListenAddr;
+
+/// Why a file is of no use, and what makes it: whom the process has become reads it again.
+pub(super) const MAY_NOT_BE_READ: &str =
+    "may not be read by this user: let a group of that user read it, or give it an ACL";
 
 /// So many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +53,11 @@ pub struct Fraction(pub f64);
 /// A file that is there; relative to the file that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExistingFile(pub PathBuf);
+
+/// A file that is watched, relative to the file that names it. Whoever reads it tells whether it may be read:
+/// one that was read before may still be good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedFile(pub PathBuf);
 
 /// A folder that is there; relative to the file that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -444,6 +454,33 @@ impl FromText for ExistingFile {
     fn text(&self) -> String {
         self.0.display().to_string()
     }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+}
+
+impl FromText for WatchedFile {
+    const WHAT: &'static str = ExistingFile::WHAT;
+    const EXAMPLE: &'static str = ExistingFile::EXAMPLE;
+
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
+        let path = PathBuf::of(text, folder)?;
+        match std::fs::metadata(&path) {
+            Ok(kind) if kind.is_dir() => Err("this is a folder".to_owned()),
+            // It may be in a folder that only root may look into.
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(unusable(&path, &error)),
+            _ => Ok(Self(path)),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
 }
 
 impl FromText for ExistingFolder {
@@ -509,8 +546,8 @@ pub(super) fn unknown_placeholder(origin: &Origin, reader: &mut Reader<'_>, name
 
 fn unusable(path: &Path, error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => format!("{} does not exist", path.display()),
-        std::io::ErrorKind::PermissionDenied => format!("{} may not be read by this user", path.display()),
+        ErrorKind::NotFound => format!("{} does not exist", path.display()),
+        ErrorKind::PermissionDenied => format!("{} {}", path.display(), MAY_NOT_BE_READ),
         _ => format!("{}: {error}", path.display()),
     }
 }

@@ -86,6 +86,22 @@ impl User {
         Ok(())
     }
 
+    /// What `act` gives as that user with that group and no other, on a thread of its own: the process stays
+    /// who it is.
+    ///
+    /// # Errors
+    /// `PermissionDenied` unless the process is root; `Unsupported` where threads cannot be different users,
+    /// which they can on Linux with 64 bits.
+    pub fn try_out<T: Send>(self, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+        std::thread::scope(|scope| {
+            let tried = scope.spawn(|| {
+                system::assume_on_this_thread(self.user, self.group)?;
+                Ok(act())
+            });
+            tried.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+        })
+    }
+
     /// Whether the process is that user already.
     fn is_assumed(self) -> bool {
         // SAFETY: these ask, and cannot fail.
@@ -186,6 +202,21 @@ mod tests {
         assert!(refusal("no-such-user").to_string().contains("user `no-such-user`"));
         assert!(refusal("root:no-such-group").to_string().contains("group `no-such-group`"));
         assert_eq!(refusal("").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn one_thread_is_somebody_else() {
+        let who = || {
+            // SAFETY: these ask, and cannot fail.
+            unsafe { (libc::geteuid(), libc::getegid()) }
+        };
+        let before = who();
+        match (User { user: 12345, group: 23456 }).try_out(who) {
+            Ok(tried) => assert_eq!(tried, (12345, 23456)),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(error) => assert!(before.0 != 0, "root may: {error}"),
+        }
+        assert_eq!(who(), before);
     }
 
     #[test]

@@ -303,6 +303,10 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File(path, error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let path = path.display();
+                write!(f, "{path}: this user may not read it: let a group of that user, or give it an ACL")
+            }
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NoCertificate(place) => {
                 write!(f, "{place}: no certificate: PEM begins with -----BEGIN CERTIFICATE-----")
@@ -402,7 +406,7 @@ fn configure(
     let (mut by_name, mut certificates) = (HashMap::new(), Vec::new());
     let mut first = None;
     for pair in &plan.pairs {
-        let certified = Arc::new(pair.read(provider)?);
+        let certified = pair.read(provider)?;
         for name in pair.hosts.clone().unwrap_or_else(|| names_of(&certified)) {
             by_name.entry(name).or_insert_with(|| Arc::clone(&certified));
         }

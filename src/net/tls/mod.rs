@@ -13,11 +13,13 @@
 //! | `identity` | [`Tls`]: certificates and keys, who gets which, and who may come |
 //! | `pem` | certificates and keys as files have them |
 //! | `records` | the TLS of one connection, without its socket |
+//! | `served` | which pairs are in use, and what their files looked like |
 
 mod hello;
 mod identity;
 mod pem;
 mod records;
+mod served;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;

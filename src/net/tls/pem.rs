@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use rustls::Error;
@@ -13,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::TlsError;
+use super::served;
 use crate::base::{Certificate, Validity};
 use crate::sys::clock;
 
@@ -86,7 +89,26 @@ impl Pair {
         [&self.chain, &self.key]
     }
 
-    pub(super) fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    /// What is in the files. What may not be read any more is as it was, if it is the same and in use: whom a
+    /// process has become may see less than root.
+    pub(super) fn read(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
+        let seen = served::look(self.sources());
+        match self.read_now(provider) {
+            Ok(read) => {
+                let read = Arc::new(read);
+                served::remember(seen, &read);
+                Ok(read)
+            }
+            Err(TlsError::File(path, error)) if error.kind() == ErrorKind::PermissionDenied => {
+                let known = served::recall(&seen).ok_or(TlsError::File(path, error))?;
+                check_dates(&known.cert[0], &self.chain)?;
+                Ok(known)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_now(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
         let chain = self.chain.certificates()?;
         check_dates(&chain[0], &self.chain)?;
         CertifiedKey::from_der(chain, self.key.key()?, provider).map_err(|error| match error {
