@@ -23,6 +23,8 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Error, Reason};
 
+/// `drill:drill`, for paths that ask for a name and a password.
+const CREDENTIALS: &str = "Basic ZHJpbGw6ZHJpbGw=";
 const STREAMS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -118,7 +120,8 @@ fn http1(task: &Task) -> Account {
 
 /// One request and its answer; whether another one may follow.
 fn exchange(reader: &mut BufReader<TcpStream>, path: &str) -> io::Result<bool> {
-    write!(reader.get_mut(), "GET {path} HTTP/1.1\r\nHost: drill\r\n\r\n")?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: drill\r\nAuthorization: {CREDENTIALS}\r\n\r\n");
+    reader.get_mut().write_all(head.as_bytes())?;
     let (mut length, mut persists, mut is_first) = (None, true, true);
     loop {
         let mut line = String::new();
@@ -197,8 +200,8 @@ async fn streams(mut requests: SendRequest<Bytes>, task: Task, first: usize) -> 
 
 /// The status of an answer that is there in full.
 async fn ask(requests: &mut SendRequest<Bytes>, path: &str) -> Result<u16, Error> {
-    let request = http::Request::get(format!("http://drill{path}")).body(()).map_err(io::Error::other);
-    let request = request.map_err(|_| Error::from(Reason::INTERNAL_ERROR))?;
+    let request = http::Request::get(format!("http://drill{path}")).header("authorization", CREDENTIALS);
+    let request = request.body(()).map_err(|_| Error::from(Reason::INTERNAL_ERROR))?;
     let (answer, _) = requests.send_request(request, true)?;
     let answer = answer.await?;
     let status = answer.status().as_u16();

@@ -5,11 +5,11 @@
 #   scripts/drill.sh [--reloads N] [--connections N]
 #   scripts/drill.sh --quick     20 reloads, without the slow parts
 #
-# Load: HTTP/1.1 and HTTP/2 at the same time, on a fixed answer and a file, by examples/drill.rs, which knows of each
-# request what became of it; beside them a slow download with curl. Two workers. Fails unless 0 requests
-# are lost, every file that was right is served and no other, the listener that every other file has comes and goes,
-# memory grows by less than 2 MiB from the 20th reload on (or the 5th), and no descriptor is left open. Installs curl if
-# missing.
+# Load: HTTP/1.1 and HTTP/2 at the same time, on a fixed answer, a file, and a page behind a password (bcrypt), by
+# examples/drill.rs, which knows of each request what became of it; beside them a slow download with curl. Two workers.
+# Fails unless 0 requests are lost, every file that was right is served and no other, the listener that every other file
+# has comes and goes, memory grows by less than 2 MiB from the 20th reload on (or the 5th), and no descriptor is left
+# open. Installs curl if missing.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -36,6 +36,7 @@ mkdir "$SCRATCH/www"
 head -c 40000 /dev/zero >"$SCRATCH/www/file.bin"
 # A hole: nothing has to be on the disk.
 truncate -s 20M "$SCRATCH/www/large.bin"
+printf 'drill:%s\n' "$("$KOLK" hash-password --algorithm bcrypt <<<drill)" >"$SCRATCH/users"
 
 # file NUMBER [MORE]: the configuration that answers with NUMBER, put in its place at once; with an odd one it listens
 # on a socket file, too.
@@ -56,6 +57,9 @@ $more
 [rate.all]
 rate = "100000000/s"
 burst = 1000000
+[auth.people]
+kind = "basic"
+file = "users"
 [[site]]
 hosts = ["*"]
 rate = ["all"]
@@ -65,6 +69,10 @@ respond = { text = "$1" }
 [[site.route]]
 path = "/www/{*file}"
 static = "www"
+[[site.route]]
+path = "/private"
+auth = "people"
+respond = { text = "private" }
 TOML
     mv "$SCRATCH/kolk.toml.new" "$SCRATCH/kolk.toml"
 }
@@ -102,7 +110,7 @@ descriptors() { find "/proc/$PID/fd" -mindepth 1 | wc -l; }
 # under_load: the clients begin, in the background, and write what came of it. They stop when descriptor 9 is closed.
 mkfifo "$SCRATCH/enough"
 under_load() {
-    "$DRILL" "$PORT" "$CONNECTIONS" / /www/file.bin \
+    "$DRILL" "$PORT" "$CONNECTIONS" / /www/file.bin /private \
         <"$SCRATCH/enough" >"$SCRATCH/load.out" 2>"$SCRATCH/load.err" &
     LOAD=$!
     PIDS+=("$LOAD")
