@@ -5,14 +5,15 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use kolk::server::INPUT_BYTES;
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::sys::clock::thread_cpu_nanos;
 use kolk::{
-    App, Config, HandlerExt, Outcome, Reply, Request, Response, Running, Sink, StatusCode, Take, Timeouts,
-    deferred, receiving,
+    App, Config, HandlerExt, Limits, Outcome, Reply, Request, Response, Running, Server, Sink, StatusCode,
+    Take, Timeouts, Workers, deferred, receiving,
 };
 
 #[cfg(feature = "config")]
@@ -1067,4 +1068,157 @@ fn whoever_leaves_at_any_moment_leaves_nothing_behind() {
     let snapshot = server.snapshot();
     assert_eq!((snapshot.carry_buffers, snapshot.pending_buffers), (0, 0));
     is_well(&server);
+}
+
+thread_local! {
+    /// What the logger fails with on this thread, until the loop itself has spoken.
+    static DOOM: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// What a program's logger has heard; it fails where a test wants that: in the loop's own code.
+static FRAIL: Frail = Frail(Mutex::new(Vec::new()));
+
+struct Frail(Mutex<Vec<String>>);
+
+impl log::Log for Frail {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = record.args().to_string();
+        if let Some(doom) = DOOM.get() {
+            if line.contains("failed within its turn") {
+                DOOM.set(None);
+            }
+            panic!("{doom}");
+        }
+        self.0.lock().expect("nobody panics with it").push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// The lines of workers that have failed with `doom`.
+fn failures(doom: &str) -> Vec<String> {
+    let lines = FRAIL.0.lock().expect("nobody panics with it");
+    lines.iter().filter(|line| line.contains(&format!("it panicked: {doom};"))).cloned().collect()
+}
+
+/// Two workers, of which one fails when somebody asks for `/doom`: what is said of it has `doom` in it.
+fn frail(doom: &'static str) -> Server {
+    struct Bomb;
+    impl Source for Bomb {
+        fn pull(&mut self, _: &mut Pull<'_>) -> Pulled {
+            panic!("a source fails, and then whoever says so")
+        }
+    }
+    if log::set_logger(&FRAIL).is_ok() {
+        log::set_max_level(log::LevelFilter::Error);
+    }
+    let app = App::new()
+        .get("/", |_: &Request<'_>| Response::text("hello\n"))
+        .get("/worker", |_: &Request<'_>| thread::current().name().unwrap_or_default().to_owned())
+        .get("/doom", move |_: &Request<'_>| {
+            DOOM.set(Some(doom));
+            Response::stream("text/plain", Bomb)
+        });
+    Server::new(app).workers(Workers::Exactly(2)).max_connections(256)
+}
+
+#[test]
+fn a_worker_that_fails_begins_anew_on_its_sockets() {
+    const CLIENTS_MAX: u32 = 8;
+    let limits = Limits { connections_per_address_max: Some(CLIENTS_MAX), ..Limits::default() };
+    let server = frail("one of two").limits(limits).admin("127.0.0.1:0").unwrap();
+    let server = start(server);
+    let admin = server.admin_addr().unwrap().socket_addr().unwrap();
+    let enter = || {
+        let mut client = Client::to(&server);
+        let worker = client.get("/worker").text().to_owned();
+        (worker, client)
+    };
+    // As many as one address may have. No worker gets all of them: the quieter one is left the next.
+    let mut clients: Vec<_> = (0..CLIENTS_MAX).map(|_| enter()).collect();
+    let before = server.snapshot();
+    let doomed = clients[0].0.clone();
+    clients[0].1.send(get("/doom"));
+    until("a worker has begun anew", || server.snapshot().worker_restarts == 1);
+    let (lost, mut left): (Vec<_>, Vec<_>) = clients.into_iter().partition(|(worker, _)| *worker == doomed);
+    assert!(!left.is_empty(), "all clients came to {doomed}");
+    for (_, client) in &mut left {
+        assert_ne!(client.get("/worker").text(), doomed, "the other worker goes on");
+    }
+    let lost_of_them = lost.len();
+    for (_, mut client) in lost {
+        client.is_cut();
+    }
+    // Their seats are free again, and who comes to the socket of the one that failed is served.
+    let again: Vec<_> = (0..lost_of_them).map(|_| enter()).collect();
+    assert!(again.iter().any(|(worker, _)| *worker == doomed), "{doomed} serves again");
+
+    let after = server.snapshot();
+    assert_eq!(after.closes[CloseReason::Failed.index()], lost_of_them as u64);
+    assert_eq!(after.connections(), u64::from(CLIENTS_MAX), "no gauge counts the dead");
+    assert_eq!(after.accepts, before.accepts + lost_of_them as u64, "no counter goes back");
+    assert!(after.requests() > before.requests());
+    assert_eq!(after.workers_down, 0);
+    assert_eq!(Client::at(admin).get("/readyz").status, 200);
+    let page = Client::at(admin).get("/_kolk/metrics");
+    assert!(page.text().contains("\nkolk_worker_restarts_total 1\n"), "{}", page.text());
+    let said = failures("one of two");
+    let number = doomed.strip_prefix("kolk-").unwrap();
+    assert!(said.len() == 1 && said[0].starts_with(&format!("worker {number} failed: ")), "{said:?}");
+}
+
+#[test]
+fn a_worker_that_fails_again_and_again_ends_the_server() {
+    let server = start(frail("again and again"));
+    let to = address(&server);
+    let mut tries = 0;
+    // Five times each begins anew: one of the two fails a sixth time.
+    while !server.handle().is_ending() {
+        assert!(tries < 11, "{:?}", failures("again and again"));
+        let failed = failures("again and again").len();
+        let mut client = Client::at(to);
+        client.send(get("/doom"));
+        client.is_cut();
+        until("it is told", || failures("again and again").len() > failed);
+        tries += 1;
+    }
+    assert!(!server.handle().is_whole());
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || ended.send(server.join()));
+    let error = end.recv_timeout(PATIENCE).expect("the other worker drains").unwrap_err().to_string();
+    assert!(error.ends_with(" failed: it panicked: again and again"), "{error}");
+    let said = failures("again and again");
+    assert!(said.last().unwrap().ends_with("it is given up, and the server ends"), "{said:?}");
+}
+
+#[test]
+fn a_sink_that_fails_in_its_end_is_its_connection_s_alone() {
+    struct Bomb;
+    impl Sink for Bomb {
+        fn chunk(&mut self, _: &[u8]) -> Take {
+            Take::More
+        }
+        fn end(self: Box<Self>, _: &Request<'_>, _: &mut Response) -> Outcome {
+            Outcome::Ready
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a sink fails in its end")
+        }
+    }
+    let server = start(alone(site().0.post("/sink", receiving(|_| Ok(Box::new(Bomb))))));
+    let mut bystander = Client::to(&server);
+    assert_eq!(bystander.get("/").text(), "hello\n");
+    let mut client = Client::to(&server);
+    client.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+    until("it receives", || server.snapshot().phases[Phase::Body as usize] == 1);
+    drop(client);
+    until("its end is seen", || server.snapshot().handler_panics == 1);
+    assert_eq!(bystander.get("/").text(), "hello\n");
+    assert_eq!((server.snapshot().connections(), server.snapshot().worker_restarts), (1, 0));
 }

@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use mio::{Events, Poll};
 
@@ -59,8 +59,8 @@ pub struct Reactor {
     doorbell: Arc<Doorbell>,
 }
 
-/// Wakes its reactor from any thread: a [`base::Wake`].
-pub struct Doorbell(mio::Waker);
+/// Wakes its reactor from any thread, whatever poll that has at the moment: a [`base::Wake`].
+pub struct Doorbell(RwLock<mio::Waker>);
 
 impl Reactor {
     /// A reactor that takes at most `events_max` events a turn; the others wait for the next.
@@ -69,9 +69,25 @@ impl Reactor {
     /// Whatever the system reports, mostly that there is no descriptor left.
     pub fn new(events_max: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let doorbell = Arc::new(Doorbell(mio::Waker::new(poll.registry(), token::MAIL)?));
+        let waker = mio::Waker::new(poll.registry(), token::MAIL)?;
+        let doorbell = Arc::new(Doorbell(RwLock::new(waker)));
         let patience = Patience::new(poll.registry());
         Ok(Self { poll, events: Events::with_capacity(events_max), patience, doorbell })
+    }
+
+    /// Begins with a poll of its own, in which nothing is registered, and rings there once: somebody may have
+    /// rung in vain. Whoever has the [`Doorbell`] goes on with it.
+    ///
+    /// # Errors
+    /// As [`Reactor::new`]; all then stays.
+    pub fn begin_anew(&mut self) -> io::Result<()> {
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), token::MAIL)?;
+        waker.wake()?;
+        self.patience = Patience::new(poll.registry());
+        *self.doorbell.0.write().unwrap_or_else(PoisonError::into_inner) = waker;
+        self.poll = poll;
+        Ok(())
     }
 
     /// Polls once, from `now` to `until` at the latest, and replaces the content of `wakes` by what has
@@ -141,7 +157,7 @@ impl Reactor {
 
 impl base::Wake for Doorbell {
     fn wake(&self) {
-        let rung = self.0.wake();
+        let rung = self.0.read().unwrap_or_else(PoisonError::into_inner).wake();
         // It can only fail if the reactor's own descriptor was closed by somebody else.
         debug_assert!(rung.is_ok(), "the doorbell is broken: {rung:?}");
     }

@@ -150,6 +150,26 @@ fn another_thread_rings() {
 }
 
 #[test]
+fn whoever_has_the_doorbell_rings_at_the_poll_that_is_there() {
+    let mut scene = Scene::new();
+    let doorbell = scene.reactor.waker();
+    let (mut socket, mut client) = pair();
+    scene.reactor.register(&mut socket, key(1), Interest::Read).unwrap();
+    // The first poll hears nothing of this any more.
+    doorbell.wake();
+    scene.reactor.begin_anew().unwrap();
+    assert_eq!(scene.next(), [Wake::Mail], "somebody may have rung in vain");
+    client.write_all(b"anybody?").unwrap();
+    scene.assert_quiet();
+    doorbell.wake();
+    assert_eq!(scene.next(), [Wake::Mail]);
+    let (mut socket, mut client) = pair();
+    scene.reactor.register(&mut socket, key(2), Interest::Read).unwrap();
+    client.write_all(b"anybody?").unwrap();
+    scene.until(key(2), Readiness::READABLE);
+}
+
+#[test]
 fn a_deregistered_connection_is_quiet() {
     let mut scene = Scene::new();
     let (mut socket, mut client) = pair();

@@ -2,9 +2,9 @@
 //! with one worker, so that it answers when the others are busy, and until they have ended.
 //!
 //! ```text
-//!            serving      told to drain, or to stop
-//!  /livez    200          200                           nothing is gained by starting it anew
-//!  /readyz   200          503                           send clients elsewhere
+//!            serving   a worker is down   told to drain, or to stop
+//!  /livez    200       200                200                         nothing is gained by starting it anew
+//!  /readyz   200       503                503                         send clients elsewhere
 //! ```
 
 use std::time::Duration;
@@ -37,9 +37,10 @@ pub(crate) fn app(server: Handle, started: Tick) -> App {
         None => Response::from((StatusCode::NOT_FOUND, "this process reads nothing again\n")),
     })
     .get("/livez", |_: &Request<'_>| Response::text("alive\n"))
-    .get("/readyz", move |_: &Request<'_>| match asked.is_ending() {
-        false => Response::from((StatusCode::OK, "ready\n")),
-        true => Response::from((StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
+    .get("/readyz", move |_: &Request<'_>| match (asked.is_ending(), asked.is_whole()) {
+        (false, true) => Response::from((StatusCode::OK, "ready\n")),
+        (false, false) => Response::from((StatusCode::SERVICE_UNAVAILABLE, "a worker is down\n")),
+        (true, _) => Response::from((StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
     })
 }
 

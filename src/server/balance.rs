@@ -60,6 +60,14 @@ impl Balance {
         turn.store(turn.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
+    /// `worker` is in no turn and holds no connection, whatever it has said last.
+    pub(crate) fn begin_anew(&self, worker: usize) {
+        if self.turn_of(worker).is_some() {
+            self.turn_over(worker);
+        }
+        self.report(worker, 0);
+    }
+
     /// The number of the turn that `worker` is in; `None` while it sleeps.
     pub(crate) fn turn_of(&self, worker: usize) -> Option<u64> {
         let turn = self.workers[worker].turn.load(Relaxed);
@@ -119,6 +127,17 @@ mod tests {
         assert_eq!(balance.turn_of(1), None);
         balance.turn_over(1);
         assert_ne!(balance.turn_of(1), first, "another turn is not the same turn");
+    }
+
+    #[test]
+    fn who_begins_anew_is_in_no_turn() {
+        let balance = Balance::new(2);
+        balance.report(1, 7);
+        for turns in 0..4 {
+            balance.begin_anew(1);
+            assert!(balance.turn_of(1).is_none() && !balance.others_serve(0), "after {turns} half turns");
+            balance.turn_over(1);
+        }
     }
 
     #[test]

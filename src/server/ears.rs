@@ -25,7 +25,7 @@ use super::balance::Balance;
 use super::config::ACCEPTS_PER_TURN_MAX;
 use super::doors::Doors;
 use super::shard::Shard;
-use super::worker::watch;
+use super::worker::{ring_all, watch};
 
 /// Whoever was left to another worker is looked for again after this time.
 const TICKET_PATIENCE: Duration = Duration::from_millis(1);
@@ -133,6 +133,24 @@ impl Ears {
             ear.state = State::Quiet;
         }
         Ok(())
+    }
+
+    /// The worker's loop is another one, with `reactor`, which hears of no listener until all are
+    /// [opened](Ears::open) again: those at the last of `doors`, and those that are given up and not closed
+    /// yet. Who is in a queue stays there.
+    #[cold]
+    pub(crate) fn begin_anew(&mut self, doors: Vec<Arc<Doors>>, reactor: &Reactor, now: Tick) {
+        self.own.iter_mut().for_each(|ear| ear.is_watched = false);
+        for doors in doors {
+            self.change(doors, reactor, now);
+        }
+        self.turns_seen.fill(None);
+        self.balance.begin_anew(self.worker);
+    }
+
+    /// Wakes all workers of the server.
+    pub(crate) fn ring_all(&self) {
+        ring_all(&self.bells);
     }
 
     /// Listens at `doors` from now on. What was there before goes on as it is; who is in the queue of a

@@ -114,6 +114,7 @@ fn requests(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_http2_connections_total", "Connections that speak HTTP/2.", sum.http2_connections);
     page.counter("kolk_streams_reset_total", "Exchanges that their clients gave up.", sum.streams_reset);
     page.counter("kolk_handler_panics_total", "Handlers that panicked.", sum.handler_panics);
+    page.counter("kolk_worker_restarts_total", "Workers that failed and began anew.", sum.worker_restarts);
     page.counter("kolk_log_lines_dropped_total", "Access log lines lost.", sum.log_lines_dropped);
 }
 

@@ -11,7 +11,7 @@
 //! | `config` | every number the server works with |
 //! | `bound`, `running` | a server with its sockets; one whose workers run |
 //! | `service` | what service managers and operators ask of a process |
-//! | `worker` | a thread and its loop |
+//! | `worker`, `recovery` | a thread and its loop; what becomes of one that fails |
 //! | `ears`, `balance` | who may come in, and to which worker |
 //! | `shard` | all connections of a worker: no poll, no clock |
 //! | `connection` | a transport and what a turn left over |
@@ -43,6 +43,7 @@ mod error;
 pub mod metrics;
 mod patience;
 mod recorder;
+mod recovery;
 mod redirect;
 mod renewal;
 mod running;

@@ -311,6 +311,11 @@ impl Handle {
         self.control.is_ending()
     }
 
+    /// Whether every worker serves: none has failed and has yet to begin anew.
+    pub fn is_whole(&self) -> bool {
+        self.all_stats().all(|stats| stats.worker_down.get() == 0)
+    }
+
     /// Has every worker turn once, if it can.
     pub(super) fn wake_workers(&self) {
         ring_all(&self.bells);
@@ -407,10 +412,9 @@ impl Running {
     fn join_workers(&mut self) -> Result<()> {
         let mut ended = Ok(());
         for (number, worker) in self.workers.drain(..).enumerate() {
+            // A worker that is given up has had the others end in order before.
             let result = worker.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
             if let (Err(source), Ok(())) = (result, &ended) {
-                // One worker less is half a server: the others end in order, and the caller hears of it.
-                self.handle.drain(Duration::from_secs(1));
                 ended = Err(Error::Worker { number, source });
             }
         }

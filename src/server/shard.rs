@@ -61,6 +61,8 @@ pub struct Shard<T> {
     run_queue: VecDeque<Key>,
     scratch: Scratch,
     rings: Option<Rings>,
+    /// Lines that were lost before these rings.
+    lines_lost: u64,
     fired: Vec<u32>,
     effects: Vec<Effect>,
     draining: bool,
@@ -84,6 +86,7 @@ impl<T: Transport> Shard<T> {
             run_queue: VecDeque::new(),
             scratch: Scratch::new(preset, growth_bytes_max),
             rings,
+            lines_lost: 0,
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
@@ -313,7 +316,7 @@ impl<T: Transport> Shard<T> {
     #[inline]
     pub fn flush_log(&mut self, now: Tick) -> Option<Tick> {
         let rings = self.rings.as_mut()?;
-        self.env.stats.log_lines_dropped.set(rings.dropped());
+        self.env.stats.log_lines_dropped.set(self.lines_lost + rings.dropped());
         rings.flush(now)
     }
 
@@ -347,6 +350,35 @@ impl<T: Transport> Shard<T> {
         for key in keys {
             self.close(key, CloseReason::Stopped);
         }
+    }
+
+    /// The loop has failed in a way that no single connection is to blame for: closes all that it has, and
+    /// begins as a new shard would, with `edition`. The counters go on, and no key finds a slot that it has
+    /// not found before.
+    #[cold]
+    pub fn begin_anew(&mut self, edition: Arc<Edition>) {
+        let keys: Vec<Key> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            // What is broken in one of them keeps none of the others.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.close(key, CloseReason::Failed)));
+        }
+        let stats = &self.env.stats;
+        stats.phases.iter().for_each(|phase| phase.set(0));
+        for gauge in [&stats.body_bytes, &stats.carry_buffers, &stats.pending_buffers] {
+            gauge.set(0);
+        }
+        self.lines_lost = stats.log_lines_dropped.get();
+        self.wheel = Wheel::new(self.slots.slots_max());
+        let growth_bytes_max = edition.config.limits.http2.worker_growth_bytes_max;
+        self.scratch = Scratch::new(preset_of(&edition, self.env.unix_millis), growth_bytes_max);
+        self.rings = edition.logs.as_ref().and_then(Rings::of_any);
+        self.run_queue.clear();
+        self.fired.clear();
+        self.effects.clear();
+        self.seats.clear();
+        self.seats_awaited = 0;
+        let former = std::mem::replace(&mut self.env.edition, edition);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(former)));
     }
 
     /// Whether an idle connection could give way to a new one. Looks at a bounded number of slots and goes
@@ -483,6 +515,10 @@ impl<T: Transport> Shard<T> {
         let stats = &self.env.stats;
         stats.phases[connection.phase() as usize].sub(1);
         stats.closed(reason);
+        // What a handler has left in it is the handler's code, too.
+        if catch_unwind(AssertUnwindSafe(|| drop(connection))).is_err() {
+            self.env.stats.handler_panics.add(1);
+        }
     }
 
     /// A source, a sink or one of our own invariants failed within a turn: the connection ends, the

@@ -232,6 +232,10 @@ pub struct Stats {
     pub streams_reset: Counter,
     /// Handlers that panicked.
     pub handler_panics: Counter,
+    /// Times that the worker was begun anew, because its loop had failed.
+    pub worker_restarts: Counter,
+    /// 1 from such a failure until the worker serves again; for good, if it was given up.
+    pub worker_down: Gauge,
     /// Lines of the access log that were lost.
     pub log_lines_dropped: Counter,
     /// Bytes of request bodies that are kept for their handlers.
@@ -348,6 +352,9 @@ pub struct Snapshot {
     pub http2_connections: u64,
     pub streams_reset: u64,
     pub handler_panics: u64,
+    pub worker_restarts: u64,
+    /// Workers that do not serve now.
+    pub workers_down: u64,
     pub log_lines_dropped: u64,
     pub body_bytes: u64,
     pub carry_buffers: u64,
@@ -424,10 +431,12 @@ impl Snapshot {
             (&mut self.http2_connections, &stats.http2_connections),
             (&mut self.streams_reset, &stats.streams_reset),
             (&mut self.handler_panics, &stats.handler_panics),
+            (&mut self.worker_restarts, &stats.worker_restarts),
             (&mut self.log_lines_dropped, &stats.log_lines_dropped),
         ] {
             *sum += counter.get();
         }
+        self.workers_down += stats.worker_down.get();
         self.body_bytes += stats.body_bytes.get();
         self.carry_buffers += stats.carry_buffers.get();
         self.pending_buffers += stats.pending_buffers.get();

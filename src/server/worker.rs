@@ -156,6 +156,15 @@ impl Control {
         self.generation.load(Acquire) != generation
     }
 
+    /// The same for a worker that begins anew, whatever it knows: what counts, and where the server listens.
+    pub(super) fn all_news(&self, worker: usize, generation: &mut u64) -> (Arc<Edition>, Vec<Arc<Doors>>) {
+        let mut present = self.present();
+        *generation = self.generation.load(Acquire);
+        let mut doors = present.letters.get_mut(worker).map(std::mem::take).unwrap_or_default();
+        doors.extend(present.doors.upgrade());
+        (Arc::clone(&present.edition), doors)
+    }
+
     /// What new requests are answered by.
     pub(crate) fn edition(&self) -> Arc<Edition> {
         Arc::clone(&self.present().edition)
@@ -193,8 +202,10 @@ pub(crate) fn now() -> Tick {
 
 impl Worker {
     /// Turns the loop until the server stops, or until it was told to drain and nothing is left.
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        self.settle_in();
+    ///
+    /// # Errors
+    /// What the poll reports; the reactor is then beyond repair.
+    pub(super) fn turn_on(&mut self) -> io::Result<()> {
         self.ears.open(&self.reactor)?;
         let mut wakes = Vec::new();
         let mut letters = Vec::new();
@@ -251,7 +262,7 @@ impl Worker {
     }
 
     /// What the thread asks the system for; refused by some containers, and then done without.
-    fn settle_in(&self) {
+    pub(super) fn settle_in(&self) {
         if let Some(cpu) = self.pin_to
             && let Err(error) = cpu::pin_current_thread(cpu)
         {
