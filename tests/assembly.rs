@@ -642,6 +642,90 @@ fn a_site_that_is_worked_on_says_so_and_speaks_of_tls_only_within_it() {
 }
 
 #[test]
+fn a_route_says_itself_whether_it_is_worked_on() {
+    let files = Scratch::new("assembly-works-route");
+    files.put("soon.html", "<link rel=stylesheet href=/soon.css>");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["a.example"]
+        maintenance = { file = "soon.html" }
+        [[site.route]]
+        path = "/{*file}"
+        respond = 204
+        [[site.route]]
+        path = "/healthz"
+        maintenance = false
+        respond = { text = "well\n" }
+        [[site.route]]
+        path = "/soon.css"
+        maintenance = false
+        respond = { text = "p { }", type = "text/css" }
+        [[site.route]]
+        path = "/own"
+        maintenance = { retry_after = "7s" }
+        respond = 204
+        [[site]]
+        hosts = ["b.example"]
+        respond = 204
+        [[site.route]]
+        path = "/works"
+        maintenance = true
+        respond = 204
+        "#,
+    );
+    for (uri, status, body) in [
+        ("http://a.example/", 503, "<link rel=stylesheet href=/soon.css>"),
+        ("http://a.example/healthz", 200, "well\n"),
+        ("http://a.example/soon.css", 200, "p { }"),
+        ("http://b.example/", 204, ""),
+    ] {
+        assert_eq!(get(&app, uri), (status, body.to_owned()), "{uri}");
+    }
+    let own = ask(&app, "GET", "http://a.example/own", &[]);
+    assert_eq!((own.status().as_u16(), &own.headers()["retry-after"]), (503, &"7".parse().unwrap()));
+    assert!(told(&own).1.contains("handler.maintenance"), "without the page of the site");
+    assert_eq!(get(&app, "http://b.example/works").0, 503);
+}
+
+#[test]
+fn a_page_is_read_once_and_what_is_wrong_with_it_told_once() {
+    let files = Scratch::new("assembly-pages-once");
+    files.put("404.html", "nothing here");
+    let routes = |count: usize, of: &str| -> String {
+        let route = |number| format!("[[site.route]]\npath = \"/{number}\"\n{of}respond = 204\n");
+        (0..count).map(route).collect()
+    };
+    let text = format!(
+        "[[site]]\nhosts = \"*\"\nerror_pages = {{ 404 = \"/nopage\", 403 = \"/none\" }}\n{}\
+         [[site.route]]\npath = \"/own\"\nerror_pages = {{ 405 = \"/nopage\" }}\nrespond = 204\n",
+        routes(6, "")
+    );
+    let errors = Configuration::parse(&text, files.join("kolk.toml")).unwrap().app().unwrap_err().to_string();
+    for (said, times) in [("answers /nopage with 404", 2), ("answers /none with 404", 1)] {
+        assert_eq!(errors.matches(said).count(), times, "{errors}");
+    }
+    // A page without placeholders is sent from where it was read to.
+    let page = "[[site.route]]\npath = \"/404.html\"\nrespond = { file = \"404.html\" }\n";
+    let text = format!(
+        "[[site]]\nhosts = \"*\"\nerror_pages = {{ 4xx = \"/404.html\", 503 = \"/404.html\" }}\n{page}{}{}",
+        routes(2, "maintenance = true\n"),
+        "[[site.route]]\npath = \"/own\"\nerror_pages = { 5xx = \"/404.html\" }\nmaintenance = true\nrespond = 204\n",
+    );
+    let app = app(&files, &text);
+    let at = |uri| {
+        let answer = ask(&app, "GET", uri, &[]);
+        assert_eq!(told(&answer).1, "nothing here", "{uri}");
+        answer.into_body().as_ptr()
+    };
+    let first = at("/0");
+    for uri in ["/1", "/own", "/nowhere"] {
+        assert_eq!(at(uri), first, "{uri}");
+    }
+}
+
+#[test]
 fn what_only_shows_when_it_is_built_is_told_at_its_place() {
     let files = Scratch::new("assembly-wrong");
     files.put("users", "ada:$apr1$x$y\n");

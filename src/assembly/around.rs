@@ -4,15 +4,15 @@
 //!  request ─► CORS ─► maintenance ─► networks ─► rates ─► requests at a time ─► who it is ─► handler
 //!  client ◄─ HSTS ◄─ timing ◄─ the route's fields ◄─ the site's ◄─ Cache-Control ◄─ error pages ◄─ answer
 //! ```
-//! What the site says comes before what the route says, and counts besides it; of CORS and of who may come in
-//! the route's own counts instead.
+//! What the site says comes before what the route says, and counts besides it; of CORS, of maintenance and of
+//! who may come in the route's own counts instead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{
-    App, BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Counts, Headers, Layer, ListError,
+    BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Counts, Headers, Layer, ListError,
     Located, Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
 };
 use crate::config::{
@@ -20,7 +20,8 @@ use crate::config::{
     RateLimit as RateTable, RateMode, Route, Scheme, Site, Size,
 };
 
-use super::answers::{self, error_pages, hsts, maintenance, networks, origin_of};
+use super::answers::{self, hsts, networks};
+use super::pages::Pages;
 use super::{line, noted};
 
 /// How long a request may wait for its turn where nothing is said.
@@ -72,25 +73,20 @@ impl<'c> Around<'c> {
         own.unwrap_or(&self.configuration.server.limits.body)
     }
 
-    /// Everything around `route`, or around answers without one, the outermost first. `bare`: the site
-    /// without anything around it, where its pages are.
-    pub(super) fn layers(
+    /// Everything around `route`, or around answers without one, the outermost first.
+    pub(super) fn layers<'s>(
         &mut self,
-        site: &Site,
-        route: Option<&Route>,
-        bare: &App,
+        pages: &mut Pages<'s>,
+        route: Option<&'s Route>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Arc<dyn Layer>> {
+        let site = pages.site();
         let mut layers = self.dressing(site, route);
-        layers
-            .extend(error_pages(site, route, bare, problems).map(|pages| Arc::new(pages) as Arc<dyn Layer>));
+        layers.extend(pages.errors(route, problems));
         let cors = route.and_then(|route| route.cors.as_deref()).or(site.cors.as_deref());
         let cors = cors.and_then(|table| Some((shared(table)?, &table.origins.origin)));
         layers.extend(cors.map(|(cors, origin)| at(cors, [origin])));
-        let works = [site.maintenance.as_deref(), route.and_then(|route| route.maintenance.as_deref())];
-        for table in works.into_iter().flatten().filter(|table| table.on.value) {
-            layers.extend(maintenance(table, problems).map(|works| at(works, [origin_of(table)])));
-        }
+        layers.extend(pages.maintenance(route, problems));
         layers.extend(networks(site.allow.as_ref(), site.deny.as_ref()));
         layers.extend(route.and_then(|route| networks(route.allow.as_ref(), route.deny.as_ref())));
         layers.extend(self.guards(site, route));

@@ -11,6 +11,7 @@
 //! | `site` | sites and routes |
 //! | `action` | what a route does |
 //! | `answers` | what changes answers, and what answers instead |
+//! | `pages` | what is sent with errors, and while somebody works |
 //! | `around` | what stands around it: see there for the order |
 //! | `log` | what is written of requests, and where of the server itself |
 //! | `reload` | a file that was changed, for a server that runs |
@@ -26,6 +27,7 @@ mod around;
 mod explain;
 mod log;
 mod machine;
+mod pages;
 mod reload;
 mod server;
 mod site;

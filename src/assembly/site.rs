@@ -16,6 +16,7 @@ use super::action;
 use super::around::Around;
 use super::line;
 use super::log::Logs;
+use super::pages::Pages;
 
 /// All sites, which go on with what those before them have counted.
 pub(super) fn app(configuration: &Configuration, former: &Counts, problems: &mut Vec<Problem>) -> App {
@@ -68,7 +69,7 @@ fn assemble(
     if handlers.len() < site.route.len() {
         return None;
     }
-    let bare = bare(&handlers);
+    let mut pages = Pages::new(site, bare(&handlers), problems);
     let mut app = App::new();
     for (route, handler) in &handlers {
         let handler = Configured {
@@ -76,7 +77,7 @@ fn assemble(
             layers: match route.action() {
                 // Those of the route that answers count.
                 Some(Action::Rewrite(_)) => Vec::new(),
-                _ => around.layers(site, Some(route), &bare, problems),
+                _ => around.layers(&mut pages, Some(*route), problems),
             },
             predicates: predicates(route),
             body_bytes_max: Some(around.body_limit(site, Some(route)).value.0),
@@ -96,7 +97,7 @@ fn assemble(
     if let Some(action) = site.action() {
         let handler = Configured {
             handler: action::handler(action, &site.compress, problems)?,
-            layers: around.layers(site, None, &bare, problems),
+            layers: around.layers(&mut pages, None, problems),
             predicates: Vec::new(),
             body_bytes_max: Some(around.body_limit(site, None).value.0),
             timeouts: RouteTimeouts::default(),
@@ -107,7 +108,7 @@ fn assemble(
         app = app.fallback(handler);
     }
     app = app.logged_without_route(logs.id(site, None));
-    let layers = around.layers(site, None, &bare, problems);
+    let layers = around.layers(&mut pages, None, problems);
     Some(layers.into_iter().fold(app, App::layer_without_route))
 }
 

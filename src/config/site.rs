@@ -109,7 +109,7 @@ table! {
         compress: Option<Box<Compress>>,
         /// What is sent with errors, before what the site says.
         error_pages: Option<Placed<Map<StatusSet, Text>>>,
-        /// Answers everything with 503.
+        /// Answers everything with 503, or `false`: does not, whatever the site says.
         maintenance: Option<Box<Maintenance>>,
         /// Requests at the same time; more are answered with 503.
         in_flight_max: Option<Placed<NonZero<u32>>>,
