@@ -420,6 +420,44 @@ fn errors_have_their_pages_and_programs_get_json() {
 }
 
 #[test]
+fn a_bare_error_has_the_page_of_its_site_and_what_is_written_stays() {
+    let files = Scratch::new("assembly-pages-bare");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        error_pages = { 404 = "/404.html" }
+        respond = 404
+        [[site.route]]
+        path = "/404.html"
+        respond = { text = "page: {reason}", type = "text/html" }
+        [[site.route]]
+        path = "/gone"
+        respond = 404
+        [[site.route]]
+        path = "/never"
+        respond = 403
+        [[site.route]]
+        path = "/said"
+        respond = { status = 404, text = "own" }
+        "#,
+    );
+    for (uri, status, body) in [
+        ("/gone", 404, "page: handler.configured"),
+        ("/nowhere", 404, "page: handler.configured"),
+        ("/never", 403, "403 Forbidden: this server was set up to refuse this (handler.configured)\n"),
+        ("/said", 404, "own"),
+    ] {
+        assert_eq!(get(&app, uri), (status, body.to_owned()), "{uri}");
+    }
+    let json = |uri| told(&ask(&app, "GET", uri, &[("accept", "application/json")])).1;
+    let said = r#"{"status":403,"title":"Forbidden","reason":"handler.configured","#;
+    assert!(json("/never").starts_with(said), "{}", json("/never"));
+    assert_eq!(json("/said"), "own");
+}
+
+#[test]
 fn redirects_go_where_the_template_says() {
     let files = Scratch::new("assembly-redirects");
     let app = app(

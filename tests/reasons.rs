@@ -66,7 +66,11 @@ fn page() -> String {
         );
         let prefix = format!("{stage}.");
         for reason in Reason::ALL.iter().filter(|reason| reason.code().starts_with(&prefix)) {
-            let (code, status) = (shown(*reason), reason.status());
+            let status = match reason {
+                Reason::Configured => "any".to_owned(),
+                _ => reason.status().to_string(),
+            };
+            let code = shown(*reason);
             let _ = writeln!(page, "| `{code}` | {status} | {} | {} |", reason.sentence(), reason.advice());
         }
     }

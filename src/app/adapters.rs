@@ -67,6 +67,8 @@ pub struct Fixed {
 #[derive(Debug)]
 enum FixedBody {
     Empty,
+    /// What kolk itself says to the reason: layers may put a page in its place.
+    Refusal,
     Static(&'static [u8]),
     Shared(Bytes),
     File { file: Arc<File>, offset: u64, length: u64 },
@@ -75,7 +77,9 @@ enum FixedBody {
 impl Fixed {
     fn new(mut response: Response) -> Self {
         let rendered = Rendered::of(&response);
+        let is_refusal = response.reason().is_some() && matches!(response.body(), Body::Arena);
         let body = match response.take_body() {
+            _ if is_refusal => FixedBody::Refusal,
             Body::Empty => FixedBody::Empty,
             Body::Static(bytes) => FixedBody::Static(bytes),
             Body::Shared(bytes) => FixedBody::Shared(bytes),
@@ -103,7 +107,7 @@ impl Handler for Fixed {
     #[inline]
     fn handle(&self, _request: &Request<'_>, response: &mut Response) -> Outcome {
         if let Some(reason) = self.reason {
-            response.refuse(reason);
+            response.refuse_with(reason, self.status);
         }
         response.set_status(self.status);
         if let Some(content_type) = self.content_type {
@@ -117,6 +121,7 @@ impl Handler for Fixed {
         }
         response.set_body(match &self.body {
             FixedBody::Empty => Body::Empty,
+            FixedBody::Refusal => Body::Arena,
             FixedBody::Static(bytes) => Body::Static(bytes),
             FixedBody::Shared(bytes) => Body::Shared(bytes.clone()),
             FixedBody::File { file, offset, length } => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::http::{HeaderValue, StatusCode, header};
+use ::http::{HeaderValue, header};
 
 use crate::app::{
     Coding as CodingOf, Handler, IntoHandler, Links as LinksOf, Redirect, Request, Rewrite, StaticDir,
@@ -105,17 +105,12 @@ fn response(respond: &Respond, problems: &mut Vec<Problem>) -> Option<Response> 
     if let Some(media_type) = &respond.content_type {
         response = response.with_header(header::CONTENT_TYPE, media_type.value.clone());
     }
-    // Who says only a status wants to be told which it is.
+    // Who says only a status has nothing of his own to say: that is a refusal, which may have a page.
     let is_bare = respond.text.is_none() && respond.file.is_none();
-    let has_content = respond.status.value.as_u16() >= 400;
-    if is_bare && has_content {
-        response = Response::text(sentence(respond.status.value)).with_status(respond.status.value);
+    if is_bare && respond.status.value.as_u16() >= 400 {
+        response = Response::error(respond.status.value);
     }
     Some(response)
-}
-
-fn sentence(status: StatusCode) -> String {
-    format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or("Unknown"))
 }
 
 /// A whole file, and the media type that its name means.

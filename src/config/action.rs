@@ -130,11 +130,13 @@ impl FromText for Extension {
 table! {
     /// Answers always the same.
     pub struct Respond in "[respond]", short "status", look look::respond {
-        /// The status.
+        /// The status. An error without `text` and `file` is one of kolk's own, with the reason
+        /// `handler.configured`: it gets the error page of the route or the site, or JSON.
         status: Placed<StatusCode> = 200,
         /// What is sent; or `file`.
         text: Option<Placed<String>>,
-        /// A file whose content is sent; or `text`.
+        /// A file whose content is sent; or `text`. It is read once, when the configuration is: at most 16
+        /// MiB.
         file: Option<Placed<ExistingFile>>,
         /// The media type; without it, that of the file's name, or text.
         content_type as "type": Option<Placed<HeaderValue>>,
@@ -144,7 +146,7 @@ table! {
 /// What an answer that is always the same sends.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {
-    /// Nothing; errors have kolk's own page.
+    /// Nothing; errors have the page that the site has for them, or a sentence.
     Nothing,
     /// This text.
     Text(&'a str),

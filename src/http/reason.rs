@@ -216,6 +216,9 @@ reasons! {
         "look at the disk, and at what the log says of this file at that time";
     Maintenance = 503, "handler.maintenance", "somebody works on this site: come again later",
         "wait as long as Retry-After says; the operator ends it by maintenance.on = false";
+    /// With the status that was chosen there, whatever it is.
+    Configured = 404, "handler.configured", "this server was set up to refuse this",
+        "ask `kolk explain` for the line that says `respond`, or look for Response::error in the code";
     Unauthorized = 401, "handler.unauthorized", "this resource is for who knows its user name and password",
         "send the user name and password; `kolk hash-password` makes the line for a new one";
     CertificateMissing = 403, "handler.certificate_missing", "this resource is for who has shown a certificate",

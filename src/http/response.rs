@@ -108,6 +108,28 @@ impl Response {
         response
     }
 
+    /// An error that whoever runs the server wants here, and has no page of his own for: kolk refuses with
+    /// this status, so that error pages, their JSON and the log have it.
+    ///
+    /// ```
+    /// use kolk::{Response, StatusCode};
+    ///
+    /// let gone = Response::error(StatusCode::GONE);
+    /// let reason = gone.reason().map(|reason| reason.code());
+    /// assert_eq!((gone.status().as_u16(), reason), (410, Some("handler.configured")));
+    /// ```
+    ///
+    /// # Panics
+    /// For a status below 400.
+    #[must_use]
+    #[track_caller]
+    pub fn error(status: StatusCode) -> Self {
+        assert!(status.as_u16() >= 400, "{status} is no error");
+        let mut response = Self::new(status);
+        response.refuse_with(Reason::Configured, status);
+        response
+    }
+
     /// The same answer with another status.
     #[must_use]
     pub const fn with_status(mut self, status: StatusCode) -> Self {
@@ -138,12 +160,21 @@ impl Response {
 
     /// Becomes the answer for `reason`: its status and its sentence as plain text. Fields stay.
     pub fn refuse(&mut self, reason: Reason) {
-        self.refuse_for(reason, "");
+        self.refuse_as(reason, "", status_of(reason));
+    }
+
+    /// The same with a status that somebody has chosen.
+    pub(crate) fn refuse_with(&mut self, reason: Reason, status: StatusCode) {
+        self.refuse_as(reason, "", status);
     }
 
     /// The same, where one of several is the cause: its name stands behind the code.
     pub(crate) fn refuse_for(&mut self, reason: Reason, name: &str) {
-        self.status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        self.refuse_as(reason, name, status_of(reason));
+    }
+
+    fn refuse_as(&mut self, reason: Reason, name: &str, status: StatusCode) {
+        self.status = status;
         self.reason = Some(reason);
         self.close |= reason.closes();
         self.content_type = Some(TEXT);
@@ -520,6 +551,10 @@ impl<B: Into<Body>> From<::http::Response<B>> for Response {
         }
         response
     }
+}
+
+fn status_of(reason: Reason) -> StatusCode {
+    StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 #[cfg(test)]
