@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!  "https://example.com/{name}{query}" ─► text and placeholders ─► Location
-//!                            values: only what may stand there as it is, the rest percent-encoded
+//!                            values: only what may stand there as it is, the rest percent-encoded;
+//!                            behind a `?` also what would end one parameter and begin another
 //! ```
 //! What a client sends can never make a new line, nor choose the host: a template without a host of its own
-//! gives a path that begins with exactly one slash.
+//! gives a path that begins with exactly one slash. Nor does a value add parameters to a query.
 
 use std::fmt::{self, Write as _};
 
@@ -25,6 +26,9 @@ use crate::http::{Reason, Response};
 /// | `{query}` | the query with its `?`, or nothing |
 /// | `{host}` | the host that was asked for, without a port |
 /// | `{name}` | what this parameter of the route's pattern has matched; nothing, if it has none of that name |
+///
+/// Behind a `?` each of them is the value of one parameter, whatever is in it: `&`, `=`, `+` and `;` are
+/// encoded. `{query}` there is more parameters, with a `&` before them instead of the `?`.
 ///
 /// ```
 /// use kolk::{App, Redirect};
@@ -51,6 +55,13 @@ enum Part {
     Host,
     Param(String),
 }
+
+/// What stays as it is in a path (RFC 3986 §3.3), its slashes included.
+const PATH: &[u8] = b"-._~!$&'()*+,;=:@/";
+/// In a query, which has its own parameters: RFC 3986 §3.4.
+const QUERY: &[u8] = b"-._~!$&'()*+,;=:@/?";
+/// In the value of one parameter: nothing that forms take for more than that.
+const VALUE: &[u8] = b"-._~!$'()*,:@/?";
 
 /// Why a text is no template of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,21 +142,40 @@ impl Redirect {
         self
     }
 
-    /// Where `request` is sent; `None` if it has no host and one is needed.
-    fn place(&self, request: &Request<'_>) -> Option<HeaderValue> {
+    /// Where `request` is sent.
+    ///
+    /// # Errors
+    /// If a host is needed, and it has none, or what it has is none.
+    fn place(&self, request: &Request<'_>) -> Result<HeaderValue, Reason> {
         let mut place = String::new();
         for part in &self.parts {
+            // No value can have put it there: in a path it is encoded.
+            let is_query = place.contains('?');
+            let stays = if is_query { VALUE } else { PATH };
             match part {
                 Part::Text(text) => place.push_str(text),
+                Part::Uri if is_query => {
+                    // Whoever reads the parameter decodes it once, and has what was sent.
+                    push_raw(&mut place, request.head().target().path);
+                    if let Some(query) = request.query() {
+                        place.push('?');
+                        push_raw(&mut place, query);
+                    }
+                }
                 Part::Uri => {
                     // Of an absolute target only what is behind the host.
-                    push_encoded(&mut place, request.head().target().path, "/?");
+                    push_encoded(&mut place, request.head().target().path, QUERY);
                     push_query(&mut place, request);
                 }
-                Part::Path => push_encoded(&mut place, request.path(), "/"),
+                Part::Path => push_encoded(&mut place, request.path(), stays),
                 Part::Query => push_query(&mut place, request),
-                Part::Host => place.push_str(request.host().filter(|host| is_host(host))?),
-                Part::Param(name) => push_encoded(&mut place, request.param(name).unwrap_or_default(), "/"),
+                Part::Host => {
+                    let host = request.host().ok_or(Reason::HostMissing)?;
+                    place.push_str(if is_host(host) { host } else { return Err(Reason::HostInvalid) });
+                }
+                Part::Param(name) => {
+                    push_encoded(&mut place, request.param(name).unwrap_or_default(), stays);
+                }
             }
         }
         if !self.has_host {
@@ -153,26 +183,29 @@ impl Redirect {
             let path = place.trim_start_matches(['/', '\\']);
             place = format!("/{path}");
         }
-        HeaderValue::try_from(place).ok()
+        HeaderValue::try_from(place).map_err(|_| Reason::Target)
     }
 }
 
 impl Handler for Redirect {
     fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
         match self.place(request) {
-            Some(place) => {
+            Ok(place) => {
                 response.set_status(self.status);
                 response.append(&header::LOCATION, &place);
             }
-            None => response.refuse(Reason::HostMissing),
+            Err(reason) => response.refuse(reason),
         }
         Outcome::Ready
     }
 
     fn explain(&self, request: &Request<'_>) -> Vec<Step> {
         let place = self.place(request);
-        let place =
-            place.as_ref().and_then(|place| place.to_str().ok()).unwrap_or("nowhere: there is no host");
+        let place = match &place {
+            Ok(place) => place.to_str().unwrap_or_default(),
+            Err(Reason::HostMissing) => "nowhere: there is no host",
+            Err(_) => "nowhere: the host is none",
+        };
         vec![Step::new(Stage::Handle, "action", format!("redirect with {} to {place}", self.status.as_u16()))]
     }
 }
@@ -208,21 +241,32 @@ fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
+/// The query: the only one, or more of the one that is there.
 fn push_query(place: &mut String, request: &Request<'_>) {
-    if let Some(query) = request.query() {
+    let Some(query) = request.query() else { return };
+    if !place.contains('?') {
         place.push('?');
-        push_encoded(place, query, "/?");
+    } else if !place.ends_with(['?', '&']) {
+        place.push('&');
+    }
+    push_encoded(place, query, QUERY);
+}
+
+/// The text as the value of one parameter, its escapes included.
+fn push_raw(place: &mut String, text: &str) {
+    for (number, piece) in text.split('%').enumerate() {
+        place.push_str(if number > 0 { "%25" } else { "" });
+        push_encoded(place, piece, VALUE);
     }
 }
 
-/// What may stand in a path as it is (RFC 3986 §3.3) and escapes stay; `also` may, too.
-fn push_encoded(place: &mut String, text: &str, also: &str) {
+/// Letters, digits, escapes and `stays` stay as they are.
+fn push_encoded(place: &mut String, text: &str, stays: &[u8]) {
     let bytes = text.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {
         let is_escape = byte == b'%'
             && bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        let stays = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-        if stays || is_escape || also.as_bytes().contains(&byte) {
+        if byte.is_ascii_alphanumeric() || is_escape || stays.contains(&byte) {
             place.push(char::from(byte));
         } else {
             // A string takes everything.
@@ -284,6 +328,31 @@ mod tests {
         ] {
             assert_eq!(place(pattern, template, uri), expected, "{template} {uri}");
         }
+    }
+
+    #[test]
+    fn a_value_adds_no_parameters_to_a_query() {
+        for (template, uri, expected) in [
+            ("https://sso.test/?next={r}", "/q/a%26admin=1", "https://sso.test/?next=a%26admin%3D1"),
+            ("https://sso.test/?next={path}&x", "/q/a;b+c", "https://sso.test/?next=/q/a%3Bb%2Bc&x"),
+            ("/x?next={r}", "/q/a%23b%3Fc%2Fd%25", "/x?next=a%23b?c%2Fd%25"),
+            ("/x?next={uri}", "/q/a%26b?c=d&e=%2F", "/x?next=/q/a%2526b?c%3Dd%26e%3D%252F"),
+            ("/x?y=1{query}", "/q/?a=b", "/x?y=1&a=b"),
+            ("/x?y=1{query}", "/q/", "/x?y=1"),
+            ("/x?{query}&z", "/q/?a=b&c", "/x?a=b&c&z"),
+            ("/x{query}&next={r}", "/q/1&2?a=b", "/x?a=b&next=1%262"),
+            ("/x/{r}{query}", "/q/1&2=3?a=b", "/x/1&2=3?a=b"),
+        ] {
+            assert_eq!(place("/q/{*r}", template, uri), expected, "{template} {uri}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_told_as_such() {
+        let app = App::new().any("/", Redirect::to("https://{host}/").unwrap());
+        let answer = app.oneshot(::http::Request::get("/").header("host", "a%0d%0ab").body("").unwrap());
+        let body = String::from_utf8_lossy(answer.body());
+        assert!(answer.status() == 400 && body.contains("(parse.host)"), "{body}");
     }
 
     #[test]
@@ -366,6 +435,23 @@ mod tests {
             let ours = ours.replace("{host}", asked).replace("{query}", query);
             let ours = ours.split(['/', '?', '#', '{']).next().unwrap_or_default();
             prop_assert_eq!(authority, ours, "{} of {} and {:?}", place, template, host);
+        }
+
+        /// Whatever comes in a path, the reader of the query finds the parameters of the template.
+        #[test]
+        fn no_value_adds_a_parameter(
+            path in "(%26|%3[bBdD]|%2[bB]|%23|%25|[a-z&=+;?/%])*",
+            template in prop::sample::select(vec!["/x?a={rest}&b=1", "/x?a={path}&b=1", "/x?a={uri}&b=1"]),
+        ) {
+            let app = App::new().any("/{*rest}", Redirect::to(template).unwrap());
+            let Ok(request) = ::http::Request::get(format!("/{path}")).body("") else { return Ok(()) };
+            let answer = app.oneshot(request);
+            if let Some(place) = answer.headers().get("location") {
+                let (_, query) = place.to_str().unwrap().split_once('?').unwrap();
+                let names: Vec<_> = query.split(['&', ';']).map(|pair| pair.split('=').next()).collect();
+                prop_assert_eq!(names, [Some("a"), Some("b")], "{}", query);
+                prop_assert!(query.matches('=').count() == 2 && !query.contains(['+', '#']), "{query}");
+            }
         }
 
         #[test]

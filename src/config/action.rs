@@ -169,7 +169,8 @@ table! {
     /// Sends the client elsewhere.
     pub struct Redirect in "[redirect]", short "to" {
         /// Where: a path or a URL, with `{uri}`, `{path}`, `{query}`, `{host}`, and with the parameters of
-        /// the route's path.
+        /// the route's path. Behind a `?` each is the value of one parameter, with `&`, `=`, `+` and `;`
+        /// encoded; `{query}` there goes on with `&`.
         to: Placed<Template>,
         /// How: 301 and 308 for ever, 302, 303 and 307 for now.
         status: Placed<RedirectStatus> = 302,
