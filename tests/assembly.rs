@@ -371,6 +371,10 @@ fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
         path = "/framed"
         headers = ["framed"]
         respond = { text = "framed" }
+        [[site.route]]
+        path = "/gone"
+        respond = 404
+        cache_control = "no-store"
         "#,
     );
     let headers = |uri| ask(&app, "GET", uri, &[]).headers().clone();
@@ -384,6 +388,7 @@ fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
     assert_eq!(framed["x-content-type-options"], "nosniff");
     assert_eq!(framed.get_all("x-note").iter().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(headers("/nowhere")["x-content-type-options"], "nosniff");
+    assert_eq!(headers("/gone")["cache-control"], "no-store", "an error, which might be kept");
 }
 
 #[test]

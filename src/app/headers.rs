@@ -113,7 +113,9 @@ impl Layer for Headers {
     }
 }
 
-/// How long answers may be kept that do not say it themselves: good ones, redirects and 304.
+/// How long answers may be kept that do not say it themselves: good ones, redirects and 304. A value with
+/// `no-store`, `no-cache` or `private` stands in errors, too: a 404 may be kept where nothing is said
+/// (RFC 9111 §4.2.2).
 ///
 /// ```
 /// use kolk::{App, CacheControl, HandlerExt, HeaderValue, Request};
@@ -124,12 +126,20 @@ impl Layer for Headers {
 /// assert_eq!(answer.headers()["cache-control"], "max-age=60");
 /// ```
 #[derive(Clone, Debug)]
-pub struct CacheControl(HeaderValue);
+pub struct CacheControl {
+    value: HeaderValue,
+    /// It keeps answers from caches, and so is said of errors.
+    is_strict: bool,
+}
 
 impl CacheControl {
     /// The value of the field.
-    pub const fn new(value: HeaderValue) -> Self {
-        Self(value)
+    pub fn new(value: HeaderValue) -> Self {
+        let is_strict = value.as_bytes().split(|byte| *byte == b',').any(|directive| {
+            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            [&b"no-store"[..], b"no-cache", b"private"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        });
+        Self { value, is_strict }
     }
 }
 
@@ -140,8 +150,8 @@ impl Layer for CacheControl {
 
     fn settle(&self, response: &mut Response) -> bool {
         let is_good = (200..400).contains(&response.status().as_u16());
-        if is_good && !response.has(&header::CACHE_CONTROL) {
-            response.append(&header::CACHE_CONTROL, &self.0);
+        if (is_good || self.is_strict) && !response.has(&header::CACHE_CONTROL) {
+            response.append(&header::CACHE_CONTROL, &self.value);
         }
         true
     }
@@ -311,6 +321,22 @@ mod tests {
         assert_eq!(get(&app, "/own")["cache-control"], "no-store");
         assert_eq!(get(&app, "/moved")["cache-control"], "max-age=60");
         assert!(!get(&app, "/nowhere").contains_key("cache-control"));
+    }
+
+    #[test]
+    fn rfc_9111_4_2_2_what_keeps_answers_from_caches_keeps_errors_from_them() {
+        for (text, is_said) in [
+            ("no-store", true),
+            ("private, max-age=60", true),
+            ("max-age=0,No-Cache", true),
+            ("private=\"set-cookie\"", true),
+            ("max-age=60", false),
+            ("public, no-transform", false),
+        ] {
+            let app = App::new().layer(CacheControl::new(HeaderValue::from_static(text)));
+            let field = get(&app, "/nowhere").get("cache-control").cloned();
+            assert_eq!(field, is_said.then(|| HeaderValue::from_static(text)), "{text}");
+        }
     }
 
     #[test]

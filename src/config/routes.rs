@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::http::HeaderName;
+use ::http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::action::{Redirect, Rewrite, StaticFiles};
@@ -49,6 +49,7 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         route.redirect.iter().for_each(|to| redirect(to, Some(route), reader));
         route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
         route.files.iter().for_each(|of| files(of, reader));
+        route.cache_control.iter().for_each(|value| said(value, reader));
         route.timeouts.iter().for_each(|times| timeouts(times, reader));
     }
 }
@@ -220,12 +221,21 @@ fn files(files: &StaticFiles, reader: &mut Reader<'_>) {
             reader.problems.push(problem.other(files.root.place(), "the folder"));
         }
     }
+    files.cache_control.iter().flat_map(|map| &map.0).for_each(|(_, value)| said(value, reader));
     for (_, media_type) in files.media_types.iter().flat_map(|types| &types.0) {
         let text = String::from_utf8_lossy(media_type.as_bytes());
         if let Err(why) = crate::app::StaticDir::check_media_type("x", &text) {
             let problem = Problem::at(&media_type.origin, format!("`{text}` is no media type"));
             reader.problems.push(problem.label(why.split_once(": ").map_or(&*why, |(_, hint)| hint)));
         }
+    }
+}
+
+/// Notes a `Cache-Control` that says nothing.
+fn said(value: &Placed<HeaderValue>, reader: &mut Reader<'_>) {
+    if value.as_bytes().trim_ascii().is_empty() {
+        let problem = Problem::at(&value.origin, "this says nothing to caches");
+        reader.problems.push(problem.help("leave it out, or write down what they may do: \"max-age=60\""));
     }
 }
 

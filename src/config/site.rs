@@ -88,7 +88,8 @@ table! {
         rewrite: Option<Box<Rewrite>>,
         /// Changes of the fields of answers, after those of the site: names of `[headers.NAME]`.
         headers: Option<Placed<Vec<Placed<Name>>>>,
-        /// The field `Cache-Control` of answers that have none.
+        /// The field `Cache-Control` of answers that have none: of good ones, redirects and 304; of errors,
+        /// too, if it says `no-store`, `no-cache` or `private`.
         cache_control: Option<Placed<HeaderValue>>,
         /// Which pages of other origins may read answers; instead of those of the site.
         cors: Option<Box<Cors>>,
