@@ -320,6 +320,14 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
         cors = { origins = ["https://app.example"], credentials = true }
         respond = { text = "some" }
         [[site.route]]
+        path = "/below"
+        cors = { origins = "https://*.example", expose_headers = ["x-total"], max_age = "1m" }
+        respond = { text = "below" }
+        [[site.route]]
+        path = "/none"
+        cors = []
+        respond = { text = "none" }
+        [[site.route]]
         path = "/files/{*file}"
         cors = { origins = ["https://app.example"] }
         static = "www"
@@ -336,6 +344,9 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
         ("*".parse().unwrap(), "https://app.example".parse().unwrap())
     );
     assert_eq!(allowed("/nowhere"), "*");
+    assert_eq!(allowed("/below"), "https://app.example");
+    assert_eq!(ask(&app, "GET", "/below", &page).headers()["access-control-expose-headers"], "x-total");
+    assert!(!ask(&app, "GET", "/none", &page).headers().contains_key("access-control-allow-origin"));
     let preflight = |uri, method| {
         let asks = [page[0], ("access-control-request-method", method)];
         let answer = ask(&app, "OPTIONS", uri, &asks);
@@ -347,6 +358,10 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
     assert_eq!(preflight("/files/a.txt", "GET"), page, "files have GET alone");
     assert_eq!(preflight("/files/a.txt", "PUT").as_deref(), Some("*"), "the site answers what nobody does");
     assert_eq!(preflight("/read", "GET").as_deref(), Some("*"));
+    assert_eq!(preflight("/below", "GET"), page);
+    let asks = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
+    let answer = ask(&app, "OPTIONS", "/none", &asks);
+    assert!(!answer.headers().contains_key("access-control-allow-origin"), "nobody may read it");
 }
 
 #[test]

@@ -11,15 +11,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ::http::{HeaderValue, StatusCode, header};
+use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::adapters::IntoHandler;
 use super::layer::{Layer, Layered, Passage};
 use super::request::Request;
 use crate::http::{Head, Known, Method, Response};
 
-/// How long a browser may remember the answer to a preflight, in seconds; browsers have limits of their own.
+/// How long a browser may remember the answer to a preflight, in seconds, where nothing is said.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 /// Longer lists of fields are not repeated to who asks for them, in bytes.
 const FIELDS_BYTES_MAX: usize = 1024;
@@ -49,9 +50,19 @@ const FIELDS_BYTES_MAX: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Cors {
     /// None: every one.
-    origins: Option<Arc<HashSet<Box<[u8]>>>>,
+    origins: Option<Arc<Origins>>,
     credentials: bool,
     methods: HeaderValue,
+    exposed: Option<HeaderValue>,
+    max_age: HeaderValue,
+}
+
+/// The origins that are let in.
+#[derive(Debug, Default)]
+struct Origins {
+    exact: HashSet<Box<[u8]>>,
+    /// The scheme with its `://`, and how the rest ends: `.example.com:8443`.
+    below: Vec<(Box<[u8]>, Box<[u8]>)>,
 }
 
 /// A text that is no origin.
@@ -65,10 +76,13 @@ impl Cors {
             origins: None,
             credentials: false,
             methods: HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
+            exposed: None,
+            max_age: MAX_AGE_SECONDS,
         }
     }
 
-    /// Pages of these origins, written as browsers do: `https://app.example`, `http://localhost:3000`.
+    /// Pages of these origins, written as browsers do: `https://app.example`, `http://localhost:3000`; a `*.`
+    /// stands for one label or more: `https://*.example.com` is every host below `example.com`, not itself.
     ///
     /// # Errors
     /// For what is no origin: one has a scheme, a host, a port if it is not the usual one, and no path.
@@ -77,9 +91,11 @@ impl Cors {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let origins: Result<HashSet<Box<[u8]>>, OriginError> =
-            origins.into_iter().map(|origin| origin_of(origin.as_ref())).collect();
-        Ok(Self { origins: Some(Arc::new(origins?)), ..Self::any() })
+        let mut all = Origins::default();
+        for origin in origins {
+            all.add(origin.as_ref())?;
+        }
+        Ok(Self { origins: Some(Arc::new(all)), ..Self::any() })
     }
 
     /// Also requests with cookies and passwords; default: no. Of no effect with [`Cors::any`], for a browser
@@ -97,6 +113,23 @@ impl Cors {
         if let Ok(list) = HeaderValue::try_from(methods.join(", ")) {
             self.methods = list;
         }
+        self
+    }
+
+    /// The fields of answers that pages may read besides those that they always may (`Content-Type` and a few
+    /// more); default: none.
+    #[must_use]
+    pub fn expose(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names: Vec<_> = names.into_iter().map(|name| name.as_str().to_owned()).collect();
+        self.exposed = HeaderValue::try_from(names.join(", ")).ok().filter(|_| !names.is_empty());
+        self
+    }
+
+    /// How long browsers may remember what a preflight was told, in whole seconds; default: two hours, and
+    /// browsers have limits of their own. 0 for not at all.
+    #[must_use]
+    pub fn max_age(mut self, time: Duration) -> Self {
+        self.max_age = HeaderValue::from(time.as_secs());
         self
     }
 
@@ -118,12 +151,19 @@ impl Cors {
         if self.credentials {
             response.append(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS, &HeaderValue::from_static("true"));
         }
+        self.expose_in(response);
+    }
+
+    fn expose_in(&self, response: &mut Response) {
+        if let Some(names) = &self.exposed {
+            response.append(&header::ACCESS_CONTROL_EXPOSE_HEADERS, names);
+        }
     }
 
     /// Whether the page may read answers.
     fn allows(&self, request: &Request<'_>) -> bool {
         let origin = request.head().known(Known::Origin);
-        self.origins.as_ref().is_none_or(|origins| origin.is_some_and(|origin| origins.contains(origin)))
+        self.origins.as_ref().is_none_or(|origins| origin.is_some_and(|origin| origins.have(origin)))
     }
 
     /// What pages may send; who may read is said of every answer. Never stored by caches on the
@@ -134,7 +174,7 @@ impl Cors {
             return;
         }
         response.append(&header::ACCESS_CONTROL_ALLOW_METHODS, &self.methods);
-        response.append(&header::ACCESS_CONTROL_MAX_AGE, &MAX_AGE_SECONDS);
+        response.append(&header::ACCESS_CONTROL_MAX_AGE, &self.max_age);
         // All that are asked for: a list, since `*` would not stand for `Authorization`.
         let wanted =
             request.header_bytes(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|list| is_list(list));
@@ -160,6 +200,7 @@ impl Layer for Cors {
     fn settle(&self, response: &mut Response) -> bool {
         if self.origins.is_none() {
             response.append(&header::ACCESS_CONTROL_ALLOW_ORIGIN, &HeaderValue::from_static("*"));
+            self.expose_in(response);
         }
         self.origins.is_none()
     }
@@ -170,10 +211,49 @@ impl Layer for Cors {
 
     fn explain(&self) -> String {
         let Some(origins) = &self.origins else { return "pages of any origin".to_owned() };
-        let mut origins: Vec<_> = origins.iter().map(|origin| origin.escape_ascii().to_string()).collect();
+        let exact = origins.exact.iter().map(|origin| origin.escape_ascii().to_string());
+        let below = origins.below.iter();
+        let below = below.map(|(scheme, end)| format!("{}*{}", scheme.escape_ascii(), end.escape_ascii()));
+        let mut origins: Vec<_> = exact.chain(below).collect();
         origins.sort_unstable();
         format!("pages of {}", origins.join(", "))
     }
+}
+
+impl Origins {
+    /// Adds what `text` says.
+    fn add(&mut self, text: &str) -> Result<(), OriginError> {
+        match text.split_once("://*.") {
+            Some((scheme, rest)) => {
+                // With something in the place of the star it is an origin.
+                let origin = origin_of(&format!("{scheme}://{rest}")).map_err(|_| wrong(text))?;
+                let host = origin.windows(3).position(|three| three == b"://").map_or(0, |at| at + 3);
+                let (scheme, host) = origin.split_at(host);
+                if host.starts_with(b"[") || host.starts_with(b".") {
+                    return Err(wrong(text));
+                }
+                self.below.push((scheme.into(), [b".", host].concat().into()));
+            }
+            None => drop(self.exact.insert(origin_of(text)?)),
+        }
+        Ok(())
+    }
+
+    /// Whether `origin`, which a browser has written, is one of them.
+    fn have(&self, origin: &[u8]) -> bool {
+        let is_label = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+        self.exact.contains(origin)
+            || self.below.iter().any(|(scheme, end)| {
+                let labels = origin.strip_prefix(&**scheme).and_then(|rest| rest.strip_suffix(&**end));
+                labels.is_some_and(|labels| {
+                    !labels.is_empty() && !labels.starts_with(b".") && labels.iter().all(is_label)
+                })
+            })
+    }
+}
+
+fn wrong(text: &str) -> OriginError {
+    OriginError(text.to_owned())
 }
 
 /// The method that a page wants to send, if this head of an OPTIONS request asks for it.
@@ -199,7 +279,7 @@ fn origin_of(text: &str) -> Result<Box<[u8]>, OriginError> {
             let host = port.map_or(host, |(_, port)| host.strip_suffix(port).unwrap_or(host));
             Ok(format!("{scheme}://{host}").into_bytes().into())
         }
-        _ => Err(OriginError(text.to_owned())),
+        _ => Err(wrong(text)),
     }
 }
 
@@ -270,6 +350,51 @@ mod tests {
     }
 
     #[test]
+    fn a_star_stands_for_one_label_or_more() {
+        let cors = Cors::origins(["HTTPS://*.Example.com:443", "http://*.local:3000"]).unwrap();
+        let told = "pages of http://*.local:3000, https://*.example.com";
+        assert_eq!(cors.explain(), told);
+        let app = App::new().any("/", cors.wrap(Response::text("text")));
+        for (origin, may_read) in [
+            ("https://app.example.com", true),
+            ("https://a.b.example.com", true),
+            ("http://x.local:3000", true),
+            ("https://example.com", false),
+            ("https://.example.com", false),
+            ("https://evilexample.com", false),
+            ("https://app.example.com.evil", false),
+            ("https://evil.test/.example.com", false),
+            ("https://evil:1.example.com", false),
+            ("https://u@app.example.com", false),
+            ("http://app.example.com", false),
+            ("https://app.example.com:8443", false),
+            ("http://x.local", false),
+            ("null", false),
+        ] {
+            let answer = send(&app, "GET", &[("origin", origin)]);
+            assert_eq!(allowed(&answer), [may_read.then_some(origin), Some("Origin"), None], "{origin}");
+        }
+    }
+
+    #[test]
+    fn pages_are_told_which_fields_they_may_read_and_how_long_that_holds() {
+        let names = [header::ETAG, HeaderName::from_static("x-total")];
+        let preflight = [PAGE, ("access-control-request-method", "GET")];
+        for cors in [Cors::any(), Cors::origins([PAGE.1]).unwrap()] {
+            let cors = cors.expose(names.clone()).max_age(Duration::from_secs(60));
+            let app = App::new().any("/", cors.wrap(Response::text("text")));
+            let exposed =
+                field(&send(&app, "GET", &[PAGE]), "access-control-expose-headers").map(str::to_owned);
+            assert_eq!(exposed.as_deref(), Some("etag, x-total"));
+            assert_eq!(field(&send(&app, "OPTIONS", &preflight), "access-control-max-age"), Some("60"));
+        }
+        let app =
+            App::new().any("/", Cors::origins([PAGE.1]).unwrap().expose(names).wrap(Response::text("")));
+        let elsewhere = send(&app, "GET", &[("origin", "https://evil.example")]);
+        assert_eq!(field(&elsewhere, "access-control-expose-headers"), None);
+    }
+
+    #[test]
     fn a_preflight_is_told_what_may_be_sent_and_needs_no_password() {
         let guarded = BasicAuth::new("x").guard(|_: &Request<'_>| "secret");
         let cors = Cors::origins(["https://app.example"]).unwrap();
@@ -336,6 +461,15 @@ mod tests {
     fn what_is_no_origin_is_refused_with_an_example() {
         for text in
             ["", "*", "null", "app.example", "https://", "https://a/", "https://a/b", "https://a b", "://a"]
+                .into_iter()
+                .chain([
+                    "https://*",
+                    "https://*.",
+                    "https://*.*.a",
+                    "https://a.*.b",
+                    "*.a",
+                    "https://*.[::1]",
+                ])
         {
             let error = Cors::origins([text]).unwrap_err().to_string();
             assert!(error.contains("https://app.example:8443"), "{text}");

@@ -13,7 +13,8 @@ use crate::http::Response;
 /// What a layer does that changes answers and lets all requests pass.
 const ANSWERS: Acts = Acts { before: false, after: true };
 
-/// Changes of the fields of every answer: first what is removed, then what is set, then what is added.
+/// Changes of the fields of every answer: first what is removed, then what is set, then what is added. A
+/// `Vary` that is set joins what kolk says there itself, so that caches still tell its answers apart.
 ///
 /// ```
 /// use kolk::{App, HeaderValue, Headers, Response, header};
@@ -71,6 +72,17 @@ impl Headers {
     }
 }
 
+/// One more line of a list, unless it is there.
+fn join(response: &mut Response, name: &HeaderName, value: &HeaderValue) {
+    let is_same = |(other, text): (&str, &[u8])| {
+        other.eq_ignore_ascii_case(name.as_str()) && text.eq_ignore_ascii_case(value.as_bytes())
+    };
+    let is_there = response.fields().iter().any(is_same);
+    if !is_there {
+        response.append(name, value);
+    }
+}
+
 /// The same name, if the protocol does not need it.
 fn own(name: HeaderName) -> Result<HeaderName, FieldError> {
     let is_ours = matches!(
@@ -97,6 +109,10 @@ impl Layer for Headers {
     fn settle(&self, response: &mut Response) -> bool {
         self.removed.iter().for_each(|name| response.remove(name));
         for (name, value) in &self.set {
+            if *name == header::VARY {
+                join(response, name, value);
+                continue;
+            }
             response.remove(name);
             response.append(name, value);
         }
@@ -283,6 +299,15 @@ mod tests {
         let set = |text| Headers::new().set(HeaderName::from_static("x-one"), value(text)).unwrap();
         let app = App::new().layer(set("outer")).get("/", (|_: &Request<'_>| "x").layer(set("inner")));
         assert_eq!(get(&app, "/")["x-one"], "outer");
+    }
+
+    #[test]
+    fn a_vary_that_is_set_joins_the_others() {
+        let set = || Headers::new().set(header::VARY, value("Cookie")).unwrap();
+        let cors = crate::app::Cors::origins(["https://app.example"]).unwrap();
+        let app = App::new().layer(set()).layer(set()).layer(cors).get("/", |_: &Request<'_>| "x");
+        let headers = get(&app, "/");
+        assert_eq!(headers.get_all("vary").iter().collect::<Vec<_>>(), ["Origin", "Cookie"]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{
-    BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Counts, Headers, Layer, ListError,
-    Located, Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
+    BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Counts, Headers, Layer, ListError, Located,
+    Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
 };
 use crate::config::{
     Auth, Configuration, Cors as CorsTable, Origin, PageOrigin, Placed, Problem, RateKey as KeyTable,
@@ -183,15 +183,22 @@ fn limit(
     Some(RateLimit::new(rates, policy, key))
 }
 
+/// Which pages may read answers; `None` for none.
 fn shared(table: &CorsTable) -> Option<Cors> {
     let is_any = table.origins.value.iter().any(|origin| origin.value == PageOrigin::Any);
     let origins = table.origins.value.iter().filter_map(|origin| match &origin.value {
         PageOrigin::Any => None,
         PageOrigin::Exact(origin) => Some(origin),
     });
+    if table.origins.value.is_empty() {
+        return None;
+    }
     // Whatever is no origin was told when the file was read.
     let cors = if is_any { Cors::any() } else { Cors::origins(origins).ok()? };
-    let cors = cors.methods(table.methods.value.iter().map(|method| method.value.clone()));
+    let cors = cors
+        .methods(table.methods.value.iter().map(|method| method.value.clone()))
+        .expose(table.expose_headers.value.iter().map(|name| name.value.clone()))
+        .max_age(table.max_age.value);
     Some(if table.credentials.value { cors.credentials() } else { cors })
 }
 

@@ -76,7 +76,7 @@ pub enum RateKey {
 pub enum PageOrigin {
     /// Every one.
     Any,
-    /// This one.
+    /// This one, or those of a pattern: `https://*.example.com`.
     Exact(String),
 }
 
@@ -306,7 +306,10 @@ impl FromText for PageOrigin {
         }
         match crate::app::Cors::origins([text]) {
             Ok(_) => Ok(Self::Exact(text.to_owned())),
-            Err(_) => Err("scheme, host and port are expected: https://app.example:8443, or *".to_owned()),
+            Err(_) => Err(
+                "scheme, host and port are expected: https://app.example:8443, https://*.example.com, or *"
+                    .to_owned(),
+            ),
         }
     }
 

@@ -213,7 +213,7 @@ table! {
     /// Changes of the fields of answers. Routes and sites name it; those of a site come first, then those of
     /// the route, each in the order of its list.
     pub struct Headers in "[headers.NAME]", look look::headers {
-        /// Fields that answers have with this value, whatever was there before.
+        /// Fields that answers have with this value, whatever was there before; `vary` joins what is there.
         set: Option<Placed<Map<FieldName, HeaderValue>>>,
         /// Fields that answers have besides those that are there; a value, or a list of values.
         add: Option<Placed<Map<FieldName, Vec<Placed<HeaderValue>>>>>,

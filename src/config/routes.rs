@@ -30,7 +30,10 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
     networks(site.allow.as_ref(), site.deny.as_ref(), reader);
     pages(site.error_pages.as_ref(), reader);
     compress(&site.compress, reader);
-    site.cors.iter().for_each(|cors| origins(cors, reader));
+    if let Some(cors) = &site.cors {
+        filled(&cors.origins, "no page may read anything: leave `cors` out", reader);
+        methods(cors, reader);
+    }
     site.redirect.iter().for_each(|to| redirect(to, None, reader));
     unreachable(site, reader);
     for route in &site.route {
@@ -45,7 +48,8 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         networks(route.allow.as_ref(), route.deny.as_ref(), reader);
         pages(route.error_pages.as_ref(), reader);
         route.compress.iter().for_each(|codings| compress(codings, reader));
-        route.cors.iter().for_each(|cors| origins(cors, reader));
+        // An empty list of origins: not those of the site either.
+        route.cors.iter().for_each(|cors| methods(cors, reader));
         route.redirect.iter().for_each(|to| redirect(to, Some(route), reader));
         route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
         route.files.iter().for_each(|of| files(of, reader));
@@ -134,8 +138,7 @@ fn compress(compress: &Compress, reader: &mut Reader<'_>) {
     }
 }
 
-fn origins(cors: &Cors, reader: &mut Reader<'_>) {
-    filled(&cors.origins, "no page may read anything: leave `cors` out", reader);
+fn methods(cors: &Cors, reader: &mut Reader<'_>) {
     filled(&cors.methods, "no method may be used: leave `cors` out", reader);
 }
 

@@ -91,7 +91,8 @@ table! {
         /// The field `Cache-Control` of answers that have none: of good ones, redirects and 304; of errors,
         /// too, if it says `no-store`, `no-cache` or `private`.
         cache_control: Option<Placed<HeaderValue>>,
-        /// Which pages of other origins may read answers; instead of those of the site.
+        /// Which pages of other origins may read answers, instead of those of the site; an empty list for
+        /// none.
         cors: Option<Box<Cors>>,
         /// Who may come in, instead of those that the site says: the name of an `[auth.NAME]`; an empty text
         /// for everybody.
@@ -221,12 +222,17 @@ table! {
 table! {
     /// Which pages of other origins may read answers.
     pub struct Cors in "[cors]", short "origins", look look::cors {
-        /// The origins: `"https://app.example"`, or `"*"` for all.
+        /// The origins: `"https://app.example"`, `"https://*.example.com"` (every host below it), or `"*"` for
+        /// all.
         origins: Placed<Vec<Placed<PageOrigin>>>,
         /// Also requests with cookies and passwords; not with `"*"`.
         credentials: Placed<bool> = false,
         /// The methods that pages may use.
         methods: Placed<Vec<Placed<Method>>> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        /// The fields of answers that pages may read, besides those that they always may.
+        expose_headers: Placed<Vec<Placed<HeaderName>>> = [],
+        /// How long browsers may remember what they were told; they have limits of their own.
+        max_age: Placed<Duration> = "2h",
     }
 }
 
