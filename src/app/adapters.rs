@@ -364,6 +364,7 @@ mod tests {
             user: std::cell::OnceCell::new(),
             id: std::cell::OnceCell::new(),
             rate: std::cell::Cell::default(),
+            extensions: std::cell::OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

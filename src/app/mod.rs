@@ -13,6 +13,7 @@
 //! | `handler` | [`Handler`], [`Outcome`], [`Rule`], [`Sink`]: how a handler answers |
 //! | `adapters` | [`deferred`], [`blocking`], [`receiving`], fixed answers, limits: handlers made of closures |
 //! | `request`, `owned` | [`Request`] (borrowed) and [`OwnedRequest`] (for other threads) |
+//! | `extensions` | [`Extensions`]: what layers and handlers hand on with a request |
 //! | `reply` | [`Reply`], [`Recall`], [`Ticket`], [`Wakeup`], [`Mail`]: answers from other threads |
 //! | `channel` | [`channel`]: a response body that is written by another thread |
 //! | `pool` | [`BlockingPool`]: threads that may block |
@@ -48,6 +49,7 @@ mod counts;
 mod endpoint;
 mod error_pages;
 mod explain;
+mod extensions;
 mod files;
 mod handler;
 mod headers;
@@ -95,6 +97,7 @@ pub use counts::Counts;
 pub use endpoint::Methods;
 pub use error_pages::ErrorPages;
 pub use explain::{Explanation, Located, RunnerUp, Stage, Step, Why};
+pub use extensions::Extensions;
 pub(crate) use files::push_json;
 pub use files::{Coding, Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, LogId, Outcome, Rule, Sink, Take};

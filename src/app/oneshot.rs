@@ -174,6 +174,7 @@ impl<'a> Exchange<'a> {
             user: OnceCell::new(),
             id: OnceCell::new(),
             rate: Cell::default(),
+            extensions: OnceCell::new(),
         };
         let mut found = app.find(&head, path, &mut params, self.asker);
         let rewritten;

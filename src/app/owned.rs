@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::extensions::Extensions;
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::Mail;
@@ -54,6 +55,7 @@ pub(super) struct OwnedOrigin {
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) user: Option<Arc<str>>,
     pub(super) id: Option<Arc<RequestId>>,
+    pub(super) extensions: Arc<Extensions>,
 }
 
 impl OwnedRequest {
@@ -81,6 +83,7 @@ impl OwnedRequest {
                 certificate: request.client_certificate(),
                 user: request.shared_user(),
                 id: request.shared_id(),
+                extensions: request.shared_extensions(),
             },
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::extensions::Extensions;
 use super::handler::Outcome;
 use super::limits::RateNote;
 use super::owned::{OwnedOrigin, OwnedRequest};
@@ -82,6 +83,8 @@ pub struct Origin<'a> {
     pub id: OnceCell<Arc<RequestId>>,
     /// Which rate has not simply let it pass.
     pub rate: Cell<Option<Arc<RateNote>>>,
+    /// What layers and the handler hand on.
+    pub extensions: OnceCell<Arc<Extensions>>,
 }
 
 /// An [`Origin`], or the copy of one.

@@ -87,6 +87,7 @@ impl Desk {
             peer: &Stranger,
             user: OnceCell::new(),
             id: OnceCell::new(),
+            extensions: OnceCell::new(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

@@ -24,8 +24,31 @@ const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4
 const FRAMING: &str = "transfer-encoding";
 pub(crate) const LARGE_BYTES: u32 = 1 << 20;
 
+/// What a layer gives to handlers, and what they give back.
+#[derive(Clone, Debug, PartialEq)]
+struct Packed(String);
+#[derive(Clone, Debug)]
+struct Unpacked;
+
+/// Hands something on, and wants to see that it was had.
+struct Baggage;
+
+impl Layer for Baggage {
+    fn before(&self, request: &Request<'_>, _: &mut Response) -> Passage {
+        request.insert_extension(Packed(request.path().to_owned()));
+        Passage::Open
+    }
+
+    fn after(&self, request: &Request<'_>, response: &mut Response) {
+        assert_eq!(request.extension(), Some(Packed(request.path().to_owned())));
+        let is_asked = response.status() == StatusCode::OK && request.route() != "/held/fixed";
+        assert_eq!(request.extension::<Unpacked>().is_some(), is_asked, "{}", request.route());
+    }
+}
+
 /// Everything that a handler can see of a request but its version.
 fn seen(request: &Request<'_>, body: &[u8]) -> String {
+    request.insert_extension(Unpacked);
     let mut text = format!(
         "{} {} {:?}\npath {}\nquery {:?} {:?}\nauthority {:?} host {:?}\nroute {} {:?} {:?}\n",
         request.method(),
@@ -48,6 +71,7 @@ fn seen(request: &Request<'_>, body: &[u8]) -> String {
     }
     let sum = body.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     let begin = String::from_utf8_lossy(&body[..body.len().min(64)]);
+    let _ = writeln!(text, "baggage {:?}", request.extension::<Packed>());
     let _ = writeln!(text, "body {} {sum} {begin:?}", body.len());
     text
 }
@@ -200,8 +224,10 @@ impl Layer for Porter {
 fn held() -> App {
     let told = |request: &Request<'_>| seen(request, request.body());
     App::new()
+        .layer(Baggage)
         .layer(Porter { asked: Arc::default(), bars: false })
         .any("/collect", told)
+        .any("/blocking", blocking(move |request: &Request<'_>| seen(request, request.body())))
         .any("/stream", receiving(|_| Ok(Box::new(Listener(Vec::new())))).body_limit(8 << 20))
         .any("/narrow", told.body_limit(10))
         .get("/see/{name}", told)

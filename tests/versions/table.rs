@@ -260,6 +260,7 @@ fn bodies() -> Vec<Exchange> {
         "/later",
         "/again",
         "/held/collect",
+        "/held/blocking",
         "/held/stream",
         "/held/again",
     ] {

@@ -226,6 +226,7 @@ impl Desk {
             user: OnceCell::new(),
             id: OnceCell::new(),
             rate: Cell::default(),
+            extensions: OnceCell::new(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");

@@ -135,7 +135,9 @@ impl Dialogue {
         let origin = Self::origin(&asked, call);
         let pattern = route.shared_pattern();
         let request = Request::new(*head, path, pattern, call.params, bytes, None, &origin);
-        match route.call(&request, call.response) {
+        let outcome = route.call(&request, call.response);
+        asked.extensions = origin.extensions.into_inner();
+        match outcome {
             Outcome::Ready => self.respond(&asked, Some(head), Some(scope), call),
             Outcome::Rendered(text) if route.chain().looks_at_answers() => {
                 text.fill(call.response);
@@ -380,10 +382,12 @@ impl Dialogue {
             exchange.trailer.as_ref().map(OwnedHead::head),
             &origin,
         );
-        match sink {
+        let outcome = match sink {
             Some(sink) => route.end(sink, &request, call.response),
             None => route.call(&request, call.response),
-        }
+        };
+        exchange.extensions = origin.extensions.into_inner();
+        outcome
     }
 
     /// Acts on what a handler of an open exchange decided.

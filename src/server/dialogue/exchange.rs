@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::app::{Params, Presence, RateNote, RequestId, RouteId, Scope, Sink, Ticket, Watch};
+use crate::app::{Extensions, Params, Presence, RateNote, RequestId, RouteId, Scope, Sink, Ticket, Watch};
 use crate::base::Tick;
 use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
 
@@ -69,6 +69,8 @@ pub(crate) struct Exchange {
     pub(crate) id: Option<Arc<RequestId>>,
     /// Which rate has not simply let it pass.
     pub(crate) rate: Option<Arc<RateNote>>,
+    /// What layers and the handler hand on.
+    pub(crate) extensions: Option<Arc<Extensions>>,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
@@ -143,7 +145,7 @@ impl Sent {
 impl Exchange {
     /// An exchange that waits for an answer.
     pub(super) fn new(asked: Asked) -> Box<Self> {
-        let Asked { stream, number, timeline, user, id, rewritten, rate } = asked;
+        let Asked { stream, number, timeline, user, id, extensions, rewritten, rate } = asked;
         Box::new(Self {
             stream,
             number,
@@ -170,6 +172,7 @@ impl Exchange {
             user,
             id,
             rate,
+            extensions,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             term: None,
@@ -205,7 +208,8 @@ impl Exchange {
     pub(super) fn asked(&self) -> Asked {
         let (stream, number, timeline) = (self.stream, self.number, self.timeline);
         let (user, id, rewritten) = (self.user.clone(), self.id.clone(), self.rewritten.clone());
-        Asked { stream, number, timeline, user, id, rewritten, rate: self.rate.clone() }
+        let (extensions, rate) = (self.extensions.clone(), self.rate.clone());
+        Asked { stream, number, timeline, user, id, extensions, rewritten, rate }
     }
 
     /// When it is looked at next: its source is asked again, its body is judged, or its answer is due.

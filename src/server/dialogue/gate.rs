@@ -36,6 +36,7 @@ impl Dialogue {
         let progress = app.chain(scope).before(0, &request, call.response);
         (asked.user, asked.id) = (origin.user.into_inner(), origin.id.into_inner());
         asked.rate = origin.rate.into_inner();
+        asked.extensions = origin.extensions.into_inner();
         match progress {
             Progress::Passed => return true,
             Progress::Stopped(_, Outcome::Ready) => self.respond(asked, Some(head), Some(scope), call),
@@ -74,6 +75,7 @@ impl Dialogue {
         let (user, id, rate) = (origin.user.into_inner(), origin.id.into_inner(), origin.rate.into_inner());
         if let Some(exchange) = self.speech.exchange(stream) {
             (exchange.holds, exchange.user, exchange.id, exchange.rate) = (holds, user, id, rate);
+            exchange.extensions = origin.extensions.into_inner();
         }
         match progress {
             Progress::Passed => self.enter(stream, scope, call),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
-use crate::app::{Origin, RateNote, RequestId, RouteId, Scope, Visitor};
+use crate::app::{Extensions, Origin, RateNote, RequestId, RouteId, Scope, Visitor};
 use crate::base::Tick;
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub(crate) user: Option<Arc<str>>,
     /// What it is called, if some layer gives names.
     pub(crate) id: Option<Arc<RequestId>>,
+    /// What layers and the handler hand on.
+    pub(crate) extensions: Option<Arc<Extensions>>,
     /// The path that it was routed with, if that is not its own.
     pub(crate) rewritten: Option<Arc<str>>,
     /// Which rate has not simply let it pass.
@@ -39,7 +41,8 @@ impl Asked {
     #[inline]
     pub(super) fn new(stream: StreamId, number: u32) -> Self {
         let timeline = Timeline::default();
-        Self { stream, number, timeline, user: None, id: None, rewritten: None, rate: None }
+        let (user, id, extensions, rewritten, rate) = (None, None, None, None, None);
+        Self { stream, number, timeline, user, id, extensions, rewritten, rate }
     }
 }
 
@@ -262,6 +265,7 @@ impl Dialogue {
             user: asked.user.clone().map_or_else(OnceCell::new, OnceCell::from),
             id: asked.id.clone().map_or_else(OnceCell::new, OnceCell::from),
             rate: Cell::new(asked.rate.clone()),
+            extensions: asked.extensions.clone().map_or_else(OnceCell::new, OnceCell::from),
         }
     }
 
