@@ -1016,6 +1016,13 @@ fn answers_are_compressed_as_the_site_or_the_route_says() {
         path = "/usual/{*file}"
         compress = ["zstd", "br"]
         static = "www"
+        [[site.route]]
+        path = "/fixed"
+        respond = { file = "www/short.css" }
+        [[site.route]]
+        path = "/fixed/usual"
+        compress = ["br"]
+        respond = { file = "www/short.css" }
         "#,
     );
     let coding = |uri: &str| {
@@ -1027,6 +1034,10 @@ fn answers_are_compressed_as_the_site_or_the_route_says() {
     assert_eq!(coding("http://a/usual/short.css"), None, "it is shorter than is usual");
     assert_eq!(coding("http://a/usual/ready.css").as_deref(), Some("zstd"));
     assert_eq!(coding("http://a/ready.css").as_deref(), Some("br"), "what lies ready is sent");
+    assert_eq!(coding("http://a/fixed").as_deref(), Some("gzip"), "from the first time on");
+    assert_eq!(coding("http://a/fixed/usual"), None, "it is shorter than is usual");
+    let plain = ask(&app, "GET", "http://a/fixed", &[]);
+    assert_eq!((plain.headers()["vary"].as_bytes(), plain.body().len()), (&b"Accept-Encoding"[..], 120));
 }
 
 /// With what it leaves out: the flight recorder leaves that out, too.

@@ -71,11 +71,17 @@ enum FixedBody {
     Refusal,
     Static(&'static [u8]),
     Shared(Bytes),
-    File { file: Arc<File>, offset: u64, length: u64 },
+    File {
+        file: Arc<File>,
+        offset: u64,
+        length: u64,
+    },
 }
 
 impl Fixed {
-    fn new(mut response: Response) -> Self {
+    /// # Panics
+    /// For a body that can be sent only once.
+    pub(super) fn new(mut response: Response) -> Self {
         let rendered = Rendered::of(&response);
         let is_refusal = response.reason().is_some() && matches!(response.body(), Body::Arena);
         let body = match response.take_body() {
@@ -101,11 +107,16 @@ impl Fixed {
             rendered,
         }
     }
-}
 
-impl Handler for Fixed {
+    /// A response of its own.
+    pub(super) fn response(&self) -> Response {
+        let mut response = Response::default();
+        self.fill(&mut response);
+        response
+    }
+
     #[inline]
-    fn handle(&self, _request: &Request<'_>, response: &mut Response) -> Outcome {
+    fn fill(&self, response: &mut Response) {
         if let Some(reason) = self.reason {
             response.refuse_with(reason, self.status);
         }
@@ -128,6 +139,13 @@ impl Handler for Fixed {
                 Body::File { file: Arc::clone(file), offset: *offset, length: *length }
             }
         });
+    }
+}
+
+impl Handler for Fixed {
+    #[inline]
+    fn handle(&self, _request: &Request<'_>, response: &mut Response) -> Outcome {
+        self.fill(response);
         Outcome::Ready
     }
 

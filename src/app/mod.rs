@@ -99,7 +99,7 @@ pub use error_pages::ErrorPages;
 pub use explain::{Explanation, Located, RunnerUp, Stage, Step, Why};
 pub use extensions::Extensions;
 pub(crate) use files::push_json;
-pub use files::{Coding, Links, StaticDir};
+pub use files::{Coding, Compressed, Compression, Links, StaticDir};
 pub use handler::{BodyRule, Handler, HandlerExt, LogId, Outcome, Rule, Sink, Take};
 pub use headers::{CacheControl, FieldError, Headers, Hsts};
 pub use hosts::HostError;

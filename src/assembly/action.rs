@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ::http::{HeaderValue, header};
 
 use crate::app::{
-    Coding as CodingOf, Handler, IntoHandler, Links as LinksOf, Redirect, Request, Rewrite, StaticDir,
+    Coding as CodingOf, Compression, Handler, IntoHandler, Links as LinksOf, Redirect, Request, Rewrite,
+    StaticDir,
 };
 use crate::config::{
     Action, Coding, Compress, Etags, Links, Origin, Part, Placed, Problem, Regex, Respond,
@@ -28,7 +29,11 @@ pub(super) fn handler(
 ) -> Option<Arc<dyn Handler>> {
     match action {
         Action::Static(files) => Some(Arc::new(static_dir(files, compress, problems)?)),
-        Action::Respond(respond) => Some(Arc::new(response(respond, problems)?.into_handler())),
+        Action::Respond(respond) => {
+            let response = response(respond, problems)?.into_handler();
+            let compression = Compression::new().codings(codings(compress)).from_bytes(compress.min.value.0);
+            Some(Arc::new(response.compress(&compression)))
+        }
         Action::Redirect(redirect) => {
             let to = Redirect::to(&redirect.to.value.text());
             let to = noted(to, &redirect.to, |error| error.to_string(), problems)?;
@@ -67,11 +72,7 @@ fn static_dir(files: &StaticFiles, compress: &Compress, problems: &mut Vec<Probl
         .listing(files.listing.value)
         .archives(files.archives.value)
         .precompressed(files.precompressed.value)
-        .codings(compress.codings.value.iter().map(|coding| match coding.value {
-            Coding::Zstd => CodingOf::Zstd,
-            Coding::Br => CodingOf::Brotli,
-            Coding::Gzip => CodingOf::Gzip,
-        }))
+        .codings(codings(compress))
         .compressed_from(compress.min.value.0)
         .content_etags(files.etags.value == Etags::Content)
         .cache_bytes(usize::try_from(files.memory.value.0).unwrap_or(usize::MAX));
@@ -88,6 +89,14 @@ fn static_dir(files: &StaticFiles, compress: &Compress, problems: &mut Vec<Probl
         site = site.media_type(&extension.value.0, value.value.to_str().unwrap_or_default());
     }
     Some(site)
+}
+
+fn codings(compress: &Compress) -> impl Iterator<Item = CodingOf> {
+    compress.codings.value.iter().map(|coding| match coding.value {
+        Coding::Zstd => CodingOf::Zstd,
+        Coding::Br => CodingOf::Brotli,
+        Coding::Gzip => CodingOf::Gzip,
+    })
 }
 
 fn response(respond: &Respond, problems: &mut Vec<Problem>) -> Option<Response> {

@@ -78,6 +78,11 @@ pub(super) fn route(table: &Node, reader: &mut Reader<'_>) {
         let problem = Problem::at(&other.origin(), message);
         reader.problems.push(problem.other(first.place.as_ref(), format!("`{}` is the first", first.name)));
     }
+    if let (Some(redirect), Some(entry)) = (table.find("redirect"), table.find("compress")) {
+        let problem =
+            Problem::at(&entry.origin(), "`compress` says nothing of a redirect: it has no content");
+        reader.problems.push(problem.other(redirect.place.as_ref(), "the redirect"));
+    }
     let is_rewriting = first.name == "rewrite";
     let names = |entry: &&Entry| !ACTIONS.contains(&&*entry.name) && !OF_REWRITES.contains(&&*entry.name);
     for entry in table.entries().iter().filter(|entry| is_rewriting && names(entry)) {

@@ -210,7 +210,9 @@ words! {
 }
 
 table! {
-    /// How answers are compressed.
+    /// How the files of `static` and the content of `respond` are compressed, of types that get smaller by
+    /// it. What `respond` sends is compressed when the configuration is read; a file once for each of its
+    /// versions, beside the requests: the first ones get it as it is, the later ones compressed.
     pub struct Compress in "[compress]", short "codings" {
         /// The codings, the most welcome first; an empty list for none.
         codings: Placed<Vec<Placed<Coding>>> = ["br", "zstd", "gzip"],

@@ -25,6 +25,7 @@
 mod archive;
 mod coding;
 mod compress;
+mod compressed;
 mod compressions;
 mod conditions;
 mod digests;
@@ -76,6 +77,7 @@ use crate::http::{Known, Method, Reason, Response};
 use crate::sys::folder;
 
 pub use self::coding::Coding;
+pub use self::compressed::{Compressed, Compression};
 pub use crate::sys::beneath::Links;
 
 /// So many entries of a folder are shown.
