@@ -45,8 +45,9 @@ impl ErrorPages {
 
     /// The page for `status`; for 4 and 5, for all errors of that class that have none of their own. In it
     /// `{status}`, `{title}`, `{reason}` and `{detail}` stand for the number, its name, the stable code and
-    /// the sentence that explains it, `{id}` for what the request is [called](Request::id), or nothing. The
-    /// first page for a status stays.
+    /// the sentence that explains it, `{id}` for what the request is [called](Request::id), or nothing: in
+    /// all of its text, also in its scripts. In two braces they are left alone: `{{status}}` is `{status}`.
+    /// All other braces are braces. The first page for a status stays.
     #[must_use]
     pub fn page(mut self, status: u16, media_type: HeaderValue, content: impl Into<Bytes>) -> Self {
         self.pages.entry(status).or_insert_with(|| (media_type, content.into()));
@@ -112,13 +113,33 @@ fn filled(content: &Bytes, reason: Reason, request: &Request<'_>, response: &Res
     let Some(page) = std::str::from_utf8(content).ok().filter(|page| page.contains('{')) else {
         return content.clone();
     };
-    let status = response.status();
-    page.replace("{status}", status.as_str())
-        .replace("{title}", status.canonical_reason().unwrap_or_default())
-        .replace("{reason}", &code(reason, request))
-        .replace("{detail}", reason.sentence())
-        .replace("{id}", request.id().unwrap_or_default())
-        .into()
+    let (status, code) = (response.status(), code(reason, request));
+    let known = [
+        ("{status}", status.as_str()),
+        ("{title}", status.canonical_reason().unwrap_or_default()),
+        ("{reason}", &*code),
+        ("{detail}", reason.sentence()),
+        ("{id}", request.id().unwrap_or_default()),
+    ];
+    let mut filled = String::with_capacity(page.len() + 64);
+    let mut rest = page;
+    while let Some((before, brace)) = rest.find('{').map(|at| rest.split_at(at)) {
+        filled.push_str(before);
+        let behind = &brace[1..];
+        let named = |text: &str| known.iter().find(|(name, _)| text.starts_with(name));
+        if let Some((name, _)) = named(behind).filter(|(name, _)| behind[name.len()..].starts_with('}')) {
+            filled.push_str(name);
+            rest = &behind[name.len() + 1..];
+        } else if let Some((name, value)) = named(brace) {
+            filled.push_str(value);
+            rest = &brace[name.len()..];
+        } else {
+            filled.push('{');
+            rest = behind;
+        }
+    }
+    filled.push_str(rest);
+    filled.into()
 }
 
 /// Whether another one of these layers has been here.
@@ -201,6 +222,24 @@ mod tests {
         assert_eq!(ask(&app, "GET", "*/*"), page("404 route.none there is nothing at this path"));
         assert_eq!(ask(&app, "BREW", "*/*").0, 501);
         assert!(ask(&app, "BREW", "*/*").2.contains("(route.method_unknown)"), "there is no page for it");
+    }
+
+    #[test]
+    fn braces_are_braces_but_around_what_is_known() {
+        for (page, sent) in [
+            ("{status}{status}", "404404"),
+            ("a{b:c}{{d}}", "a{b:c}{{d}}"),
+            ("{{status}} is {status}", "{status} is 404"),
+            ("{{{status}}}", "{{status}}"),
+            ("{{status}", "{404"),
+            ("{status}}", "404}"),
+            ("if(x){{let y={title}", "if(x){{let y=Not Found"),
+            ("{id}{Status}{", "{Status}{"),
+            ("\u{e9}{reason}\u{e9}", "\u{e9}route.none\u{e9}"),
+        ] {
+            let app = App::new().layer(ErrorPages::new().page(404, HTML, page));
+            assert_eq!(ask(&app, "GET", "*/*").2, sent, "{page}");
+        }
     }
 
     #[test]

@@ -26,7 +26,11 @@ table! {
         access_log: Option<Placed<Name>>,
         /// How answers are compressed.
         compress: Box<Compress> = {},
-        /// What is sent with errors: paths of this site, for a status, `4xx` or `5xx`.
+        /// What is sent with errors: paths of this site, for a status, `4xx` or `5xx`. A page is read once,
+        /// when the configuration is, and has to be answered with 200 then. Wherever `{status}`, `{title}`,
+        /// `{reason}`, `{detail}` and `{id}` stand in it, they are what is known of the error; `{{status}}`
+        /// is `{status}`. Who prefers JSON, by `Accept`, gets `application/problem+json` in its place, also
+        /// for an error without a page; with an empty table that alone. What a handler answers stays.
         error_pages: Option<Placed<Map<StatusSet, Text>>>,
         /// Who may come in: the name of an `[auth.NAME]`.
         auth: Option<Placed<Name>>,
@@ -257,7 +261,7 @@ table! {
         on: Placed<bool> = true,
         /// When clients should come again.
         retry_after: Option<Placed<Duration>>,
-        /// What is sent.
+        /// What is sent: read once, when the configuration is; at most 16 MiB.
         file: Option<Placed<ExistingFile>>,
         /// Networks that are served all the same.
         except: Placed<Vec<Placed<IpNet>>> = [],
