@@ -119,7 +119,7 @@ fn what_a_route_says_of_time_is_in_its_rule() {
         hosts = ["*"]
         [[site.route]]
         path = "/"
-        timeouts = { handler = "2s", body_idle = "500ms", body_min_rate = "1KiB/s" }
+        timeouts = { handler = "2s", body_idle = "500ms", body_min_rate = "1KiB/s", write_stall = "3s" }
         respond = 200
         [[site.route]]
         path = "/usual"
@@ -127,7 +127,7 @@ fn what_a_route_says_of_time_is_in_its_rule() {
         "#,
     );
     let [own, usual] = [0, 1].map(|at| app.routes()[at].rule().timeouts.to_string());
-    assert_eq!((&*own, &*usual), ("handler 2s, body 500ms, body_rate 1024B/s", ""));
+    assert_eq!((&*own, &*usual), ("handler 2s, body 500ms, body_rate 1024B/s, write 3s", ""));
 }
 
 #[test]
@@ -375,6 +375,8 @@ fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
         [headers.framed]
         set = { x-frame-options = "SAMEORIGIN" }
         add = { x-note = ["a", "b"] }
+        [headers.bare]
+        remove = ["x-frame-options"]
         [[site]]
         hosts = ["*"]
         headers = ["secure"]
@@ -386,6 +388,10 @@ fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
         path = "/framed"
         headers = ["framed"]
         respond = { text = "framed" }
+        [[site.route]]
+        path = "/bare"
+        headers = ["bare"]
+        respond = { text = "bare" }
         [[site.route]]
         path = "/gone"
         respond = 404
@@ -403,6 +409,8 @@ fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
     assert_eq!(framed["x-content-type-options"], "nosniff");
     assert_eq!(framed.get_all("x-note").iter().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(headers("/nowhere")["x-content-type-options"], "nosniff");
+    assert_eq!(headers("/bare").get("x-frame-options"), None, "the site has set it");
+    assert_eq!(headers("/bare")["x-content-type-options"], "nosniff");
     assert_eq!(headers("/gone")["cache-control"], "no-store", "an error, which might be kept");
 }
 
@@ -949,6 +957,36 @@ fn visitors_are_sent_where_tls_is_spoken_also_by_a_file_that_is_read_again() {
     server.join().unwrap();
     let log = std::fs::read_to_string(files.join("access.log")).unwrap();
     assert!(log.starts_with("192.0.2.7") && log.contains(" first\n"), "{log}");
+}
+
+#[test]
+fn a_file_is_sent_to_who_is_let_in_while_somebody_works() {
+    let files = Scratch::new("assembly-served");
+    files.put("page.html", "<p>page</p>");
+    files.put("soon.html", "<p>soon</p>");
+    let text = r#"
+        server.workers = 1
+        [[listen]]
+        addr = "127.0.0.1:0"
+        [[site]]
+        hosts = ["here.example"]
+        maintenance = { file = "soon.html", except = ["127.0.0.0/8"] }
+        respond = { file = "page.html", status = 203 }
+        [[site]]
+        hosts = ["elsewhere.example"]
+        maintenance = { file = "soon.html", except = ["10.0.0.0/8"] }
+        respond = { file = "page.html" }
+    "#;
+    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = start(server);
+    let mut client = Client::at(address(&server));
+    for (host, status, body) in [("here", 203, "<p>page</p>"), ("elsewhere", 503, "<p>soon</p>")] {
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}.example\r\n\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text()), (status, body));
+        assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"));
+    }
+    server.stop();
 }
 
 #[test]
