@@ -1,31 +1,43 @@
-//! A small service: one handler of each kind. `cargo run --example service`, then see the comments for
-//! what to ask it.
+//! A small service: one handler of each kind, and layers around them: pages for errors, CORS, a rate, and one
+//! of its own. `cargo run --example service`, then see the comments for what to ask it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kolk::{
-    App, HandlerExt, Pull, Pulled, Reply, Request, Response, Server, Sink, Source, StatusCode, Take,
-    blocking, deferred, receiving,
+    App, Cors, ErrorPages, HandlerExt, HeaderValue, Layer, Passage, Policy, Pull, Pulled, Quota, Rate,
+    RateKey, RateLimit, Rates, Reply, Request, Response, Server, Sink, Source, StatusCode, Take, blocking,
+    deferred, header, receiving,
 };
 
 /// What `PUT` has left here.
 type Store = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
-fn main() -> kolk::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::default();
     let (put, get) = (Arc::clone(&store), store);
+    let html = HeaderValue::from_static("text/html");
+    let pages = ErrorPages::new().page(404, html, "<h1>{status} {title}</h1><p>{detail}</p>\n");
+    let cors = Cors::origins(["http://localhost:3000", "https://*.example.com"])?;
+    let rate = Rate::new(Quota::per_second(1)?, 3)?;
+    let rate = RateLimit::new(&Arc::new(Rates::new()), Policy::new("primes", rate)?, RateKey::Address);
     let app = App::new()
-        // curl localhost:8080/hello/world
+        // curl localhost:8080/nowhere; curl -H 'Accept: application/json' localhost:8080/nowhere
+        .layer(pages)
+        // curl -i -H 'Origin: http://localhost:3000' localhost:8080/hello/world
+        .layer(cors)
+        // curl -H 'Accept-Language: de' localhost:8080/hello/Welt
+        .layer(Greetings)
         .get("/hello/{name}", |request: &Request<'_>| {
-            format!("hello, {}\n", request.param("name").unwrap_or("world"))
+            let Greeting(word) = request.extension().unwrap_or(Greeting("hello"));
+            format!("{word}, {}\n", request.param("name").unwrap_or("world"))
         })
         // curl -T file localhost:8080/notes/file; curl localhost:8080/notes/file
         .put("/notes/{name}", (move |request: &Request<'_>| keep(&put, request)).body_limit(1 << 20))
         .get("/notes/{name}", move |request: &Request<'_>| find(&get, request))
-        // curl localhost:8080/primes/100000: too long for the loop, so a pool thread counts
-        .get("/primes/{below}", blocking(primes))
+        // curl localhost:8080/primes/100000: too long for the loop, so a pool thread counts, once a second
+        .get("/primes/{below}", blocking(primes).layer(rate))
         // curl localhost:8080/later: answered from another thread
         .get(
             "/later",
@@ -37,7 +49,27 @@ fn main() -> kolk::Result<()> {
         .get("/count", |_: &Request<'_>| Response::stream("text/plain", Count { next: 1 }))
         // curl -T large-file localhost:8080/size: never in memory as a whole
         .put("/size", receiving(|_: &Request<'_>| Ok(Box::new(Size { bytes: 0 }) as Box<dyn Sink>)));
-    Server::new(app).listen("127.0.0.1:8080")?.run()
+    Ok(Server::new(app).listen("127.0.0.1:8080")?.run()?)
+}
+
+/// How somebody is greeted.
+#[derive(Clone, Copy)]
+struct Greeting(&'static str);
+
+/// Looks at a request before its handler does, and hands on what it has seen.
+struct Greetings;
+
+impl Layer for Greetings {
+    fn before(&self, request: &Request<'_>, _: &mut Response) -> Passage {
+        if request.header(header::ACCEPT_LANGUAGE).is_some_and(|languages| languages.starts_with("de")) {
+            request.insert_extension(Greeting("hallo"));
+        }
+        Passage::Open
+    }
+
+    fn after(&self, _: &Request<'_>, response: &mut Response) {
+        response.append(&header::VARY, &HeaderValue::from_static("Accept-Language"));
+    }
 }
 
 fn keep(store: &Store, request: &Request<'_>) -> StatusCode {
