@@ -37,7 +37,8 @@ impl Key {
     #[inline]
     pub(super) fn hash(self, start: u64, text: &[u8]) -> u64 {
         let (words, last) = words(text);
-        let start = start ^ text.len() as u64;
+        // The length as a word that nobody can write: bare, it would be another way to spell some bytes.
+        let start = start ^ (text.len() as u64).wrapping_mul(self.factor);
         let state = words.iter().fold(start, |state, word| self.fold(state ^ u64::from_le_bytes(*word)));
         self.fold(state ^ last)
     }
@@ -111,6 +112,8 @@ pub(super) fn are_same(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -127,6 +130,24 @@ mod tests {
             }
             assert_ne!(key.hash(1, &text), key.hash(2, &text));
             assert_ne!(key.hash(1, &text), Key::random().hash(1, &text));
+        }
+    }
+
+    /// Two letters that differ in one bit, so that texts of one length and of another are nearly the same.
+    #[test]
+    fn texts_of_every_length_have_hashes_of_their_own() {
+        let key = Key::random();
+        for letters in [*b"01", *b"ac", *b"\0\x01"] {
+            let mut seen = HashMap::new();
+            for length in 0..=20 {
+                // All of the short ones, and some of the long.
+                for number in (0..1_u32 << length).step_by(if length > 12 { 211 } else { 1 }) {
+                    let text: Vec<u8> =
+                        (0..length).map(|bit| letters[(number >> bit & 1) as usize]).collect();
+                    let hash = key.hash(0, &text);
+                    assert_eq!(seen.insert(hash, text.clone()), None, "{text:?}");
+                }
+            }
         }
     }
 

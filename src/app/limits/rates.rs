@@ -106,7 +106,7 @@ impl Rates {
     /// The hash of a key: bytes that a client may choose.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> KeyHash {
-        KeyHash(self.secret.hash(key.len() as u64, key))
+        KeyHash(self.secret.hash(0, key))
     }
 
     /// The number of a rate of this name: the same for all of the name.
