@@ -22,6 +22,16 @@ use support::{Client, address, start};
 
 const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
+/// `{"alg":"HS256","kid":"1"}` and these claims, signed with 32 times `k`: `{"sub":"ada","exp":9999999999}`,
+/// `{"sub":"ada","exp":1}`, `{"exp":9999999999}`, `{"sub":"ada"}`.
+#[cfg(feature = "jwt")]
+const TOKENS: [&str; 4] = [
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTl9.frnS7RPyJdp1ZciuajCm-Q6BOnj_Yt1FjsYq7Ektr3s",
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJhZGEiLCJleHAiOjF9.btXjRjIYBSt78zCpcqarPaAcRnor1BvJefstF0sKt98",
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEifQ.eyJleHAiOjk5OTk5OTk5OTl9.-cqeXSJPW9KRaG2JPdbLB7HY1Dh3tvSXckXqIOEp_VY",
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJhZGEifQ.4S4HzsM7Q89E4D6WDs-Ml-34mlS5K8gIUXfarKkhgg0",
+];
+
 /// The app that `text` describes, in the folder of `files`.
 fn app(files: &Scratch, text: &str) -> App {
     let read = Configuration::parse(text, files.join("kolk.toml"));
@@ -194,6 +204,54 @@ fn who_may_come_in_is_said_by_the_site_and_by_the_route_instead() {
     assert_eq!(get(&app, "/open").1, "open");
     assert_eq!(get(&app, "/nowhere").0, 401, "nobody learns what there is");
     assert_eq!(told(&ask(&app, "GET", "/nowhere", &[key])).0, 404);
+}
+
+#[cfg(feature = "jwt")]
+#[test]
+fn of_a_set_of_keys_those_count_that_are_for_the_algorithms_of_the_file() {
+    let files = Scratch::new("assembly-jwt");
+    // Both of 32 times `k`; one says what it is for.
+    let secret = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s";
+    files.put(
+        "keys.json",
+        format!(r#"{{ "keys": [{{ "kty": "oct", "alg": "HS256", "kid": "1", "k": "{secret}" }}] }}"#),
+    );
+    files.put("bare.json", format!(r#"{{ "keys": [{{ "kty": "oct", "kid": "1", "k": "{secret}" }}] }}"#));
+    let text = |keys: &str, algorithms: &str| {
+        format!(
+            r#"[auth.api]
+            kind = "jwt"
+            jwks = "{keys}"
+            algorithms = [{algorithms}]
+            [[site]]
+            hosts = ["*"]
+            auth = "api"
+            respond = {{ text = "in" }}"#
+        )
+    };
+    let tokens = TOKENS.map(|token| format!("Bearer {token}"));
+    let forged = tokens[1].replace(".btX", ".ctX");
+    for (keys, algorithms) in [("keys.json", r#""HS256""#), ("bare.json", r#""HS256", "RS256""#)] {
+        let app = app(&files, &text(keys, algorithms));
+        let said = |token: &str| told(&ask(&app, "GET", "/", &[("authorization", token)]));
+        assert_eq!(said(&tokens[0]), (200, "in".to_owned()), "{keys}");
+        for (token, reason) in [
+            (&*tokens[1], "handler.token_expired"),
+            (&tokens[2], "handler.token_subject_missing"),
+            (&tokens[3], "handler.token_expiry_missing"),
+            (&forged, "handler.token_invalid"),
+        ] {
+            let (status, text) = said(token);
+            assert!(status == 401 && text.contains(reason), "{token}: {status} {text}");
+        }
+    }
+    for (keys, why) in [("keys.json", "RS256"), ("bare.json", "ES256 or EdDSA")] {
+        let algorithms = why.split(" or ").map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let read = Configuration::parse(&text(keys, &algorithms), files.join("kolk.toml")).unwrap();
+        let errors = read.app().unwrap_err().to_string();
+        assert!(errors.contains(&format!("none of the keys is for {why}")), "{errors}");
+        assert!(errors.contains("kolk.toml:3:20"), "{errors}");
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! it.
 //!
 //! ```text
-//!  app ── Counts: rates, requests at a time, wrong passwords ──┐ the same name, the same limit
-//!  app that takes its place ◄── Counts::successor ◄────────────┘ what is not asked for again is forgotten
+//!  app ── Counts: rates, requests at a time, wrong and right passwords ──┐ the same name, the same limit
+//!  app that takes its place ◄── Counts::successor ◄──────────────────────┘ what nobody asks for is forgotten
 //! ```
 //! Whoever was about to use up a limit has no gain from a change of what is served. Names are the maker's:
 //! nothing of a client. Knows no request.
@@ -66,12 +66,13 @@ impl Counts {
         self.in_flight.get(name)
     }
 
-    /// `auth` as it is, but for wrong passwords: they are counted together with those of the same name in
-    /// `former`.
+    /// `auth` as it is, but for what `former` knows of the same name: [which passwords were
+    /// right](BasicAuth::knowing_with), and, if the limit is the same, how many were wrong.
     #[must_use]
     pub fn passwords(&mut self, name: &str, auth: BasicAuth, former: &Self) -> BasicAuth {
         let auth = match former.passwords.get(name) {
-            Some(former) => auth.failing_with(former),
+            Some(former) if auth.is_limited_like(former) => auth.knowing_with(former).failing_with(former),
+            Some(former) => auth.knowing_with(former),
             None => auth,
         };
         self.passwords.insert(name.into(), auth.clone());

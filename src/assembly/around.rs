@@ -239,7 +239,9 @@ fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
     let told = |error: ListError| error.to_string();
     let jwt = JwtAuth::new(realm(auth)).leeway(leeway);
     let jwt = issuer.into_iter().fold(jwt, JwtAuth::issuer);
-    let mut jwt = audience.iter().fold(jwt, |jwt, audience| jwt.audience(&audience.value.0));
+    let jwt = audience.iter().fold(jwt, |jwt, audience| jwt.audience(&audience.value.0));
+    let listed = jwt.algorithms(algorithms.iter().map(|algorithm| algorithm.value.word()));
+    let mut jwt = noted(listed, auth.algorithms.as_ref()?, told, problems)?;
     match keys {
         JwtKeys::Set(path) => jwt = noted(jwt.jwks_file(path), auth.jwks.as_ref()?, told, problems)?,
         JwtKeys::Secret(path) => {

@@ -81,6 +81,12 @@ words! {
         Rs384 = "RS384",
         /// RSA, PKCS 1, with SHA-512.
         Rs512 = "RS512",
+        /// RSA, PSS, with SHA-256.
+        Ps256 = "PS256",
+        /// RSA, PSS, with SHA-384.
+        Ps384 = "PS384",
+        /// RSA, PSS, with SHA-512.
+        Ps512 = "PS512",
         /// ECDSA on P-256.
         Es256 = "ES256",
         /// ECDSA on P-384.
@@ -112,7 +118,8 @@ table! {
         jwks: Option<Placed<ExistingFile>>,
         /// With `kind = "jwt"`: a file with the secret that both sides know.
         secret: Option<Placed<ExistingFile>>,
-        /// With `kind = "jwt"`: how tokens may be signed.
+        /// With `kind = "jwt"`: how tokens may be signed. Keys of `jwks` for anything else are not used, and
+        /// one that does not say what it is for is used with those of these that are for its kind.
         algorithms: Option<Placed<Vec<Placed<JwtAlgorithm>>>>,
         /// With `kind = "jwt"`: who must have signed, `iss`.
         issuer: Option<Placed<Text>>,

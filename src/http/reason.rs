@@ -237,8 +237,12 @@ reasons! {
         "see to it that algorithm and key in [auth.NAME] are those of who signs, and that jwks is up to date";
     TokenExpired = 401, "handler.token_expired", "the time of this token is over",
         "get a new token; if it was fresh, set the clocks of both sides, or raise leeway";
+    TokenExpiryMissing = 401, "handler.token_expiry_missing", "this token has no `exp` that says when its time is over",
+        "have who signs write `exp`, in seconds since 1970: a token that never ends is not taken";
     TokenEarly = 401, "handler.token_early", "the time of this token has not come",
         "set the clocks of both sides, or raise leeway in [auth.NAME]";
+    TokenSubjectMissing = 401, "handler.token_subject_missing", "this token has no `sub` that says whose it is",
+        "have who signs write `sub`, the name of the user, as a text";
     TokenIssuer = 401, "handler.token_issuer", "this token is of another issuer",
         "get a token from the issuer that [auth.NAME] names, or write down the one that is meant";
     TokenAudience = 401, "handler.token_audience", "this token is for another audience",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::http::{HeaderValue, header};
 use subtle::ConstantTimeEq as _;
 
-use super::checks::Claim;
+use super::checks::{Claim, Wrong};
 use super::hash::PasswordHash;
 use super::seal::Digest;
 use crate::base::Tick;
@@ -28,6 +28,11 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new(name: &str, hash: PasswordHash) -> Self {
         Self { name: name.into(), hash, verified: Mutex::new(([0; 32], Tick::ZERO)) }
+    }
+
+    /// Whether name and hash are the same: then what was found right of the one is right of the other.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.name == other.name && self.hash.is_written_like(&other.hash)
     }
 
     /// Whose it is.
@@ -64,15 +69,16 @@ impl Claim for Password {
         self.account.knows(&self.digest, self.now)
     }
 
-    fn is_right(&self) -> bool {
+    fn check(&self) -> Result<(), Wrong> {
         let is_right = self.account.hash.verify(&self.password) && self.is_user;
-        if is_right {
-            self.account.keep(self.digest, self.now.after(VERIFIED_FOR));
+        if !is_right {
+            return Err(Wrong { reason: Reason::Unauthorized, is_failure: true });
         }
-        is_right
+        self.account.keep(self.digest, self.now.after(VERIFIED_FOR));
+        Ok(())
     }
 
-    fn refusal(&self) -> Response {
+    fn refusal(&self, _: Reason) -> Response {
         refusal(&self.challenge)
     }
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use ::http::HeaderValue;
 
 use super::account::{Account, Password, refusal};
-use super::checks::Checks;
+use super::checks::{Checks, Identity};
 use super::credentials::{CREDENTIALS_BYTES_MAX, Credentials};
 use super::hash::HashError;
 use super::listing::{self, ListError, ListProblem};
@@ -176,6 +176,26 @@ impl BasicAuth {
         self
     }
 
+    /// Goes on where `other` is: who is there under the same name and hash and was found right not long ago is
+    /// believed here, too, and what is being checked there is not checked once more. For users that take the
+    /// place of others, so that nobody waits for all passwords at once. Who is added after this is new.
+    #[must_use]
+    pub fn knowing_with(mut self, other: &Self) -> Self {
+        self.seal = other.seal.clone();
+        self.numbers = other.numbers.clone();
+        self.checks.waiting_with(&other.checks);
+        for (number, account) in &mut self.accounts {
+            *number = self.numbers.hash_one(&**account.name());
+            let place = other.accounts.binary_search_by_key(number, |(number, _)| *number);
+            let known = place.ok().and_then(|place| other.accounts.get(place));
+            if let Some((_, known)) = known.filter(|(_, known)| known.is_like(account)) {
+                *account = Arc::clone(known);
+            }
+        }
+        self.accounts.sort_unstable_by_key(|(number, _)| *number);
+        self
+    }
+
     /// Lets in only these of the users; the others are answered with 403.
     ///
     /// ```
@@ -192,6 +212,11 @@ impl BasicAuth {
     pub fn users<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.admitted = Users::only(names);
         self
+    }
+
+    /// Whether wrong passwords are counted up to the same limit as in `other`.
+    pub(in crate::app) fn is_limited_like(&self, other: &Self) -> bool {
+        self.checks.is_limited_like(&other.checks)
     }
 
     /// `handler`, for these users alone.
@@ -220,7 +245,8 @@ impl BasicAuth {
             // Nothing is computed for who cannot hear of it, and could not be counted.
             return self.refuse(response);
         }
-        self.checks.submit(request, response, || Password {
+        let identity = Identity { digest, judge: Arc::as_ptr(account).addr() };
+        self.checks.submit(request, response, identity, || Password {
             account: Arc::clone(account),
             is_user,
             password: credentials.password.into(),

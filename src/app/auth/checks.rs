@@ -3,10 +3,11 @@
 //!
 //! ```text
 //!  submit ──► waiting (bounded) ──► runner on a pool thread ─┬─ right: kept for a while, and the layer is
-//!     └─ full: 503                  (RUNNERS_MAX at most)    │         asked again on its own thread
-//!                                                            └─ wrong: refused, and a failure more
+//!   │ └─ full: 503                  (RUNNERS_MAX at most)    │         asked again on its own thread
+//!   └─ the same waits, or is being checked: one answer more  └─ wrong: refused, and a failure more
 //! ```
-//! A flood of wrong claims takes `RUNNERS_MAX` threads of the pool and this queue, nothing else.
+//! A flood of wrong claims takes `RUNNERS_MAX` threads of the pool and this queue, nothing else. Whoever
+//! claims what is in it already, right or wrong, known or not, adds one more who waits for its end.
 //! Invariant: while anything waits there is a runner; a runner ends only when nothing waits.
 //! Knows neither passwords nor tokens.
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use ::http::{HeaderValue, header};
 
 use super::failures::Failures;
+use super::seal::Digest;
 use crate::app::handler::Outcome;
 use crate::app::layer::Passage;
 use crate::app::pool::BlockingPool;
@@ -30,7 +32,7 @@ use crate::http::{Reason, Response};
 
 /// Threads of the pool that check at the same time. Each may need the memory of one password hash.
 const RUNNERS_MAX: usize = 2;
-/// Requests that may wait for a check; more are answered with 503.
+/// Claims that may wait for their check; requests with more of them are answered with 503.
 const WAITING_MAX: usize = 128;
 /// How many wrong claims may come from one address within this time.
 const FAILURES_MAX: u32 = 10;
@@ -42,10 +44,26 @@ pub(super) trait Claim: Send + 'static {
     fn is_known(&self) -> bool;
 
     /// Finds out, and remembers what is right.
-    fn is_right(&self) -> bool;
+    fn check(&self) -> Result<(), Wrong>;
 
-    /// What a wrong one is answered with.
-    fn refusal(&self) -> Response;
+    /// What one that is wrong is answered with.
+    fn refusal(&self, reason: Reason) -> Response;
+}
+
+/// Why a claim is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) reason: Reason,
+    /// Whether somebody may have guessed: not who has proved what is not taken all the same.
+    pub(super) is_failure: bool,
+}
+
+/// Which claims are the same: what is shown, and the address of what tells whether it is right, which lives
+/// as long as the claim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) digest: Digest,
+    pub(super) judge: usize,
 }
 
 /// What waits and who works on it, and who has failed too often. Clones share both.
@@ -55,9 +73,15 @@ pub(super) struct Checks {
     failures: Option<Arc<Failures>>,
 }
 
-/// A claim that is to be checked.
+/// A claim that is to be checked, and all who make it.
 struct Check {
+    identity: Identity,
     claim: Box<dyn Claim>,
+    asking: Vec<Asking>,
+}
+
+/// A request that waits for the check of what it claims.
+struct Asking {
     now: Tick,
     /// Where a wrong one is counted, and the client's address.
     failures: Option<(Arc<Failures>, IpAddr)>,
@@ -72,6 +96,8 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Check>,
+    /// What runners are at, and who waits for that.
+    under_way: Vec<(Identity, Vec<Asking>)>,
     runners: usize,
     /// Computations so far.
     computed: u64,
@@ -93,6 +119,17 @@ impl Checks {
         self.failures.clone_from(&other.failures);
     }
 
+    /// What waits and who works on it are those of `other`.
+    pub(super) fn waiting_with(&mut self, other: &Self) {
+        self.queue = Arc::clone(&other.queue);
+    }
+
+    /// Whether the limit of failures is that of `other`.
+    pub(super) fn is_limited_like(&self, other: &Self) -> bool {
+        let limit = |checks: &Self| checks.failures.as_ref().map(|failures| failures.limit());
+        limit(self) == limit(other)
+    }
+
     /// Whether too many failures came from this client: then the answer is in `response`, a 429 that says
     /// when to come back. RFC 6585 §4.
     pub(super) fn refuses(&self, request: &Request<'_>, response: &mut Response) -> bool {
@@ -112,19 +149,20 @@ impl Checks {
         }
     }
 
-    /// Has what `claim` makes checked; if it is right, the layer that asks is asked again. If there is no
-    /// room, nothing is made, and the answer is in `response`.
+    /// Has what `claim` makes checked, once for all who claim the same; if it is right, the layer that asks
+    /// is asked again. If there is no room, nothing is made, and the answer is in `response`.
     pub(super) fn submit<C: Claim>(
         &self,
         request: &Request<'_>,
         response: &mut Response,
+        identity: Identity,
         claim: impl FnOnce() -> C,
     ) -> Passage {
-        let suspended = self.queue.submit(request.pool(), || {
+        let ask = || {
             let (recall, outcome) = request.suspend();
-            let failures = self.failures_of(request);
-            (Check { claim: Box::new(claim()), now: request.now(), failures, recall }, outcome)
-        });
+            (Asking { now: request.now(), failures: self.failures_of(request), recall }, outcome)
+        };
+        let suspended = self.queue.submit(request.pool(), identity, ask, || Box::new(claim()));
         Passage::Closed(suspended.unwrap_or_else(|| {
             response.refuse(Reason::PoolFull);
             response.append(&header::RETRY_AFTER, &HeaderValue::from_static("1"));
@@ -144,13 +182,21 @@ fn too_many(wait: Duration) -> Response {
 }
 
 impl Queue {
-    /// Has what `make` makes checked on `pool`; `None`, and nothing is made, if there is no room.
+    /// Has what `claim` makes checked on `pool`, unless it is in the queue; `None`, and nothing is made, if
+    /// there is no room.
     fn submit(
         self: &Arc<Self>,
         pool: &BlockingPool,
-        make: impl FnOnce() -> (Check, Outcome),
+        identity: Identity,
+        ask: impl FnOnce() -> (Asking, Outcome),
+        claim: impl FnOnce() -> Box<dyn Claim>,
     ) -> Option<Outcome> {
         let mut state = self.lock();
+        if let Some(others) = state.asking(&identity) {
+            let (asking, outcome) = ask();
+            others.push(asking);
+            return Some(outcome);
+        }
         if state.waiting.len() >= WAITING_MAX {
             return None;
         }
@@ -158,8 +204,8 @@ impl Queue {
         if seat.is_none() && state.runners == 0 {
             return None;
         }
-        let (check, outcome) = make();
-        state.waiting.push_back(check);
+        let (asking, outcome) = ask();
+        state.waiting.push_back(Check { identity, claim: claim(), asking: vec![asking] });
         if let Some(seat) = seat {
             state.runners += 1;
             // A pool that has no thread drops the job at once, and the runner's drop wants the lock.
@@ -175,30 +221,89 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn perform(&self, check: Check) {
-        let Check { claim, now, failures, recall } = check;
-        if recall.client() == Presence::Gone {
-            return;
-        }
-        // Several requests of one page come together: the first is checked for all of them.
+    /// What comes out of this claim; `None` if nobody waits for that any more.
+    fn check(&self, identity: &Identity, claim: &dyn Claim) -> Option<Result<(), Wrong>> {
+        // It may have been found right between the look at what is known and the way into the queue.
         if claim.is_known() {
-            return recall.call();
+            return Some(Ok(()));
         }
-        // What the same client had sent before may have been wrong meanwhile.
-        if let Some((failures, address)) = &failures
-            && let Some(wait) = failures.refuses(*address, now)
-        {
-            return recall.send(too_many(wait));
+        if !self.is_wanted(identity) {
+            return None;
         }
-        let is_right = claim.is_right();
+        let found = claim.check();
         self.lock().computed += 1;
-        if is_right {
-            return recall.call();
+        Some(found)
+    }
+
+    /// Whether somebody waits for this one who has not failed too often meanwhile; else it is over.
+    fn is_wanted(&self, identity: &Identity) -> bool {
+        let all = self.lock().asking(identity).map(std::mem::take).unwrap_or_default();
+        let (mut patient, mut others) = (Vec::new(), Vec::new());
+        for asking in all.into_iter().filter(Asking::is_here) {
+            match asking.wait() {
+                Some(wait) => others.push((asking, wait)),
+                None => patient.push(asking),
+            }
         }
-        if let Some((failures, address)) = &failures {
-            failures.count(*address, now);
+        for (asking, wait) in others {
+            asking.recall.send(too_many(wait));
         }
-        recall.send(claim.refusal());
+        let mut state = self.lock();
+        let is_wanted = state.asking(identity).is_some_and(|asking| {
+            asking.append(&mut patient);
+            !asking.is_empty()
+        });
+        if !is_wanted {
+            state.finish(identity);
+        }
+        is_wanted
+    }
+
+    /// All who wait for what a runner was at.
+    fn finish(&self, identity: &Identity) -> Vec<Asking> {
+        self.lock().finish(identity)
+    }
+}
+
+impl State {
+    /// Who waits for this claim, if it is in the queue.
+    fn asking(&mut self, identity: &Identity) -> Option<&mut Vec<Asking>> {
+        let waiting = self.waiting.iter_mut().map(|check| (check.identity, &mut check.asking));
+        let under_way = self.under_way.iter_mut().map(|(identity, asking)| (*identity, asking));
+        under_way.chain(waiting).find(|(known, _)| known == identity).map(|(_, asking)| asking)
+    }
+
+    /// Takes away what a runner was at: whoever comes from now on has it checked anew.
+    fn finish(&mut self, identity: &Identity) -> Vec<Asking> {
+        let place = self.under_way.iter().position(|(known, _)| known == identity);
+        place.map(|place| self.under_way.swap_remove(place).1).unwrap_or_default()
+    }
+}
+
+impl Asking {
+    fn is_here(&self) -> bool {
+        self.recall.client() != Presence::Gone
+    }
+
+    /// How long this client is refused, if it is: what it had sent before may have been wrong meanwhile.
+    fn wait(&self) -> Option<Duration> {
+        let (failures, address) = self.failures.as_ref()?;
+        failures.refuses(*address, self.now)
+    }
+
+    fn let_in(self) {
+        self.recall.call();
+    }
+
+    /// Answers what is wrong. Each request counts, though one was checked for all.
+    fn refuse(self, wrong: Wrong, claim: &dyn Claim) {
+        if let Some(wait) = self.wait().filter(|_| wrong.is_failure) {
+            return self.recall.send(too_many(wait));
+        }
+        if let Some((failures, address)) = self.failures.as_ref().filter(|_| wrong.is_failure) {
+            failures.count(*address, self.now);
+        }
+        self.recall.send(claim.refusal(wrong.reason));
     }
 }
 
@@ -221,22 +326,33 @@ struct Runner {
 
 impl Runner {
     fn run(mut self) {
-        while let Some(check) = self.next() {
-            // A check that panics answers with a 500: its recall is dropped.
-            if catch_unwind(AssertUnwindSafe(|| self.queue.perform(check))).is_err() {
-                log::error!("the check of a password or a token panicked");
+        while let Some((identity, claim)) = self.next() {
+            let found = catch_unwind(AssertUnwindSafe(|| self.queue.check(&identity, &*claim)));
+            match found {
+                Ok(None) => {}
+                Ok(Some(Ok(()))) => self.queue.finish(&identity).into_iter().for_each(Asking::let_in),
+                Ok(Some(Err(wrong))) => {
+                    let all = self.queue.finish(&identity).into_iter();
+                    all.for_each(|asking| asking.refuse(wrong, &*claim));
+                }
+                Err(_) => {
+                    log::error!("the check of a password or a token panicked");
+                    // Each is answered with a 500: its recall is dropped.
+                    drop(self.queue.finish(&identity));
+                }
             }
         }
     }
 
-    fn next(&mut self) -> Option<Check> {
+    fn next(&mut self) -> Option<(Identity, Box<dyn Claim>)> {
         let mut state = self.queue.lock();
-        let check = state.waiting.pop_front();
-        if check.is_none() {
+        let Some(Check { identity, claim, asking }) = state.waiting.pop_front() else {
             state.runners -= 1;
             self.retired = true;
-        }
-        check
+            return None;
+        };
+        state.under_way.push((identity, asking));
+        Some((identity, claim))
     }
 }
 

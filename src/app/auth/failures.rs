@@ -40,6 +40,11 @@ impl Failures {
         Self { count_max, within, addresses: Mutex::default(), is_empty: AtomicBool::new(true) }
     }
 
+    /// How many are let through, and within which time.
+    pub(super) const fn limit(&self) -> (u32, Duration) {
+        (self.count_max, self.within)
+    }
+
     /// Whether nobody has failed.
     pub(super) fn is_empty(&self) -> bool {
         self.is_empty.load(Relaxed)

@@ -104,6 +104,11 @@ impl PasswordHash {
         }
     }
 
+    /// Whether both are the same text: the same password with the same salt.
+    pub(super) fn is_written_like(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+
     /// The form of `text` is that of this kind.
     fn kind_of(text: &str) -> Result<Kind, HashError> {
         let (id, rest) =

@@ -7,14 +7,14 @@
 //!  too many wrong ones from there? ─ yes ─► 429
 //!             │ no
 //!             ▼
-//!  header ─► key, by kid ─► is alg the key's own? ─► exp, nbf, iss, aud, sub ─► signature ─► the handler
-//!                                │ no                  │ wrong                     │ wrong
-//!                                └─────────────────────┴───────────────────────────┴──► 401 "invalid_token"
+//!  header ─► key, by kid ─► is alg one of the key's? ─► signature ─► exp, nbf, iss, aud, sub ─► the handler
+//!                                │ no                     │ wrong       │ wrong
+//!                                └────────────────────────┴─────────────┴──► 401 "invalid_token"
 //! ```
-//! What a token says of itself is looked at before anybody has proved it, since that costs little: it can
-//! only keep somebody out. Signatures that take long are checked on the blocking pool, as passwords are; what
-//! the loop can check in the time of a few requests, it checks itself. Either once for each token that is
-//! right, and for an address some times for those that are wrong. Time is the request's.
+//! Who has not signed learns nothing of what is wrong besides. Signatures that take long are checked on the
+//! blocking pool, as passwords are; what the loop can check in the time of a few requests, it checks itself.
+//! Either once for each token that is right, and for an address some times for those that are wrong. Time is
+//! the request's.
 //!
 //! | file | what it is |
 //! | --- | --- |
@@ -33,7 +33,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use jsonwebtoken::{Algorithm, Header, decode_header};
 use serde_json::Value;
 
-use super::checks::{Checks, Claim};
+use super::checks::{Checks, Claim, Identity, Wrong};
 use super::listing::{self, ListError, ListProblem};
 use super::seal::{Digest, Seal};
 use super::who::{Challenge, Users};
@@ -71,6 +71,8 @@ const LOOP_MICROS_MAX: u32 = 20;
 pub struct JwtAuth {
     challenge: Challenge,
     keys: Vec<Arc<Key>>,
+    /// With which keys may be used that are added; none: whatever they are for.
+    algorithms: Vec<Algorithm>,
     issuers: Vec<Box<str>>,
     audiences: Vec<Box<str>>,
     leeway: Duration,
@@ -85,9 +87,9 @@ struct Unproved {
     digest: Digest,
     /// Those that could have signed it.
     keys: Vec<Arc<Key>>,
-    /// Until which second it is taken.
-    until: u64,
-    subject: Arc<str>,
+    algorithm: Algorithm,
+    /// Until which second it is taken, and who has it; or why it is not, whoever has signed it.
+    claims: Result<(u64, Arc<str>), Reason>,
 }
 
 /// The same, on its way to another thread.
@@ -99,6 +101,9 @@ struct Signature {
     challenge: Challenge,
 }
 
+/// Something else stands in the place of a moment.
+struct NoMoment;
+
 impl JwtAuth {
     /// Lets nobody in. `realm` is a name for what is behind.
     ///
@@ -109,6 +114,7 @@ impl JwtAuth {
         Self {
             challenge: Challenge::new(realm),
             keys: Vec::new(),
+            algorithms: Vec::new(),
             issuers: Vec::new(),
             audiences: Vec::new(),
             leeway: LEEWAY,
@@ -119,13 +125,42 @@ impl JwtAuth {
         }
     }
 
-    /// Also takes tokens that were signed with a key of this set (RFC 7517 §5). A key without `alg` has the
-    /// usual one: RS256, or that of its curve. Keys for encryption are left out.
+    /// Of the keys that are added after this, takes those for one of these algorithms alone: `RS256`,
+    /// `ES256`, `EdDSA` and so on. A key that does not say what it is for is used with all of these that are
+    /// for its kind. Without this, with whatever a key is for.
+    ///
+    /// ```
+    /// use kolk::JwtAuth;
+    ///
+    /// let auth = || JwtAuth::new("the forge").algorithms(["ES256", "EdDSA"]);
+    /// let secret = r#"{ "keys": [{ "kty": "oct", "alg": "HS256", "k": "c2VjcmV0IHRoYXQgaXMgbG9uZyBlbm91Z2ggZm9yIGl0" }] }"#;
+    /// let error = auth()?.jwks(secret).unwrap_err();
+    /// assert_eq!(error.to_string(), "none of the keys is for ES256 or EdDSA");
+    /// # Ok::<(), kolk::app::ListError>(())
+    /// ```
     ///
     /// # Errors
-    /// If it is no set of keys, if a key is of an unknown kind or too short, or if two have one `kid`.
+    /// If there is no such algorithm.
+    pub fn algorithms<N: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Self, ListError> {
+        let known = |name: N| {
+            let wrong = |_| wrong(format!("{:?} is no algorithm that tokens are signed with", name.as_ref()));
+            name.as_ref().parse::<Algorithm>().map_err(wrong)
+        };
+        self.algorithms = names.into_iter().map(known).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Also takes tokens that were signed with a key of this set (RFC 7517 §5). A key without `alg` has the
+    /// usual one: RS256, or that of its curve. Keys for encryption are left out, and those for other
+    /// algorithms than are [taken](Self::algorithms).
+    ///
+    /// # Errors
+    /// If it is no set of keys, if a key is of an unknown kind or too short, if two have one `kid`, or if all
+    /// are left out.
     pub fn jwks(mut self, text: &str) -> Result<Self, ListError> {
-        let wrong = |what: String| ListError::whole(ListProblem::Keys(what));
         let set: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
         let found = set.get("keys").and_then(Value::as_array);
         let found = found.ok_or_else(|| wrong("a set of keys has an array \"keys\"".into()))?;
@@ -134,13 +169,17 @@ impl JwtAuth {
                 .get("kid")
                 .and_then(Value::as_str)
                 .map_or_else(|| (index + 1).to_string(), |id| format!("{id:?}"));
-            let key = Key::of(value).map_err(|what| wrong(format!("key {named}: {what}")))?;
+            let key = Key::of(value, &self.algorithms);
+            let key = key.map_err(|what| wrong(format!("key {named}: {what}")))?;
             if let Some(key) = key {
                 self.add(key).map_err(wrong)?;
             }
         }
         if self.keys.is_empty() {
-            return Err(wrong("there is no key that could sign tokens".into()));
+            return Err(wrong(match (&*self.algorithms, found.is_empty()) {
+                ([], _) | (_, true) => "there is no key that could sign tokens".into(),
+                (listed, false) => format!("none of the keys is for {}", one_of(listed)),
+            }));
         }
         self.forget();
         Ok(self)
@@ -158,10 +197,14 @@ impl JwtAuth {
     /// Also takes tokens that were signed with this secret; `algorithm` is `HS256`, `HS384` or `HS512`.
     ///
     /// # Errors
-    /// If the algorithm is another one, or the secret is shorter than its hash (RFC 7518 §3.2).
+    /// If the algorithm is another one or not one that is [taken](Self::algorithms), or the secret is shorter
+    /// than its hash (RFC 7518 §3.2).
     pub fn secret(mut self, algorithm: &str, secret: &[u8]) -> Result<Self, ListError> {
-        let wrong = |what: String| ListError::whole(ListProblem::Keys(what));
-        Key::secret(algorithm, secret).and_then(|key| self.add(key)).map_err(wrong)?;
+        let key = Key::secret(algorithm, secret).map_err(wrong)?;
+        if !self.algorithms.is_empty() && !self.algorithms.iter().any(|listed| key.is_for(*listed)) {
+            return Err(wrong(format!("{algorithm} is not {}", one_of(&self.algorithms))));
+        }
+        self.add(key).map_err(wrong)?;
         self.forget();
         Ok(self)
     }
@@ -236,24 +279,20 @@ impl JwtAuth {
         self.verified = Arc::default();
     }
 
-    /// What there is to prove of what a token says.
-    ///
-    /// # Errors
-    /// Why it is not taken, whoever has signed it.
-    fn weigh(&self, said: &(Header, Value), digest: Digest, now_seconds: u64) -> Result<Unproved, Reason> {
+    /// What there is to prove of what a token says; `None` if nobody can.
+    fn weigh(&self, said: &(Header, Value), digest: Digest, now_seconds: u64) -> Option<Unproved> {
         let (header, claims) = said;
         let keys = self.keys_for(header.alg, header.kid.as_deref());
         // RFC 7515 §4.1.11: extensions that must be understood are not.
         if header.crit.is_some() || keys.is_empty() {
-            return Err(Reason::TokenInvalid);
+            return None;
         }
-        let (until, subject) = self.judge(claims, now_seconds)?;
-        Ok(Unproved { digest, keys, until, subject })
+        Some(Unproved { digest, keys, algorithm: header.alg, claims: self.judge(claims, now_seconds) })
     }
 
     /// The key of this name; else those without one; else, for a token that names none, the only one.
     fn keys_for(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<Arc<Key>> {
-        let known = || self.keys.iter().filter(|key| key.algorithm() == algorithm).map(Arc::clone);
+        let known = || self.keys.iter().filter(|key| key.is_for(algorithm)).map(Arc::clone);
         if let Some(named) = known().find(|key| id.is_some() && key.id() == id) {
             return vec![named];
         }
@@ -272,11 +311,13 @@ impl JwtAuth {
     /// RFC 7519 §4.1: until when it is taken, and who has it.
     fn judge(&self, claims: &Value, now_seconds: u64) -> Result<(u64, Arc<str>), Reason> {
         let leeway = self.leeway.as_secs();
-        let until = seconds(claims, "exp")?.ok_or(Reason::TokenInvalid)?.saturating_add(leeway);
+        let until = seconds(claims, "exp").map_err(|_| Reason::TokenExpiryMissing)?;
+        let until = until.ok_or(Reason::TokenExpiryMissing)?.saturating_add(leeway);
         if now_seconds >= until {
             return Err(Reason::TokenExpired);
         }
-        if seconds(claims, "nbf")?.is_some_and(|from| now_seconds.saturating_add(leeway) < from) {
+        let from = seconds(claims, "nbf").map_err(|_| Reason::TokenEarly)?;
+        if from.is_some_and(|from| now_seconds.saturating_add(leeway) < from) {
             return Err(Reason::TokenEarly);
         }
         let is_listed = |list: &[Box<str>], value: &Value| {
@@ -295,7 +336,7 @@ impl JwtAuth {
             return Err(Reason::TokenAudience);
         }
         let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
-        Ok((until, subject.ok_or(Reason::TokenInvalid)?.into()))
+        Ok((until, subject.ok_or(Reason::TokenSubjectMissing)?.into()))
     }
 }
 
@@ -305,16 +346,22 @@ impl Unproved {
         self.keys.iter().map(|key| key.micros()).sum::<u32>() <= LOOP_MICROS_MAX
     }
 
-    /// Whether one of the keys has signed `token`; then it is remembered.
-    fn prove(&self, token: &[u8], verified: &Verified) -> bool {
+    /// Whose token it is, if one of the keys has signed it and nothing else is wrong; then it is remembered.
+    fn prove(&self, token: &[u8], verified: &Verified) -> Result<Arc<str>, Wrong> {
+        if !self.is_signed(token) {
+            return Err(Wrong { reason: Reason::TokenInvalid, is_failure: true });
+        }
+        let (until, subject) =
+            self.claims.as_ref().map_err(|reason| Wrong { reason: *reason, is_failure: false })?;
+        verified.keep(self.digest, *until, Arc::clone(subject));
+        Ok(Arc::clone(subject))
+    }
+
+    fn is_signed(&self, token: &[u8]) -> bool {
         let mut parts = token.rsplitn(2, |byte| *byte == b'.');
         let (Some(signature), Some(message)) = (parts.next(), parts.next()) else { return false };
         let Ok(signature) = str::from_utf8(signature) else { return false };
-        let is_right = self.keys.iter().any(|key| key.has_signed(message, signature));
-        if is_right {
-            verified.keep(self.digest, self.until, Arc::clone(&self.subject));
-        }
-        is_right
+        self.keys.iter().any(|key| key.has_signed(self.algorithm, message, signature))
     }
 }
 
@@ -323,13 +370,13 @@ impl Claim for Signature {
         self.verified.get(&self.unproved.digest, self.now_seconds).is_some()
     }
 
-    fn is_right(&self) -> bool {
-        self.unproved.prove(&self.token, &self.verified)
+    fn check(&self) -> Result<(), Wrong> {
+        self.unproved.prove(&self.token, &self.verified).map(|_| ())
     }
 
-    fn refusal(&self) -> Response {
+    fn refusal(&self, reason: Reason) -> Response {
         let mut response = Response::default();
-        self.challenge.refuse(Reason::TokenInvalid, &mut response);
+        self.challenge.refuse(reason, &mut response);
         response
     }
 }
@@ -351,21 +398,23 @@ impl Layer for JwtAuth {
             return Passage::answered();
         }
         let Some(said) = said_by(token) else { return self.fail(request, response) };
-        let unproved = match self.weigh(&said, digest, now_seconds) {
-            Ok(unproved) => unproved,
-            Err(reason) => return self.challenge.refuse(reason, response),
+        let Some(unproved) = self.weigh(&said, digest, now_seconds) else {
+            return self.challenge.refuse(Reason::TokenInvalid, response);
         };
         if unproved.is_quick() {
             return match unproved.prove(token, &self.verified) {
-                true => self.users.admit(&unproved.subject, request, response),
-                false => self.fail(request, response),
+                Ok(subject) => self.users.admit(&subject, request, response),
+                Err(Wrong { is_failure: true, .. }) => self.fail(request, response),
+                Err(Wrong { reason, .. }) => self.challenge.refuse(reason, response),
             };
         }
         if request.is_gone() {
             // Nothing is computed for who cannot hear of it, and could not be counted.
             return self.challenge.refuse(Reason::TokenInvalid, response);
         }
-        self.checks.submit(request, response, || Signature {
+        // By other rules the same token may not be as right.
+        let identity = Identity { digest, judge: Arc::as_ptr(&self.verified).addr() };
+        self.checks.submit(request, response, identity, || Signature {
             token: token.into(),
             unproved,
             now_seconds,
@@ -398,6 +447,20 @@ impl fmt::Debug for JwtAuth {
     }
 }
 
+fn wrong(what: String) -> ListError {
+    ListError::whole(ListProblem::Keys(what))
+}
+
+/// `RS256, RS384 or RS512`
+fn one_of(algorithms: &[Algorithm]) -> String {
+    let names: Vec<_> = algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// What stands in `token`: its header, and its claims between the dots.
 fn said_by(token: &[u8]) -> Option<(Header, Value)> {
     let header = decode_header(token).ok()?;
@@ -406,16 +469,16 @@ fn said_by(token: &[u8]) -> Option<(Header, Value)> {
     Some((header, claims))
 }
 
-/// A moment in whole seconds since 1970; `None` if it is not there.
-fn seconds(claims: &Value, name: &str) -> Result<Option<u64>, Reason> {
+/// A moment in whole seconds since 1970; `None` if it is not there. RFC 7519 §2.
+fn seconds(claims: &Value, name: &str) -> Result<Option<u64>, NoMoment> {
     match claims.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(value) => match (value.as_u64(), value.as_f64()) {
             (Some(seconds), _) => Ok(Some(seconds)),
             (None, Some(seconds)) if (0.0..1e15).contains(&seconds) => {
                 Ok(Some(Duration::from_secs_f64(seconds).as_secs()))
             }
-            _ => Err(Reason::TokenInvalid),
+            _ => Err(NoMoment),
         },
     }
 }

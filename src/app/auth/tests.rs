@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::account::VERIFIED_FOR;
 use super::*;
 use crate::app::{
-    App, BlockingPool, Mail, Origin, Outcome, Params, Progress, Request, Route, Sink, Take, Visitor,
+    App, BlockingPool, Counts, Mail, Origin, Outcome, Params, Progress, Request, Route, Sink, Take, Visitor,
     blocking, receiving,
 };
 use crate::base::{Certificate, Key, Mailbox, Tick, Wake};
@@ -336,7 +336,8 @@ fn guesses_that_come_at_once_are_counted_too() {
     let app = App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
     let mut desk = Desk::new(BlockingPool::new(1, 8));
     desk.visitor = Stranger(Some("192.0.2.1:4242".parse().unwrap()));
-    let answers: Vec<_> = (0..50).map(|_| desk.call(&app, "ada:wrong", Tick::ZERO)).collect();
+    let guess = |number| format!("ada:wrong{number}");
+    let answers: Vec<_> = (0..50).map(|number| desk.call(&app, &guess(number), Tick::ZERO)).collect();
     let mut statuses: Vec<_> = answers
         .iter()
         .map(|(outcome, response)| {
@@ -349,6 +350,108 @@ fn guesses_that_come_at_once_are_counted_too() {
     statuses.sort_unstable();
     assert_eq!((&statuses[..3], &statuses[3..]), (&[401; 3][..], &[429; 47][..]));
     assert_eq!(computed(&auth), 3);
+}
+
+/// A pool whose only thread is at work elsewhere, until the gate is dropped.
+fn busy_pool() -> (BlockingPool, mpsc::Sender<()>) {
+    let pool = BlockingPool::new(1, 8);
+    let (gate, closed) = mpsc::channel::<()>();
+    let closed = std::sync::Mutex::new(closed);
+    pool.submit(Box::new(move || assert!(closed.lock().unwrap().recv().is_err()))).unwrap();
+    (pool, gate)
+}
+
+#[test]
+fn who_shows_the_same_at_once_is_answered_with_one_hash() {
+    let auth = auth().user("bob", HASH).unwrap().failures(3, Duration::from_secs(60));
+    let app = App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
+    let (pool, gate) = busy_pool();
+    let mut desk = Desk::new(pool);
+    desk.visitor = Stranger(Some("192.0.2.1:4242".parse().unwrap()));
+    let ask = |pair| match desk.call(&app, pair, Tick::ZERO) {
+        (Outcome::Again(ticket), _) => ticket,
+        (_, response) => panic!("{:?}", response.reason()),
+    };
+    let right: Vec<_> = (0..300).map(|_| ask("ada:password")).collect();
+    let wrong: Vec<_> = (0..5).map(|_| ask("ada:wrong")).collect();
+    let stranger = ask("eve:password");
+    let bob = ask("bob:password");
+    assert!(format!("{auth:?}").contains("waiting: 4"), "{auth:?}");
+    // Who leaves, leaves the others to wait.
+    right[0].presence().set(crate::app::Presence::Gone);
+    drop(gate);
+    let letters: Vec<_> = (1..right.len() + wrong.len() + 2).map(|_| desk.letter()).collect();
+    drop((right, wrong, stranger, bob));
+    let statuses: Vec<_> = letters
+        .into_iter()
+        .map(|letter| match letter {
+            Mail::Again { .. } => 200,
+            Mail::Answer { response, .. } => response.status().as_u16(),
+            letter => panic!("{letter:?}"),
+        })
+        .collect();
+    // Each of the wrong ones counts: after three of them nothing is computed for who comes from there.
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!((count(200), count(401), count(429)), (299, 3, 4));
+    assert_eq!(computed(&auth), 2);
+}
+
+#[test]
+fn users_that_take_the_place_of_others_are_believed_if_they_are_the_same() {
+    const OTHER_HASH: &str =
+        "$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8";
+    let named = |users: &[(&str, &str)], limit| {
+        let auth = BasicAuth::new("x").failures(limit, Duration::from_secs(60));
+        users.iter().fold(auth, |auth, (name, hash)| auth.user(name, hash).unwrap())
+    };
+    let behind = |auth: &BasicAuth| App::new().get("/", auth.guard(|_: &Request<'_>| "secret"));
+    let after = |former: &Counts, auth| {
+        let mut counts = former.successor();
+        let auth = counts.passwords("staff", auth, former);
+        (behind(&auth), auth, counts)
+    };
+    let mut desk = Desk::new(BlockingPool::new(1, 8));
+    desk.visitor = Stranger(Some("192.0.2.1:4242".parse().unwrap()));
+    let now = Tick::from_millis(1_000);
+    let (app, auth, first) = after(&Counts::default(), named(&[("ada", HASH), ("bob", HASH)], 2));
+    assert_eq!(guessed(&mut desk, &app, "ada:password", now).status(), 200);
+    assert_eq!(guessed(&mut desk, &app, "bob:wrong", now).status(), 401);
+    assert_eq!(computed(&auth), 2);
+
+    // As she was, among others who come and go.
+    let others: Vec<_> = ["a", "b", "c", "ada", "y", "z"].map(|name| (name, HASH)).into();
+    let (app, auth, second) = after(&first, named(&others, 2));
+    let (outcome, response) = desk.call(&app, "ada:password", now);
+    assert!(matches!(outcome, Outcome::Ready) && response.status() == 200, "no hash is computed");
+    assert_eq!(computed(&auth), 2);
+    assert_eq!(guessed(&mut desk, &app, "bob:password", now).status(), 401, "he is gone");
+    assert_eq!(guessed(&mut desk, &app, "a:password", now).status(), 429, "two were wrong");
+
+    // Another hash, of the same password; and another limit, which begins anew.
+    let (app, auth, third) = after(&second, named(&[("ada", OTHER_HASH)], 3));
+    assert_eq!(guessed(&mut desk, &app, "ada:password", now).status(), 200);
+    assert_eq!(computed(&auth), 4);
+    let (app, auth, _) = after(&third, named(&[("ada", HASH)], 3));
+    assert_eq!(guessed(&mut desk, &app, "ada:wrong", now).status(), 401);
+    assert_eq!(guessed(&mut desk, &app, "ada:password", now).status(), 200);
+    assert_eq!(computed(&auth), 6, "what was before the one before is not known");
+}
+
+#[test]
+fn who_waits_while_users_are_read_again_is_answered_with_one_hash() {
+    let mut counts = Counts::default();
+    let auth = counts.passwords("staff", auth(), &Counts::default());
+    let next = counts.successor().passwords("staff", self::auth(), &counts);
+    let [app, next] = [&auth, &next].map(|auth| App::new().get("/", auth.guard(|_: &Request<'_>| "secret")));
+    let (pool, gate) = busy_pool();
+    let mut desk = Desk::new(pool);
+    let waiting = [&app, &next, &app, &next].map(|app| desk.call(app, "ada:password", Tick::ZERO));
+    assert!(waiting.iter().all(|(outcome, _)| matches!(outcome, Outcome::Again(_))));
+    drop(gate);
+    for _ in &waiting {
+        assert!(matches!(desk.letter(), Mail::Again { .. }));
+    }
+    assert_eq!(computed(&auth), 1);
 }
 
 #[test]
@@ -365,7 +468,8 @@ fn a_flood_is_bounded_and_leaves_the_pool_to_others() {
     }
     let mut tickets = Vec::new();
     loop {
-        let (outcome, response) = desk.call(&app, "ada:wrong", Tick::ZERO);
+        let guess = format!("ada:wrong{}", tickets.len());
+        let (outcome, response) = desk.call(&app, &guess, Tick::ZERO);
         let Outcome::Again(ticket) = outcome else {
             assert_eq!(response.reason(), Some(Reason::PoolFull));
             assert_eq!(response.fields().get("retry-after"), Some(&b"1"[..]));

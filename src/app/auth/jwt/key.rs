@@ -1,6 +1,7 @@
 //! [`Key`]: what signatures are checked with, and how long that takes. RFC 7515, RFC 7517, RFC 7518.
 //!
-//! A key has one algorithm, whatever a token says; `none` is none.
+//! A key has its algorithms, whatever a token says: one, or those that the server takes for its kind. `none`
+//! is none.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, crypto};
@@ -9,7 +10,8 @@ use serde_json::Value;
 /// What somebody signs with, as others see it.
 pub(super) struct Key {
     id: Option<Box<str>>,
-    algorithm: Algorithm,
+    /// At least one, and all of one family.
+    algorithms: Vec<Algorithm>,
     key: DecodingKey,
 }
 
@@ -22,43 +24,43 @@ impl Key {
         let algorithm = algorithm.parse().ok();
         let algorithm = algorithm.filter(|known: &Algorithm| known.family() == AlgorithmFamily::Hmac);
         let algorithm = algorithm.ok_or("a secret is for HS256, HS384 or HS512")?;
-        let key = Self { id: None, algorithm, key: DecodingKey::from_secret(secret) };
-        key.check().map(|()| key)
+        let key = DecodingKey::from_secret(secret);
+        check(&key, algorithm)?;
+        Ok(Self { id: None, algorithms: vec![algorithm], key })
     }
 
-    /// The key that is written so; `None` if it is not for signatures.
+    /// The key that is written so; `None` if it is not for signatures, or for no algorithm of `listed`. An
+    /// empty list: whatever it is for.
     ///
     /// # Errors
     /// If it is of an unknown kind, or too short.
-    pub(super) fn of(value: &Value) -> Result<Option<Self>, String> {
+    pub(super) fn of(value: &Value, listed: &[Algorithm]) -> Result<Option<Self>, String> {
         let jwk: Jwk = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
         if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
             return Ok(None);
         }
-        let usual = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
-            AlgorithmParameters::EllipticCurve(key) => match key.curve {
-                EllipticCurve::P256 => Some(Algorithm::ES256),
-                EllipticCurve::P384 => Some(Algorithm::ES384),
-                _ => None,
-            },
-            AlgorithmParameters::OctetKeyPair(key) => {
-                (key.curve == EllipticCurve::Ed25519).then_some(Algorithm::EdDSA)
-            }
-            _ => None,
-        };
-        let said = jwk.common.key_algorithm.map(|said: KeyAlgorithm| Algorithm::try_from(said).ok());
-        let algorithm =
-            said.unwrap_or(usual).ok_or("it has an unknown \"alg\" or none, or an unknown curve")?;
         let key = DecodingKey::from_jwk(&jwk).map_err(|error| error.to_string())?;
-        // On a curve there is but one.
-        let is_other =
-            usual.is_some_and(|usual| usual.family() != AlgorithmFamily::Rsa && usual != algorithm);
-        if key.family() != algorithm.family() || is_other {
-            return Err(format!("its \"alg\" {algorithm:?} is not for a key of its kind"));
+        let usual = usual(&jwk.algorithm);
+        let said = jwk.common.key_algorithm.map(|said: KeyAlgorithm| Algorithm::try_from(said).ok());
+        let algorithms = match said.unwrap_or(usual) {
+            // What it does not say, the list does.
+            _ if said.is_none() && !listed.is_empty() => {
+                listed.iter().copied().filter(|listed| is_of(&key, usual, *listed)).collect()
+            }
+            own if !listed.is_empty() && !own.is_some_and(|own| listed.contains(&own)) => Vec::new(),
+            None => return Err("it has an unknown \"alg\" or none, or an unknown curve".to_owned()),
+            Some(own) if !is_of(&key, usual, own) => {
+                return Err(format!("its \"alg\" {own:?} is not for a key of its kind"));
+            }
+            Some(own) => vec![own],
+        };
+        let Some(first) = algorithms.first() else { return Ok(None) };
+        let checked = check(&key, *first);
+        let algorithms: Vec<_> = algorithms.into_iter().filter(|one| check(&key, *one).is_ok()).collect();
+        match algorithms.is_empty() {
+            true => checked.map(|()| None),
+            false => Ok(Some(Self { id: jwk.common.key_id.map(Into::into), algorithms, key })),
         }
-        let key = Self { id: jwk.common.key_id.map(Into::into), algorithm, key };
-        key.check().map(|()| Some(key))
     }
 
     /// Its name, `kid`.
@@ -66,54 +68,76 @@ impl Key {
         self.id.as_deref()
     }
 
-    /// The only algorithm that it is used with.
-    pub(super) const fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    /// Whether it is used with this algorithm.
+    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
     }
 
-    /// Whether `signature`, in base64url, is its of `message`.
-    pub(super) fn has_signed(&self, message: &[u8], signature: &str) -> bool {
-        crypto::verify(signature, message, &self.key, self.algorithm).unwrap_or(false)
+    /// Whether `signature`, in base64url, is its of `message`, by this algorithm.
+    pub(super) fn has_signed(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
+        self.is_for(algorithm) && crypto::verify(signature, message, &self.key, algorithm).unwrap_or(false)
     }
 
     /// About how many microseconds of a processor the check of one signature takes: what a forged request
     /// cost a server more than one with HS256. `benches/auth.rs` times the checks alone.
     pub(super) fn micros(&self) -> u32 {
-        match (self.algorithm.family(), self.bytes()) {
+        match (self.key.family(), length(&self.key)) {
             (AlgorithmFamily::Hmac, _) => 2,
             (AlgorithmFamily::Ed, _) => 65,
-            (AlgorithmFamily::Ec, _) if self.algorithm == Algorithm::ES256 => 95,
+            (AlgorithmFamily::Ec, _) if self.is_for(Algorithm::ES256) => 95,
             (AlgorithmFamily::Ec, _) => 360,
             (AlgorithmFamily::Rsa, ..=256) => 40,
             (AlgorithmFamily::Rsa, ..=512) => 115,
             (AlgorithmFamily::Rsa, _) => 450,
         }
     }
+}
 
-    /// Whether it is long enough. RFC 7518 §3.2, §3.3.
-    fn check(&self) -> Result<(), String> {
-        let bytes_min = match self.algorithm {
-            Algorithm::HS256 => 32,
-            Algorithm::HS384 => 48,
-            Algorithm::HS512 => 64,
-            _ if self.algorithm.family() == AlgorithmFamily::Rsa => 256,
-            _ => return Ok(()),
-        };
-        if self.bytes() < bytes_min {
-            return Err(format!(
-                "a key for {:?} has at least {bytes_min} bytes, this one {}",
-                self.algorithm,
-                self.bytes()
-            ));
+/// The algorithm of a key that names none: on a curve there is but one.
+fn usual(key: &AlgorithmParameters) -> Option<Algorithm> {
+    match key {
+        AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
+        AlgorithmParameters::EllipticCurve(key) => match key.curve {
+            EllipticCurve::P256 => Some(Algorithm::ES256),
+            EllipticCurve::P384 => Some(Algorithm::ES384),
+            _ => None,
+        },
+        AlgorithmParameters::OctetKeyPair(key) => {
+            (key.curve == EllipticCurve::Ed25519).then_some(Algorithm::EdDSA)
         }
-        Ok(())
+        _ => None,
     }
+}
 
-    /// How long it is: of RSA the modulus.
-    fn bytes(&self) -> usize {
-        match self.key.kind() {
-            DecodingKeyKind::SecretOrDer(secret) => secret.len(),
-            DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
+/// Whether the algorithm is one for such a key.
+fn is_of(key: &DecodingKey, usual: Option<Algorithm>, algorithm: Algorithm) -> bool {
+    key.family() == algorithm.family()
+        && match algorithm.family() {
+            AlgorithmFamily::Rsa | AlgorithmFamily::Hmac => true,
+            AlgorithmFamily::Ec | AlgorithmFamily::Ed => usual == Some(algorithm),
         }
+}
+
+/// Whether it is long enough. RFC 7518 §3.2, §3.3.
+fn check(key: &DecodingKey, algorithm: Algorithm) -> Result<(), String> {
+    let bytes_min = match algorithm {
+        Algorithm::HS256 => 32,
+        Algorithm::HS384 => 48,
+        Algorithm::HS512 => 64,
+        _ if algorithm.family() == AlgorithmFamily::Rsa => 256,
+        _ => return Ok(()),
+    };
+    let bytes = length(key);
+    if bytes < bytes_min {
+        return Err(format!("a key for {algorithm:?} has at least {bytes_min} bytes, this one {bytes}"));
+    }
+    Ok(())
+}
+
+/// How many bytes it has: of RSA the modulus.
+fn length(key: &DecodingKey) -> usize {
+    match key.kind() {
+        DecodingKeyKind::SecretOrDer(secret) => secret.len(),
+        DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
     }
 }

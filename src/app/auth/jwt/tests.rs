@@ -45,9 +45,12 @@ fn judged_at(auth: &JwtAuth, token: &str, now_seconds: u64) -> Result<String, Re
         return Ok(subject.to_string());
     }
     let said = said_by(token.as_bytes()).ok_or(Reason::TokenInvalid)?;
-    let unproved = auth.weigh(&said, digest, now_seconds)?;
-    let is_right = unproved.prove(token.as_bytes(), &auth.verified);
-    is_right.then(|| unproved.subject.to_string()).ok_or(Reason::TokenInvalid)
+    let unproved = auth.weigh(&said, digest, now_seconds).ok_or(Reason::TokenInvalid)?;
+    let proved = unproved.prove(token.as_bytes(), &auth.verified);
+    proved.map(|subject| subject.to_string()).map_err(|wrong| {
+        assert_eq!(wrong.is_failure, wrong.reason == Reason::TokenInvalid, "{wrong:?}");
+        wrong.reason
+    })
 }
 
 /// An algorithm, a key that signs, and the same key as others see it.
@@ -128,6 +131,62 @@ fn rfc_8725_2_1_the_algorithm_is_the_keys() {
 }
 
 #[test]
+fn of_a_set_those_keys_are_taken_that_are_for_an_algorithm_of_the_list() {
+    let pairs = pairs();
+    let (mut named, mut bare) = (Vec::new(), Vec::new());
+    for (algorithm, _, jwk) in &pairs {
+        let mut jwk = jwk.clone();
+        jwk["kid"] = format!("{algorithm:?}").into();
+        named.push(jwk.clone());
+        jwk.as_object_mut().unwrap().remove("alg");
+        // The four keys of RSA are one.
+        if !bare.iter().any(|other: &Value| jwk["n"].is_string() && other["n"] == jwk["n"]) {
+            bare.push(jwk);
+        }
+    }
+    let set = |keys: &[Value]| json!({ "keys": keys }).to_string();
+    let taken = |auth: &JwtAuth| {
+        let is_taken = |(algorithm, key, _): &&(Algorithm, EncodingKey, Value)| {
+            let name = format!("{algorithm:?}");
+            let is_known = auth.keys.iter().any(|key| key.id() == Some(&*name));
+            let kid = if is_known { name } else { "RS256".to_owned() };
+            let header = Header { kid: Some(kid), ..Header::new(*algorithm) };
+            judged(auth, &signed(&header, &good(), key)).is_ok()
+        };
+        pairs.iter().filter(is_taken).map(|(algorithm, ..)| *algorithm).collect::<Vec<_>>()
+    };
+    use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, RS256, RS384};
+    for (list, by_name, by_kind) in [
+        (&["ES256"][..], vec![ES256], vec![ES256]),
+        (&["RS256"], vec![RS256], vec![RS256]),
+        (&["RS384"], vec![RS384], vec![RS384]),
+        (&["RS384", "PS256"], vec![RS384, PS256], vec![RS384, PS256]),
+        (&["EdDSA", "ES384"], vec![ES384, EdDSA], vec![ES384, EdDSA]),
+        // Of a list, that for which the secret is long enough.
+        (&["HS256", "HS512"], vec![HS256, HS512], vec![HS256, HS512]),
+        (&["HS256", "HS384"], vec![HS256, HS384], vec![HS256, HS384]),
+    ] {
+        let with = |keys: &[Value]| JwtAuth::new("x").algorithms(list).unwrap().jwks(&set(keys)).unwrap();
+        assert_eq!(taken(&with(&named)), by_name, "{list:?}");
+        assert_eq!(taken(&with(&bare)), by_kind, "{list:?}");
+    }
+    let refused = |list: &[&str], keys: &[Value]| {
+        JwtAuth::new("x").algorithms(list).unwrap().jwks(&set(keys)).unwrap_err().to_string()
+    };
+    assert_eq!(refused(&["PS512"], &named), "none of the keys is for PS512");
+    assert_eq!(refused(&["HS256", "RS256"], &named[..1]), "none of the keys is for HS256 or RS256");
+    assert_eq!(refused(&["HS256"], &[]), "there is no key that could sign tokens");
+    let short = json!({ "kty": "oct", "k": base64([1; 31]) });
+    assert_eq!(refused(&["HS256"], &[short]), "key 1: a key for HS256 has at least 32 bytes, this one 31");
+    for name in ["none", "HS1", ""] {
+        let error = JwtAuth::new("x").algorithms([name]).unwrap_err().to_string();
+        assert_eq!(error, format!("{name:?} is no algorithm that tokens are signed with"));
+    }
+    let error = JwtAuth::new("x").algorithms(["RS256"]).unwrap().secret("HS256", SECRET).unwrap_err();
+    assert_eq!(error.to_string(), "HS256 is not RS256");
+}
+
+#[test]
 fn keys_are_found_by_their_kid() {
     let oct =
         |kid: &str, byte: u8| json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": base64([byte; 32]) });
@@ -173,22 +232,26 @@ fn rfc_7519_4_1_claims_are_judged_with_the_clock_of_the_request() {
     for (wrong, reason) in [
         (json!({ "exp": NOW - 30 }), Reason::TokenExpired),
         (json!({ "exp": 0 }), Reason::TokenExpired),
-        (json!({ "exp": null }), Reason::TokenInvalid),
-        (json!({ "exp": "9999999999" }), Reason::TokenInvalid),
-        (json!({ "exp": -1 }), Reason::TokenInvalid),
-        (json!({ "exp": 1e300 }), Reason::TokenInvalid),
+        (json!({ "exp": null }), Reason::TokenExpiryMissing),
+        (json!({ "exp": "9999999999" }), Reason::TokenExpiryMissing),
+        (json!({ "exp": -1 }), Reason::TokenExpiryMissing),
+        (json!({ "exp": 1e300 }), Reason::TokenExpiryMissing),
         (json!({ "nbf": NOW + 31 }), Reason::TokenEarly),
-        (json!({ "nbf": "0" }), Reason::TokenInvalid),
+        (json!({ "nbf": "0" }), Reason::TokenEarly),
         (json!({ "iss": "US" }), Reason::TokenIssuer),
         (json!({ "iss": null }), Reason::TokenIssuer),
         (json!({ "iss": ["us"] }), Reason::TokenIssuer),
         (json!({ "aud": "elsewhere" }), Reason::TokenAudience),
         (json!({ "aud": null }), Reason::TokenAudience),
         (json!({ "aud": [] }), Reason::TokenAudience),
-        (json!({ "sub": "" }), Reason::TokenInvalid),
-        (json!({ "sub": 1 }), Reason::TokenInvalid),
+        (json!({ "sub": "" }), Reason::TokenSubjectMissing),
+        (json!({ "sub": 1 }), Reason::TokenSubjectMissing),
+        (json!({ "sub": null }), Reason::TokenSubjectMissing),
     ] {
         assert_eq!(with(wrong.clone()), Err(reason), "{wrong}");
+        // Who has not signed learns nothing of that.
+        let forged = signed(&Header::new(Algorithm::HS256), &wrong, &EncodingKey::from_secret(&[0; 32]));
+        assert_eq!(judged(&auth, &forged), Err(Reason::TokenInvalid), "{wrong}");
     }
     let for_others = by_secret(&json!({ "sub": "ada", "exp": NOW, "aud": "forge" }));
     assert_eq!(judged(&secret(), &for_others), Err(Reason::TokenAudience), "no audience is ours");
