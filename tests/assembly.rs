@@ -76,6 +76,10 @@ fn a_host_has_its_site_and_the_most_specific_route_answers() {
         path = "/users/me"
         methods = ["PUT", "DELETE"]
         respond = 204
+        [[site.route]]
+        path = "/form"
+        methods = "POST"
+        respond = 204
         [[site]]
         hosts = ["*"]
         respond = { status = 404, text = "no such site" }
@@ -94,10 +98,11 @@ fn a_host_has_its_site_and_the_most_specific_route_answers() {
     assert_eq!(answer.headers()["cache-control"], "max-age=60");
     assert_eq!(ask(&app, "GET", "http://example.com/users/7", &[]).headers()["content-type"], "text/x-name");
     assert_eq!(ask(&app, "PUT", "http://example.com/users/me", &[]).status(), 204);
-    let answer = ask(&app, "GET", "http://example.com/users/me", &[]);
+    assert_eq!(get(&app, "http://example.com/users/me"), (200, "somebody".into()), "with another method");
+    let answer = ask(&app, "PUT", "http://example.com/form", &[]);
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()["allow"]),
-        (405, &"PUT, DELETE, OPTIONS".parse().unwrap())
+        (405, &"POST, OPTIONS".parse().unwrap())
     );
     assert_eq!(ask(&app, "POST", "http://example.com/css/a.css", &[]).status(), 405, "files are read");
 }
@@ -169,6 +174,100 @@ fn conditions_choose_among_routes_of_one_path() {
         ("/?debug", &[("x-ring", "beta")], "debug"),
     ] {
         assert_eq!(told(&ask(&app, "GET", uri, fields)).1, body, "{uri} {fields:?}");
+    }
+}
+
+#[test]
+fn of_one_path_the_number_of_conditions_counts() {
+    let files = Scratch::new("assembly-number");
+    files.put("www/a", "file");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/a"
+        methods = "GET"
+        respond = { text = "get" }
+        [[site.route]]
+        path = "/a"
+        header = { x-a = "1" }
+        query = { q = "1" }
+        respond = { text = "two" }
+        [[site.route]]
+        path = "/x"
+        header = { x-version = "1" }
+        respond = { text = "one" }
+        [[site.route]]
+        path = "/x"
+        header = { x-version = "2" }
+        respond = { text = "two" }
+        [[site.route]]
+        path = "/files/{*name}"
+        static = "www"
+        [[site.route]]
+        path = "/files/{*name}"
+        header = { x-a = "1" }
+        respond = { text = "no file" }
+        "#,
+    );
+    for (uri, fields, body) in [
+        ("/a", &[][..], "get"),
+        ("/a", &[("x-a", "1")], "get"),
+        ("/a?q=1", &[("x-a", "1")], "two"),
+        ("/x", &[("x-version", "1")], "one"),
+        ("/x", &[("x-version", "2"), ("x-version", "1")], "two"),
+        ("/files/a", &[], "file"),
+        ("/files/a", &[("x-a", "1")], "no file"),
+    ] {
+        assert_eq!(told(&ask(&app, "GET", uri, fields)).1, body, "{uri} {fields:?}");
+    }
+    assert_eq!(get(&app, "/x").0, 404);
+}
+
+#[test]
+fn a_route_that_does_not_fit_is_passed_over() {
+    let routes = r#"
+        [[site.route]]
+        path = "/login"
+        methods = "POST"
+        respond = { text = "login" }
+        [[site.route]]
+        path = "/beta/{*x}"
+        header = { x-beta = "1" }
+        respond = { text = "beta" }
+        [[site.route]]
+        path = "/in"
+        client = "10.0.0.0/8"
+        respond = { text = "in" }
+        "#;
+    let files = Scratch::new("assembly-passed-over");
+    let site = "[[site]]\nhosts = \"*\"\n";
+    let all = "[[site.route]]\npath = \"/{*all}\"\nrespond = { text = \"rest\" }\n";
+    let with_route = app(&files, &format!("{site}{routes}{all}"));
+    // What a site itself says is asked as a route for everything would be.
+    let with_action = app(&files, &format!("{site}respond = {{ text = \"rest\" }}\n{routes}"));
+    for app in [with_route, with_action] {
+        for (method, uri, fields, body) in [
+            ("POST", "/login", &[][..], "login"),
+            ("GET", "/login", &[], "rest"),
+            ("BREW", "/login", &[], "rest"),
+            ("GET", "/beta/1", &[("x-beta", "1")], "beta"),
+            ("GET", "/beta/1", &[], "rest"),
+            ("GET", "/in", &[], "rest"),
+            ("GET", "/elsewhere", &[], "rest"),
+            ("BREW", "/elsewhere", &[], "rest"),
+        ] {
+            assert_eq!(told(&ask(&app, method, uri, fields)), (200, body.to_owned()), "{method} {uri}");
+        }
+        let options = ask(&app, "OPTIONS", "/login", &[]);
+        assert_eq!(options.headers()["allow"], "POST, OPTIONS");
+        assert_eq!(ask(&app, "TRACE", "/login", &[]).status(), 405);
+    }
+    let alone = app(&files, &format!("{site}{routes}"));
+    for (uri, status) in [("/login", 405), ("/beta/1", 404), ("/in", 404)] {
+        assert_eq!(get(&alone, uri).0, status, "{uri}");
     }
 }
 
@@ -423,6 +522,52 @@ fn pages_of_other_origins_read_what_the_site_or_the_route_lets_them() {
     let asks = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
     let answer = ask(&app, "OPTIONS", "/none", &asks);
     assert!(!answer.headers().contains_key("access-control-allow-origin"), "nobody may read it");
+}
+
+#[test]
+fn a_preflight_is_about_the_route_whose_fields_it_names() {
+    let files = Scratch::new("assembly-preflight");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = ["*"]
+        cors = "*"
+        [[site.route]]
+        path = "/version"
+        header = { x-v = "2" }
+        query = { q = true }
+        cors = { origins = ["https://app.example"] }
+        respond = { text = "two" }
+        [[site.route]]
+        path = "/version"
+        respond = { text = "any" }
+        [[site.route]]
+        path = "/old"
+        header = { x-v = false }
+        cors = { origins = ["https://app.example"] }
+        respond = { text = "old" }
+        "#,
+    );
+    // The value of a field that it names nobody knows yet.
+    let names = |uri, names| {
+        let asks = [
+            ("origin", "https://app.example"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", names),
+        ];
+        let answer = ask(&app, "OPTIONS", uri, &asks);
+        let fields = ["access-control-allow-origin", "access-control-allow-headers"];
+        let fields =
+            fields.map(|name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()));
+        (answer.status().as_u16(), fields.map(Option::unwrap_or_default))
+    };
+    let read = |origin: &str, names: &str| (204, [origin.to_owned(), names.to_owned()]);
+    let page = "https://app.example";
+    assert_eq!(names("/version?q", "x-a, X-V"), read(page, "x-a, X-V"));
+    assert_eq!(names("/version?q", "x-a,x-vv"), read("*", "x-a,x-vv"), "the one for everybody");
+    assert_eq!(names("/version", "x-v"), read("*", "x-v"), "the query is known");
+    assert_eq!(names("/old", "x-a"), read(page, "x-a"));
 }
 
 #[test]

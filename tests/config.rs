@@ -18,6 +18,7 @@ use std::path::Path;
 use cases::Kinds;
 use kolk::Configuration;
 use kolk::config::{self, Errors, Origin};
+use proptest::prelude::*;
 use scratch::Scratch;
 
 #[allow(dead_code, reason = "these cases are texts, without escapes")]
@@ -58,20 +59,92 @@ fn every_key() -> String {
 #[test]
 fn every_case() {
     let mut wrong = 0;
-    let cases =
-        cases::check("config", &Kinds { question: "toml", answer: "says" }, |title, text| {
-            match parse(text) {
-                Ok(configuration) => configuration.dump(),
-                Err(errors) => {
-                    wrong += 1;
-                    let text = errors.to_string();
-                    assert!(!text.contains('\u{1b}'), "{title}: colours that nobody asked for");
-                    assert!(errors.render(true).contains('\u{1b}'), "{title}: no colours");
-                    text + "\n"
-                }
+    let cases = cases::check("config", &Kinds { question: "toml", answer: "says" }, |title, text| {
+        match parse(text) {
+            Ok(configuration) => {
+                // Its files stand for others. Routes that do not tie here do not in the app.
+                let built = configuration.app().map_err(|errors| errors.to_string());
+                let tie =
+                    built.err().filter(|text| text.contains("there already") || text.contains("same paths"));
+                assert_eq!(tie, None, "{title}");
+                configuration.dump()
             }
-        });
+            Err(errors) => {
+                wrong += 1;
+                let text = errors.to_string();
+                assert!(!text.contains('\u{1b}'), "{title}: colours that nobody asked for");
+                assert!(errors.render(true).contains('\u{1b}'), "{title}: no colours");
+                text + "\n"
+            }
+        }
+    });
     assert!(wrong >= 200 && cases > wrong, "{wrong} of {cases}");
+}
+
+/// The conditions of a route, as a file says them; and whether they hold of a request with this method,
+/// these values of `x-a` and `q`.
+type Conditions = ([Option<&'static str>; 3], usize);
+
+fn conditions() -> impl Strategy<Value = Conditions> {
+    let methods = prop::sample::select(vec![None, Some("GET"), Some("HEAD"), Some("POST, GET"), Some("PUT")]);
+    let value = || prop::sample::select(vec![None, Some("1"), Some("2"), Some("true"), Some("false")]);
+    (methods, value(), value()).prop_map(|(methods, header, query)| {
+        let all = [methods, header, query];
+        (all, all.iter().flatten().count())
+    })
+}
+
+fn fits((conditions, _): &Conditions, method: &str, sent: [Option<&str>; 2]) -> bool {
+    let [methods, values @ ..] = conditions;
+    let means = |own: &str| own == method || (own, method) == ("GET", "HEAD");
+    methods.is_none_or(|methods| methods.split(", ").any(means))
+        && values.iter().zip(sent).all(|(wanted, sent)| match *wanted {
+            None => true,
+            Some("true") => sent.is_some(),
+            Some("false") => sent.is_none(),
+            value => value == sent,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is no tie can be built, and has one winner for each request.
+    #[test]
+    fn of_routes_that_do_not_tie_the_one_with_the_most_conditions_answers(
+        routes in prop::collection::vec(conditions(), 2..5),
+    ) {
+        let mut text = "[[site]]\nhosts = \"*\"\n".to_owned();
+        for (number, ([methods, header, query], _)) in routes.iter().enumerate() {
+            let quoted = |value: &str| match value {
+                "true" | "false" => value.to_owned(),
+                value => format!("\"{value}\""),
+            };
+            text += "[[site.route]]\npath = \"/a\"\n";
+            let methods = methods.map(|methods| methods.replace(", ", "\", \""));
+            text += &methods.map(|methods| format!("methods = [\"{methods}\"]\n")).unwrap_or_default();
+            text += &header.map(|value| format!("header = {{ x-a = {} }}\n", quoted(value))).unwrap_or_default();
+            text += &query.map(|value| format!("query = {{ q = {} }}\n", quoted(value))).unwrap_or_default();
+            text += &format!("respond = {}\n", 200 + number);
+        }
+        let Ok(configuration) = parse(&text) else { return Ok(()) };
+        let app = configuration.app().unwrap_or_else(|errors| panic!("{errors}"));
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE"] {
+            for values in [[None, None], [Some("1"), None], [Some("2"), Some("1")], [None, Some("1")], [Some("1"); 2]] {
+                let fitting: Vec<_> =
+                    routes.iter().enumerate().filter(|(_, route)| fits(route, method, values)).collect();
+                let most = fitting.iter().map(|(_, (_, count))| *count).max();
+                let mut winners = fitting.iter().filter(|(_, (_, count))| Some(*count) == most);
+                let winner = winners.next().map(|(number, _)| 200 + *number);
+                prop_assert!(winners.next().is_none(), "a tie: {method} {values:?}\n{text}");
+                let query = values[1].map(|value| format!("?q={value}")).unwrap_or_default();
+                let request = http::Request::builder().method(method).uri(format!("/a{query}"));
+                let request = values[0].into_iter().fold(request, |request, value| request.header("x-a", value));
+                let status = usize::from(app.oneshot(request.body("").unwrap()).status().as_u16());
+                prop_assert_eq!(Some(status).filter(|status| *status < 400), winner, "{} {:?}\n{}", method, values, text);
+            }
+        }
+    }
 }
 
 #[test]

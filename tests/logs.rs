@@ -97,7 +97,7 @@ fn sites_and_routes_have_logs_of_their_own() {
     let all = lines(server, &files.join("all"));
     assert_eq!(all, ["a.example /all 204", "b.example /x 204", "b.example /y 404", "- - 505"]);
     let apex = fs::read_to_string(files.join("apex")).unwrap();
-    assert_eq!(apex, "a.example / /\na.example /none /{*path}\n");
+    assert_eq!(apex, "a.example / /\na.example /none *\n");
 }
 
 #[test]

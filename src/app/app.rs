@@ -1,10 +1,10 @@
 //! [`App`]: which handler answers which method at which path. RFC 9110 §9, §15.5.5, §15.5.6, §15.6.2.
 //!
-//! The most specific pattern of a path decides alone: if it does not have the method, the answer is 405
-//! and no other pattern is asked. Knows nothing of how requests arrive.
+//! The most specific pattern of a path that has a route for the request answers; if none has, the most
+//! specific of all says why: 404, 405 or 501. Knows nothing of how requests arrive.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock};
 
 use ::http::{HeaderValue, StatusCode, header};
 
@@ -20,14 +20,10 @@ use super::route::{Route, RouteId};
 use super::route_error::RouteError;
 use super::router::Params;
 use super::scope::{Match, Scope};
-use super::site::{Missing, Site, SiteId};
-use super::timeouts::RouteTimeouts;
+use super::site::{Fallback, Missing, Site, SiteId};
 use super::trust::Asker;
 use crate::base::Tick;
 use crate::http::{Head, Method, Path, Reason, Response};
-
-/// The pattern of the fallback's route.
-const FALLBACK: &str = "/{*path}";
 
 /// Patterns, methods and handlers.
 ///
@@ -41,9 +37,15 @@ const FALLBACK: &str = "/{*path}";
 /// literal is more specific than a parameter and this more than the rest. Patterns are written decoded;
 /// paths are [normalised](crate::http::Path) before they are looked up.
 ///
-/// HEAD is answered by the handler of GET, and OPTIONS by kolk, unless they are routed: behind the layers of
-/// the route that a CORS preflight is about. CONNECT and TRACE are not routed. The methods that add routes
-/// panic if a pattern is malformed or has the method already; [`App::try_route`] and its like do not.
+/// A pattern may have several routes: for several methods, and for requests of which
+/// [predicates](crate::app::Predicate) hold. Of those that fit a request the one with the most conditions
+/// answers, where the method counts as one. If none fits, the next pattern is asked that matches the path. If
+/// no route of any pattern fits, the most specific pattern says why: 405 with its methods, or 404.
+///
+/// HEAD is answered by the handler of GET, and OPTIONS by kolk for the most specific pattern, unless they are
+/// routed: behind the layers of the route that a CORS preflight is about. CONNECT and TRACE are not routed.
+/// The methods that add routes panic if a pattern is malformed or has the method already; [`App::try_route`]
+/// and its like do not.
 ///
 /// ```
 /// use kolk::{App, Request, Response, StatusCode};
@@ -136,17 +138,38 @@ impl App {
     }
 
     /// Answers, in place of a 404, requests of every known method whose path has no pattern. Its
-    /// parameter `path` is the whole path without the first slash.
+    /// parameter `path` is the whole path without the first slash; as a pattern it is called `*`.
     ///
     /// # Panics
     /// If there is a fallback already.
     #[must_use]
     #[track_caller]
-    pub fn fallback(mut self, handler: impl IntoHandler) -> Self {
-        let pattern = Pattern::parse(FALLBACK).expect("it is a pattern");
-        let route = Route::new(pattern, Verb::Any, Box::new(handler.into_handler()));
-        self.set_fallback(SiteId::MAIN, route).unwrap_or_else(|error| panic!("{error}"));
-        self
+    pub fn fallback(self, handler: impl IntoHandler) -> Self {
+        self.answering_the_rest(handler, false)
+    }
+
+    /// Answers every request that no route fits, as a route for any method at `/{*path}` would: a fallback
+    /// that is also asked where a path has routes, and none of them is for the method or has its predicates
+    /// hold. OPTIONS for a path with other methods stays with kolk.
+    ///
+    /// ```
+    /// use kolk::{App, Request, Response};
+    ///
+    /// let app = App::new()
+    ///     .post("/form", Response::text("sent\n"))
+    ///     .otherwise(|request: &Request<'_>| format!("no {}\n", request.param("path").unwrap()));
+    /// let ask = |request: http::request::Builder| app.oneshot(request.body("").unwrap());
+    /// assert_eq!(ask(http::Request::post("/form")).body(), "sent\n");
+    /// assert_eq!(ask(http::Request::get("/form")).body(), "no form\n");
+    /// assert_eq!(ask(http::Request::get("/elsewhere")).body(), "no elsewhere\n");
+    /// ```
+    ///
+    /// # Panics
+    /// If there is a fallback already.
+    #[must_use]
+    #[track_caller]
+    pub fn otherwise(self, handler: impl IntoHandler) -> Self {
+        self.answering_the_rest(handler, true)
     }
 
     /// Puts `layer` around all routes, those of all sites and those that are added later, and around answers
@@ -275,6 +298,22 @@ impl App {
         Ok(self)
     }
 
+    /// [`App::try_route`] for GET, which counts as no condition: the handler has no other method.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "config")]
+    pub(crate) fn try_bound_to_get(
+        mut self,
+        pattern: &str,
+        handler: impl IntoHandler,
+    ) -> Result<Self, RouteError> {
+        let handler = Box::new(handler.into_handler());
+        let route = Route::new(Pattern::parse(pattern)?, Verb::Known(Method::Get), handler);
+        self.add(SiteId::MAIN, route.bound())?;
+        Ok(self)
+    }
+
     /// [`App::mount`] with an error in place of the panic.
     ///
     /// # Errors
@@ -350,54 +389,10 @@ impl App {
         }
     }
 
-    /// The layers around an answer.
-    #[inline]
-    pub fn chain(&self, scope: Scope) -> &Chain {
-        match scope {
-            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).chain(),
-            Scope::Site(id) => &self.sites[id.index()].chain,
-        }
-    }
-
-    /// Which access log has such an answer.
-    #[inline]
-    pub fn log_of(&self, scope: Scope) -> LogId {
-        match scope {
-            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).rule().log,
-            Scope::Site(id) => self.sites[id.index()].log,
-        }
-    }
-
-    /// What the route says of time, if there is one.
-    #[inline]
-    pub fn timeouts_of(&self, scope: Scope) -> RouteTimeouts {
-        scope.route().map_or_else(RouteTimeouts::default, |id| self.route_of(id).rule().timeouts)
-    }
-
     /// Whether some route says how long its readers may take nothing.
     #[inline]
     pub const fn has_own_writes(&self) -> bool {
         self.has_own_writes
-    }
-
-    /// The pattern of the route, if there is one, else nothing.
-    #[inline]
-    pub fn pattern_of(&self, scope: Scope) -> &Arc<Pattern> {
-        static NONE: LazyLock<Arc<Pattern>> = LazyLock::new(|| Arc::new(Pattern::nothing()));
-        match scope {
-            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).shared_pattern(),
-            Scope::Site(_) => &NONE,
-        }
-    }
-
-    /// The name of the site: the first of its hosts, as it was written; `*` for the app's own routes.
-    #[inline]
-    pub fn site_name(&self, scope: Scope) -> &Arc<str> {
-        let site = match scope {
-            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).site(),
-            Scope::Site(id) => id,
-        };
-        &self.sites[site.index()].name
     }
 
     /// Where an answer can come from: all routes by [`RouteId::index`], then all sites by [`SiteId::index`].
@@ -482,13 +477,15 @@ impl App {
         self.sites.len() > 1
     }
 
+    #[inline]
     pub(super) fn site_at(&self, id: SiteId) -> &Site {
         &self.sites[id.index()]
     }
 
     /// Whether the route is for what no route is for.
     pub(super) fn is_fallback(&self, id: RouteId) -> bool {
-        self.sites[self.route_of(id).site().index()].fallback == Some(id)
+        let fallback = self.sites[self.route_of(id).site().index()].fallback;
+        fallback.is_some_and(|fallback| fallback.route == id)
     }
 
     /// Whose the host is that the client asked for.
@@ -503,6 +500,7 @@ impl App {
         let added = Added {
             verb: route.verb().clone(),
             route: self.next_id(),
+            conditions: route.conditions(),
             predicates: route.predicates().into(),
         };
         let pattern = route.shared_pattern();
@@ -522,21 +520,29 @@ impl App {
         for (index, route) in app.routes.into_iter().enumerate() {
             let pattern = route.shared_pattern().as_ref().clone();
             let route = route.moved(pattern, layers);
-            if fallback.map(RouteId::index) == Some(index) {
-                self.set_fallback(site, route)?;
-            } else {
-                self.add(site, route)?;
+            match fallback {
+                Some(Fallback { route: id, takes_all }) if id.index() == index => {
+                    self.set_fallback(site, route, takes_all)?;
+                }
+                _ => self.add(site, route)?,
             }
         }
         Ok(())
     }
 
-    fn set_fallback(&mut self, site: SiteId, route: Route) -> Result<(), RouteError> {
+    #[track_caller]
+    fn answering_the_rest(mut self, handler: impl IntoHandler, takes_all: bool) -> Self {
+        let route = Route::new(Pattern::whatever(), Verb::Any, Box::new(handler.into_handler()));
+        self.set_fallback(SiteId::MAIN, route, takes_all).unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    fn set_fallback(&mut self, site: SiteId, route: Route, takes_all: bool) -> Result<(), RouteError> {
         if self.sites[site.index()].fallback.is_some() {
             return Err(RouteError::Fallback);
         }
         route.check()?;
-        self.sites[site.index()].fallback = Some(self.next_id());
+        self.sites[site.index()].fallback = Some(Fallback { route: self.next_id(), takes_all });
         self.push_route(site, route);
         Ok(())
     }
@@ -575,7 +581,7 @@ mod tests {
     use ::http::Method as Verb;
 
     use super::*;
-    use crate::app::Request;
+    use crate::app::{HandlerExt, Predicate, Request};
 
     fn name(request: &Request<'_>) -> String {
         format!("{} by {}", request.method_name(), request.route())
@@ -653,6 +659,80 @@ mod tests {
         assert_eq!(ask(&app, "BREW", "/nowhere").0, 501);
         assert_eq!(ask(&app, "CONNECT", "example.org:443").0, 405);
         assert_eq!(ask(&app, "OPTIONS", "*").0, 204);
+        let app = App::new().fallback(name);
+        assert_eq!(ask(&app, "GET", "/a/b").2, "GET by *", "nobody has written a pattern");
+    }
+
+    #[test]
+    fn what_no_route_fits_is_for_whoever_answers_otherwise() {
+        let held = name.when(Predicate::header("x-beta", "1").unwrap());
+        let inner = App::new()
+            .post("/login", name)
+            .any("/beta", held)
+            .otherwise(|request: &Request<'_>| format!("else {}", request.param("path").unwrap()));
+        let merged = App::new().merge(inner);
+        for (method, target, status, answer) in [
+            ("POST", "/login", 200, "POST by /login"),
+            ("GET", "/login", 200, "else login"),
+            ("BREW", "/login", 200, "else login"),
+            ("GET", "/beta", 200, "else beta"),
+            ("OPTIONS", "/beta", 200, "else beta"),
+            ("GET", "/a/b", 200, "else a/b"),
+            ("BREW", "/a/b", 200, "else a/b"),
+            ("OPTIONS", "/login", 204, ""),
+        ] {
+            let answer_is = ask(&merged, method, target);
+            assert_eq!((answer_is.0, &*answer_is.2), (status, answer), "{method} {target}");
+        }
+        assert_eq!(ask(&merged, "TRACE", "/login").0, 405);
+        assert_eq!(ask(&merged, "TRACE", "/a").0, 405);
+        assert_eq!(App::new().try_mount("/p", merged).unwrap_err(), RouteError::Fallback);
+    }
+
+    #[test]
+    fn a_pattern_without_a_route_that_fits_is_passed_over() {
+        let held = |name: fn(&Request<'_>) -> String| name.when(Predicate::header("x-beta", "1").unwrap());
+        let told = |request: &Request<'_>| {
+            let names = ["x", "all"].map(|name| request.param(name).unwrap_or("-").to_owned());
+            format!("{} {}", request.route(), names.join(" "))
+        };
+        let app = App::new()
+            .any("/{*all}", told)
+            .post("/login", told)
+            .any("/beta/{*x}", held(told))
+            .get("/only/{*x}", told)
+            .get("/only/{x}/b", held(told));
+        for (method, target, beta, answer) in [
+            ("POST", "/login", false, "/login - -"),
+            ("GET", "/login", false, "/{*all} - login"),
+            ("BREW", "/login", false, "/{*all} - login"),
+            ("GET", "/beta/1", true, "/beta/{*x} 1 -"),
+            ("GET", "/beta/1", false, "/{*all} - beta/1"),
+            ("OPTIONS", "/beta/1", false, "/{*all} - beta/1"),
+            ("GET", "/only/a/b", true, "/only/{x}/b a -"),
+            ("HEAD", "/only/a/b", false, ""),
+            ("GET", "/only/a/b", false, "/only/{*x} a/b -"),
+            ("PUT", "/only/a/b", true, "/{*all} - only/a/b"),
+        ] {
+            let request = ::http::Request::builder().method(method).uri(target);
+            let request = if beta { request.header("x-beta", "1") } else { request };
+            let body = app.oneshot(request.body("").unwrap()).into_body();
+            assert_eq!(body, answer, "{method} {target}");
+        }
+        assert_eq!(ask(&app, "OPTIONS", "/login"), (204, "POST, OPTIONS".to_owned(), String::new()));
+        // If none fits, the most specific one says why.
+        let app = App::new().get("/a", held(told)).post("/{x}", told).put("/{*all}", held(told));
+        for (method, target, status, allow) in [
+            ("GET", "/a", 404, "-"),
+            ("POST", "/a", 200, "-"),
+            ("PUT", "/a", 405, "GET, HEAD, OPTIONS"),
+            ("PUT", "/b", 405, "POST, OPTIONS"),
+            ("PUT", "/b/c", 404, "-"),
+            ("BREW", "/a", 501, "-"),
+        ] {
+            let answer = ask(&app, method, target);
+            assert_eq!((answer.0, &*answer.1), (status, allow), "{method} {target}");
+        }
     }
 
     #[test]

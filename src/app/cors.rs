@@ -302,7 +302,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::app::{App, BasicAuth};
+    use crate::app::{App, BasicAuth, HandlerExt, Predicate};
 
     type Answer = ::http::Response<Bytes>;
 
@@ -455,6 +455,38 @@ mod tests {
         let plain = send(&app, "OPTIONS", &[PAGE]);
         assert_eq!((plain.status().as_u16(), allowed(&plain)), (204, [None; 3]), "no preflight");
         assert_eq!(field(&plain, "allow"), Some("GET, HEAD, POST, PUT, OPTIONS"));
+    }
+
+    #[test]
+    fn a_preflight_names_the_fields_that_its_route_asks_for() {
+        let cors = |origin| Cors::origins([origin]).unwrap();
+        let version = |value| Predicate::header("x-v", value).unwrap();
+        let app = App::new()
+            .any("/", cors("https://two.example").wrap(Response::text("two")).when(version("2")))
+            .any("/", Response::text("plain"));
+        let preflight = |app: &App, names| {
+            let asks = [
+                ("origin", "https://two.example"),
+                ("access-control-request-method", "GET"),
+                ("access-control-request-headers", names),
+            ];
+            let answer = send(app, "OPTIONS", &asks);
+            field(&answer, "access-control-allow-origin").map(str::to_owned)
+        };
+        let two = Some("https://two.example".to_owned());
+        assert_eq!(preflight(&app, "x-v"), two);
+        assert_eq!(preflight(&app, "a,X-V , b"), two);
+        for names in ["", "x", "x-v2", "x-v x-v"] {
+            assert_eq!(preflight(&app, names), None, "{names}: the route for everybody");
+        }
+        // Of a path without a route for OPTIONS, it is about whoever answers what it announces.
+        let app = App::new()
+            .post("/", Response::text("posted"))
+            .get("/{*rest}", cors("https://two.example").wrap(Response::text("rest")));
+        assert_eq!(preflight(&app, ""), two);
+        // A route for OPTIONS itself answers them all.
+        let app = app.options("/", Response::text("mine"));
+        assert_eq!(preflight(&app, ""), None);
     }
 
     #[test]

@@ -1,11 +1,22 @@
 //! [`Endpoint`]: the methods that one path pattern answers, and their routes. RFC 9110 §9.3, §10.2.1.
+//!
+//! ```text
+//!  GET  ─► the routes for GET, and for any method ─────┐  the most conditions first, then those for the
+//!  HEAD ─► those for HEAD, for GET, and for any ───────┴─► method itself ─► the first one that fits
+//! ```
+//! Invariant: the routes stand in that order, whatever the order in which they were added. A method counts as
+//! one condition, each predicate as another.
+
+use std::cmp::Reverse;
 
 use ::http::HeaderValue;
 
+use super::cors::preflighted;
 use super::predicate::{Predicate, are_apart};
 use super::route::RouteId;
 use super::site::SiteId;
-use crate::http::Method;
+use super::trust::Asker;
+use crate::http::{Head, Method};
 
 /// Which methods a resource has: what `Allow` lists. [`App::allow`](super::App::allow) spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +40,30 @@ pub(super) enum AllowOf {
 pub(super) enum Verb {
     Known(Method),
     Extension(Box<str>),
-    /// Every method that has no route of its own.
+    /// Every method; of as many conditions, those for the method itself come first.
     Any,
 }
 
 impl Verb {
+    /// Of two that mean a method, the lesser one means it more: itself, GET for HEAD, any.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Known(Method::Head) => 0,
+            Self::Known(_) | Self::Extension(_) => 1,
+            Self::Any => 2,
+        }
+    }
+
+    /// Whether requests of this method are meant, as they are by GET if it is HEAD.
+    fn means(&self, method: Method, named: &str) -> bool {
+        match self {
+            Self::Known(own) => *own == method || (*own, method) == (Method::Get, Method::Head),
+            Self::Extension(own) => method == Method::Extension && **own == *named,
+            // RFC 9110 §9.3.6, §9.3.8: a tunnel and a loop-back are not a resource's to offer.
+            Self::Any => !matches!(method, Method::Connect | Method::Trace),
+        }
+    }
+
     pub(super) const fn name(&self) -> &str {
         match self {
             Self::Known(method) => method.name(),
@@ -46,7 +76,7 @@ impl Verb {
 /// The routes of one pattern by method.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// Of one verb those with the most predicates first, else in the order in which they were added.
+    /// The most conditions first; of as many, in the order of [`Verb::rank`], then as they were added.
     routes: Vec<Added>,
     /// Who answers each method, by discriminant; HEAD falls back to GET, all fall back to any.
     resolved: [Option<RouteId>; METHODS],
@@ -63,7 +93,42 @@ const METHODS: usize = Method::KNOWN.len() + 1;
 pub(super) struct Added {
     pub(super) verb: Verb,
     pub(super) route: RouteId,
+    /// How many things must hold, besides the path.
+    pub(super) conditions: usize,
     pub(super) predicates: Box<[Predicate]>,
+}
+
+/// What a request wants: its own method, or that of the one that it announces as a preflight.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'r> {
+    method: Method,
+    /// The name of an extension.
+    name: &'r str,
+    head: &'r Head<'r>,
+    asker: Asker<'r>,
+    is_announced: bool,
+}
+
+impl<'r> Wanted<'r> {
+    /// What the request with this head asks for.
+    pub(super) fn by(head: &'r Head<'r>, asker: Asker<'r>) -> Self {
+        Self { method: head.method(), name: head.method_name(), head, asker, is_announced: false }
+    }
+
+    /// What it announces, if it is a preflight: who sends that, and which fields, but not their values.
+    pub(super) fn announced_by(head: &'r Head<'r>, asker: Asker<'r>) -> Option<Self> {
+        let is_preflight = head.method() == Method::Options;
+        let name = str::from_utf8(preflighted(head).filter(|_| is_preflight)?).ok()?;
+        Some(Self { method: Method::from_name(name.as_bytes()), name, head, asker, is_announced: true })
+    }
+
+    /// The first predicate that does not hold; of what is announced, that cannot hold.
+    pub(super) fn failing<'a>(&self, added: &'a Added) -> Option<&'a Predicate> {
+        added.predicates.iter().find(|predicate| match self.is_announced {
+            true => !predicate.may_hold(self.head, self.asker),
+            false => !predicate.holds(self.head, self.asker),
+        })
+    }
 }
 
 impl Endpoint {
@@ -79,18 +144,17 @@ impl Endpoint {
     /// Adds a route.
     ///
     /// # Errors
-    /// A route that may want the same requests and has as many predicates.
+    /// A route that may want the same requests and has as many conditions.
     pub(super) fn add(&mut self, added: Added) -> Result<(), RouteId> {
-        let rivals = self.routes.iter().filter(|other| other.verb == added.verb);
-        if let Some(tied) = rivals.clone().find(|other| !are_apart(&other.predicates, &added.predicates)) {
+        let is_rival = |other: &&Added| other.verb == added.verb && other.conditions == added.conditions;
+        let mut rivals = self.routes.iter().filter(is_rival);
+        if let Some(tied) = rivals.find(|other| !are_apart(&other.predicates, &added.predicates)) {
             return Err(tied.route);
         }
-        let place = self
-            .routes
-            .iter()
-            .position(|other| other.verb == added.verb && other.predicates.len() < added.predicates.len());
+        let order = |added: &Added| (Reverse(added.conditions), added.verb.rank());
+        let place = self.routes.partition_point(|other| order(other) <= order(&added));
         self.has_predicates |= !added.predicates.is_empty();
-        self.routes.insert(place.unwrap_or(self.routes.len()), added);
+        self.routes.insert(place, added);
         self.resolve();
         Ok(())
     }
@@ -106,24 +170,15 @@ impl Endpoint {
         self.has_predicates
     }
 
-    /// The routes that may answer a method, the most specific first: `named` is the name of an extension.
-    pub(super) fn candidates<'e>(
-        &'e self,
-        method: Method,
-        named: &'e str,
-    ) -> impl Iterator<Item = &'e Added> {
-        let own = move |wanted: Method| {
-            self.routes.iter().filter(move |added| match &added.verb {
-                Verb::Known(method) => *method == wanted,
-                Verb::Extension(name) => wanted == Method::Extension && **name == *named,
-                Verb::Any => false,
-            })
-        };
-        let stands_in = if method == Method::Head { Some(own(Method::Get)) } else { None };
-        let any = self.routes.iter().filter(move |added| {
-            added.verb == Verb::Any && !matches!(method, Method::Connect | Method::Trace)
-        });
-        own(method).chain(stands_in.into_iter().flatten()).chain(any)
+    /// The routes that are for the method, the most specific first.
+    pub(super) fn candidates<'e>(&'e self, wanted: &Wanted<'_>) -> impl Iterator<Item = &'e Added> {
+        let (method, name) = (wanted.method, wanted.name);
+        self.routes.iter().filter(move |added| added.verb.means(method, name))
+    }
+
+    /// The most specific route that fits.
+    pub(super) fn choose(&self, wanted: &Wanted<'_>) -> Option<&Added> {
+        self.candidates(wanted).find(|added| wanted.failing(added).is_none())
     }
 
     /// Who answers a method that has a name of its own.
@@ -144,22 +199,12 @@ impl Endpoint {
         &self.allow
     }
 
-    fn own(&self, verb: &Verb) -> Option<RouteId> {
-        self.routes.iter().find(|added| added.verb == *verb).map(|added| added.route)
-    }
-
     fn resolve(&mut self) {
-        let any = self.own(&Verb::Any);
-        for method in Method::KNOWN {
-            let own = |method| self.own(&Verb::Known(method));
-            self.resolved[method as usize] = match method {
-                // RFC 9110 §9.3.6, §9.3.8: a tunnel and a loop-back are not a resource's to offer.
-                Method::Connect | Method::Trace => None,
-                Method::Head => own(Method::Head).or_else(|| own(Method::Get)).or(any),
-                method => own(method).or(any),
-            };
+        for method in Method::KNOWN.into_iter().chain([Method::Extension]) {
+            // No extension has an empty name.
+            let first = self.routes.iter().find(|added| added.verb.means(method, ""));
+            self.resolved[method as usize] = first.map(|added| added.route);
         }
-        self.resolved[Method::Extension as usize] = any;
         self.allow = allow_of(self.routes.iter().map(|added| &added.verb));
     }
 }

@@ -112,6 +112,8 @@ pub use networks::{Maintenance, Networks};
 pub use owned::OwnedRequest;
 pub use pattern::{PARAMS_MAX, Pattern, PatternError};
 pub use pool::{BlockingPool, Job, PoolFull, Seat};
+#[cfg(feature = "config")]
+pub(crate) use predicate::are_apart;
 pub use predicate::{Expected, NameError, Predicate, When};
 pub(crate) use redirect::is_host;
 pub use redirect::{Redirect, TemplateError};

@@ -79,6 +79,11 @@ impl Pattern {
         Ok(pattern)
     }
 
+    /// What the fallback is found by: every path. Nobody has written it, so it is not called as if.
+    pub(super) fn whatever() -> Self {
+        Self { text: "*".to_owned(), names: vec!["path".to_owned()], segments: vec![Segment::Rest] }
+    }
+
     /// That of no route at all.
     pub(super) const fn nothing() -> Self {
         Self { text: String::new(), names: Vec::new(), segments: Vec::new() }

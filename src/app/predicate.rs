@@ -2,16 +2,16 @@
 //!
 //! | predicate | holds if |
 //! | --- | --- |
-//! | `header` | a field line of this name has this value, or there is one, or none |
+//! | `header` | the first field line of this name has this value, or there is one, or none |
 //! | `query` | the same of the first pair of this name in the query, decoded |
 //! | `client` | the client's address is within one of these networks |
 //!
-//! Two routes with as many predicates need not both hold: see [`Predicate::excludes`].
+//! Of two routes with as many conditions no two may fit one request: see [`Predicate::excludes`].
 
 use std::fmt;
 use std::net::IpAddr;
 
-use ::http::HeaderName;
+use ::http::{HeaderName, header};
 use ipnet::IpNet;
 
 use super::handler::{Handler, left_to_inner};
@@ -46,7 +46,7 @@ pub enum Expected {
 pub struct NameError(Box<str>);
 
 impl Predicate {
-    /// One of the field lines `name` has exactly this value.
+    /// The first field line `name` has exactly this value.
     ///
     /// # Errors
     /// If `name` is not the name of a field.
@@ -55,7 +55,7 @@ impl Predicate {
         Ok(Self::field(name, Expected::Is(value.into())))
     }
 
-    /// The field lines `name` are as expected.
+    /// The first field line `name` is as expected.
     pub const fn field(name: HeaderName, expected: Expected) -> Self {
         Self(Kind::Header(name, expected))
     }
@@ -79,11 +79,14 @@ impl Predicate {
     /// Whether it holds of the request with this head, from this client.
     pub(super) fn holds(&self, head: &Head<'_>, asker: Asker<'_>) -> bool {
         match &self.0 {
-            Kind::Header(name, Expected::Is(value)) => head
-                .fields()
-                .any(|(own, content)| own.eq_ignore_ascii_case(name.as_str()) && content == value.as_bytes()),
-            Kind::Header(name, Expected::Present) => head.field(name.as_str()).is_some(),
-            Kind::Header(name, Expected::Absent) => head.field(name.as_str()).is_none(),
+            Kind::Header(name, expected) => {
+                let found = head.field(name.as_str());
+                match expected {
+                    Expected::Is(value) => found.is_some_and(|found| found == value.as_bytes()),
+                    Expected::Present => found.is_some(),
+                    Expected::Absent => found.is_none(),
+                }
+            }
             Kind::Query(name, expected) => {
                 let found = head.target().query.and_then(|query| query_value(query, name));
                 match expected {
@@ -98,22 +101,34 @@ impl Predicate {
         }
     }
 
+    /// Whether it may hold of the request that a preflight with this head announces. Of its fields only the
+    /// names are known, and of them only those that a page may not send unasked: the Fetch standard, §4.8.
+    pub(super) fn may_hold(&self, head: &Head<'_>, asker: Asker<'_>) -> bool {
+        match &self.0 {
+            Kind::Header(name, expected) if announces(head, name) => *expected != Expected::Absent,
+            _ => self.holds(head, asker),
+        }
+    }
+
     /// Whether both can never hold of one request.
     pub fn excludes(&self, other: &Self) -> bool {
-        use Expected::{Absent, Is};
         match (&self.0, &other.0) {
-            (Kind::Query(name, one), Kind::Query(own, another)) if name == own => match (one, another) {
-                (Is(value), Is(other)) => value != other,
-                (one, another) => (*one == Absent) != (*another == Absent),
-            },
-            // A request may have two field lines of one name.
-            (Kind::Header(name, one), Kind::Header(own, another)) => {
-                name == own && (*one == Absent) != (*another == Absent)
-            }
+            (Kind::Query(name, one), Kind::Query(own, another)) => name == own && one.excludes(another),
+            (Kind::Header(name, one), Kind::Header(own, another)) => name == own && one.excludes(another),
             (Kind::Client(networks), Kind::Client(others)) => !networks
                 .iter()
                 .any(|network| others.iter().any(|other| network.contains(other) || other.contains(network))),
             _ => false,
+        }
+    }
+}
+
+impl Expected {
+    /// Whether nothing is as both expect it.
+    fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Is(value), Self::Is(other)) => value != other,
+            (one, other) => (*one == Self::Absent) != (*other == Self::Absent),
         }
     }
 }
@@ -157,9 +172,16 @@ pub(super) fn canonical(network: IpNet) -> IpNet {
     v4.unwrap_or(network)
 }
 
-/// Whether no request could be answered by both of two routes with as many predicates.
-pub(super) fn are_apart(some: &[Predicate], others: &[Predicate]) -> bool {
-    some.len() != others.len() || some.iter().any(|one| others.iter().any(|other| one.excludes(other)))
+/// Whether a preflight with this head announces the field `name`.
+fn announces(head: &Head<'_>, name: &HeaderName) -> bool {
+    let lists = head.values(header::ACCESS_CONTROL_REQUEST_HEADERS.as_str());
+    let mut names = lists.flat_map(|list| list.split(|byte| *byte == b','));
+    names.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
+/// Whether no request meets all of both.
+pub(crate) fn are_apart(some: &[Predicate], others: &[Predicate]) -> bool {
+    some.iter().any(|one| others.iter().any(|other| one.excludes(other)))
 }
 
 /// A handler for some requests only: what [`HandlerExt::when`](super::HandlerExt::when) makes.
@@ -210,11 +232,15 @@ mod tests {
             0 => app.get("/", named("plain")),
             1 => app.get("/", named("ring").when(header("a"))),
             2 => app.get("/", named("both").when(header("a")).when(Predicate::query("q", "1 2"))),
-            _ => {
+            3 => {
                 app.any("/", named("any").when(Predicate::query("q", "1 2")).when(Predicate::query("r", "")))
             }
+            _ => {
+                let no_query = Predicate::parameter("q", Expected::Absent);
+                app.any("/", named("more").when(header("c")).when(no_query))
+            }
         };
-        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
             let app = order.into_iter().fold(App::new(), add);
             for (target, ring, answer) in [
                 ("/", None, "plain"),
@@ -223,7 +249,10 @@ mod tests {
                 ("/?q=1%202&x", Some("a"), "both"),
                 ("/?x&q=1+2", Some("a"), "both"),
                 ("/?q=1", Some("a"), "ring"),
-                ("/?q=1+2&r", None, "plain"),
+                // The number of conditions counts, of which the method is one.
+                ("/?q=1+2&r", None, "any"),
+                ("/?r", Some("c"), "more"),
+                ("/?r", Some("a"), "ring"),
             ] {
                 assert_eq!(get(&app, target, ring), answer, "{target} {ring:?} {order:?}");
             }
@@ -253,10 +282,22 @@ mod tests {
     }
 
     #[test]
+    fn of_two_field_lines_the_first_one_counts() {
+        let app = App::new().get("/", named("a").when(header("a"))).get("/", named("b").when(header("b")));
+        let get = |rings: [&str; 2]| {
+            let request = ::http::Request::get("/");
+            let request = rings.into_iter().fold(request, |request, ring| request.header("x-ring", ring));
+            app.oneshot(request.body("").unwrap())
+        };
+        assert_eq!(get(["a", "b"]).body(), "a");
+        assert_eq!(get(["b", "a"]).body(), "b");
+        assert_eq!(get(["c", "a"]).status(), 404);
+    }
+
+    #[test]
     fn where_none_holds_there_is_nothing() {
-        let app = App::new().get("/", named("a").when(header("a"))).get("/{*rest}", named("rest"));
+        let app = App::new().get("/", named("a").when(header("a"))).post("/{*rest}", named("rest"));
         assert!(get(&app, "/", None).contains("route.predicate"));
-        assert_eq!(get(&app, "/x", None), "rest");
         let delete = ::http::Request::delete("/").header("x-ring", "a").body("").unwrap();
         assert_eq!(app.oneshot(delete).status(), 405);
         let head = ::http::Request::head("/").header("x-ring", "a").body("").unwrap();
@@ -270,8 +311,7 @@ mod tests {
         let field = |expected| Predicate::field(HeaderName::from_static("x-ring"), expected);
         for (one, other, is_tie) in [
             (header("a"), header("a"), true),
-            // Both may be sent.
-            (header("a"), header("b"), true),
+            (header("a"), header("b"), false),
             (query("a"), query("b"), false),
             (query("a"), query("a"), true),
             (query("a"), Predicate::query("r", "a"), true),

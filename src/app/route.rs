@@ -44,6 +44,8 @@ impl RouteId {
 pub struct Route {
     pattern: Arc<Pattern>,
     verb: Verb,
+    /// Its handler has no other method, so that this is no condition.
+    is_bound: bool,
     rule: Rule,
     predicates: Box<[Predicate]>,
     rewrite: Option<Rewrite>,
@@ -65,6 +67,7 @@ impl Route {
         Self {
             pattern: Arc::new(pattern),
             verb,
+            is_bound: false,
             rule: handler.rule(),
             predicates: handler.predicates().into(),
             rewrite: handler.rewrite(),
@@ -75,6 +78,13 @@ impl Route {
             fixed: None,
             handler,
         }
+    }
+
+    /// The same for a handler that has no other method.
+    #[cfg(feature = "config")]
+    pub(super) const fn bound(mut self) -> Self {
+        self.is_bound = true;
+        self
     }
 
     /// The same for another pattern, within more layers.
@@ -120,6 +130,12 @@ impl Route {
     /// What must hold of a request besides its path and method.
     pub fn predicates(&self) -> &[Predicate] {
         &self.predicates
+    }
+
+    /// How many things must hold of a request, besides its path: of two routes of one pattern that fit, the
+    /// one with more of them answers. A method is one, each predicate another.
+    pub fn conditions(&self) -> usize {
+        usize::from(self.verb != Verb::Any && !self.is_bound) + self.predicates.len()
     }
 
     /// How the path is changed, if others are asked in its place.

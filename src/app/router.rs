@@ -7,8 +7,9 @@
 //! A tree of segments for the patterns with parameters; all literal edges of all nodes are in one hash
 //! table. Per segment a literal wins over an affixed parameter (the longer affixes first), this over a
 //! whole one, this over the rest: the first path through the tree in that order is the most specific
-//! pattern, whatever the order of registration. A path through the tree that ends nowhere is left for the
-//! next one; no node is visited twice, so the work is bounded by the patterns. Nothing is allocated.
+//! pattern, whatever the order of registration. A path through the tree that ends nowhere, or at a pattern
+//! that is not wanted, is left for the next one; no node is visited twice, so the work is bounded by the
+//! patterns. Nothing is allocated.
 
 use super::pattern::{PARAMS_MAX, Pattern, Segment};
 use super::table::Table;
@@ -165,31 +166,52 @@ impl Router {
     /// The number of the most specific pattern that matches the normalised `path`.
     #[inline]
     pub fn find(&self, path: Path<'_>, params: &mut Params) -> Option<u32> {
+        self.find_that(path, params, |_| true)
+    }
+
+    /// The number of the most specific pattern that matches `path` and is `wanted`, which is asked for one
+    /// after the other, until it wants one.
+    #[inline]
+    pub fn find_that(
+        &self,
+        path: Path<'_>,
+        params: &mut Params,
+        mut wanted: impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
         params.clear();
         let path = path.as_bytes();
-        if let Some(number) = self.literals.get(WHOLE, path) {
+        // Nothing is more specific than literals alone.
+        if let Some(number) = self.literals.get(WHOLE, path)
+            && wanted(number)
+        {
             return Some(number);
         }
         if path.first() != Some(&b'/') || path.len() > PATH_BYTES_MAX {
             return None;
         }
-        self.descend(ROOT, path, 1, params)
+        self.descend(ROOT, path, 1, params, &mut wanted)
     }
 
-    /// Looks for the segment that begins at `start`, and those behind it, below `node`.
-    fn descend(&self, node: u32, path: &[u8], start: usize, params: &mut Params) -> Option<u32> {
+    /// Looks for the segment that begins at `start`, and those behind it, below `node`. Leaves no parameters
+    /// where it finds nothing.
+    fn descend(
+        &self,
+        node: u32,
+        path: &[u8],
+        start: usize,
+        params: &mut Params,
+        wanted: &mut impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
         let at = &self.nodes[node as usize];
         if !at.has_literals && at.affixed.is_empty() && at.param.get().is_none() {
-            let number = at.rest.get()?;
-            params.push(start, path.len());
-            return Some(number);
+            return rest(at, (start, path.len()), params, wanted);
         }
         let end =
             path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |length| start + length);
         let segment = &path[start..end];
         if at.has_literals
             && let Some(child) = self.literals.get(node, segment)
-            && let Some(number) = self.behind(child, path, end, params)
+            && let Some(number) = self.behind(child, path, end, params, wanted)
         {
             return Some(number);
         }
@@ -200,7 +222,7 @@ impl Router {
                 && segment.ends_with(suffix.as_bytes())
             {
                 params.push(start + prefix.len(), end - suffix.len());
-                if let Some(number) = self.behind(*node, path, end, params) {
+                if let Some(number) = self.behind(*node, path, end, params, wanted) {
                     return Some(number);
                 }
                 params.count = count;
@@ -210,23 +232,28 @@ impl Router {
             && !segment.is_empty()
         {
             params.push(start, end);
-            if let Some(number) = self.behind(child, path, end, params) {
+            if let Some(number) = self.behind(child, path, end, params, wanted) {
                 return Some(number);
             }
             params.count = count;
         }
-        let number = at.rest.get()?;
-        params.push(start, path.len());
-        Some(number)
+        rest(at, (start, path.len()), params, wanted)
     }
 
     /// Goes on below `node`, which has matched up to `end`.
     #[inline]
-    fn behind(&self, node: u32, path: &[u8], end: usize, params: &mut Params) -> Option<u32> {
+    fn behind(
+        &self,
+        node: u32,
+        path: &[u8],
+        end: usize,
+        params: &mut Params,
+        wanted: &mut impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
         if end == path.len() {
-            self.nodes[node as usize].end.get()
+            self.nodes[node as usize].end.get().filter(|number| wanted(*number))
         } else {
-            self.descend(node, path, end + 1, params)
+            self.descend(node, path, end + 1, params, wanted)
         }
     }
 
@@ -280,6 +307,24 @@ impl Default for Router {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The pattern whose `{*…}` begins at `node`, which matches all from `start` to `end`.
+#[inline]
+fn rest(
+    node: &Node,
+    (start, end): (usize, usize),
+    params: &mut Params,
+    wanted: &mut impl FnMut(u32) -> bool,
+) -> Option<u32> {
+    let number = node.rest.get()?;
+    let count = params.count;
+    params.push(start, end);
+    if wanted(number) {
+        return Some(number);
+    }
+    params.count = count;
+    None
 }
 
 const fn take_place(place: &mut Number, number: u32) -> Result<(), u32> {
@@ -434,8 +479,8 @@ mod tests {
         );
     }
 
-    /// The model: tries every pattern, and takes the least by what each of its segments is.
-    fn naive(patterns: &[Pattern], path: &str) -> Option<(usize, Vec<String>)> {
+    /// The model: tries every pattern, and sorts those that match by what each of their segments is.
+    fn naive(patterns: &[Pattern], path: &str) -> Vec<(usize, Vec<String>)> {
         let mut found: Vec<_> = patterns
             .iter()
             .enumerate()
@@ -445,8 +490,7 @@ mod tests {
             })
             .collect();
         found.sort();
-        let (_, number, values) = found.into_iter().next()?;
-        Some((number, values))
+        found.into_iter().map(|(_, number, values)| (number, values)).collect()
     }
 
     type Rank = (u8, Reverse<usize>, Reverse<usize>);
@@ -543,7 +587,28 @@ mod tests {
                     });
                     (number as usize, values.collect::<Vec<_>>())
                 });
-                prop_assert_eq!(found, naive(&patterns, path), "{} in {:?}", path, texts);
+                let all = naive(&patterns, path);
+                prop_assert_eq!(found.as_ref(), all.first(), "{} in {:?}", path, texts);
+                let mut seen = Vec::new();
+                let none = router.find_that(Path::normalised(path), &mut params, |number| {
+                    seen.push(number as usize);
+                    false
+                });
+                let numbers: Vec<_> = all.iter().map(|(number, _)| *number).collect();
+                prop_assert_eq!((none, params.len(), seen), (None, 0, numbers), "{} in {:?}", path, texts);
+                for (at, wanted) in all.iter().enumerate() {
+                    let mut left = at;
+                    let found = router.find_that(Path::normalised(path), &mut params, |_| {
+                        left = left.wrapping_sub(1);
+                        left == usize::MAX
+                    });
+                    let values = (0..params.len()).map(|index| {
+                        let span = params.get(index).unwrap();
+                        path[span.start()..span.end()].to_owned()
+                    });
+                    let found = (found.unwrap() as usize, values.collect::<Vec<_>>());
+                    prop_assert_eq!(&found, wanted, "{} in {:?}", path, texts);
+                }
             }
         }
     }

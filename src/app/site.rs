@@ -1,12 +1,20 @@
 //! [`Site`]: the patterns of one host, or of all that have no site of their own; [`Missing`]: why none of
 //! them answers a request. RFC 9110 §15.5.5, §15.5.6, §15.6.2.
+//!
+//! ```text
+//!  path ─► the most specific pattern ─► a route that fits ─────────────────────────────────────► answers
+//!   │          └─ none: the next pattern that matches, and so on ─► a route that fits ─────────► answers
+//!   │                      └─ none at all ─► the fallback that takes everything, if there is one
+//!   │                              └─ else the most specific pattern says why: 404, 405, 501
+//!   └─ none ─► the fallback, else 404
+//! ```
+//! OPTIONS for a pattern that has no route for it is kolk's to answer, and goes no further.
 
 use std::sync::Arc;
 
 use ::http::HeaderValue;
 
-use super::cors::preflighted;
-use super::endpoint::{Added, AllowOf, Endpoint, Methods, Verb, allow_of};
+use super::endpoint::{Added, AllowOf, Endpoint, Methods, Verb, Wanted, allow_of};
 use super::handler::LogId;
 use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
@@ -37,9 +45,10 @@ pub enum Missing {
     Site,
     /// There is nothing at the path.
     NotFound,
-    /// There are routes, and none of them is for such a request: their predicates do not hold.
+    /// There are routes, and none of them is for such a request: the predicates of those of the most specific
+    /// pattern do not hold.
     NoneFits,
-    /// The resource has other methods.
+    /// The resource has other methods, those of its most specific pattern.
     NotAllowed(Methods),
     /// OPTIONS without a route, which kolk answers itself.
     Options(Methods),
@@ -51,6 +60,14 @@ pub enum Missing {
     Rewritten(Reason),
 }
 
+/// Who answers what no route does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fallback {
+    pub(super) route: RouteId,
+    /// Also where there are routes and none fits; else only where no pattern matches.
+    pub(super) takes_all: bool,
+}
+
 /// The patterns of one host.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -60,7 +77,7 @@ pub(super) struct Site {
     router: Router,
     /// By the number of their pattern in the router.
     endpoints: Vec<Endpoint>,
-    pub(super) fallback: Option<RouteId>,
+    pub(super) fallback: Option<Fallback>,
     /// Every verb that some pattern has, once.
     verbs: Vec<Verb>,
     /// What `OPTIONS *` is told.
@@ -96,9 +113,14 @@ impl Site {
         }
     }
 
-    /// The routes of each pattern.
-    pub(super) fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    /// The routes of each pattern that matches `path`, the most specific first.
+    pub(super) fn matching(&self, path: Path<'_>) -> Vec<&Endpoint> {
+        let mut matching = Vec::new();
+        self.router.find_that(path, &mut Params::new(), |number| {
+            matching.push(&self.endpoints[number as usize]);
+            false
+        });
+        matching
     }
 
     /// Whether it answers nothing.
@@ -154,25 +176,77 @@ impl Site {
                 known => endpoint.known(known),
             };
             return match route {
-                Some(_) if endpoint.has_predicates() => {
-                    choose(endpoint, (method, head.method_name()), head, asker)
-                }
-                Some(route) => Ok(route),
-                None => Err(self.without_method(head, number, asker)),
+                Some(route) if !endpoint.has_predicates() => Ok(route),
+                _ => self.find_among(number, (head, path), params, asker),
             };
         }
         self.without_path(head, path, params)
     }
 
-    /// There is a resource, but no route for the method.
+    /// Who answers, if not every route of the most specific pattern, which has this number, fits.
     #[cold]
-    fn without_method(&self, head: &Head<'_>, number: u32, asker: Asker<'_>) -> Missing {
+    fn find_among(
+        &self,
+        number: u32,
+        (head, path): (&Head<'_>, Path<'_>),
+        params: &mut Params,
+        asker: Asker<'_>,
+    ) -> Result<RouteId, Missing> {
+        let wanted = Wanted::by(head, asker);
+        let has_method = self.endpoints[number as usize].candidates(&wanted).next().is_some();
+        let is_ours = head.method() == Method::Options && !has_method;
+        let found = if is_ours { None } else { self.first(path, params, &wanted) };
+        if let Some(route) = self.announced((head, path), found, params, asker) {
+            return Err(Missing::Preflight(self.methods(AllowOf::Endpoint(number)), route));
+        }
+        match (found, self.fallback) {
+            (Some(added), _) => Ok(added.route),
+            (None, Some(Fallback { route, takes_all: true }))
+                if !is_ours && !matches!(head.method(), Method::Connect | Method::Trace) =>
+            {
+                params.set_rest(path);
+                Ok(route)
+            }
+            _ if has_method => Err(Missing::NoneFits),
+            _ => Err(self.without_method(head, number)),
+        }
+    }
+
+    /// The most specific route that fits.
+    fn first(&self, path: Path<'_>, params: &mut Params, wanted: &Wanted<'_>) -> Option<&Added> {
+        let mut found = None;
+        self.router.find_that(path, params, |number| {
+            found = self.endpoints[number as usize].choose(wanted);
+            found.is_some()
+        });
+        found
+    }
+
+    /// The route that a preflight is about: the one that would answer what it announces, unless there is one
+    /// for OPTIONS itself, or one for any method that fits as well. `params` become those of its pattern.
+    fn announced(
+        &self,
+        (head, path): (&Head<'_>, Path<'_>),
+        found: Option<&Added>,
+        params: &mut Params,
+        asker: Asker<'_>,
+    ) -> Option<RouteId> {
+        let wanted = Wanted::announced_by(head, asker)?;
+        let mut theirs = Params::new();
+        let about = self.first(path, &mut theirs, &wanted)?;
+        let fits_as_it_is = Wanted::by(head, asker).failing(about).is_none();
+        if found.is_some_and(|found| found.verb != Verb::Any || fits_as_it_is) {
+            return None;
+        }
+        *params = theirs;
+        Some(about.route)
+    }
+
+    /// There is a resource, but no route for the method.
+    fn without_method(&self, head: &Head<'_>, number: u32) -> Missing {
         let methods = self.methods(AllowOf::Endpoint(number));
         match head.method() {
-            Method::Options => {
-                let announced = announced(&self.endpoints[number as usize], head, asker);
-                announced.map_or(Missing::Options(methods), |route| Missing::Preflight(methods, route))
-            }
+            Method::Options => Missing::Options(methods),
             Method::Extension if !self.knows_extension(head.method_name()) => Missing::MethodUnknown,
             _ => Missing::NotAllowed(methods),
         }
@@ -186,10 +260,15 @@ impl Site {
                 Err(Missing::Options(self.methods(AllowOf::Site)))
             }
             Method::Connect | Method::Trace => Err(Missing::NotAllowed(self.methods(AllowOf::Nothing))),
-            Method::Extension if !self.knows_extension(head.method_name()) => Err(Missing::MethodUnknown),
+            Method::Extension
+                if !self.knows_extension(head.method_name())
+                    && self.fallback.is_none_or(|fallback| !fallback.takes_all) =>
+            {
+                Err(Missing::MethodUnknown)
+            }
             _ => {
                 params.set_rest(path);
-                self.fallback.ok_or(Missing::NotFound)
+                self.fallback.map(|fallback| fallback.route).ok_or(Missing::NotFound)
             }
         }
     }
@@ -201,23 +280,4 @@ impl Site {
     fn knows_extension(&self, name: &str) -> bool {
         self.verbs.iter().any(|verb| matches!(verb, Verb::Extension(own) if **own == *name))
     }
-}
-
-/// The route that would answer what a preflight announces.
-fn announced(endpoint: &Endpoint, head: &Head<'_>, asker: Asker<'_>) -> Option<RouteId> {
-    let name = str::from_utf8(preflighted(head)?).ok()?;
-    choose(endpoint, (Method::from_name(name.as_bytes()), name), head, asker).ok()
-}
-
-/// The most specific route for `method` of those whose predicates hold.
-#[cold]
-fn choose(
-    endpoint: &Endpoint,
-    (method, name): (Method, &str),
-    head: &Head<'_>,
-    asker: Asker<'_>,
-) -> Result<RouteId, Missing> {
-    let mut candidates = endpoint.candidates(method, name);
-    let fits = |added: &&Added| added.predicates.iter().all(|predicate| predicate.holds(head, asker));
-    candidates.find(fits).map(|added| added.route).ok_or(Missing::NoneFits)
 }

@@ -4,12 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::app::{
-    App, Counts, Expected, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite,
+    App, Counts, Handler, Layer, Located, LogId, Outcome, Predicate, Request, RequestIds, Rewrite,
     RouteTimeouts, Rule, Stage, Step,
 };
-use crate::config::{
-    Action, Compress, Condition, Configuration, Host, Problem, RequestIds as Whose, Route, Site,
-};
+use crate::config::{Action, Compress, Configuration, Host, Problem, RequestIds as Whose, Route, Site};
 use crate::http::{Rendered, Response};
 
 use super::action;
@@ -79,7 +77,7 @@ fn assemble(
                 Some(Action::Rewrite(_)) => Vec::new(),
                 _ => around.layers(&mut pages, Some(*route), problems),
             },
-            predicates: predicates(route),
+            predicates: route.predicates(),
             body_bytes_max: Some(around.body_limit(site, Some(route)).value.0),
             timeouts: timeouts(route),
             log: logs.id(site, Some(route)),
@@ -105,7 +103,7 @@ fn assemble(
             place: line([action::origin(&action)]),
             told: told(site, None, around),
         };
-        app = app.fallback(handler);
+        app = app.otherwise(handler);
     }
     app = app.logged_without_route(logs.id(site, None));
     let layers = around.layers(&mut pages, None, problems);
@@ -119,7 +117,7 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
         let handler = Configured {
             handler: Arc::clone(handler),
             layers: Vec::new(),
-            predicates: predicates(route),
+            predicates: route.predicates(),
             body_bytes_max: None,
             timeouts: RouteTimeouts::default(),
             log: LogId::MAIN,
@@ -135,7 +133,7 @@ fn bare(handlers: &[(&Route, Arc<dyn Handler>)]) -> App {
     app
 }
 
-/// Adds `route` for its methods; files have those that can be had.
+/// Adds `route` for its methods; without any, files are for GET, which is no condition then.
 fn add(app: App, route: &Route, handler: &Configured) -> Result<App, crate::app::RouteError> {
     let path = route.path.value.text();
     match (&route.methods, route.action()) {
@@ -143,7 +141,7 @@ fn add(app: App, route: &Route, handler: &Configured) -> Result<App, crate::app:
             .value
             .iter()
             .try_fold(app, |app, method| app.try_route(method.value.clone(), path, handler.clone())),
-        (None, Some(Action::Static(_))) => app.try_route(::http::Method::GET, path, handler.clone()),
+        (None, Some(Action::Static(_))) => app.try_bound_to_get(path, handler.clone()),
         (None, _) => app.try_any(path, handler.clone()),
     }
 }
@@ -195,28 +193,6 @@ fn timeouts(route: &Route) -> RouteTimeouts {
         body: table.body_idle.as_ref().map(|time| time.value),
         body_rate_bytes_min: table.body_min_rate.as_ref().map(|rate| rate.value.0),
         write: table.write_stall.as_ref().map(|time| time.value),
-    }
-}
-
-fn predicates(route: &Route) -> Vec<Predicate> {
-    let fields = route.header.iter().flat_map(|map| &map.value.0);
-    let fields =
-        fields.map(|(name, condition)| Predicate::field(name.value.clone(), expected(&condition.value)));
-    let parameters = route.query.iter().flat_map(|map| &map.value.0);
-    let parameters =
-        parameters.map(|(name, condition)| Predicate::parameter(&name.value.0, expected(&condition.value)));
-    let networks = route
-        .client
-        .iter()
-        .map(|networks| Predicate::client(networks.value.iter().map(|network| network.value)));
-    fields.chain(parameters).chain(networks).collect()
-}
-
-fn expected(condition: &Condition) -> Expected {
-    match condition {
-        Condition::Is(value) => Expected::Is(value.as_str().into()),
-        Condition::Present => Expected::Present,
-        Condition::Absent => Expected::Absent,
     }
 }
 

@@ -24,7 +24,10 @@ for editors.
 * `{env:NAME}` in any text is the value of that variable. In texts with placeholders `{{` and `}}` are braces.
 * The order of tables, keys and files never matters. Of several routes that fit a request the most specific
   one counts: by its path first, then by the number of its conditions (`methods`, each of `header` and
-  `query`, `client`).
+  `query`, `client`). A route that does not fit is passed over, and a less specific one answers, at last what
+  the site itself says (its `respond` or `redirect`). If nothing fits, the most specific path decides: 405 if
+  its routes have other methods, else 404. OPTIONS that no route of the most specific path is for, kolk
+  answers with their methods. `static` alone is for GET and HEAD.
 * Over TLS a connection may ask for every host that has the certificate which it was shown: one certificate
   for two sites is fine for both. A host with another certificate is answered with 421, `route.misdirected`
   (RFC 9110 §7.4), and served on a connection of its own. A host that no site has is answered with 404, over

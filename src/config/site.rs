@@ -12,7 +12,7 @@ use super::look;
 use super::message::{Condition, Host, Map, PageOrigin, Parameter, StatusSet};
 use super::place::Placed;
 use super::value::{ByteRate, ExistingFile, Name, Size, Text};
-use crate::app::Pattern;
+use crate::app::{Expected, Pattern, Predicate};
 
 table! {
     /// What is served under some names.
@@ -53,9 +53,9 @@ table! {
         in_flight_max: Option<Placed<NonZero<u32>>>,
         /// The body of a request; without it, that of `[server.limits]`.
         body_limit: Option<Placed<Size>>,
-        /// Redirects what no route is for.
+        /// Redirects what no route fits.
         redirect: Option<Box<Redirect>>,
-        /// Answers what no route is for.
+        /// Answers what no route fits.
         respond: Option<Box<Respond>>,
         /// The routes; the most specific one that fits counts, wherever it stands.
         route: Vec<Route>,
@@ -76,7 +76,8 @@ table! {
         path: Placed<Pattern>,
         /// The methods; without them, all. GET also means HEAD.
         methods: Option<Placed<Vec<Placed<Method>>>>,
-        /// Fields that the request has, by name: a value, `true` (any value) or `false` (it has none).
+        /// Fields that the request has, by name: the value of the first line of this name, `true` (any value)
+        /// or `false` (it has none).
         header: Option<Placed<Map<HeaderName, Condition>>>,
         /// Parameters of the query, by name: a value, `true` (any value) or `false` (there is none).
         query: Option<Placed<Map<Parameter, Condition>>>,
@@ -168,12 +169,23 @@ impl Route {
         files.or(respond).or(redirect).or_else(|| self.rewrite.as_deref().map(Action::Rewrite))
     }
 
-    /// How many conditions it has besides its path: of two routes with the same path, the one with more is
-    /// asked first.
+    /// How many conditions it has besides its path: of two routes with the same path that fit a request, the
+    /// one with more answers.
     pub fn conditions(&self) -> usize {
-        let fields = self.header.as_ref().map_or(0, |fields| fields.0.len());
-        let parameters = self.query.as_ref().map_or(0, |parameters| parameters.0.len());
-        usize::from(self.methods.is_some()) + fields + parameters + usize::from(self.client.is_some())
+        usize::from(self.methods.is_some()) + self.predicates().len()
+    }
+
+    /// Its conditions besides path and methods.
+    pub(crate) fn predicates(&self) -> Vec<Predicate> {
+        let fields = self.header.iter().flat_map(|map| &map.value.0);
+        let fields =
+            fields.map(|(name, condition)| Predicate::field(name.value.clone(), expected(&condition.value)));
+        let parameters = self.query.iter().flat_map(|map| &map.value.0);
+        let parameters = parameters
+            .map(|(name, condition)| Predicate::parameter(&name.value.0, expected(&condition.value)));
+        let networks = self.client.iter();
+        let networks = networks.map(|list| Predicate::client(list.value.iter().map(|network| network.value)));
+        fields.chain(parameters).chain(networks).collect()
     }
 
     /// Which requests of the site it is for, as a file would say it: of two routes no two say the same.
@@ -188,13 +200,21 @@ impl Route {
     }
 }
 
+fn expected(condition: &Condition) -> Expected {
+    match condition {
+        Condition::Is(value) => Expected::Is(value.as_str().into()),
+        Condition::Present => Expected::Present,
+        Condition::Absent => Expected::Absent,
+    }
+}
+
 impl Site {
     /// Which requests it is for, as a file would say it.
     pub(crate) fn chosen_by(&self) -> String {
         self.hosts.value.show()
     }
 
-    /// What it does where no route is for a request, if anything.
+    /// What it does where no route fits a request, if anything.
     pub fn action(&self) -> Option<Action<'_>> {
         let respond = self.respond.as_deref().map(Action::Respond);
         respond.or_else(|| self.redirect.as_deref().map(Action::Redirect))

@@ -10,9 +10,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kolk::http::{Fields, Pull, Pulled, Source};
 use kolk::{
-    App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Presence, Reply,
-    Request, Response, Rewrite, RouteTimeouts, Sink, StaticDir, StatusCode, Take, Upload, blocking, channel,
-    deferred, header, receiving,
+    App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Predicate,
+    Presence, Reply, Request, Response, Rewrite, RouteTimeouts, Sink, StaticDir, StatusCode, Take, Upload,
+    blocking, channel, deferred, header, receiving,
 };
 
 use crate::support::dawdle;
@@ -236,6 +236,19 @@ fn held() -> App {
         .mount("/barred", App::new().layer(Porter { asked: Arc::default(), bars: true }).any("/", told))
 }
 
+/// Paths whose more specific routes are for some requests alone.
+fn passed() -> App {
+    let status = |code: u16| move |_: &Request<'_>| StatusCode::from_u16(code).unwrap();
+    let version = |value| Predicate::header("X-Version", value).unwrap();
+    let cors = Cors::origins(["https://app.example"]).unwrap();
+    App::new()
+        .get("/{*rest}", |request: &Request<'_>| seen(request, request.body()))
+        .post("/form", status(201))
+        .post("/at/{name}", status(202).when(version("1")))
+        .any("/at/{name}", cors.wrap(status(203)).when(version("2")))
+        .get("/at/{name}", status(206))
+}
+
 fn tape(left: usize, step: usize, says_length: bool, trailer: Option<&'static str>) -> Response {
     let length = says_length.then_some(left as u64);
     Response::stream("text/plain", Tape { left, step, length, trailer })
@@ -337,6 +350,7 @@ pub(crate) fn site(files: &Path, uploads: &Path) -> App {
         .get("/private", auth.guard(told))
         .any("/cors", cors.wrap(told))
         .mount("/held", held())
+        .mount("/passed", passed())
         .any("/rewritten/{*rest}", Rewrite::strip_prefix("/rewritten"))
         .any("/round", Rewrite::by(|_| Some("/round".to_owned())))
         // What is compressed by the server itself comes compressed once that is done.

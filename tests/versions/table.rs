@@ -105,6 +105,7 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
     all.extend(uploads());
     all.extend(refusals());
     all.extend(rewrites());
+    all.extend(passed());
     all.extend(as_heads);
     all
 }
@@ -177,6 +178,30 @@ fn rewrites() -> Vec<Exchange> {
         get("/round", 500),
         ask("OPTIONS", "/rewritten/see/name/x", 204),
         ask("PUT", "/rewritten/see/name/x", 405),
+    ]
+}
+
+/// Routes that fit, and what is asked where they do not.
+fn passed() -> Vec<Exchange> {
+    let two = || ask("OPTIONS", "/passed/at/x", 204).with("Origin", "https://app.example");
+    vec![
+        ask("POST", "/passed/form", 201),
+        get("/passed/form", 200),
+        ask("HEAD", "/passed/form", 200),
+        ask("PUT", "/passed/form", 405),
+        ask("OPTIONS", "/passed/form", 204),
+        ask("BREW", "/passed/form", 501),
+        get("/passed/at/x", 206),
+        get("/passed/at/x", 206).with("X-Version", "3"),
+        ask("POST", "/passed/at/x", 202).with("X-Version", "1"),
+        ask("PUT", "/passed/at/x", 404).with("X-Version", "1"),
+        ask("PUT", "/passed/at/x", 203).with("X-Version", "2").with("X-Version", "1"),
+        ask("PUT", "/passed/at/x", 404),
+        ask("BREW", "/passed/at/x", 404),
+        two()
+            .with("Access-Control-Request-Method", "PUT")
+            .with("Access-Control-Request-Headers", "x-version"),
+        two().with("Access-Control-Request-Method", "GET"),
     ]
 }
 

@@ -81,12 +81,12 @@ pub enum Why {
     Method,
     /// This does not hold of the request.
     Predicate(Predicate),
-    /// The route that answered has more predicates.
+    /// The route that answered has more conditions, and not only because of its method.
     FewerPredicates,
-    /// The route that answered is for this method alone: a route for any method is less specific, and for
-    /// HEAD so is one for GET.
+    /// The route that answered is for this method alone, and has as many predicates: a route for any method
+    /// is less specific, and for HEAD so is one for GET.
     LessSpecificMethod,
-    /// Another pattern is more specific, and decides alone.
+    /// A pattern that is more specific has a route that answers, or kolk itself told its methods.
     LessSpecific,
     /// It is for what no route is for.
     Fallback,

@@ -63,10 +63,12 @@ impl App {
     /// assert_eq!(route, Some("/users/{id}"));
     /// assert_eq!(explanation.runners_up()[0].why, Why::LessSpecific);
     ///
-    /// // The most specific pattern decides alone, also that it has no such method.
+    /// // A pattern that has no such method is passed over; if none has it, the most specific one decides.
     /// let explanation = app.explain(http::Request::get("/users/me").body("").unwrap());
-    /// assert_eq!(explanation.route(), None);
-    /// assert_eq!(explanation.status(), 405);
+    /// assert_eq!(explanation.runners_up()[0].why, Why::Method);
+    /// assert_eq!(explanation.status(), 200);
+    /// let explanation = app.explain(http::Request::delete("/users/me").body("").unwrap());
+    /// assert_eq!((explanation.route(), explanation.status().as_u16()), (None, 405));
     /// println!("{explanation}");
     /// ```
     ///
@@ -132,13 +134,12 @@ impl Witness for Telling<'_> {
 
     fn routed(&mut self, found: Match, request: &Request<'_>) {
         self.found = Some(found);
-        let winner = found.scope().layers_of();
         let (head, app) = (request.head(), self.app);
         let site = app.site_at(match found {
             Match::Route(id) => app.route_of(id).site(),
             Match::Missing(site, _) => site,
         });
-        self.rivals = rivals(site, app.routes(), (head, request.path_in_place()), winner, self.asker);
+        self.rivals = rivals(site, (head, request.path_in_place()), found, self.asker);
         self.client(request);
         self.sites(head.host().unwrap_or_default());
         let is_plain = request.path() == head.target().path;
@@ -377,7 +378,8 @@ fn fields(response: &Response) -> impl Iterator<Item = (String, String)> {
 
 fn route_step(topic: &str, route: &Route, id: RouteId, app: &App, more: &str) -> Step {
     let mut text = match app.is_fallback(id) {
-        true => "whatever no route is for".to_owned(),
+        true if more.is_empty() => format!("{}: whatever no route is for", route.pattern()),
+        true => route.pattern().to_owned(),
         false => format!("{} {}", route.method(), route.pattern()),
     };
     for (number, predicate) in route.predicates().iter().enumerate() {

@@ -1,93 +1,90 @@
 //! The routes of a site that could have answered a request, and why they did not.
 //!
 //! ```text
-//!  all patterns ─► Router::find ─► the most specific ─┐
-//!   └──────────── without it ◄────────────────────────┘   until nothing is found
+//!  patterns that match, the most specific first:   passed over ─► passed over ─► has answered ─► not asked
+//!  why their routes have not:                      method, predicate             conditions     their path
 //! ```
-//! The router itself is asked who would be the next one if the last were not there, and predicates are asked
-//! as for a request: nothing here knows what a pattern matches.
+//! The site itself is asked which patterns match, and predicates are asked as for a request: nothing here
+//! knows what a pattern matches.
 
 use super::{RunnerUp, Why};
-use crate::app::endpoint::{Added, Endpoint};
-use crate::app::route::{Route, RouteId};
-use crate::app::router::{Params, Router};
-use crate::app::site::Site;
+use crate::app::endpoint::{Added, Endpoint, Wanted};
+use crate::app::route::RouteId;
+use crate::app::scope::Match;
+use crate::app::site::{Missing, Site};
 use crate::app::trust::Asker;
-use crate::http::{Head, Path};
+use crate::http::{Head, Method, Path};
 
-/// All routes of `site` whose pattern matches `path`, but `winner`, the most specific first. `routes`: those
-/// of all sites, by their number.
+/// All routes of `site` whose pattern matches `path`, but the one that was `found`, the most specific first.
 pub(super) fn rivals(
     site: &Site,
-    routes: &[Route],
     (head, path): (&Head<'_>, Path<'_>),
-    winner: Option<RouteId>,
+    found: Match,
     asker: Asker<'_>,
 ) -> Vec<RunnerUp> {
+    let winner = found.scope().layers_of();
+    let wanted = match found {
+        Match::Missing(_, Missing::Preflight(..)) => Wanted::announced_by(head, asker),
+        _ => None,
+    };
+    let wanted = wanted.unwrap_or_else(|| Wanted::by(head, asker));
     let mut rivals = Vec::new();
-    for (place, number) in matching(site, routes, path).into_iter().enumerate() {
-        let endpoint = &site.endpoints()[number];
-        match place {
-            0 => rivals.extend(within(endpoint, head, winner, asker)),
-            _ => rivals.extend(endpoint.routes().iter().map(|added| lost(added, Why::LessSpecific))),
+    let mut is_decided = false;
+    for (place, endpoint) in site.matching(path).into_iter().enumerate() {
+        if is_decided {
+            rivals.extend(others(endpoint, winner).map(|added| lost(added, Why::LessSpecific)));
+            continue;
         }
+        rivals.extend(within(endpoint, &wanted, winner));
+        is_decided = match winner {
+            Some(winner) => endpoint.routes().iter().any(|added| added.route == winner),
+            None => endpoint.choose(&wanted).is_some() || (place == 0 && is_kolks(endpoint, head, &wanted)),
+        };
     }
-    let fallback = site.fallback.filter(|fallback| winner != Some(*fallback));
+    let fallback = site.fallback.map(|fallback| fallback.route).filter(|route| winner != Some(*route));
     rivals.extend(fallback.map(|route| RunnerUp { route, why: Why::Fallback }));
     rivals
 }
 
-/// The numbers of the patterns that match `path`, the most specific first.
-fn matching(site: &Site, routes: &[Route], path: Path<'_>) -> Vec<usize> {
-    let patterns = site.endpoints().iter().map(|endpoint| {
-        let first = endpoint.routes().first();
-        first.map(|added| routes[added.route.index()].shared_pattern())
-    });
-    let patterns: Vec<_> = patterns.collect();
-    let (mut found, mut params) = (Vec::new(), Params::new());
-    loop {
-        let mut router = Router::new();
-        for (number, pattern) in (0_u32..).zip(&patterns) {
-            if !found.contains(&(number as usize)) {
-                // They were beside each other before.
-                let _ = pattern.map(|pattern| router.insert(pattern, number));
-            }
-        }
-        match router.find(path, &mut params) {
-            Some(number) => found.push(number as usize),
-            None => return found,
-        }
-    }
+/// Whether kolk tells the methods of the most specific pattern.
+fn is_kolks(endpoint: &Endpoint, head: &Head<'_>, wanted: &Wanted<'_>) -> bool {
+    head.method() == Method::Options && endpoint.candidates(wanted).next().is_none()
 }
 
-/// Those of the pattern that decides.
-fn within(endpoint: &Endpoint, head: &Head<'_>, winner: Option<RouteId>, asker: Asker<'_>) -> Vec<RunnerUp> {
+/// Those of a pattern that is asked.
+fn within(endpoint: &Endpoint, wanted: &Wanted<'_>, winner: Option<RouteId>) -> Vec<RunnerUp> {
     let mut rivals = Vec::new();
     let mut won: Option<&Added> = None;
-    for candidate in endpoint.candidates(head.method(), head.method_name()) {
+    for candidate in endpoint.candidates(wanted) {
         if Some(candidate.route) == winner {
             won = Some(candidate);
             continue;
         }
-        let failing = candidate.predicates.iter().find(|predicate| !predicate.holds(head, asker));
         rivals.push(lost(
             candidate,
-            match (failing, won) {
+            match (wanted.failing(candidate), won) {
                 (Some(predicate), _) => Why::Predicate(predicate.clone()),
-                (None, Some(won)) if won.verb == candidate.verb => Why::FewerPredicates,
+                // The method has not made the difference.
+                (None, Some(won))
+                    if won.verb == candidate.verb || won.predicates.len() > candidate.predicates.len() =>
+                {
+                    Why::FewerPredicates
+                }
                 (None, Some(_)) => Why::LessSpecificMethod,
                 // It would have won.
                 (None, None) => continue,
             },
         ));
     }
-    let is_candidate = |added: &Added| {
-        endpoint.candidates(head.method(), head.method_name()).any(|other| other.route == added.route)
-    };
-    let others = endpoint.routes().iter();
-    let others = others.filter(|added| !is_candidate(added) && Some(added.route) != winner);
-    rivals.extend(others.map(|added| lost(added, Why::Method)));
+    let is_candidate = |added: &Added| endpoint.candidates(wanted).any(|other| other.route == added.route);
+    let for_others = others(endpoint, winner).filter(|added| !is_candidate(added));
+    rivals.extend(for_others.map(|added| lost(added, Why::Method)));
     rivals
+}
+
+/// All of a pattern, but `winner`.
+fn others(endpoint: &Endpoint, winner: Option<RouteId>) -> impl Iterator<Item = &Added> {
+    endpoint.routes().iter().filter(move |added| Some(added.route) != winner)
 }
 
 const fn lost(added: &Added, why: Why) -> RunnerUp {

@@ -1,6 +1,8 @@
 //! An explanation against what the app does, for random tables of routes and random requests; and the parts
 //! that an app without a file has.
 
+use std::cmp::Reverse;
+
 use ::http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 
@@ -14,6 +16,8 @@ struct Row {
     method: Option<&'static str>,
     pattern: &'static str,
     predicates: Vec<Predicate>,
+    /// The values of `X-Ring` and of `q` that they ask for.
+    values: [Option<&'static str>; 2],
 }
 
 impl Handler for Row {
@@ -34,11 +38,55 @@ fn row() -> impl Strategy<Value = Row> {
     let value = || prop::sample::select(vec![None, None, Some("1"), Some("2")]);
     (prop::sample::select(methods), prop::sample::select(patterns), value(), value()).prop_map(
         |(method, pattern, ring, query)| {
+            let values = [ring, query];
             let ring = ring.map(|value| Predicate::header("x-ring", value).unwrap());
             let query = query.map(|value| Predicate::query("q", value));
-            Row { number: 0, method, pattern, predicates: ring.into_iter().chain(query).collect() }
+            Row { number: 0, method, pattern, predicates: ring.into_iter().chain(query).collect(), values }
         },
     )
+}
+
+/// What each segment of a pattern is: the less, the more specific.
+fn rank(pattern: &str) -> Vec<u8> {
+    let segments = pattern.split('/').skip(1);
+    let ranks = segments.map(|segment| match segment.find('{') {
+        None => 0,
+        Some(_) if segment.starts_with("{*") => 3,
+        Some(0) => 2,
+        Some(_) => 1,
+    });
+    ranks.collect()
+}
+
+/// The model: of all routes that fit, the first by path, then by conditions, then by method.
+fn model(table: &[Row], request: &::http::Request<&'static str>) -> Option<usize> {
+    let method = request.method().as_str();
+    let means = |row: &Row| match row.method {
+        None => method != "TRACE",
+        Some(own) => own == method || (own, method) == ("GET", "HEAD"),
+    };
+    let get = || ::http::Request::get(request.uri()).body("").unwrap();
+    let matches = |row: &&Row| {
+        let open = Row { method: None, predicates: Vec::new(), ..(*row).clone() };
+        app(&[open]).unwrap().oneshot(get()).status() == 200
+    };
+    let matching: Vec<&Row> = table.iter().filter(matches).collect();
+    let first = matching.iter().map(|row| rank(row.pattern)).min()?;
+    if method == "OPTIONS" && !matching.iter().any(|row| rank(row.pattern) == first && means(row)) {
+        return None;
+    }
+    let ring = request.headers().get("x-ring").map(|value| value.to_str().unwrap());
+    let query = request.uri().query().map(|query| query.strip_prefix("q=").unwrap());
+    let holds = |row: &&&Row| {
+        [ring, query].iter().zip(row.values).all(|(sent, wanted)| wanted.is_none() || *sent == wanted)
+    };
+    let fitting = matching.iter().filter(|row| means(row)).filter(holds);
+    let order = |row: &&&Row| {
+        let conditions = row.predicates.len() + usize::from(row.method.is_some());
+        let stands_in = if row.method.is_none() { 2 } else { u8::from(row.method != Some(method)) };
+        (rank(row.pattern), Reverse(conditions), stands_in)
+    };
+    fitting.min_by_key(order).map(|row| row.number)
 }
 
 /// The app of these routes; `None` if two of them tie.
@@ -86,7 +134,9 @@ proptest! {
             let answer = whole.oneshot(request.clone());
             let explanation = whole.explain(request.clone());
             let taken = answer.headers().get("x-route").map(|value| value.to_str().unwrap().to_owned());
-            prop_assert_eq!(explanation.route().map(|route| route.index().to_string()), taken);
+            prop_assert_eq!(&explanation.route().map(|route| route.index().to_string()), &taken);
+            let expected = model(&table, &request).map(|number| number.to_string());
+            prop_assert_eq!(&taken, &expected, "{:?} {:?}", table, request);
             prop_assert_eq!(explanation.status(), answer.status());
             for row in &table {
                 let lost = explanation.runners_up().iter().find(|other| other.route.index() == row.number);
@@ -130,7 +180,7 @@ fn an_app_without_a_file_is_explained_too() {
     assert_eq!(
         text(&app, "GET", "/in/a"),
         "GET /in/a\n\nhandle\n  route        GET /in/{room}\n  parameter    room = a\n  \
-         other route  whatever no route is for: it is for what no route is for\n  \
+         other route  *: it is for what no route is for\n  \
          auth         Basic realm=\"x\", charset=\"UTF-8\"; users: 0: answers 401 Unauthorized, \
          handler.unauthorized\n  body         at most 7 bytes\n\nrespond\n  \
          status            401 Unauthorized, handler.unauthorized\n  \
@@ -138,7 +188,7 @@ fn an_app_without_a_file_is_explained_too() {
          content-type      not sent (headers)\n"
     );
     let explanation = app.explain(::http::Request::get("/else").body("").unwrap());
-    assert_eq!(explanation.route().map(|route| app.route_of(route).pattern()), Some("/{*path}"));
+    assert_eq!(explanation.route().map(|route| app.route_of(route).pattern()), Some("*"));
     assert_eq!(explanation.site(), Some(SiteId::MAIN));
     assert!(
         text(&app, "PUT", "/").contains("\n  route        none: there are routes at this path, for GET,")
