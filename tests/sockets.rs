@@ -307,7 +307,7 @@ fn a_client_in_the_queue_is_served_before_the_door_closes() {
 #[cfg(target_os = "linux")]
 fn come_and_go(at: std::net::SocketAddr) -> Option<bool> {
     let mut stream = std::net::TcpStream::connect(at).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
     let mut answer = Vec::new();
     let heard = stream
         .write_all(get("/").as_bytes())

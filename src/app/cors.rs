@@ -61,8 +61,16 @@ pub struct Cors {
 #[derive(Debug, Default)]
 struct Origins {
     exact: HashSet<Box<[u8]>>,
-    /// The scheme with its `://`, and how the rest ends: `.example.com:8443`.
-    below: Vec<(Box<[u8]>, Box<[u8]>)>,
+    below: Vec<Below>,
+}
+
+/// The origins of all hosts below one.
+#[derive(Debug)]
+struct Below {
+    /// With its `://`.
+    scheme: Box<[u8]>,
+    /// How the rest ends: `.example.com:8443`.
+    end: Box<[u8]>,
 }
 
 /// A text that is no origin.
@@ -213,7 +221,7 @@ impl Layer for Cors {
         let Some(origins) = &self.origins else { return "pages of any origin".to_owned() };
         let exact = origins.exact.iter().map(|origin| origin.escape_ascii().to_string());
         let below = origins.below.iter();
-        let below = below.map(|(scheme, end)| format!("{}*{}", scheme.escape_ascii(), end.escape_ascii()));
+        let below = below.map(|all| format!("{}*{}", all.scheme.escape_ascii(), all.end.escape_ascii()));
         let mut origins: Vec<_> = exact.chain(below).collect();
         origins.sort_unstable();
         format!("pages of {}", origins.join(", "))
@@ -232,7 +240,7 @@ impl Origins {
                 if host.starts_with(b"[") || host.starts_with(b".") {
                     return Err(wrong(text));
                 }
-                self.below.push((scheme.into(), [b".", host].concat().into()));
+                self.below.push(Below { scheme: scheme.into(), end: [b".", host].concat().into() });
             }
             None => drop(self.exact.insert(origin_of(text)?)),
         }
@@ -243,8 +251,9 @@ impl Origins {
     fn have(&self, origin: &[u8]) -> bool {
         let is_label = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
         self.exact.contains(origin)
-            || self.below.iter().any(|(scheme, end)| {
-                let labels = origin.strip_prefix(&**scheme).and_then(|rest| rest.strip_suffix(&**end));
+            || self.below.iter().any(|all| {
+                let rest = origin.strip_prefix(&*all.scheme);
+                let labels = rest.and_then(|rest| rest.strip_suffix(&*all.end));
                 labels.is_some_and(|labels| {
                     !labels.is_empty() && !labels.starts_with(b".") && labels.iter().all(is_label)
                 })

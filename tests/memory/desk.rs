@@ -1,6 +1,6 @@
 //! [`Desk`]: a worker's place without a worker: handlers are called at any moment, and their letters read.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -87,6 +87,7 @@ impl Desk {
             peer: &Stranger,
             user: OnceCell::new(),
             id: OnceCell::new(),
+            rate: Cell::default(),
             extensions: OnceCell::new(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());

@@ -134,7 +134,7 @@ fn shrinking(fixed: &Fixed, compression: &Compression) -> Option<Bytes> {
     }
     let named = response.fields().get(header::CONTENT_TYPE.as_str());
     let named = named.and_then(|value| std::str::from_utf8(value).ok());
-    let media_type = named.or(response.content_type())?;
+    let media_type = named.or_else(|| response.content_type())?;
     let content = match response.body() {
         Body::Static(bytes) => Bytes::from_static(bytes),
         Body::Shared(bytes) => bytes.clone(),
@@ -264,7 +264,7 @@ mod tests {
         for response in [
             Response::text(text(1_023)),
             Response::text(text(2_000)).with_header(header::CONTENT_TYPE, png),
-            Response::text(text(2_000)).with_header(header::CONTENT_ENCODING, coded.clone()),
+            Response::text(text(2_000)).with_header(header::CONTENT_ENCODING, coded),
             Response::new(::http::StatusCode::OK).with_body(text(2_000)),
             Response::new(::http::StatusCode::NO_CONTENT),
             Response::error(::http::StatusCode::GONE),
