@@ -23,7 +23,6 @@ use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::doors::Doors;
 use super::ears::Ears;
 use super::edition::Edition;
-#[cfg(feature = "config")]
 use super::recorder::FlightRecorder;
 use super::recorder::{self, Recorder};
 use super::service::reloads::Orders;

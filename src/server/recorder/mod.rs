@@ -183,7 +183,6 @@ impl Recorder {
 
     /// Does not keep the values of the parameters either that `recorder` does not keep; of what is kept
     /// already nothing is left out.
-    #[cfg(feature = "config")]
     pub(super) fn leave_out_as(&self, recorder: &FlightRecorder) {
         self.kept().parameters.clone_from(&recorder.parameters);
     }
