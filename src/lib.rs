@@ -113,7 +113,7 @@ pub use crate::app::{
 };
 pub use crate::base::{Certificate, Fingerprint};
 #[cfg(feature = "config")]
-pub use crate::config::{Configuration, Errors, Problem, units};
+pub use crate::config::{Configuration, Errors, Given, Origin, Problem, units};
 pub use crate::http::{Body, Pull, Pulled, Response, Source, Tail, Timeline, Version};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{ClientAuth, Tls, TlsError};

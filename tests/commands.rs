@@ -66,8 +66,7 @@ fn what_became_of_a_request_is_told() {
     );
     let file = dir.join("kolk.toml");
     fs::write(&file, text).unwrap();
-    let path = file.to_str().unwrap().to_owned();
-    let kolk = Kolk::spawn(&mut command(&["serve", "-c", &path]));
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", file.to_str().unwrap()]));
     let mut client = kolk.connect();
     let answer = client.ask(
         "GET /hello?ticket=s3cret HTTP/1.1\r\nHost: a\r\nX-Request-Id: order-17\r\n\
@@ -76,8 +75,7 @@ fn what_became_of_a_request_is_told() {
     assert_eq!((answer.status(), answer.field("x-request-id")), (200, Some("order-17")));
     client.send("GET /hello HTTP/1.1\r\nHost : a\r\n\r\n");
     assert_eq!(client.answer().status(), 400);
-    // In whose folder it is asked, there is the file that says where.
-    let why = |arguments: &[&str]| run(command(&["why"]).args(arguments).current_dir(&*dir));
+    let why = |arguments: &[&str]| run(command(&["why", "--admin", &admin]).args(arguments));
     let (code, story, stderr) = why(&["order-17"]);
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert!(story.starts_with("GET /hello?ticket=*** HTTP/1.1\n200\n\n  id          order-17\n"), "{story}");
@@ -101,23 +99,40 @@ fn what_became_of_a_request_is_told() {
     assert!(story.contains("\nwhat to do: leave out the space"), "{story}");
     let (code, _, stderr) = why(&["order-18"]);
     assert_eq!((code, stderr.contains("no request order-18 is remembered")), (Some(1), true), "{stderr}");
-    for whose in [&["why", "order-17", "--admin", &admin][..], &["why", "order-17", "-c", &path]] {
-        assert_eq!(run(&mut command(whose)).0, Some(0), "{whose:?}");
+}
+
+#[test]
+fn a_server_is_found_by_its_file() {
+    let dir = Scratch::new("found");
+    let admin = free_address();
+    let site = "[[listen]]\naddr = \"127.0.0.1:0\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
+    let server = format!("[server]\nworkers = 1\nadmin = \"{admin}\"\nrequest_ids = \"any\"\n");
+    dir.put("kolk.toml", server + site);
+    let path = dir.join("kolk.toml").to_str().unwrap().to_owned();
+    let kolk = Kolk::spawn(&mut command(&["serve", "-c", &path]));
+    let id_of = |sent: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: {sent}\r\n\r\n");
+        kolk.connect().ask(&request).field("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(id_of("order-17"), "order-17");
+    // What a path would swallow is no id.
+    assert_eq!(id_of("../x").len(), 32);
+    let why = |arguments: &[&str]| run(command(&["why", "order-17"]).args(arguments).current_dir(&*dir));
+    for whose in [&[][..], &["--admin", &admin], &["-c", &path]] {
+        let (code, told, stderr) = why(whose);
+        assert_eq!((code, told.contains("  id          order-17\n")), (Some(0), true), "{whose:?} {stderr}");
     }
-    let (code, _, stderr) = run(&mut command(&["why", "order-17"]));
-    assert_eq!((code, stderr.contains("whom to ask? --admin HOST:PORT")), (Some(2), true), "{stderr}");
     #[cfg(feature = "top")]
     assert_eq!(run(command(&["top", "--once", "--interval", "1ms"]).current_dir(&*dir)).0, Some(0));
-    fs::write(&file, "[[site]]\nhosts = \"*\"\nrespond = 404\n").unwrap();
-    let (code, _, stderr) = why(&["order-17"]);
+    dir.put("kolk.toml", site);
+    let (code, _, stderr) = why(&[]);
     assert_eq!(
         (code, stderr.contains("kolk.toml has no `admin`: whom to ask?")),
         (Some(2), true),
         "{stderr}"
     );
-    // What a path would swallow is no id.
-    let answer = kolk.connect().ask("GET /hello HTTP/1.1\r\nHost: a\r\nX-Request-Id: ../x\r\n\r\n");
-    assert_eq!(answer.field("x-request-id").map(str::len), Some(32));
+    let (code, _, stderr) = run(&mut command(&["why", "order-17"]));
+    assert_eq!((code, stderr.contains("whom to ask? --admin HOST:PORT")), (Some(2), true), "{stderr}");
 }
 
 #[test]
@@ -373,6 +388,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
         };
         if !read("\x1b[?1049h").contains("\x1b[?1049h") {
             // No terminal can be had here.
+            let _ = script.wait();
             return;
         }
         let process = fs::read_to_string(&number).unwrap().trim().parse().unwrap();

@@ -4,9 +4,8 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use kolk::config::Given;
 use kolk::service::User;
-use kolk::{Configuration, Errors};
+use kolk::{Configuration, Errors, Given};
 
 use super::failure::{Exit, Failure};
 use super::{colors, print, readable, terminal};

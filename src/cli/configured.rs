@@ -9,9 +9,8 @@
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use kolk::config::Given;
 use kolk::service::User;
-use kolk::{Configuration, Errors, Handle, Problem, Server, Workers};
+use kolk::{Configuration, Errors, Given, Handle, Problem, Server, Workers};
 use log::Level;
 
 use super::args::{Count, Directory, Log, Serving};

@@ -72,7 +72,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kolk::access_log::{Destination, Format};
-use kolk::{App, Configuration, FlightRecorder, Running, Server, Timeouts, Workers, service};
+use kolk::{App, Bound, Configuration, FlightRecorder, Running, Server, Timeouts, Workers, service};
 use log::Level;
 
 use self::args::{Args, Command, Count, Directory, Log, Serving};
@@ -199,15 +199,7 @@ fn serve(
     let pid_file = serving.pid_file.as_deref().or_else(|| pid_file.map(|path| &*path.value));
     // Before the first connection: a signal that comes early is kept.
     let signals = signals::catch().map_err(|error| Failure::cannot("catch signals", &error))?;
-    let bound = match &configuration {
-        Some(_) if serving.listen.is_empty() => server.bind()?,
-        // What else listens, the file says.
-        Some(_) => listen(server.nowhere(), serving, &passed, &[])?.bind()?,
-        None => {
-            let (server, taken) = beside(server, serving, &passed)?;
-            listen(server, serving, &passed, &taken)?.bind()?
-        }
-    };
+    let bound = bound(server, serving, &passed, configuration.is_some())?;
     // Those that are served were copied; nobody asked for the others.
     drop(passed);
     let _pid_file = pid_file.map(write_pid).transpose()?;
@@ -331,6 +323,20 @@ fn timeouts(serving: &Serving) -> Timeouts {
     let timeouts =
         Timeouts { handshake: serving.handshake_timeout.unwrap_or(timeouts.handshake), ..timeouts };
     timeouts
+}
+
+/// The server with its sockets: where the flags say, or else the file of one that has some.
+fn bound(server: Server, serving: &Serving, passed: &Passed, has_file: bool) -> Result<Bound, Failure> {
+    let server = match has_file {
+        true if serving.listen.is_empty() => server,
+        // What else listens, the file says.
+        true => listen(server.nowhere(), serving, passed, &[])?,
+        false => {
+            let (server, taken) = beside(server, serving, passed)?;
+            listen(server, serving, passed, &taken)?
+        }
+    };
+    Ok(server.bind()?)
 }
 
 /// Where flags have whoever else listens do so: these addresses are taken.

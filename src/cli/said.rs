@@ -12,7 +12,7 @@ use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
-use kolk::config::Origin;
+use kolk::Origin;
 
 /// What a file says instead, and where: `None` for what is about a folder alone.
 const REPLACED: [(&str, Option<&str>); 29] = [

@@ -11,8 +11,7 @@ use super::place::Origin;
 /// What counts instead of a file.
 ///
 /// ```
-/// use kolk::Configuration;
-/// use kolk::config::{Given, Origin};
+/// use kolk::{Configuration, Given, Origin};
 ///
 /// let given = Given::default().value("server.workers", "3", Origin::Flag("--workers".into()));
 /// let text = "[server]\nworkers = 2\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
