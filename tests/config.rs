@@ -317,7 +317,7 @@ fn tables_say_what_they_mean_in_one_word() {
     assert!(matches!(scheme("robots"), Scheme::Bearer { .. }));
     assert!(matches!(scheme("partners"), Scheme::Jwt { keys: JwtKeys::Set(_), issuer: Some(_), .. }));
     assert!(matches!(scheme("friends"), Scheme::Jwt { keys: JwtKeys::Secret(_), audience: [], .. }));
-    assert!(matches!(scheme("machines"), Scheme::Mtls { subjects: [_] }));
+    assert!(matches!(scheme("machines"), Scheme::Mtls { subjects: [_, _, _, _] }));
     let site = &configuration.site[0];
     assert!(site.route.iter().all(|route| route.action().is_some()));
     assert!(matches!(site.action(), Some(Action::Redirect(_))));

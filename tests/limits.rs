@@ -22,8 +22,8 @@ use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
     App, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome, Policy,
-    ProxyProtocol, Quota, Rate, RateKey, Rates, Reply, Request, Response, Running, Server, Trust, Workers,
-    deferred,
+    Predicate, ProxyProtocol, Quota, Rate, RateKey, Rates, Reply, Request, Response, Running, Server, Trust,
+    Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -245,6 +245,21 @@ fn connections_through_a_socket_file_are_not_counted() {
     drop(server);
 }
 
+#[test]
+fn connections_of_proxies_that_are_believed_are_not_counted() {
+    let trust = Trust::new(ForwardedIn::XForwardedFor).network("127.0.0.1").unwrap();
+    let server = start(two_connections_each(alone(who()).trust(trust)));
+    let mut proxies: Vec<_> = (0..5).map(|_| Client::to(&server)).collect();
+    for (number, proxy) in proxies.iter_mut().enumerate() {
+        let field = format!("X-Forwarded-For: 203.0.113.{number}\r\n");
+        assert_eq!(asks(proxy, "/", &field), format!("203.0.113.{number} http"));
+    }
+    let mut strangers = [(); 2].map(|()| client_of([127, 0, 0, 2], &server));
+    assert!(strangers.iter_mut().all(|stranger| stranger.get("/").status == 200));
+    assert_eq!(client_of([127, 0, 0, 2], &server).is_cut(), b"");
+    assert_eq!(server.snapshot().address_refusals, 1);
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn a_client_is_counted_before_it_says_hello() {
@@ -314,6 +329,78 @@ fn a_proxy_behind_a_socket_file_is_trusted_if_that_was_said() {
         assert_eq!(asks(&mut client, "/", "Forwarded: for=203.0.113.7\r\n"), expected);
         assert_eq!(asks(&mut client, "/later", "Forwarded: for=203.0.113.7\r\n"), expected);
     }
+}
+
+#[test]
+fn whom_a_proxy_hides_is_let_in_nowhere_where_some_are() {
+    let ours = || ["127.0.0.0/8".parse().unwrap()];
+    let open = |_: &Request<'_>| "in\n";
+    let site = || {
+        App::new()
+            .get("/some", open.layer(Networks::new().allow(ours())))
+            .get(
+                "/some-but",
+                open.layer(Networks::new().allow(ours()).deny(["127.0.0.1/32".parse().unwrap()])),
+            )
+            .get("/all-but", open.layer(Networks::new().deny(["10.0.0.0/8".parse().unwrap()])))
+            .get("/not-ours", open.layer(Networks::new().deny(ours())))
+            .get("/works", open.layer(Maintenance::new().except(ours())))
+            .get("/choice", open.when(Predicate::client(ours())))
+            .get("/who", |request: &Request<'_>| {
+                format!("{:?} {}", request.client_address(), request.is_client_hidden())
+            })
+    };
+    for (header, hidden) in [
+        (
+            ForwardedIn::Forwarded,
+            &["for=unknown", "for=_hid", "for=\"evil, for=203.0.113.7", "by=10.0.0.1"][..],
+        ),
+        (ForwardedIn::XForwardedFor, &["unknown", "203.0.113.7, _hid", "203.0.113.7:", "\"203.0.113.7\""]),
+    ] {
+        let name = if header == ForwardedIn::Forwarded { "Forwarded" } else { "X-Forwarded-For" };
+        let trust = Trust::new(header).network("127.0.0.1").unwrap();
+        let server = start(alone(site()).trust(trust));
+        let mut proxy = Client::to(&server);
+        let mut said = |target: &str, field: &str| {
+            proxy.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{field}\r\n"));
+            let answer = proxy.answer();
+            let reason = answer.text().rsplit(['(', ')']).nth(1).unwrap_or_default().to_owned();
+            (answer.status, if answer.status == 200 { answer.text().to_owned() } else { reason })
+        };
+        let refused = |status, reason: &str| (status, reason.to_owned());
+        for value in hidden {
+            let field = format!("{name}: {value}\r\n");
+            let mut said = |target| said(target, &field);
+            assert_eq!(said("/some"), refused(403, "limit.client_unknown"), "{value}");
+            assert_eq!(said("/some-but"), refused(403, "limit.network"), "{value}");
+            assert_eq!(said("/all-but").0, 200, "{value}");
+            assert_eq!(said("/not-ours"), refused(403, "limit.network"), "{value}");
+            assert_eq!(said("/works").0, 503, "{value}");
+            assert_eq!(said("/choice").0, 404, "{value}");
+            assert_eq!(said("/who").1, "Some(127.0.0.1) true", "{value}");
+        }
+        // Who says nothing asks for itself.
+        for target in ["/some", "/all-but", "/works", "/choice"] {
+            assert_eq!(said(target, "").0, 200, "{target}");
+        }
+        assert_eq!(said("/who", "").1, "Some(127.0.0.1) false");
+    }
+}
+
+#[test]
+fn who_has_no_address_is_let_in_nowhere_where_some_are() {
+    let folder = Scratch::new("networks-socket-file");
+    let path = folder.join("site.sock");
+    let all = ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+    let open = |_: &Request<'_>| "in\n";
+    let site = App::new()
+        .get("/some", open.layer(Networks::new().allow(all)))
+        .get("/all-but", open.layer(Networks::new().deny(all)));
+    let _running = alone(site).listen(&format!("unix:{}", path.display())).unwrap().start().unwrap();
+    let mut client = Client::over(UnixStream::connect(&path).unwrap());
+    let answer = client.get("/some");
+    assert_eq!((answer.status, answer.text().contains("limit.client_unknown")), (403, true));
+    assert_eq!(client.get("/all-but").status, 200, "it is in none of these");
 }
 
 #[test]

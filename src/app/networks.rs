@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!  client address ─► the smallest network that fits, of those allowed and of those denied
-//!                       ├ none ─► let in, unless only some are
-//!                       ├ allowed ─► let in
-//!                       └ denied ─► 403 limit.network
+//!       │               ├ none ─► let in, unless only some are
+//!       │               ├ allowed ─► let in
+//!       │               └ denied ─► 403 limit.network
+//!       └ nobody can tell ─► let in, unless only some are: 403 limit.client_unknown
 //! ```
-//! Whoever comes through a socket of the file system has no address, and is let in: the file's rights decide
-//! about that. Who has left has none either, and is not: what it has sent is still there to be read.
+//! Whoever comes through a socket of the file system and is no proxy that is trusted has no address; where a
+//! proxy hides its client, the address is the proxy's, which may be denied and is not what was allowed. Who
+//! has left has none either, and is never let in: what it has sent is still there to be read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,7 +54,8 @@ impl Networks {
         Self { rules: Vec::new(), is_closed: false }
     }
 
-    /// Lets in these, and nobody else who is not named.
+    /// Lets in these, and nobody else who is not named; nobody either whose address is not known: who comes
+    /// through a socket file without a proxy that is [trusted](super::Trust), or whom one hides.
     #[must_use]
     pub fn allow(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.is_closed = true;
@@ -72,6 +75,17 @@ impl Networks {
         rule.map_or(!self.is_closed, |(_, lets_in)| *lets_in)
     }
 
+    /// Why this client is not let in, if it is not.
+    fn refusal_of(&self, request: &Request<'_>) -> Option<Reason> {
+        let told = request.told();
+        match (told.known(), told.address) {
+            (Some(address), _) | (None, Some(address)) if !self.lets_in(address) => Some(Reason::Network),
+            (None, None) if request.is_gone() => Some(Reason::Network),
+            (None, _) if self.is_closed => Some(Reason::ClientUnknown),
+            _ => None,
+        }
+    }
+
     fn with(mut self, networks: impl IntoIterator<Item = IpNet>, lets_in: bool) -> Self {
         self.rules.extend(networks.into_iter().map(|network| (canonical(network).trunc(), lets_in)));
         self.rules
@@ -82,15 +96,13 @@ impl Networks {
 
 impl Layer for Networks {
     fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
-        let is_in = match request.client_address() {
-            Some(address) => self.lets_in(address),
-            None => !request.is_gone(),
-        };
-        if is_in {
-            return Passage::Open;
+        match self.refusal_of(request) {
+            None => Passage::Open,
+            Some(reason) => {
+                response.refuse(reason);
+                Passage::answered()
+            }
         }
-        response.refuse(Reason::Network);
-        Passage::answered()
     }
 
     fn acts(&self) -> Acts {
@@ -174,7 +186,7 @@ impl Default for Maintenance {
 
 impl Layer for Maintenance {
     fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
-        let is_excepted = || request.client_address().is_some_and(|address| contains(&self.except, address));
+        let is_excepted = || request.told().known().is_some_and(|address| contains(&self.except, address));
         if !self.is_on.load(Relaxed) || (!self.except.is_empty() && is_excepted()) {
             return Passage::Open;
         }

@@ -71,7 +71,7 @@ impl Predicate {
     }
 
     /// The client's address is within one of these networks. No address is within none: that of a client
-    /// behind a socket of the file system.
+    /// behind a socket of the file system, or one that a proxy hides.
     pub fn client(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(Kind::Client(networks.into_iter().map(canonical).collect()))
     }
@@ -96,7 +96,7 @@ impl Predicate {
                 }
             }
             Kind::Client(networks) => {
-                asker.told(head).address.is_some_and(|address| contains(networks, address))
+                asker.told(head).known().is_some_and(|address| contains(networks, address))
             }
         }
     }

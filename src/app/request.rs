@@ -288,6 +288,13 @@ impl<'a> Request<'a> {
         self.told().address
     }
 
+    /// Whether a proxy that the server [trusts](super::Trust) asks for a client and does not say which, or
+    /// not so that it can be read: then [`Request::client_address`] is that of the proxy. Whoever lets in
+    /// some addresses alone does not let in this one, as [`Networks`](super::Networks).
+    pub fn is_client_hidden(&self) -> bool {
+        self.told().is_hidden
+    }
+
     /// `https` if the connection is encrypted, else `http`: what the client has used, whatever it says.
     /// Behind a proxy that the server [trusts](super::Trust): what that has told.
     ///

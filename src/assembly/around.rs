@@ -17,7 +17,7 @@ use crate::app::{
 };
 use crate::config::{
     Auth, Configuration, Cors as CorsTable, Origin, PageOrigin, Placed, Problem, RateKey as KeyTable,
-    RateLimit as RateTable, RateMode, Route, Scheme, Site, Size,
+    RateLimit as RateTable, RateMode, Route, Scheme, Site, Size, Subject,
 };
 
 use super::answers::{self, hsts, networks};
@@ -214,6 +214,10 @@ fn guard(
         Scheme::Basic { file } => {
             let users = BasicAuth::new(realm).htpasswd_file(file);
             let users = noted(users, auth.file.as_ref()?, told, problems)?;
+            let users = match auth.failures.as_ref().map(|failures| failures.limit()) {
+                Some((count, within)) => users.failures(count, within),
+                None => users,
+            };
             Some(Arc::new(counts.passwords(name, users, former)))
         }
         Scheme::Bearer { tokens } => {
@@ -222,9 +226,19 @@ fn guard(
         }
         Scheme::Jwt { .. } => signed(auth, problems),
         Scheme::Mtls { subjects } => {
-            let names = subjects.iter().map(|subject| &*subject.value.0);
-            let auth = names.fold(CertificateAuth::new(), |auth, name| auth.common_name(name).dns_name(name));
-            Some(Arc::new(auth))
+            let mut list = CertificateAuth::new();
+            for subject in subjects {
+                list = match &subject.value {
+                    Subject::Name(name) => list.common_name(name).dns_name(name),
+                    Subject::CommonName(name) => list.common_name(name),
+                    Subject::Email(address) => list.email(address),
+                    Subject::Fingerprint(digits) => {
+                        let known = list.fingerprint(digits, &subject.value.to_string());
+                        noted(known, subject, |error| error.to_string(), problems)?
+                    }
+                };
+            }
+            Some(Arc::new(list))
         }
     }
 }
@@ -240,6 +254,10 @@ fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
     let jwt = JwtAuth::new(realm(auth)).leeway(leeway);
     let jwt = issuer.into_iter().fold(jwt, JwtAuth::issuer);
     let jwt = audience.iter().fold(jwt, |jwt, audience| jwt.audience(&audience.value.0));
+    let jwt = match auth.failures.as_ref().map(|failures| failures.limit()) {
+        Some((count, within)) => jwt.failures(count, within),
+        None => jwt,
+    };
     let listed = jwt.algorithms(algorithms.iter().map(|algorithm| algorithm.value.word()));
     let mut jwt = noted(listed, auth.algorithms.as_ref()?, told, problems)?;
     match keys {

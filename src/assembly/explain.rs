@@ -278,7 +278,7 @@ fn parsed(configuration: &Configuration, parts: &Parts, steps: &mut Vec<Step>) -
     }
     let trust = &configuration.server.trust;
     if !trust.proxies.value.is_empty() {
-        let networks: Vec<_> = trust.proxies.value.iter().map(|network| network.value.to_string()).collect();
+        let networks: Vec<_> = trust.proxies.value.iter().map(|proxy| proxy.value.to_string()).collect();
         let header = match trust.header.value {
             TrustHeader::XForwardedFor => "x-forwarded-for",
             TrustHeader::Forwarded => "forwarded",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{App, ForwardedIn, Trust};
 use crate::config::{
-    Configuration, Listen, Problem, Protocol, ProxyProtocol as Proxies, Redacted, TrustHeader, Workers,
+    Configuration, Listen, Problem, Protocol, Proxy, ProxyProtocol as Proxies, Redacted, TrustHeader, Workers,
 };
 use crate::net::ProxyProtocol;
 #[cfg(feature = "tls")]
@@ -135,9 +135,14 @@ pub(super) fn trust(configuration: &Configuration, problems: &mut Vec<Problem>) 
         TrustHeader::XForwardedFor => ForwardedIn::XForwardedFor,
         TrustHeader::Forwarded => ForwardedIn::Forwarded,
     });
-    for network in &table.proxies.value {
-        let trusted = trust.network(&network.value.to_string());
-        trust = noted(trusted, network, |error| error.to_string(), problems)?;
+    for proxy in &table.proxies.value {
+        trust = match proxy.value {
+            Proxy::Unix => trust.unix_sockets(),
+            Proxy::Network(network) => {
+                let trusted = trust.network(&network.to_string());
+                noted(trusted, proxy, |error| error.to_string(), problems)?
+            }
+        };
     }
     Some(trust)
 }
@@ -163,9 +168,14 @@ fn listening(
         Proxies::Required => Some(ProxyProtocol::required()),
     };
     if let Some(mut proxies) = proxies {
-        for network in &configuration.server.trust.proxies.value {
-            let trusted = proxies.network(&network.value.to_string());
-            proxies = noted(trusted, network, |error| error.to_string(), problems)?;
+        for proxy in &configuration.server.trust.proxies.value {
+            proxies = match proxy.value {
+                Proxy::Unix => proxies.unix_sockets(),
+                Proxy::Network(network) => {
+                    let trusted = proxies.network(&network.to_string());
+                    noted(trusted, proxy, |error| error.to_string(), problems)?
+                }
+            };
         }
         options = options.proxy_protocol(proxies);
     }

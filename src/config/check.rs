@@ -126,8 +126,11 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
             let problem = Problem::at(&auth.kind.origin, "clients are not asked for certificates");
             reader.problems.push(problem.help("say who signs them: `client_ca` in [tls]"));
         }
-        for list in [&auth.subjects, &auth.audience].into_iter().flatten() {
-            filled(list, "nobody passes an empty list", reader);
+        if let Some(subjects) = &auth.subjects {
+            filled(subjects, "nobody passes an empty list", reader);
+        }
+        if let Some(audience) = &auth.audience {
+            filled(audience, "nobody passes an empty list", reader);
         }
         let Some(algorithms) = &auth.algorithms else { continue };
         filled(algorithms, "nobody passes an empty list", reader);
@@ -214,6 +217,11 @@ impl Names<'_> {
             return;
         }
         let problem = Problem::at(origin, format!("there is no [{table}.{}]", super::read::shortened(name)));
+        if table == "auth" && ["none", "off", "no", "false"].contains(&name) {
+            let help = "where everybody may come in, a route says `auth = \"\"`, and a site says nothing";
+            reader.problems.push(problem.help(help));
+            return;
+        }
         reader.problems.push(match nearest(name, known.iter().copied()) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None if known.is_empty() => problem.help(format!("there is no [{table}.NAME] at all")),

@@ -13,9 +13,9 @@ const OF_REWRITES: [&str; 6] = ["path", "methods", "header", "query", "client", 
 
 /// What each kind of authentication must have, and what it may have.
 const AUTH_KEYS: [(&str, &[&str], &[&str]); 4] = [
-    ("basic", &["file"], &["realm"]),
+    ("basic", &["file"], &["realm", "failures"]),
     ("bearer", &["tokens"], &["realm"]),
-    ("jwt", &["algorithms"], &["realm", "jwks", "secret", "issuer", "audience", "leeway"]),
+    ("jwt", &["algorithms"], &["realm", "jwks", "secret", "issuer", "audience", "leeway", "failures"]),
     ("mtls", &["subjects"], &[]),
 ];
 

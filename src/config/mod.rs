@@ -59,8 +59,8 @@ pub use action::{
 pub use given::Given;
 pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
 pub use named::{
-    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Headers, JwtAlgorithm, JwtKeys, Log, LogFormat,
-    LogLevel, LogTo, RateLimit, RateMode, Realm, Redacted, Sample, Scheme,
+    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Failures, Headers, JwtAlgorithm, JwtKeys, Log,
+    LogFormat, LogLevel, LogTo, RateLimit, RateMode, Realm, Redacted, Sample, Scheme, Subject,
 };
 pub use place::{Origin, Place, Placed};
 pub use problem::{Errors, Problem};
@@ -68,8 +68,8 @@ pub use read::Named;
 pub use reference::reference;
 pub use schema::schema;
 pub use server::{
-    Certificate, ClientCertificate, Limits, Listen, Protocol, ProxyProtocol, RequestIds, Server, ServerName,
-    Timeouts, Tls, TlsVersion, Trust, TrustHeader, User, Workers,
+    Certificate, ClientCertificate, Limits, Listen, Protocol, Proxy, ProxyProtocol, RequestIds, Server,
+    ServerName, Timeouts, Tls, TlsVersion, Trust, TrustHeader, User, Workers,
 };
 pub use site::{Action, Coding, Compress, Cors, Hsts, Maintenance, NameOrNone, Route, RouteTimeouts, Site};
 pub use template::{Part, Template};

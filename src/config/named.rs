@@ -1,5 +1,6 @@
 //! The tables that others name: `[rate.NAME]`, `[auth.NAME]`, `[headers.NAME]`, `[log.access.NAME]`; `[log]`.
 
+use std::fmt;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::read::{FromText, Named, Reader, nearest, quoted, shortened};
 use super::template::Template;
 use super::value::{ExistingFile, Fraction, Rate, Text};
 use super::{look, value};
+use crate::app::CertificateAuth;
 
 words! {
     /// What happens to a request over the rate.
@@ -108,10 +110,17 @@ table! {
     pub struct Auth in "[auth.NAME]", look look::auth {
         /// How a client shows who it is.
         kind: Placed<AuthKind>,
-        /// With `kind = "basic"`: users and hashes, as `kolk hash-password` and htpasswd make them.
+        /// With `kind = "basic"`: users and hashes, as `kolk hash-password` and htpasswd make them. Read at
+        /// the start and when kolk is told to reload, and not when it changes; `tokens`, `jwks` and `secret`
+        /// alike.
         file: Option<Placed<ExistingFile>>,
         /// With `kind = "basic"`, `"bearer"` or `"jwt"`: what the client is told that it needs a key for.
         realm: Option<Placed<Realm>>,
+        /// With `kind = "basic"` or `"jwt"`: how many wrong passwords or tokens may come from one client,
+        /// `"10/m"` without it, or `"off"`; the others are answered with 429 for the rest of the time. Who
+        /// was found right before still passes: with a token always, with a password within five minutes and
+        /// until ten times as many tries came from there.
+        failures: Option<Placed<Failures>>,
         /// With `kind = "bearer"`: a file with a token a line.
         tokens: Option<Placed<ExistingFile>>,
         /// With `kind = "jwt"`: the keys of who signs, a JSON Web Key Set.
@@ -127,8 +136,103 @@ table! {
         audience: Option<Placed<Vec<Placed<Text>>>>,
         /// With `kind = "jwt"`: how wrong clocks may be; without it, not at all.
         leeway: Option<Placed<Duration>>,
-        /// With `kind = "mtls"`: whose certificates are accepted; their common names, or names of hosts.
-        subjects: Option<Placed<Vec<Placed<Text>>>>,
+        /// With `kind = "mtls"`: whose certificates are accepted: a common name or the name of a host,
+        /// `"ada"`; a common name alone, `"cn:ada"`; an address of mail, `"email:ada@example.org"`; or the
+        /// SHA-256 of the certificate itself, `"sha256:"` and 64 hexadecimal digits.
+        subjects: Option<Placed<Vec<Placed<Subject>>>>,
+    }
+}
+
+/// How often a client may be wrong; nothing: as often as it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failures(pub Option<Rate>);
+
+impl FromText for Failures {
+    const WHAT: &'static str = "a rate or `off`";
+    const EXAMPLE: &'static str = "10/m";
+
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            _ => <Rate as FromText>::of(text, folder).map(|rate| Self(Some(rate))),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.as_ref().map_or_else(|| "off".to_owned(), FromText::text)
+    }
+}
+
+impl Failures {
+    /// How many there may be, and within which time; none is no limit.
+    pub const fn limit(self) -> (u32, Duration) {
+        match self.0 {
+            Some(rate) => (rate.count.get(), rate.period),
+            None => (0, Duration::ZERO),
+        }
+    }
+}
+
+/// Whose certificate is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Of this common name, or for this host.
+    Name(String),
+    /// Of this common name.
+    CommonName(String),
+    /// Of this address of mail.
+    Email(String),
+    /// The one with this SHA-256, in hexadecimal digits.
+    Fingerprint(String),
+}
+
+impl FromText for Subject {
+    const WHAT: &'static str = "a name in a certificate";
+    const EXAMPLE: &'static str = "email:ada@example.org";
+
+    fn of(text: &str, _: &Path) -> Result<Self, String> {
+        let (form, rest) = text.split_once(':').unwrap_or(("", text));
+        match (form, rest.trim()) {
+            (_, "") => Err("a name is expected: ada".to_owned()),
+            ("cn", name) => Ok(Self::CommonName(name.to_owned())),
+            ("email", address) => match address.split_once('@') {
+                Some((user, host)) if !user.is_empty() && !host.is_empty() => {
+                    Ok(Self::Email(address.to_owned()))
+                }
+                _ => Err("an address is expected: email:ada@example.org".to_owned()),
+            },
+            ("sha256", digits) => match CertificateAuth::new().fingerprint(digits, "") {
+                Ok(_) => Ok(Self::Fingerprint(digits.to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
+            ("", name) if name.contains('=') => {
+                let parts = name.split([',', '/']).filter_map(|part| part.trim().split_once('='));
+                let common = parts.filter(|(key, _)| key.trim().eq_ignore_ascii_case("cn")).last();
+                let name = common.map_or("ada", |(_, name)| name.trim());
+                Err(format!("one name is expected, not all of a subject: cn:{name}"))
+            }
+            ("", name) if name.contains('@') => {
+                Err(format!("an address stands in no name of a host: email:{name}, or cn:{name}"))
+            }
+            ("", name) => Ok(Self::Name(name.to_owned())),
+            (form, _) => Err(format!("unknown form `{form}:`: cn:, email: and sha256: are known")),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// As it stands in a file.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::CommonName(name) => write!(f, "cn:{name}"),
+            Self::Email(address) => write!(f, "email:{address}"),
+            Self::Fingerprint(digits) => write!(f, "sha256:{digits}"),
+        }
     }
 }
 
@@ -161,7 +265,7 @@ pub enum Scheme<'a> {
     /// A certificate.
     Mtls {
         /// Whose.
-        subjects: &'a [Placed<Text>],
+        subjects: &'a [Placed<Subject>],
     },
 }
 

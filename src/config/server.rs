@@ -1,5 +1,6 @@
 //! The tables of the process: `[server]` and what is in it, `[[listen]]`, `[tls]`.
 
+use std::fmt;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -76,6 +77,7 @@ table! {
         /// Connections at the same time, all workers together; without it, what the file limit allows.
         max_connections: Option<Placed<NonZero<u32>>>,
         /// Connections of one client address at the same time (IPv6: of one /64); without it, any number.
+        /// Those of proxies in `[server.trust]` and of socket files are not counted.
         max_connections_per_client: Option<Placed<NonZero<u32>>>,
         /// How long a drain turns nobody away yet, while `/readyz` says already that it has begun: for
         /// whoever sends clients here.
@@ -212,11 +214,51 @@ words! {
 table! {
     /// Whom to believe about the address of a client: proxies before this server, and nobody else.
     pub struct Trust in "[server.trust]" {
-        /// The networks of the proxies; the list that they make is read from the right, up to the first
-        /// stranger.
-        proxies: Placed<Vec<Placed<IpNet>>> = [],
+        /// The networks of the proxies, and `"unix:"` for those that come through a socket file; the list
+        /// that they make is read from the right, up to the first stranger. Where a proxy hides its client,
+        /// or cannot be understood, the client is unknown: `allow` and conditions on `client` do not let it
+        /// in, while rates, `deny` and logs go by the proxy's address.
+        proxies: Placed<Vec<Placed<Proxy>>> = [],
         /// The field that they write.
         header: Placed<TrustHeader> = "x-forwarded-for",
+    }
+}
+
+/// Who is believed about the address of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// Those of this network.
+    Network(IpNet),
+    /// Those that come through a socket file: processes of this machine.
+    Unix,
+}
+
+impl FromText for Proxy {
+    const WHAT: &'static str = "a network or `unix:`";
+    const EXAMPLE: &'static str = "10.0.0.0/8";
+
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
+        match text {
+            "unix:" => Ok(Self::Unix),
+            _ if text.starts_with("unix:") => {
+                Err("socket files are trusted all or none: unix: without a path".to_owned())
+            }
+            _ => <IpNet as FromText>::of(text, folder).map(Self::Network),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// As it stands in a file.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Unix => f.write_str("unix:"),
+        }
     }
 }
 
@@ -256,7 +298,8 @@ table! {
         protocols: Placed<Vec<Placed<Protocol>>> = ["h1", "h2"],
         /// Connections that may wait to be accepted, for each worker.
         backlog: Placed<NonZero<u32>> = 4096,
-        /// Whether connections begin with a line of the PROXY protocol, v1 or v2.
+        /// Whether connections begin with a line of the PROXY protocol, v1 or v2; it is believed of the
+        /// proxies in `[server.trust]`.
         proxy_protocol: Placed<ProxyProtocol> = "off",
         /// Answers everybody with a redirect to the same place with https.
         redirect_to_https: Placed<bool> = false,

@@ -309,6 +309,10 @@ impl FromText for Rate {
             "m" => 60,
             "h" => 3_600,
             "d" => 86_400,
+            "sec" | "second" => return Err(format!("the unit is written s: {count}/s")),
+            "min" | "minute" => return Err(format!("the unit is written m: {count}/m")),
+            "hr" | "hour" => return Err(format!("the unit is written h: {count}/h")),
+            "day" => return Err(format!("the unit is written d: {count}/d")),
             _ => return Err(format!("unknown unit `{unit}`: s, m, h and d are known")),
         };
         Ok(Self { count, period: Duration::from_secs(seconds) })

@@ -170,6 +170,8 @@ reasons! {
         "try again in a moment; if it comes often, find out why answers take long, or raise in_flight_max";
     Network = 403, "limit.network", "this is not for clients of this network",
         "come from a network that allow lists; behind a proxy, see to it that server.trust knows that proxy";
+    ClientUnknown = 403, "limit.client_unknown", "this is for clients of some networks, and nobody tells where this one is",
+        "have the proxy write its client's address in the field that server.trust names; for socket files, trust `unix:`";
     H2Streams = 503, "limit.h2_streams", "too many requests are open on this connection",
         "open fewer streams at a time than SETTINGS_MAX_CONCURRENT_STREAMS says";
     H2BlockBytes = 431, "limit.h2_block", "a header block is too long, or in too many pieces",

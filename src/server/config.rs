@@ -66,7 +66,8 @@ pub struct Limits {
     /// All bodies that a worker keeps in memory for their handlers, in bytes: 503.
     pub bodies_bytes_max: u64,
     /// How many connections a client may have open, by its address (IPv6: by its /64); one more is closed at
-    /// once. `None`: as many as it likes. Those of socket files are not counted.
+    /// once. `None`: as many as it likes. Those of socket files are not counted, nor those of proxies that
+    /// the server [trusts](super::Server::trust), each of which comes for many clients.
     pub connections_per_address_max: Option<u32>,
 }
 

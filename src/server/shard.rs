@@ -11,6 +11,7 @@
 //! run queue; a stale key finds no slot; a panic ends one connection.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -219,10 +220,16 @@ impl<T: Transport> Shard<T> {
             None => Some(Seat::Uncounted),
             Some(_) if !transport.is_peer_known() => Some(Seat::Awaited),
             Some(addresses) => match transport.peer() {
+                // Whose clients tell the proxies that are believed: none of them is it.
+                Peer::Ip(address) if self.trusts(address.ip()) => Some(Seat::Uncounted),
                 Peer::Ip(address) => addresses.take_seat(address.ip()).map(Seat::Taken),
                 Peer::Unix | Peer::Unknown => Some(Seat::Uncounted),
             },
         }
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.env.edition.config.trust.as_ref().is_some_and(|trust| trust.trusts(peer))
     }
 
     /// The socket of a connection.

@@ -1,9 +1,9 @@
 //! [`BasicAuth`]: a user name and a password before a handler. RFC 7617; RFC 9110 §11.
 //!
 //! ```text
-//!  Authorization ─► Credentials ─► too many failures from there? ─ yes ─► 429
+//!  Authorization ─► Credentials ─► found right not long ago? ─ yes ─► the handler
 //!        │ none, malformed                  │ no
-//!        ▼                         found right not long ago? ─ yes ─► the handler
+//!        ▼                         too many failures from there? ─ yes ─► 429
 //!       401                                 │ no
 //!                                           ▼
 //!                              Outcome::Again … Checks … right ─► asked once more: the handler
@@ -16,8 +16,9 @@
 //! What a clock could tell a stranger: a user that is not known costs what a known one costs, for the hash of
 //! another user is computed. What was wrong is not remembered: a second try costs what the first did, and
 //! there is no list that strangers could fill. Only who knew the password already gets an answer early.
-//! Who has failed too often is refused whatever comes next: else what is remembered could be guessed at
-//! without a limit. `tests/timing.rs` holds a clock to it.
+//! Behind an address from which too many failures came, who was found right not long ago still passes: others
+//! there may be to blame. But only until ten times as many tries came from it: else what is remembered could
+//! be guessed at without a limit. `tests/timing.rs` holds a clock to it.
 
 use std::error::Error;
 use std::fmt;
@@ -160,8 +161,10 @@ impl BasicAuth {
     }
 
     /// After `count` wrong passwords from one address (the /64 of an IPv6 address) within this time, refuses
-    /// what comes from it for the rest of the time, with 429 and before a hash is computed. 10 within a
-    /// minute unless told otherwise; a `count` of 0 is no limit. Clients without an address have none.
+    /// what comes from it for the rest of the time, with 429 and before a hash is computed. Who was found
+    /// right within the last five minutes passes still, until ten times as many tries came from there. 10
+    /// within a minute unless told otherwise; a `count` of 0 is no limit. Clients without an address have
+    /// none.
     #[must_use]
     pub fn failures(mut self, count: u32, within: Duration) -> Self {
         self.checks = self.checks.limited(count, within);
@@ -176,9 +179,9 @@ impl BasicAuth {
         self
     }
 
-    /// Goes on where `other` is: who is there under the same name and hash and was found right not long ago is
-    /// believed here, too, and what is being checked there is not checked once more. For users that take the
-    /// place of others, so that nobody waits for all passwords at once. Who is added after this is new.
+    /// Goes on where `other` is: who is there under the same name and hash and was found right not long ago
+    /// is believed here, too, and what is being checked there is not checked once more. For users that take
+    /// the place of others, so that nobody waits for all passwords at once. Who is added after this is new.
     #[must_use]
     pub fn knowing_with(mut self, other: &Self) -> Self {
         self.seal = other.seal.clone();
@@ -235,7 +238,7 @@ impl BasicAuth {
         };
         let digest = self.seal.digest(&[credentials.user.as_bytes(), credentials.password]);
         let now = request.now();
-        if self.checks.refuses(request, response) {
+        if self.checks.refuses_guess(request, response, || account.knows(&digest, now)) {
             return Passage::answered();
         }
         if account.knows(&digest, now) {

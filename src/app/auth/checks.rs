@@ -132,13 +132,26 @@ impl Checks {
 
     /// Whether too many failures came from this client: then the answer is in `response`, a 429 that says
     /// when to come back. RFC 6585 §4.
+    #[cfg(feature = "jwt")]
     pub(super) fn refuses(&self, request: &Request<'_>, response: &mut Response) -> bool {
-        let failures = self.failures.as_ref().filter(|failures| !failures.is_empty());
-        let wait = failures.and_then(|failures| failures.refuses(request.client_address()?, request.now()));
-        if let Some(wait) = wait {
-            response.replace(too_many(wait));
-        }
-        wait.is_some()
+        self.refuses_unless(request, response, |_, _| false)
+    }
+
+    /// The same for what can be guessed: lets pass what `is_known` all the same, and counts every other try,
+    /// until there were too many to believe anybody.
+    pub(super) fn refuses_guess(
+        &self,
+        request: &Request<'_>,
+        response: &mut Response,
+        is_known: impl FnOnce() -> bool,
+    ) -> bool {
+        self.refuses_unless(request, response, |failures, address| {
+            let passes = !failures.is_flooded(address) && is_known();
+            if !passes {
+                failures.count(address, request.now());
+            }
+            passes
+        })
     }
 
     /// Counts a failure that no check has found.
@@ -168,6 +181,24 @@ impl Checks {
             response.append(&header::RETRY_AFTER, &HeaderValue::from_static("1"));
             Outcome::Ready
         }))
+    }
+
+    fn refuses_unless(
+        &self,
+        request: &Request<'_>,
+        response: &mut Response,
+        passes: impl FnOnce(&Failures, IpAddr) -> bool,
+    ) -> bool {
+        let Some(failures) = self.failures.as_ref().filter(|failures| !failures.is_empty()) else {
+            return false;
+        };
+        let Some(address) = request.client_address() else { return false };
+        let Some(wait) = failures.refuses(address, request.now()) else { return false };
+        if passes(failures, address) {
+            return false;
+        }
+        response.replace(too_many(wait));
+        true
     }
 
     fn failures_of(&self, request: &Request<'_>) -> Option<(Arc<Failures>, IpAddr)> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  first wrong one ──► counted ──► so many of them ──► refused until the time is over ──► forgotten
+//!                                       └─ ten times as many tries ─► also what was right before
 //! ```
 //! An address is what one subscriber has: an IPv4 address, or the /64 of an IPv6 address. Bounded: in a full
 //! table the one that would be forgotten next makes room. Knows neither users nor passwords nor tokens.
@@ -16,6 +17,9 @@ use crate::base::Tick;
 
 /// Addresses that are remembered, some 40 bytes each.
 const ADDRESSES_MAX: usize = 4096;
+
+/// So many times the count that is let through, and nobody from there is believed.
+const FLOOD: u32 = 10;
 
 /// Addresses from which wrong passwords and tokens came.
 #[derive(Debug)]
@@ -55,6 +59,12 @@ impl Failures {
         let failed = self.lock().get(&network(address)).copied()?;
         (failed.count >= self.count_max && now < failed.until)
             .then(|| Duration::from_nanos(failed.until.as_nanos().saturating_sub(now.as_nanos())))
+    }
+
+    /// Whether so many tries came from `address` that somebody there may be guessing at what is remembered.
+    pub(super) fn is_flooded(&self, address: IpAddr) -> bool {
+        let failed = self.lock().get(&network(address)).copied();
+        failed.is_some_and(|failed| failed.count >= self.count_max.saturating_mul(FLOOD))
     }
 
     /// A wrong password or token came from `address`.

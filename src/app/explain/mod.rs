@@ -285,6 +285,13 @@ impl<'a> Telling<'a> {
     fn client(&mut self, request: &Request<'_>) {
         let peer = request.peer().map(|peer| peer.ip().to_canonical());
         let client = request.client_address();
+        if request.is_client_hidden() {
+            let who =
+                client.map_or_else(|| "who comes through a socket file".to_owned(), |who| who.to_string());
+            let text = format!("hidden: {who}, who is trusted, does not tell whose address it is");
+            self.steps.push(Step::new(Stage::Handle, "client", text));
+            return;
+        }
         if let (Some(client), Some(peer)) = (client, peer)
             && client != peer
         {

@@ -6,11 +6,14 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ::http::HeaderName;
+use ::http::{HeaderName, header};
 
 use super::rates::{KeyHash, Rates};
 use crate::app::request::Request;
 use crate::http::Head;
+
+/// The longest name of a host, in bytes (RFC 1035 §2.3.4).
+const NAME_BYTES_MAX: usize = 255;
 
 /// A client as its address tells: of IPv6 the first 64 bits, and IPv4 in IPv6's clothes (RFC 4291 §2.5.5.2)
 /// as IPv4.
@@ -36,7 +39,9 @@ pub enum RateKey {
     /// The client's, by its [address](Request::client_address): see [`AddressKey`]. Who comes
     /// through a socket file is one client.
     Address,
-    /// That of everybody who sends this value in this field. Who sends none is one more.
+    /// That of everybody who sends this value in this field. Who sends none is one more. Spellings that mean
+    /// the same are one value of `Authorization` (the scheme in any case, blanks behind it) and of `Host`
+    /// (the name in any case, a final dot, any port; over HTTP/2 it is `:authority`).
     Header(HeaderName),
     /// That of everybody who has this value in the cookie of this name. Who has none is one more.
     Cookie(Box<str>),
@@ -77,6 +82,13 @@ impl RateKey {
                     None => rates.hash(b""),
                 }
             }
+            Self::Header(name) if *name == header::AUTHORIZATION => {
+                credentials(rates, request.header_bytes(name).unwrap_or_default())
+            }
+            Self::Header(name) if *name == header::HOST => {
+                let host = request.head().host_bytes().unwrap_or_default();
+                in_lower_case(host.strip_suffix(b".").unwrap_or(host), |host| rates.hash(host))
+            }
             Self::Header(name) => rates.hash(request.header_bytes(name).unwrap_or_default()),
             Self::Cookie(name) => rates.hash(cookie(request.head(), name.as_bytes()).unwrap_or_default()),
             Self::Path => rates.hash(request.path_bytes()),
@@ -94,6 +106,23 @@ impl fmt::Display for RateKey {
             Self::Path => f.write_str("for each path"),
         }
     }
+}
+
+/// RFC 9110 §11.1, §11.4: a scheme in any case, blanks, and what belongs to it.
+fn credentials(rates: &Rates, value: &[u8]) -> KeyHash {
+    let value = value.trim_ascii();
+    let (scheme, rest) =
+        value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+    in_lower_case(scheme, |scheme| rates.hash_of_two(scheme, rest.trim_ascii_start()))
+}
+
+/// What `hash` says of `text` in lower case; one that is longer than any name stays as it is.
+fn in_lower_case(text: &[u8], hash: impl FnOnce(&[u8]) -> KeyHash) -> KeyHash {
+    let mut buffer = [0; NAME_BYTES_MAX];
+    let Some(lower) = buffer.get_mut(..text.len()) else { return hash(text) };
+    lower.copy_from_slice(text);
+    lower.make_ascii_lowercase();
+    hash(lower)
 }
 
 /// The value of the first cookie of this name. RFC 6265 §5.4.
@@ -154,6 +183,39 @@ mod tests {
         let header = RateKey::Header(HeaderName::from_static("x-api-key"));
         let asked = keys(header, [&[("x-api-key", "a")], &[("X-Api-Key", "a")], &[("x-api-key", "b")], &[]]);
         assert_eq!(asked, [0, 0, 1, 2]);
+
+        let asked = keys(
+            RateKey::Header(header::AUTHORIZATION),
+            [
+                &[("authorization", "Bearer T")],
+                &[("authorization", "bearer T")],
+                &[("authorization", "BEARER  T")],
+                &[("authorization", "Bearer \t  T ")],
+                &[("authorization", "Bearer t")],
+                &[("authorization", "Basic T")],
+                &[("authorization", "BearerT")],
+                &[("authorization", "Bearer")],
+                &[],
+            ],
+        );
+        assert_eq!(asked, [0, 0, 0, 0, 1, 2, 3, 4, 5]);
+
+        let long = format!("{}.example", "a".repeat(NAME_BYTES_MAX));
+        let asked = keys(
+            RateKey::Header(header::HOST),
+            [
+                &[("host", "ex.com")],
+                &[("host", "EX.com")],
+                &[("host", "ex.com.")],
+                &[("host", "ex.com:8080")],
+                &[("host", "Ex.Com.:80")],
+                &[("host", "[::1]")],
+                &[("host", "[::1]:8080")],
+                &[("host", "www.ex.com")],
+                &[("host", &long)],
+            ],
+        );
+        assert_eq!(asked, [0, 0, 0, 0, 0, 1, 1, 2, 3]);
 
         let asked = keys(
             RateKey::Cookie("id".into()),

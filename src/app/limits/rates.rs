@@ -109,6 +109,11 @@ impl Rates {
         KeyHash(self.secret.hash(0, key))
     }
 
+    /// The hash of a key that has two parts, each with its length.
+    pub(super) fn hash_of_two(&self, first: &[u8], second: &[u8]) -> KeyHash {
+        KeyHash(self.secret.hash(self.secret.hash(0, first), second))
+    }
+
     /// The number of a rate of this name: the same for all of the name.
     pub fn number_of(&self, name: &str) -> u32 {
         let hash = self.secret.hash(u64::MAX, name.as_bytes());

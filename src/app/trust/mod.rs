@@ -6,8 +6,11 @@
 //! ```
 //! Each proxy appends whom it has seen, so the walk begins at the socket and goes from the right to the left,
 //! as long as whoever speaks is trusted: what stands left of the first stranger is the stranger's word, and
-//! worth nothing. What cannot be read or is hidden ends the walk, too: then the last proxy that was believed
-//! counts as the client. Bounded: so many hops are looked at and no more.
+//! worth nothing. What cannot be read or is hidden ends the walk, too: then the client is *hidden*. For
+//! rates, logs and lists of who may not come in, it is who has hidden it: the last proxy that was believed.
+//! For lists of who may, it is nobody: a client that damages the field before its proxy appends to it, as
+//! with an open quote in `Forwarded`, would else come in as that. Bounded: so many hops are looked at and no
+//! more.
 //!
 //! Knows no socket: the peer is an argument.
 
@@ -63,6 +66,9 @@ pub struct Told {
     pub address: Option<IpAddr>,
     /// Whether the client came over TLS, if somebody who is trusted has told that.
     pub is_https: Option<bool>,
+    /// Whether somebody who is trusted asks for a client and does not say which, or not so that it can be
+    /// read: `unknown`, `_hidden`, what is malformed. Then the address is that of who has not said it.
+    pub is_hidden: bool,
 }
 
 /// Who is at the other end of a connection, and who is believed about others.
@@ -141,7 +147,7 @@ impl Trust {
     /// Who has sent the request with this head: `peer` is the socket's, and none where it `is_unix` or gone.
     pub fn told(&self, peer: Option<IpAddr>, is_unix: bool, head: &Head<'_>) -> Told {
         let peer = peer.map(|peer| peer.to_canonical());
-        let nothing = Told { address: peer, is_https: None };
+        let nothing = Told { address: peer, is_https: None, is_hidden: false };
         let is_trusted = peer.map_or(is_unix && self.unix, |peer| self.trusts(peer));
         match self.header {
             _ if !is_trusted => nothing,
@@ -169,7 +175,10 @@ impl Trust {
         for hop in hops.map(hop) {
             // Also of a client that is hidden.
             told.is_https = hop.is_https.or(told.is_https);
-            let Some(address) = hop.address else { break };
+            let Some(address) = hop.address else {
+                told.is_hidden = true;
+                break;
+            };
             told.address = Some(address);
             if !self.trusts(address) {
                 break;
@@ -180,9 +189,15 @@ impl Trust {
 }
 
 impl Told {
+    /// The client's address, if it is that of nobody else: for whoever lets in some addresses alone.
+    pub fn known(&self) -> Option<IpAddr> {
+        self.address.filter(|_| !self.is_hidden)
+    }
+
     /// Nobody but the socket tells.
     pub(super) fn of_peer(visitor: &dyn Visitor) -> Self {
-        Self { address: visitor.address().map(|address| address.ip().to_canonical()), is_https: None }
+        let address = visitor.address().map(|address| address.ip().to_canonical());
+        Self { address, is_https: None, is_hidden: false }
     }
 }
 
@@ -281,7 +296,11 @@ mod tests {
         };
         let told = trust.told(peer, peer.is_none(), &head(fields).head());
         let address = told.address.map_or_else(|| "nobody".to_owned(), |address| address.to_string());
-        address + told.is_https.map_or("", |https| if https { " https" } else { " http" })
+        let hidden = if told.is_hidden { "hidden by " } else { "" };
+        assert_eq!(told.known().is_none(), told.is_hidden || told.address.is_none());
+        hidden.to_owned()
+            + &address
+            + told.is_https.map_or("", |https| if https { " https" } else { " http" })
     }
 
     #[test]
@@ -309,16 +328,21 @@ mod tests {
             ("11.0.0.1", "6.6.6.6", "11.0.0.1"),
             ("untrusted unix", "6.6.6.6", "nobody"),
             // What cannot be read ends the walk at the last who was believed.
-            (OURS, "6.6.6.6, unknown", OURS),
-            (OURS, "6.6.6.6, _hidden, 10.2.2.2", "10.2.2.2"),
-            (OURS, "6.6.6.6 203.0.113.7", OURS),
-            (OURS, "6.6.6.6, 203.0.113.7:99999", OURS),
-            (OURS, "6.6.6.6, 203.0.113.7:", OURS),
-            (OURS, "6.6.6.6, [203.0.113.7]", OURS),
-            (OURS, "6.6.6.6, [2001:db8::7", OURS),
-            (OURS, "6.6.6.6, [2001:db8::7]x", OURS),
-            (OURS, "6.6.6.6, 0313.0.113.7", OURS),
-            (OURS, "\"203.0.113.7\"", OURS),
+            (OURS, "6.6.6.6, unknown", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, _hidden, 10.2.2.2", "hidden by 10.2.2.2"),
+            (OURS, "6.6.6.6 203.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, 203.0.113.7:99999", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, 203.0.113.7:", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, [203.0.113.7]", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, [2001:db8::7", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, [2001:db8::7]x", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, 0313.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "\"203.0.113.7\"", "hidden by 10.0.0.1"),
+            ("trusted unix", "unknown", "hidden by nobody"),
+            // What is left of who is not believed hides nobody.
+            (OURS, "unknown, 203.0.113.7", CLIENT),
+            (CLIENT, "unknown", CLIENT),
+            ("untrusted unix", "unknown", "nobody"),
         ] {
             let fields = [("X-Forwarded-For", list), ("Forwarded", "for=9.9.9.9")];
             assert_eq!(told(ForwardedIn::XForwardedFor, peer, &fields), expected, "{peer}: {list}");
@@ -340,21 +364,26 @@ mod tests {
             (CLIENT, "for=10.0.0.1", CLIENT),
             ("untrusted unix", "for=6.6.6.6", "nobody"),
             // Hidden on purpose.
-            (OURS, "for=6.6.6.6, for=unknown", OURS),
-            (OURS, "for=6.6.6.6, for=_SEVKISEK, for=10.2.2.2", "10.2.2.2"),
-            (OURS, "for=6.6.6.6, by=10.0.0.1", OURS),
+            (OURS, "for=6.6.6.6, for=unknown", "hidden by 10.0.0.1"),
+            (OURS, "for=_hid", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=_SEVKISEK, for=10.2.2.2", "hidden by 10.2.2.2"),
+            (OURS, "for=6.6.6.6, by=10.0.0.1", "hidden by 10.0.0.1"),
+            ("trusted unix", "for=unknown", "hidden by nobody"),
+            (CLIENT, "for=unknown", CLIENT),
             // Not to be understood.
-            (OURS, "for=6.6.6.6, for=203.0.113.7:80", OURS),
-            (OURS, "for=6.6.6.6, for=2001:db8::7", OURS),
-            (OURS, "for=6.6.6.6, for=\"2001:db8::7\"", OURS),
-            (OURS, "for=6.6.6.6, for=\"203.0.113.7", OURS),
-            (OURS, "for=6.6.6.6, for=\"203.0.113.7\"x", OURS),
-            (OURS, "for=6.6.6.6, for = 203.0.113.7", OURS),
-            (OURS, "for=6.6.6.6, for=203.0.113.7;for=7.7.7.7", OURS),
-            (OURS, "for=6.6.6.6, 203.0.113.7", OURS),
-            (OURS, "for=6.6.6.6, for=", OURS),
-            // A client that opens a quote swallows what the proxy appends: nobody else is blamed.
-            (OURS, "for=\"6.6.6.6, for=203.0.113.7", OURS),
+            (OURS, "for=6.6.6.6, for=203.0.113.7:80", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=2001:db8::7", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"2001:db8::7\"", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7\"x", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for = 203.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=203.0.113.7;for=7.7.7.7", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, 203.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=", "hidden by 10.0.0.1"),
+            // A client that opens a quote swallows what the proxy appends: nobody else is blamed, and it does
+            // not come in as the proxy.
+            (OURS, "for=\"6.6.6.6, for=203.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "for=\"evil, for=203.0.113.7", "hidden by 10.0.0.1"),
         ] {
             let fields =
                 [("Forwarded", list), ("X-Forwarded-For", "9.9.9.9"), ("X-Forwarded-Proto", "https")];
@@ -370,7 +399,7 @@ mod tests {
         let lines = [("Forwarded", "for=6.6.6.6, for=\"x"), ("Forwarded", "for=203.0.113.7")];
         assert_eq!(told(ForwardedIn::Forwarded, OURS, &lines), CLIENT);
         let lines = [("Forwarded", "for=6.6.6.6, for=\"x"), ("Forwarded", "for=10.2.2.2")];
-        assert_eq!(told(ForwardedIn::Forwarded, OURS, &lines), "10.2.2.2");
+        assert_eq!(told(ForwardedIn::Forwarded, OURS, &lines), "hidden by 10.2.2.2");
     }
 
     #[test]
@@ -383,7 +412,7 @@ mod tests {
             ("https, http", "6.6.6.6, 203.0.113.7", "203.0.113.7 http"),
             ("ftp", "203.0.113.7", "203.0.113.7"),
             ("", "203.0.113.7", "203.0.113.7"),
-            ("https", "unknown", "10.0.0.1 https"),
+            ("https", "unknown", "hidden by 10.0.0.1 https"),
             ("https", "", "10.0.0.1 https"),
         ] {
             let fields = [("X-Forwarded-For", list), ("X-Forwarded-Proto", schemes)];
@@ -398,8 +427,8 @@ mod tests {
             ("for=203.0.113.7;Proto=\"HTTPS\", for=10.2.2.2;proto=http", "203.0.113.7 https"),
             ("for=6.6.6.6;proto=https, for=203.0.113.7;proto=http", "203.0.113.7 http"),
             ("for=6.6.6.6;proto=https, for=203.0.113.7", "203.0.113.7"),
-            ("proto=https;for=_hidden", "10.0.0.1 https"),
-            ("proto=https;proto=http;for=203.0.113.7", "10.0.0.1"),
+            ("proto=https;for=_hidden", "hidden by 10.0.0.1 https"),
+            ("proto=https;proto=http;for=203.0.113.7", "hidden by 10.0.0.1"),
         ] {
             assert_eq!(told(ForwardedIn::Forwarded, OURS, &[("Forwarded", list)]), expected, "{list}");
         }
