@@ -13,6 +13,8 @@ use crate::config::{Configuration, Errors, Problem};
 use crate::net::ListenAddr;
 use crate::server::service::User;
 
+use super::noted;
+
 impl Configuration {
     /// Whom the process is to become once its sockets are open, if the file says that. A server does not do
     /// it by itself: see [`User::assume`].
@@ -32,13 +34,15 @@ impl Configuration {
     /// # Errors
     /// The system knows no such user, or no such group.
     pub fn user(&self) -> Result<Option<User>, Errors> {
-        found(self).map_err(|problem| Errors::new(vec![problem]))
+        let mut problems = Vec::new();
+        let user = found(self, &mut problems);
+        if problems.is_empty() { Ok(user) } else { Err(Errors::new(problems)) }
     }
 }
 
 /// Notes the user that is nobody, and the folders that are not there.
 pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) {
-    problems.extend(found(configuration).err());
+    found(configuration, problems);
     let process = &configuration.server;
     let addresses = process.admin.iter().chain(configuration.listen.iter().map(|listen| &listen.addr));
     let sockets = addresses.filter_map(|address| match &address.value {
@@ -56,9 +60,10 @@ pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) 
     }
 }
 
-fn found(configuration: &Configuration) -> Result<Option<User>, Problem> {
-    let Some(user) = &configuration.server.user else { return Ok(None) };
-    User::find(&user.value.0).map(Some).map_err(|error| Problem::at(&user.origin, error.to_string()))
+/// The user, or a note that there is none of that name.
+fn found(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<User> {
+    let user = configuration.server.user.as_ref()?;
+    noted(User::find(&user.value.0), user, ToString::to_string, problems)
 }
 
 /// The folder that `path` would be in, if it is known not to be there.

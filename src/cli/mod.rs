@@ -203,11 +203,11 @@ fn serve(
     // Those that are served were copied; nobody asked for the others.
     drop(passed);
     let _pid_file = pid_file.map(write_pid).transpose()?;
-    if let Some((name, user)) = user {
-        user.assume().map_err(|error| Failure::assume(&name, &error))?;
+    if let Some((name, user)) = &user {
+        user.assume().map_err(|error| Failure::assume(name, &error))?;
     }
     let running = bound.start()?;
-    readable::warn(user.map(|(name, _)| name), configuration.as_ref(), &running.handle());
+    readable::warn(user.as_ref().map(|(name, _)| &**name), configuration.as_ref(), &running.handle());
     #[cfg(feature = "tls")]
     let reload = (identity.is_some() || file.is_some()).then(|| certificates::reloading(running.handle()));
     #[cfg(not(feature = "tls"))]
