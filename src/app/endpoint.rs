@@ -73,15 +73,25 @@ impl Verb {
     }
 }
 
-/// The routes of one pattern by method.
+/// The routes of one pattern by method. What every request reads of it lies in one cache line: of many
+/// patterns no cache has all.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Endpoint {
-    /// The most conditions first; of as many, in the order of [`Verb::rank`], then as they were added.
-    routes: Vec<Added>,
     /// Who answers each method, by discriminant; HEAD falls back to GET, all fall back to any.
     resolved: [Option<RouteId>; METHODS],
     /// Some of them only answer if their predicates hold.
     has_predicates: bool,
+    rest: Box<Rest>,
+}
+
+const _: () = assert!(size_of::<Endpoint>() == 64, "it is one cache line");
+
+/// What few requests read.
+#[derive(Debug)]
+struct Rest {
+    /// The most conditions first; of as many, in the order of [`Verb::rank`], then as they were added.
+    routes: Vec<Added>,
     allow: HeaderValue,
 }
 
@@ -134,10 +144,9 @@ impl<'r> Wanted<'r> {
 impl Endpoint {
     pub(super) fn new() -> Self {
         Self {
-            routes: Vec::new(),
             resolved: [None; METHODS],
             has_predicates: false,
-            allow: HeaderValue::from_static(""),
+            rest: Box::new(Rest { routes: Vec::new(), allow: HeaderValue::from_static("") }),
         }
     }
 
@@ -147,21 +156,21 @@ impl Endpoint {
     /// A route that may want the same requests and has as many conditions.
     pub(super) fn add(&mut self, added: Added) -> Result<(), RouteId> {
         let is_rival = |other: &&Added| other.verb == added.verb && other.conditions == added.conditions;
-        let mut rivals = self.routes.iter().filter(is_rival);
+        let mut rivals = self.rest.routes.iter().filter(is_rival);
         if let Some(tied) = rivals.find(|other| !are_apart(&other.predicates, &added.predicates)) {
             return Err(tied.route);
         }
         let order = |added: &Added| (Reverse(added.conditions), added.verb.rank());
-        let place = self.routes.partition_point(|other| order(other) <= order(&added));
+        let place = self.rest.routes.partition_point(|other| order(other) <= order(&added));
         self.has_predicates |= !added.predicates.is_empty();
-        self.routes.insert(place, added);
+        self.rest.routes.insert(place, added);
         self.resolve();
         Ok(())
     }
 
     /// All its routes.
     pub(super) fn routes(&self) -> &[Added] {
-        &self.routes
+        &self.rest.routes
     }
 
     /// Whether some of its routes only answer if their predicates hold.
@@ -173,7 +182,7 @@ impl Endpoint {
     /// The routes that are for the method, the most specific first.
     pub(super) fn candidates<'e>(&'e self, wanted: &Wanted<'_>) -> impl Iterator<Item = &'e Added> {
         let (method, name) = (wanted.method, wanted.name);
-        self.routes.iter().filter(move |added| added.verb.means(method, name))
+        self.rest.routes.iter().filter(move |added| added.verb.means(method, name))
     }
 
     /// The most specific route that fits.
@@ -189,23 +198,26 @@ impl Endpoint {
 
     /// Who answers the extension method `name`.
     pub(super) fn extension(&self, name: &str) -> Option<RouteId> {
-        let own =
-            self.routes.iter().find(|added| matches!(&added.verb, Verb::Extension(own) if **own == *name));
+        let own = self
+            .rest
+            .routes
+            .iter()
+            .find(|added| matches!(&added.verb, Verb::Extension(own) if **own == *name));
         own.map(|added| added.route).or(self.resolved[Method::Extension as usize])
     }
 
     /// The value of `Allow`.
-    pub(super) const fn allow(&self) -> &HeaderValue {
-        &self.allow
+    pub(super) fn allow(&self) -> &HeaderValue {
+        &self.rest.allow
     }
 
     fn resolve(&mut self) {
         for method in Method::KNOWN.into_iter().chain([Method::Extension]) {
             // No extension has an empty name.
-            let first = self.routes.iter().find(|added| added.verb.means(method, ""));
+            let first = self.rest.routes.iter().find(|added| added.verb.means(method, ""));
             self.resolved[method as usize] = first.map(|added| added.route);
         }
-        self.allow = allow_of(self.routes.iter().map(|added| &added.verb));
+        self.rest.allow = allow_of(self.rest.routes.iter().map(|added| &added.verb));
     }
 }
 

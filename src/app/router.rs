@@ -5,11 +5,11 @@
 //!  /users/7/files/a/b ─► root ─"users"─► · ─{ }─► · ─"files"─► · ─{* }─►  one probe a segment
 //! ```
 //! A tree of segments for the patterns with parameters; all literal edges of all nodes are in one hash
-//! table. Per segment a literal wins over an affixed parameter (the longer affixes first), this over a
-//! whole one, this over the rest: the first path through the tree in that order is the most specific
-//! pattern, whatever the order of registration. A path through the tree that ends nowhere, or at a pattern
-//! that is not wanted, is left for the next one; no node is visited twice, so the work is bounded by the
-//! patterns. Nothing is allocated.
+//! table, and whole paths in another, so that nobody looks for them where there are none. Per segment a
+//! literal wins over an affixed parameter (the longer affixes first), this over a whole one, this over the
+//! rest: the first path through the tree in that order is the most specific pattern, whatever the order of
+//! registration. A path through the tree that ends nowhere, or at a pattern that is not wanted, is left for
+//! the next one; no node is visited twice, so the work is bounded by the patterns. Nothing is allocated.
 
 use super::pattern::{PARAMS_MAX, Pattern, Segment};
 use super::table::Table;
@@ -94,13 +94,13 @@ impl Default for Params {
 /// ```
 #[derive(Debug)]
 pub struct Router {
-    /// Whole paths below [`WHOLE`], segments below the index of their node.
+    /// Whole paths, all below [`ROOT`].
+    paths: Table,
+    /// Segments, below the index of their node.
     literals: Table,
     nodes: Vec<Node>,
 }
 
-/// The parent of whole paths in the table.
-const WHOLE: u32 = u32::MAX;
 const ROOT: u32 = 0;
 /// Longer paths find nothing: they do not fit a [`Span`].
 const PATH_BYTES_MAX: usize = u16::MAX as usize;
@@ -134,7 +134,7 @@ struct Affixed {
 impl Router {
     /// No patterns.
     pub fn new() -> Self {
-        Self { literals: Table::default(), nodes: vec![Node::default()] }
+        Self { paths: Table::default(), literals: Table::default(), nodes: vec![Node::default()] }
     }
 
     /// Gives `pattern` this number, unless a pattern that matches the same paths has one already.
@@ -143,10 +143,10 @@ impl Router {
     /// The number of that pattern.
     pub fn insert(&mut self, pattern: &Pattern, number: u32) -> Result<(), u32> {
         if let Some(path) = pattern.literal_path() {
-            return match self.literals.get(WHOLE, path.as_bytes()) {
+            return match self.paths.get(ROOT, path.as_bytes()) {
                 Some(other) => Err(other),
                 None => {
-                    self.literals.insert(WHOLE, &path, number);
+                    self.paths.insert(ROOT, &path, number);
                     Ok(())
                 }
             };
@@ -181,7 +181,7 @@ impl Router {
         params.clear();
         let path = path.as_bytes();
         // Nothing is more specific than literals alone.
-        if let Some(number) = self.literals.get(WHOLE, path)
+        if let Some(number) = self.paths.get(ROOT, path)
             && wanted(number)
         {
             return Some(number);
