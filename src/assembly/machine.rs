@@ -63,7 +63,7 @@ pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) 
 /// The user, or a note that there is none of that name.
 fn found(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<User> {
     let user = configuration.server.user.as_ref()?;
-    noted(User::find(&user.value.0), user, ToString::to_string, problems)
+    noted(User::find(&user.value.0), user, |error| error.to_string(), problems)
 }
 
 /// The folder that `path` would be in, if it is known not to be there.

@@ -206,8 +206,8 @@ impl FromText for Subject {
                 Err(error) => Err(error.to_string()),
             },
             ("", name) if name.contains('=') => {
-                let parts = name.split([',', '/']).filter_map(|part| part.trim().split_once('='));
-                let common = parts.filter(|(key, _)| key.trim().eq_ignore_ascii_case("cn")).last();
+                let mut parts = name.split([',', '/']).filter_map(|part| part.trim().split_once('='));
+                let common = parts.rfind(|(key, _)| key.trim().eq_ignore_ascii_case("cn"));
                 let name = common.map_or("ada", |(_, name)| name.trim());
                 Err(format!("one name is expected, not all of a subject: cn:{name}"))
             }
