@@ -29,7 +29,7 @@ fn a_server_is_watched_over_its_admin_listener() {
         }
         let (code, screen, stderr) = watching.join().unwrap();
         assert_eq!((code, &*stderr), (Some(0), ""));
-        let said = [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon", "/{*path}"];
+        let said = [&*admin, "1 worker", "requests/s", "4xx", "idle", "parse.space_before_colon", "│* "];
         for said in said {
             assert!(screen.contains(said), "{said}:\n{screen}");
         }
@@ -212,12 +212,12 @@ fn a_configuration_is_checked_and_shown() {
     assert!(stdout.contains("\nworkers = \"auto\" ") && stdout.contains("# default\n"), "{stdout}");
     // With the flags and the variables that count beside the file, and no others.
     let mut dump = command(&["check", "--dump", "-w", "3", "--log", "json", "-l", ":81"]);
-    let dump = dump.env("KOLK_USER", "www").env("KOLK_WORKERS", "4").env("KOLK_ADMIN", ":82");
+    let dump = dump.env("KOLK_USER", "12345:12345").env("KOLK_WORKERS", "4").env("KOLK_ADMIN", ":82");
     let (code, stdout, stderr) = run(dump.current_dir(&*dir));
     assert_eq!((code, stderr.contains("warn: KOLK_ADMIN says nothing")), (Some(0), true), "{stderr}");
     for (value, origin) in [
         ("workers = 3 ", "--workers of the command line"),
-        ("user = \"www\" ", "KOLK_USER of the environment"),
+        ("user = \"12345:12345\" ", "KOLK_USER of the environment"),
         ("addr = \":81\" ", "--listen of the command line"),
         ("format = \"json\" ", "--log of the command line"),
         ("pin = true ", "kolk.toml:2"),

@@ -64,6 +64,7 @@ fn is_from_the_parser(reason: Reason) -> bool {
         Reason::PoolFull,
         Reason::Rate,
         Reason::Network,
+        Reason::ClientUnknown,
         Reason::InFlight,
         Reason::AuthFailures,
     ];

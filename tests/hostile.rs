@@ -661,6 +661,7 @@ fn every_refusal_can_be_read() {
             || *reason == Rate
             // Where clients are: `app::networks`.
             || *reason == Network
+            || *reason == ClientUnknown
             // Where TLS is spoken: `tls`.
             || *reason == PlainHttp
             // Where HTTP/2 alone is: `spoken`.

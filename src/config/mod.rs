@@ -13,7 +13,7 @@
 //! | `given` | what is said beside the files, and counts instead of them |
 //! | `key`, `read`, `look` | how a table is described, read, and which keys go together |
 //! | `value`, `message`, `path`, `template`, `units` | the values of keys |
-//! | `server`, `named`, `site`, `action` | the tables |
+//! | `server`, `named`, `logs`, `site`, `action` | the tables |
 //! | `check`, `routes`, `ties` | what has to do with each other, across tables |
 //! | `dump`, `schema`, `reference` | what else comes from the description |
 //! | `change` | what differs between two files and only a start can make so |
@@ -28,6 +28,7 @@ mod dump;
 mod given;
 mod include;
 mod key;
+mod logs;
 mod look;
 mod message;
 mod named;
@@ -57,10 +58,10 @@ pub use action::{
     StaticFiles,
 };
 pub use given::Given;
+pub use logs::{AccessLog, ErrorFormat, ErrorLog, Log, LogFormat, LogLevel, LogTo, Redacted, Sample};
 pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
 pub use named::{
-    AccessLog, Auth, AuthKind, ErrorFormat, ErrorLog, Failures, Headers, JwtAlgorithm, JwtKeys, Log,
-    LogFormat, LogLevel, LogTo, RateLimit, RateMode, Realm, Redacted, Sample, Scheme, Subject,
+    Auth, AuthKind, Failures, Headers, JwtAlgorithm, JwtKeys, RateLimit, RateMode, Realm, Scheme, Subject,
 };
 pub use place::{Origin, Place, Placed};
 pub use problem::{Errors, Problem};

@@ -240,7 +240,8 @@ impl Entry {
     /// The code of the reason, and what a rate had to do with it.
     fn why(&self, line: &mut Vec<u8>) {
         let rate = self.part(Part::Rate);
-        let is_refuser = self.verdict == Some(RateVerdict::Refused) && self.reason == Some(Cause::Reason(Reason::Rate));
+        let is_refuser =
+            self.verdict == Some(RateVerdict::Refused) && self.reason == Some(Cause::Reason(Reason::Rate));
         if let Some(reason) = self.reason {
             line.extend_from_slice(b",\"reason\":\"");
             line.extend_from_slice(reason.code().as_bytes());
