@@ -1136,6 +1136,21 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
 }
 
 #[test]
+fn files_leave_other_methods_to_what_their_site_says() {
+    let files = Scratch::new("assembly-otherwise");
+    files.put("a.txt", "a");
+    let text = "[[site]]\nhosts = \"*\"\nrespond = { status = 403, text = \"read only\\n\" }\n\
+                [[site.route]]\npath = \"/{*file}\"\nstatic = \".\"\n";
+    let app = Configuration::parse(text, files.join("kolk.toml")).unwrap().app().unwrap();
+    for (method, path, status) in
+        [("GET", "/a.txt", 200), ("HEAD", "/a.txt", 200), ("POST", "/a.txt", 403), ("GET", "/none", 404)]
+    {
+        let request = http::Request::builder().method(method).uri(path).body("").unwrap();
+        assert_eq!(app.oneshot(request).status(), status, "{method} {path}");
+    }
+}
+
+#[test]
 fn every_address_is_one_of_ipv4_too() {
     let files = Scratch::new("assembly-everywhere");
     let identity = Identity::new(&["localhost"]);

@@ -53,7 +53,7 @@ impl Failure {
     /// The process cannot become whom `--user` names.
     pub(crate) fn assume(user: &str, error: &io::Error) -> Self {
         let advice = match error.kind() {
-            ErrorKind::PermissionDenied => ": only root can: start as root, or leave --user out",
+            ErrorKind::PermissionDenied => ": only root can: start as root, or say no user",
             _ => "",
         };
         Self::new(Exit::Runtime, format!("cannot become the user {user}: {error}{advice}"))

@@ -80,6 +80,14 @@ fn listeners(root: &Root, reader: &mut Reader<'_>) {
             reader.problems.push(problem.other(listen.tls.place(), "here"));
         }
     }
+    let mut redirects = root.listen.iter().map(|listen| &listen.redirect_to_https);
+    if let Some(first) = redirects.find(|redirects| redirects.value) {
+        for other in redirects.filter(|redirects| redirects.value) {
+            let problem = Problem::at(&other.origin, "one listener alone sends everybody to https");
+            let problem = problem.other(first.place(), "this one does");
+            reader.problems.push(problem.help("`addr = \":80\"` is every address of this machine"));
+        }
+    }
 }
 
 fn encryption(root: &Root, tree: &Node, reader: &mut Reader<'_>) {

@@ -89,9 +89,11 @@ fn timeouts(timeouts: &RouteTimeouts, reader: &mut Reader<'_>) {
     }
 }
 
-/// What a site does with requests that no route is for says nothing if there are none.
+/// What a site does with requests that no route is for says nothing if there are none. Files leave it all
+/// methods but GET and HEAD.
 fn unreachable(site: &Site, reader: &mut Reader<'_>) {
-    let takes_all = |route: &&Route| route.path.shape() == "/{*}" && route.conditions() == 0;
+    let takes_all =
+        |route: &&Route| route.path.shape() == "/{*}" && route.conditions() == 0 && route.files.is_none();
     let origins = site.respond.iter().map(|respond| &respond.origin);
     let origins = origins.chain(site.redirect.iter().map(|redirect| &redirect.origin));
     if let Some(route) = site.route.iter().find(takes_all) {

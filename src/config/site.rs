@@ -34,7 +34,7 @@ table! {
         error_pages: Option<Placed<Map<StatusSet, Text>>>,
         /// Who may come in: the name of an `[auth.NAME]`.
         auth: Option<Placed<Name>>,
-        /// The only networks that are let in.
+        /// The only networks that are let in; a client whose address nobody tells is in none of them.
         allow: Option<Placed<Vec<Placed<IpNet>>>>,
         /// Networks that are not let in; of two that fit, here and in `allow`, the smaller one counts.
         deny: Option<Placed<Vec<Placed<IpNet>>>>,
