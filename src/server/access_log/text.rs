@@ -100,23 +100,10 @@ pub(in crate::server) fn three_digits(line: &mut Vec<u8>, number: u64) {
 /// A duration in microseconds, to the nanosecond: `12.345`.
 #[inline]
 pub(in crate::server) fn micros(line: &mut Vec<u8>, duration: Duration) {
-    let mut rest = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    // From the right: three digits, the point, and one more at least.
-    let mut text = [0; 24];
-    let mut at = text.len();
-    for place in 0.. {
-        if place > 3 && rest == 0 {
-            break;
-        }
-        at -= 1;
-        if place == 3 {
-            text[at] = b'.';
-            at -= 1;
-        }
-        text[at] = HEX[usize::from((rest % 10).to_le_bytes()[0])];
-        rest /= 10;
-    }
-    line.extend_from_slice(&text[at..]);
+    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    number(line, nanos / 1000);
+    line.push(b'.');
+    three_digits(line, nanos);
 }
 
 /// `192.0.2.1`, `2001:db8::1`; an IPv4 address that came through an IPv6 socket as IPv4.
