@@ -9,18 +9,19 @@
 //! a short read drained it, on systems where that is the same). An event may be stale: the [`Key`] it carries
 //! then finds no slot.
 
-use std::fmt;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use mio::{Events, Poll};
 
-use crate::base::{self, Key, Tick};
+use crate::base::{Key, Tick};
 
+mod doorbell;
 mod patience;
 mod readiness;
 mod token;
 
+pub use doorbell::Doorbell;
 pub use mio::event::Source;
 pub use readiness::Readiness;
 pub use token::ListenerId;
@@ -59,9 +60,6 @@ pub struct Reactor {
     doorbell: Arc<Doorbell>,
 }
 
-/// Wakes its reactor from any thread, whatever poll that has at the moment: a [`base::Wake`].
-pub struct Doorbell(RwLock<mio::Waker>);
-
 impl Reactor {
     /// A reactor that takes at most `events_max` events a turn; the others wait for the next.
     ///
@@ -69,23 +67,20 @@ impl Reactor {
     /// Whatever the system reports, mostly that there is no descriptor left.
     pub fn new(events_max: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), token::MAIL)?;
-        let doorbell = Arc::new(Doorbell(RwLock::new(waker)));
+        let doorbell = Arc::new(Doorbell::new(poll.registry())?);
         let patience = Patience::new(poll.registry());
         Ok(Self { poll, events: Events::with_capacity(events_max), patience, doorbell })
     }
 
-    /// Begins with a poll of its own, in which nothing is registered, and rings there once: somebody may have
-    /// rung in vain. Whoever has the [`Doorbell`] goes on with it.
+    /// Begins with another poll, in which nothing is registered, and rings there once: somebody may have rung
+    /// in vain. Whoever has the [`Doorbell`] goes on with it, in whatever descriptor table that is.
     ///
     /// # Errors
     /// As [`Reactor::new`]; all then stays.
     pub fn begin_anew(&mut self) -> io::Result<()> {
         let poll = Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), token::MAIL)?;
-        waker.wake()?;
+        self.doorbell.move_to(poll.registry())?;
         self.patience = Patience::new(poll.registry());
-        *self.doorbell.0.write().unwrap_or_else(PoisonError::into_inner) = waker;
         self.poll = poll;
         Ok(())
     }
@@ -152,20 +147,6 @@ impl Reactor {
     /// What other threads ring.
     pub fn waker(&self) -> Arc<Doorbell> {
         Arc::clone(&self.doorbell)
-    }
-}
-
-impl base::Wake for Doorbell {
-    fn wake(&self) {
-        let rung = self.0.read().unwrap_or_else(PoisonError::into_inner).wake();
-        // It can only fail if the reactor's own descriptor was closed by somebody else.
-        debug_assert!(rung.is_ok(), "the doorbell is broken: {rung:?}");
-    }
-}
-
-impl fmt::Debug for Doorbell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Doorbell")
     }
 }
 

@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 
 use super::*;
 use crate::base::Wake as _;
+use crate::sys::descriptors::private_table;
 
 const PATIENCE: Tick = Tick::from_millis(10_000);
 
@@ -167,6 +168,24 @@ fn whoever_has_the_doorbell_rings_at_the_poll_that_is_there() {
     scene.reactor.register(&mut socket, key(2), Interest::Read).unwrap();
     client.write_all(b"anybody?").unwrap();
     scene.until(key(2), Readiness::READABLE);
+}
+
+#[test]
+fn whoever_has_another_descriptor_table_rings_at_the_poll_that_is_there() {
+    let mut scene = Scene::new();
+    let doorbell = scene.reactor.waker();
+    let (tell, told) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || {
+        private_table().unwrap();
+        scene.reactor.begin_anew().unwrap();
+        assert_eq!(scene.next(), [Wake::Mail], "somebody may have rung in vain");
+        tell.send(()).unwrap();
+        assert_eq!(scene.next(), [Wake::Mail]);
+        scene.assert_quiet();
+    });
+    told.recv().unwrap();
+    doorbell.wake();
+    worker.join().unwrap();
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //!                              └── too often ──► all workers drain, and the server ends with an error
 //! ```
 //! A loop fails by an error of its poll, or by a panic that no single connection is to blame for. The
-//! listeners outlive it, since all workers hold them: who is in their queues is let in by the next loop. What
-//! was counted stays counted, and mail to the connections of before finds nobody.
+//! listeners outlive it, since all workers hold them: who is in their queues is let in by the next loop. So
+//! does the doorbell, which other threads know by a number that means the same in every descriptor table;
+//! what the next loop opens is this thread's alone, and may be. What was counted stays counted, and mail to
+//! the connections of before finds nobody.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -46,7 +48,7 @@ impl Worker {
             let Err(error) = worked else { return Ok(()) };
             self.shard.stats().worker_down.set(1);
             let recent = failures.add(now());
-            if recent > FAILURES_MAX || self.private_descriptors {
+            if recent > FAILURES_MAX {
                 self.give_up(&error);
                 return Err(error);
             }
@@ -68,9 +70,6 @@ impl Worker {
     }
 
     /// One worker less is half a server: the others end in order, and whoever joins them hears of it.
-    ///
-    /// With [`private_descriptors`](super::Config::private_descriptors) that is so at once: a doorbell that
-    /// this thread made would be another descriptor to those who ring it.
     fn give_up(&mut self, error: &io::Error) {
         if !self.control.is_ending() {
             self.control.drain(Duration::ZERO, GRACE);

@@ -6,10 +6,17 @@ use std::mem;
 
 use super::{check, count};
 
-#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "descriptors/linux.rs")]
+// A table of one's own is for threads with a `Bell`: what else wakes a poll is another descriptor there.
+#[cfg_attr(
+    all(any(target_os = "linux", target_os = "android"), not(mio_unsupported_force_poll_poll)),
+    path = "descriptors/linux.rs"
+)]
 #[cfg_attr(target_vendor = "apple", path = "descriptors/apple.rs")]
 #[cfg_attr(
-    not(any(target_os = "linux", target_os = "android", target_vendor = "apple")),
+    not(any(
+        all(any(target_os = "linux", target_os = "android"), not(mio_unsupported_force_poll_poll)),
+        target_vendor = "apple"
+    )),
     path = "descriptors/fallback.rs"
 )]
 mod system;
@@ -38,7 +45,7 @@ pub fn raise_limit() -> io::Result<u64> {
 }
 
 /// Gives the calling thread a descriptor table of its own, a copy of the process's: its system calls then
-/// skip the table's reference count. Returns whether it did; elsewhere than on Linux, never.
+/// skip the table's reference count. Returns whether it did; elsewhere than on Linux with epoll(7), never.
 ///
 /// Descriptors that are opened afterwards exist for this thread only, and what is closed afterwards stays
 /// open in the other tables. So: listeners and wakers first, and no thread is ever started from this one.
@@ -113,7 +120,7 @@ mod tests {
         assert!(reserve.release());
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
     #[test]
     fn what_a_private_table_opens_nobody_else_sees() {
         let number = i32::try_from(raise_limit().unwrap()).unwrap() - 1;

@@ -17,7 +17,8 @@
 //! | `descriptors` | how many descriptors, a spare one, a table of one's own |
 //! | `cpu` | which CPUs, how many of them, and staying on one |
 //! | `clock` | the time |
-//! | `alarm` | a descriptor that rings |
+//! | `alarm` | a descriptor that rings after a while |
+//! | `bell` | a descriptor that any thread rings |
 //! | `activation` | sockets that somebody else has opened |
 //! | `environment` | variables that were meant for this process alone |
 //! | `notify` | words with the service manager |
@@ -32,6 +33,7 @@ pub mod accept;
 pub mod activation;
 pub mod alarm;
 pub mod append;
+pub mod bell;
 pub mod beneath;
 pub mod clock;
 pub mod cpu;

@@ -1,4 +1,4 @@
-//! The BSDs: limits mean what they say; threads always share the table.
+//! The BSDs, and Linux with poll(2): limits mean what they say; threads always share the table.
 
 use std::io;
 
