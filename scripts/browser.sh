@@ -9,7 +9,7 @@
 # missing; says so and succeeds where they cannot be had. Needs python3.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 skip() {
     echo "${0##*/}: skipped: $*"

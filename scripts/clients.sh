@@ -9,7 +9,7 @@
 # nghttp2's clients if missing; Chromium too, and says so and goes on where it cannot be had.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 FILES=24
 REQUESTS=10000
@@ -82,8 +82,10 @@ try_h2load() {
     local heard
     heard=$(timeout "$SECONDS_MAX" h2load -n "$REQUESTS" -c 4 -m 100 "$1/digits.txt" "$1/2.bin") ||
         die "h2load: $1: exit status $?"
-    grep -q " $REQUESTS succeeded, 0 failed, 0 errored, 0 timeout" <<<"$heard" &&
-        grep -q "^status codes: $REQUESTS 2xx" <<<"$heard" || die "h2load: $1:"$'\n'"$heard"
+    if ! grep -q " $REQUESTS succeeded, 0 failed, 0 errored, 0 timeout" <<<"$heard" ||
+        ! grep -q "^status codes: $REQUESTS 2xx" <<<"$heard"; then
+        die "h2load: $1:"$'\n'"$heard"
+    fi
     echo "h2load: $1: $(sed -n 's/^finished in //p' <<<"$heard")"
 }
 

@@ -23,21 +23,13 @@ ROUNDS=5
 DURATION=4
 CONNECTIONS=64
 FILE_CACHE=32MiB # of kolk
-SCENARIOS=()
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --rounds) ROUNDS=$2 && shift ;;
-        --seconds) DURATION=$2 && shift ;;
-        --connections) CONNECTIONS=$2 && shift ;;
-        plaintext | pipelined | churn | file | files | coded) SCENARIOS+=("$1") ;;
-        tls-plaintext | tls-handshakes | h2c-plaintext | h2c-file | h2-plaintext | h2-file) SCENARIOS+=("$1") ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
-[[ ${#SCENARIOS[@]} -gt 0 ]] || SCENARIOS=(plaintext pipelined churn file files coded tls-plaintext tls-handshakes
+SCENARIOS=(plaintext pipelined churn file files coded tls-plaintext tls-handshakes
     h2c-plaintext h2c-file h2-plaintext h2-file)
+options rounds:ROUNDS seconds:DURATION connections:CONNECTIONS ... -- "$@"
+for scenario in "${OPERANDS[@]}"; do
+    [[ " ${SCENARIOS[*]} " == *" $scenario "* ]] || die "unknown scenario $scenario; see --help"
+done
+[[ ${#OPERANDS[@]} == 0 ]] || SCENARIOS=("${OPERANDS[@]}")
 
 SERVER_CPU=0
 CLIENT_CPU=1

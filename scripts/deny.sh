@@ -8,11 +8,12 @@
 # known one, which changes from day to day, and needs a way to their list.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+ADVISORIES=
+options advisories:ADVISORIES=yes -- "$@"
 
 if ! command -v cargo-deny >/dev/null; then
     echo 'left out: there is no cargo-deny here (cargo install --locked cargo-deny)'
     exit 0
 fi
 cargo-deny --log-level error check bans licenses sources
-[[ ${1-} != --advisories ]] || cargo-deny --log-level error check advisories
+[[ -z $ADVISORIES ]] || cargo-deny --log-level error check advisories

@@ -16,16 +16,8 @@ source "$(dirname "$0")/lib.sh"
 RELOADS=100
 CONNECTIONS=32
 QUICK=
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --reloads) RELOADS=$2 && shift ;;
-        --connections) CONNECTIONS=$2 && shift ;;
-        --quick) QUICK=yes RELOADS=20 ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
+options reloads:RELOADS connections:CONNECTIONS quick:QUICK=yes -- "$@"
+[[ -z $QUICK ]] || RELOADS=20
 KIB_MAX=2048
 
 tool curl curl

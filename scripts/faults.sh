@@ -9,7 +9,7 @@
 # gone meanwhile, its archive also what may not be read, as src/sys/folder.rs and src/app/files/archive.rs say.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 CALLS='?openat2,?openat,?statx,?newfstatat,?fstat,?getdents64,?readlinkat,?cachestat,?preadv2,?pread64,?read,?sendfile'
 BELIEVED=1.1 # seconds, and a little more, for which kolk believes what it knows of a file
@@ -29,7 +29,8 @@ attach() {
     local file=$1 wanted
     shift
     wanted=$(printf '%s\n' "$@" | grep -cx -e -p)
-    : >"$file" >"$file.attached"
+    : >"$file"
+    : >"$file.attached"
     strace -y -o "$file" "$@" 2>"$file.attached" &
     TRACERS+=("$!")
     PIDS+=("$!")
@@ -253,10 +254,10 @@ all() {
 # kept NAME: what is kept is believed for a second, which all wait for together: each fault has a file of its own.
 # Those that are not known yet, then those that are looked at again.
 kept() {
-    local thread call number way file last
+    local thread call number way seen file last
     begin "$1" /kept/0.txt "$SCRATCH/site/kept/0.txt" file
-    for file in 99 0; do
-        kept_file "$file"
+    for seen in 99 0; do
+        kept_file "$seen"
         find_calls
         file=1
         while read -r thread call number <&4; do

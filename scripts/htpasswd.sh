@@ -6,7 +6,7 @@
 # Installs apache2-utils if htpasswd is missing. `cargo test` has samples of the same, and needs nothing.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 tool htpasswd apache2-utils
 cargo test --test auth -- --ignored --nocapture htpasswd

@@ -9,12 +9,12 @@
 # it goes, and fewer connections are opened where that is not far enough.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options ... -- "$@"
 
 CONNECTIONS=10000
-[[ ! ${1-} =~ ^[0-9]+$ ]] || { CONNECTIONS=$1 && shift; }
-KINDS=("$@")
-[[ $# -gt 0 ]] || KINDS=(http/1.1 h2c tls tls-h2)
+KINDS=("${OPERANDS[@]}")
+[[ ! ${KINDS[0]-} =~ ^[0-9]+$ ]] || { CONNECTIONS=${KINDS[0]} && KINDS=("${KINDS[@]:1}"); }
+[[ ${#KINDS[@]} -gt 0 ]] || KINDS=(http/1.1 h2c tls tls-h2)
 tool python3 python3
 # Only who is root may raise the hard limit, too.
 ulimit -n $((CONNECTIONS + 1000)) 2>/dev/null || ulimit -n "$(ulimit -Hn)"
@@ -119,5 +119,6 @@ for kind in "${KINDS[@]}"; do
     esac
     start "$KOLK" -w 1 -l 127.0.0.1:0 --keepalive 10m ${arguments[@]+"${arguments[@]}"}
     python3 "$SCRATCH/idle.py" "$kind" "$PORT" "$PID" "$CONNECTIONS" || die "$kind failed"
-    kill "$PID" && wait "$PID" 2>/dev/null || true
+    kill "$PID"
+    wait "$PID" 2>/dev/null || true
 done

@@ -35,6 +35,39 @@ help() {
     exit 0
 }
 
+# options NAME:VARIABLE... [NAME:VARIABLE=VALUE...] [...] -- ARGUMENT...: reads what the calling script was given. With
+# `rounds:ROUNDS` its `--rounds 5` sets ROUNDS, with `tls:SCHEME=https` its `--tls` does that; `--help` it has anyway.
+# What is no option is in OPERANDS, where a `...` says that there may be such; what stands behind a `--` in REST.
+options() {
+    local -A settings=()
+    local setting
+    # shellcheck disable=SC2034 # for the caller
+    OPERANDS=() REST=()
+    while [[ $1 != -- ]]; do
+        settings[--${1%%:*}]=${1#*:}
+        shift
+    done
+    while shift && [[ $# -gt 0 ]]; do
+        setting=${settings[${1:-none}]-}
+        if [[ $1 == --help ]]; then
+            help
+        elif [[ $1 == -- ]]; then
+            # shellcheck disable=SC2034 # for the caller
+            REST=("${@:2}")
+            break
+        elif [[ $setting == *=* ]]; then
+            printf -v "${setting%%=*}" %s "${setting#*=}"
+        elif [[ -n $setting ]]; then
+            [[ $# -gt 1 ]] || die "$1 needs a value; see --help"
+            printf -v "$setting" %s "$2"
+            shift
+        else
+            [[ -n ${settings[--...]-} && $1 != --* ]] || die "unknown argument $1; see --help"
+            OPERANDS+=("$1")
+        fi
+    done
+}
+
 # step NAME COMMAND...: runs one step, saying its name first and its seconds afterwards.
 step() {
     local name=$1 began=$SECONDS

@@ -15,16 +15,7 @@ source "$(dirname "$0")/lib.sh"
 
 DURATION=5
 OHA=yes
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --seconds) DURATION=$2 && shift ;;
-        --no-oha) OHA= ;;
-        --) shift && break ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
+options seconds:DURATION no-oha:OHA= -- "$@"
 
 SCHEME=http
 ROW='%-6s %-30s %12s %9s %9s %8s %8s %9s\n'
@@ -96,8 +87,8 @@ tool wrk wrk
 secure_tools
 [[ -z $OHA ]] || cargo_tool oha oha
 release_build
-FLAGS=("$@")
-start "$KOLK" -l 127.0.0.1:0 "$@"
+FLAGS=("${REST[@]}")
+start "$KOLK" -l 127.0.0.1:0 "${FLAGS[@]}"
 
 echo "kolk on $(nproc) CPUs, client on the same ones, $DURATION s a case"
 # shellcheck disable=SC2059
@@ -114,7 +105,7 @@ h2_case 'plaintext, HTTP/2' /plaintext
 site=$PID
 head -c 1024 /dev/urandom >"$SCRATCH/1k.bin"
 head -c 1048576 /dev/urandom >"$SCRATCH/1m.bin"
-start "$KOLK" serve "$SCRATCH" -l 127.0.0.1:0 "$@"
+start "$KOLK" serve "$SCRATCH" -l 127.0.0.1:0 "${FLAGS[@]}"
 wrk_case 'a file of 1 KiB' /1k.bin 64
 wrk_case 'a file of 1 MiB' /1m.bin 16
 h2_case 'a file of 1 KiB, HTTP/2' /1k.bin
@@ -129,7 +120,7 @@ if [[ -n $TLS ]]; then
     h2_case 'a file, HTTP/2 over TLS' /1k.bin https
 fi
 if [[ -n $OHA ]]; then
-    start "$KOLK" -l 127.0.0.1:0 "$@"
+    start "$KOLK" -l 127.0.0.1:0 "${FLAGS[@]}"
     oha_case 'plaintext, 64 connections' /plaintext 64
     oha_case 'echo, 1 KiB posted' /echo 64 -m POST -d "$(printf 'x%.0s' {1..1024})"
     oha_case 'a connection per request' /plaintext 64 --disable-keepalive

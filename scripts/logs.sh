@@ -7,7 +7,7 @@
 # there. Installs curl, goaccess and fail2ban if missing. KOLK names the program.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 tool curl curl
 tool goaccess goaccess

@@ -17,35 +17,24 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-[[ ${1-} != --help ]] || help
 SCHEME=http
 CLIENT=wrk
-while [[ ${1-} == --?* ]]; do
-    case $1 in
-        --tls) SCHEME=https ;;
-        --h2) CLIENT=h2load ;;
-        --handshakes) SCHEME=https CLIENT=storm ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
-NAME=plaintext
-URL_PATH=/plaintext
-[[ $# == 0 || $1 == -- ]] || { NAME=$1 && shift; }
-[[ $# == 0 || $1 == -- ]] || { URL_PATH=$1 && shift; }
-[[ $# == 0 ]] || shift
-ARGUMENTS=("$@")
+options tls:SCHEME=https h2:CLIENT=h2load handshakes:CLIENT=storm ... -- "$@"
+[[ $CLIENT != storm ]] || SCHEME=https
+NAME=${OPERANDS[0]-plaintext}
+URL_PATH=${OPERANDS[1]-/plaintext}
+ARGUMENTS=("${REST[@]}")
 case $CLIENT in
     wrk)
-        [[ $# -gt 0 ]] || ARGUMENTS=(-c 64 -d 10)
+        [[ ${#REST[@]} -gt 0 ]] || ARGUMENTS=(-c 64 -d 10)
         tool wrk wrk
         ;;
     h2load)
-        [[ $# -gt 0 ]] || ARGUMENTS=(-c 16 -m 32 -D 10)
+        [[ ${#REST[@]} -gt 0 ]] || ARGUMENTS=(-c 16 -m 32 -D 10)
         tool h2load nghttp2-client
         ;;
     storm)
-        [[ $# -gt 0 ]] || ARGUMENTS=(10)
+        [[ ${#REST[@]} -gt 0 ]] || ARGUMENTS=(10)
         if [[ -z ${STORM-} ]]; then
             cargo build --release --quiet --example storm
             STORM=$TARGET/release/examples/storm

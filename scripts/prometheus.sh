@@ -7,7 +7,7 @@
 # prometheus if missing. KOLK names the program.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 tool curl curl
 tool promtool prometheus

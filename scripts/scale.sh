@@ -11,17 +11,8 @@ source "$(dirname "$0")/lib.sh"
 
 ROUNDS=5
 DURATION=3
-CONNECTIONS=(8 64)
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --rounds) ROUNDS=$2 && shift ;;
-        --seconds) DURATION=$2 && shift ;;
-        --connections) CONNECTIONS=("$2") && shift ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
+CONNECTIONS='8 64'
+options rounds:ROUNDS seconds:DURATION connections:CONNECTIONS -- "$@"
 
 tool wrk wrk
 cargo build --release --quiet --example spin
@@ -32,7 +23,7 @@ for workers in 1 2; do
 done
 
 printf '%11s %14s %14s %7s %12s\n' connections 'one: req/s' 'two: req/s' ratio 'two: p99 µs'
-for connections in "${CONNECTIONS[@]}"; do
+for connections in $CONNECTIONS; do
     results=$SCRATCH/$connections
     mkdir "$results"
     for ((round = 0; round < ROUNDS; round++)); do

@@ -13,16 +13,7 @@ source "$(dirname "$0")/lib.sh"
 ROUNDS=3
 DURATION=3
 CONNECTIONS=64
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --rounds) ROUNDS=$2 && shift ;;
-        --seconds) DURATION=$2 && shift ;;
-        --connections) CONNECTIONS=$2 && shift ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
+options rounds:ROUNDS seconds:DURATION connections:CONNECTIONS -- "$@"
 
 tool wrk wrk
 tool taskset util-linux

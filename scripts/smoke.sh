@@ -7,7 +7,7 @@
 # Needs bash and nothing else: it speaks HTTP through /dev/tcp.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 SECONDS_MAX=5 # to wait for any answer
 CHECKS=0

@@ -20,16 +20,7 @@ STORM_SECONDS=2.1
 BOUND_US=2000
 RATE=1000
 KIND=handshakes
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --hellos) KIND=hellos ;;
-        --rate) RATE=$2 && shift ;;
-        --cost) KIND=cost ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
+options hellos:KIND=hellos cost:KIND=cost rate:RATE -- "$@"
 
 tool taskset util-linux
 tool chrt util-linux

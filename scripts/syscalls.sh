@@ -8,7 +8,7 @@
 # promise is broken; prints what strace counted in any case. The client is bash itself, so the requests are exact.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 TURNS=2000      # requests or batches of a run
 SETUP_CALLS=40  # accepting, registering and closing one connection, and the worker's own timers

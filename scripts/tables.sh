@@ -13,15 +13,7 @@ source "$(dirname "$0")/lib.sh"
 
 ROUNDS=5
 DURATION=2
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --help) help ;;
-        --rounds) ROUNDS=$2 && shift ;;
-        --seconds) DURATION=$2 && shift ;;
-        *) die "unknown argument $1; see --help" ;;
-    esac
-    shift
-done
+options rounds:ROUNDS seconds:DURATION -- "$@"
 
 tool wrk wrk
 tool taskset util-linux

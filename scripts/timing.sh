@@ -7,6 +7,6 @@
 # each of five runs. tests/timing.rs says how, and does it with few guesses in each `cargo test`.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-[[ ${1-} != --help ]] || help
+options -- "$@"
 
 cargo test --release --test timing -- --ignored --nocapture

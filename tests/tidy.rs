@@ -215,7 +215,7 @@ mod the_rules_bite {
             prose::unexplained_scripts,
             "scripts/a.sh",
             "#!/usr/bin/env bash\necho\n",
-            "#!/usr/bin/env bash\n# Says nothing, often.\nset -euo pipefail\n[[ ${1-} == --help ]]\n",
+            "#!/usr/bin/env bash\n# Says nothing, often.\nset -euo pipefail\n[[ ${1-} != --help ]] || help\n",
         );
         bites(prose::machine_paths, "README.md", concat!("see /ro", "ot/x"), "see ./x");
     }
