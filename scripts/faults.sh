@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A disk that fails: each file system call of a request fails once, in each way, and no client is told a lie.
+# A disk that fails: each file system call of a request fails once, in each way, and no client is told a lie. And a poll
+# that fails: nobody is turned away.
 #
 #   scripts/faults.sh            builds the release program first
 #   KOLK=path scripts/faults.sh  tries that one
@@ -295,6 +296,21 @@ forget() {
     mv "$SCRATCH/new" "$SCRATCH/site/large.bin"
 }
 
+# failed_poll NAME COMMAND...: the poll of the only worker fails once. Who comes then is served.
+failed_poll() {
+    local name=$1
+    shift
+    start "$@"
+    # shellcheck disable=SC2046 # words
+    attach "$SCRATCH/faulty" $(threads 'kolk-0') -e trace='?epoll_wait,?epoll_pwait' \
+        -e inject='?epoll_wait,?epoll_pwait:error=EBADF:when=1'
+    begin "$name" /small.txt "$SCRATCH/site/small.txt" file
+    for _ in {1..11}; do again 'after its poll has failed'; done
+    detach
+    grep -q INJECTED "$SCRATCH/faulty" || failed 'its poll has not failed'
+    printf '%-38s 12 of 12 answered\n' "$name"
+}
+
 make_site() {
     local site=$SCRATCH/site number
     mkdir -p "$site"/{index,folder/sub,kept}
@@ -342,6 +358,20 @@ all 'a tag that is made of the content' /folder/two.bin "$site/folder/two.bin" f
 start "$KOLK" serve "$site" -w 1 -l 127.0.0.1:0
 PREPARE=: AWAITED=''
 kept 'a file that is kept'
+
+failed_poll 'a poll that fails' "$KOLK" serve "$site" -w 1 -l 127.0.0.1:0
+cat >"$SCRATCH/kolk.toml" <<TOML
+[server]
+workers = 1
+[[listen]]
+addr = "127.0.0.1:0"
+[[site]]
+hosts = "*"
+[[site.route]]
+path = "/{*file}"
+static = "$site"
+TOML
+failed_poll 'a poll that fails, of a file' "$KOLK" serve -c "$SCRATCH/kolk.toml"
 
 [[ -z $FAILED ]] || exit 1
 echo 'faults: every answer was right, refused or cut'
