@@ -3,7 +3,7 @@
 # under load, now and then with a mistake in it, and then the server is drained under the same load.
 #
 #   scripts/drill.sh [--reloads N] [--connections N]
-#   scripts/drill.sh --quick     20 reloads, without the slow parts
+#   scripts/drill.sh --quick     without the slow download
 #
 # Load: HTTP/1.1 and HTTP/2 at the same time, on a fixed answer, a file, and a page behind a password (bcrypt), by
 # examples/drill.rs, which knows of each request what became of it; beside them a slow download with curl. Two workers.
@@ -17,7 +17,6 @@ RELOADS=100
 CONNECTIONS=32
 QUICK=
 options reloads:RELOADS connections:CONNECTIONS quick:QUICK=yes -- "$@"
-[[ -z $QUICK ]] || RELOADS=20
 KIB_MAX=2048
 
 tool curl curl
