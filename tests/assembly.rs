@@ -18,6 +18,7 @@ use kolk::{App, Configuration, ListenAddr};
 use rustls::version::{TLS12, TLS13};
 
 use identity::Identity;
+use support::configured::{configuration, serve, server_of};
 use support::scratch::Scratch;
 use support::{Client, address, start};
 
@@ -35,8 +36,7 @@ const TOKENS: [&str; 4] = [
 
 /// The app that `text` describes, in the folder of `files`.
 fn app(files: &Scratch, text: &str) -> App {
-    let read = Configuration::parse(text, files.join("kolk.toml"));
-    read.and_then(|configuration| configuration.app()).unwrap_or_else(|errors| panic!("{errors}"))
+    configuration(files, text).app().unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// Status and body of the answer.
@@ -392,8 +392,6 @@ fn a_rate_is_one_budget_for_all_that_name_it() {
 fn every_answer_says_what_is_left_where_that_is_wanted() {
     let files = Scratch::new("assembly-rates-told");
     let text = r#"
-        [[listen]]
-        addr = "127.0.0.1:0"
         [rate.many]
         rate = "5/d"
         burst = 5
@@ -420,8 +418,7 @@ fn every_answer_says_what_is_left_where_that_is_wanted() {
         rate = ["silent", "dry"]
         respond = 204
     "#;
-    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
-    let server = start(server);
+    let server = serve(&files, text);
     let mut client = Client::at(address(&server));
     let fields = |answer: &support::Answer| {
         let told = answer.fields.iter().filter(|(name, _)| name.to_lowercase().starts_with("ratelimit"));
@@ -469,7 +466,7 @@ fn a_file_says_whether_a_proxy_behind_a_socket_file_is_believed() {
             respond = {{ text = "in" }}"#,
             path.display()
         );
-        let server = Configuration::parse(&text, files.join("kolk.toml")).unwrap().server().unwrap();
+        let server = server_of(&files, &text);
         let _running = server.start().unwrap();
         let mut client = Client::over(UnixStream::connect(&path).unwrap());
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"));
@@ -494,7 +491,7 @@ fn a_file_says_whether_a_socket_file_brings_the_proxy_protocol() {
         respond = {{ text = "in" }}"#,
         path.display()
     );
-    let server = Configuration::parse(&text, files.join("kolk.toml")).unwrap().server().unwrap();
+    let server = server_of(&files, &text);
     let _running = server.start().unwrap();
     for (client, status) in [("203.0.113.7", 200), ("198.51.100.1", 403)] {
         let mut stream = Client::over(UnixStream::connect(&path).unwrap());
@@ -856,8 +853,6 @@ fn a_rewritten_path_leads_to_no_file_outside_the_root() {
     files.put("www/a.txt", "a");
     std::os::unix::fs::symlink(files.join("secret"), files.join("www/link")).unwrap();
     let text = r#"
-        [[listen]]
-        addr = "127.0.0.1:0"
         [[site]]
         hosts = "*"
         [[site.route]]
@@ -870,8 +865,7 @@ fn a_rewritten_path_leads_to_no_file_outside_the_root() {
         path = "/up/{*rest}"
         rewrite = { regex = "/up/(.*)", to = "/{1}" }
     "#;
-    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
-    let server = server.start().unwrap();
+    let server = serve(&files, text);
     for prefix in ["/api", "/up"] {
         let get = |rest: &str| {
             let mut client = Client::at(address(&server));
@@ -909,10 +903,6 @@ fn a_rewritten_path_leads_to_no_file_outside_the_root() {
 fn a_request_that_had_to_wait_keeps_its_rewritten_path() {
     let files = Scratch::new("assembly-rewrites-late");
     let text = r#"
-        [server]
-        workers = 1
-        [[listen]]
-        addr = "127.0.0.1:0"
         [log.access.main]
         to = "log"
         format = "{target} {status} {route}"
@@ -934,8 +924,7 @@ fn a_request_that_had_to_wait_keeps_its_rewritten_path() {
         path = "/round/{*rest}"
         rewrite = { to = "/round/x" }
     "#;
-    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
-    let server = start(server);
+    let server = serve(&files, text);
     let mut client = Client::at(address(&server));
     for _ in 0..3 {
         assert_eq!(client.get("/api/users/7?a").text(), "somebody\n");
@@ -1115,8 +1104,7 @@ fn a_server_listens_where_the_file_says_and_keeps_its_limits() {
         body_limit = "8B"
         respond = { text = "more\n" }
     "#;
-    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
-    let server = start(server);
+    let server = start(server_of(&files, text));
     let mut client = Client::at(address(&server));
     let answer = client.get("/");
     assert_eq!((answer.text(), answer.field("server")), ("hello\n", None));
@@ -1141,7 +1129,7 @@ fn files_leave_other_methods_to_what_their_site_says() {
     files.put("a.txt", "a");
     let text = "[[site]]\nhosts = \"*\"\nrespond = { status = 403, text = \"read only\\n\" }\n\
                 [[site.route]]\npath = \"/{*file}\"\nstatic = \".\"\n";
-    let app = Configuration::parse(text, files.join("kolk.toml")).unwrap().app().unwrap();
+    let app = app(&files, text);
     for (method, path, status) in
         [("GET", "/a.txt", 200), ("HEAD", "/a.txt", 200), ("POST", "/a.txt", 403), ("GET", "/none", 404)]
     {
@@ -1165,7 +1153,7 @@ fn every_address_is_one_of_ipv4_too() {
              [[tls.cert]]\ncert = \"chain.pem\"\nkey = \"key.pem\"\n\
              [[site]]\nhosts = \"*\"\nrespond = 204\n"
         );
-        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+        configuration(&files, &text)
     };
     let started = file("");
     let server = started.server().unwrap().start().unwrap();
@@ -1220,7 +1208,7 @@ fn visitors_are_sent_where_tls_is_spoken_also_by_a_file_that_is_read_again() {
             respond = 204
             "#
         );
-        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+        configuration(&files, &text)
     };
     let started = file("");
     let server = started.server().unwrap().start().unwrap();
@@ -1250,9 +1238,6 @@ fn a_file_is_sent_to_who_is_let_in_while_somebody_works() {
     files.put("page.html", "<p>page</p>");
     files.put("soon.html", "<p>soon</p>");
     let text = r#"
-        server.workers = 1
-        [[listen]]
-        addr = "127.0.0.1:0"
         [[site]]
         hosts = ["here.example"]
         maintenance = { file = "soon.html", except = ["127.0.0.0/8"] }
@@ -1262,8 +1247,7 @@ fn a_file_is_sent_to_who_is_let_in_while_somebody_works() {
         maintenance = { file = "soon.html", except = ["10.0.0.0/8"] }
         respond = { file = "page.html" }
     "#;
-    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
-    let server = start(server);
+    let server = serve(&files, text);
     let mut client = Client::at(address(&server));
     for (host, status, body) in [("here", 203, "<p>page</p>"), ("elsewhere", 503, "<p>soon</p>")] {
         client.send(format!("GET / HTTP/1.1\r\nHost: {host}.example\r\n\r\n"));
@@ -1299,8 +1283,7 @@ fn a_server_shows_its_certificates_to_those_whom_the_file_names() {
         hosts = ["*"]
         respond = { text = "hello\n" }
     "#;
-    let server = Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap();
-    let server = start(server);
+    let server = start(server_of(&files, text));
     for (asked, identity, versions, is_served) in [
         ("inner.test", &second, &[&TLS13], true),
         ("example.com", &first, &[&TLS13], true),
@@ -1375,7 +1358,7 @@ fn a_log_that_a_changed_file_names_is_written_from_then_on() {
              [[site]]\nhosts = [\"*\"]\naccess_log = \"b\"\n\
              [[site.route]]\npath = \"/\"\n{route}\n"
         );
-        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+        configuration(&files, &text)
     };
     let started = file("", "respond = 204");
     let changed = file("\"query:card\"", "respond = 200\naccess_log = \"a\"");
@@ -1410,7 +1393,7 @@ fn a_changed_file_takes_no_log_away_that_somebody_else_has_given() {
             "server.workers = 1\n[[listen]]\naddr = \"127.0.0.1:0\"\n[log.access.a]\nto = \"a.log\"\n\
              [[site]]\nhosts = \"*\"\naccess_log = \"a\"\nrespond = {status}\n"
         );
-        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+        configuration(&files, &text)
     };
     let (started, changed) = (file(204), file(200));
     let given = Destination::File(files.join("given.log"));
@@ -1435,7 +1418,7 @@ fn a_log_that_cannot_be_opened_has_the_whole_file_refused() {
             "[[listen]]\naddr = \"127.0.0.1:0\"\n[log.access.a]\nto = \"{to}\"\n\
              [[site]]\nhosts = \"*\"\naccess_log = \"a\"\nrespond = {status}\n"
         );
-        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+        configuration(&files, &text)
     };
     let started = file("a.log", 204);
     let server = start(started.server().unwrap());
@@ -1462,7 +1445,7 @@ fn what_was_counted_goes_on_where_a_changed_file_says_the_same() {
              [[site.route]]\npath = \"/staff\"\nauth = \"{auth}\"\nrespond = {answer}\n\
              [[site.route]]\npath = \"/files/{{*file}}\"\nin_flight_max = {seats}\nstatic = \".\"\n"
         );
-        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+        configuration(&files, &text)
     };
     let started = file(1, "staff", 204);
     let server = start(started.server().unwrap());

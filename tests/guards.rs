@@ -16,9 +16,10 @@ use std::time::Duration;
 use kolk::http::Body;
 use kolk::{
     App, BasicAuth, BodyRule, Handler, HandlerExt, Layer, Outcome, Presence, Recall, Reply, Request,
-    Response, Rewrite, Rule, Sink, Take, deferred, header, receiving,
+    Response, Rewrite, Rule, deferred, header, receiving,
 };
 
+use support::sinks::Counted;
 use support::{Client, PATIENCE, address, alone, get, post, start, until};
 
 /// Of `password`, and cheap.
@@ -104,19 +105,9 @@ fn a_recall_may_answer_itself_and_a_lost_one_is_a_500() {
 
 #[test]
 fn nothing_of_a_body_is_read_or_invited_before_the_decision() {
-    struct Count(usize);
-    impl Sink for Count {
-        fn chunk(&mut self, bytes: &[u8]) -> Take {
-            self.0 += bytes.len();
-            Take::More
-        }
-        fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
-            response.replace(self.0.to_string().into());
-            Outcome::Ready
-        }
-    }
     const LENGTH: usize = 8 << 20;
-    let (handler, recalled) = twice(receiving(|_| Ok(Box::new(Count(0)))).body_limit(LENGTH as u64));
+    let (handler, recalled) =
+        twice(receiving(|_| Ok(Box::new(Counted::default()))).body_limit(LENGTH as u64));
     assert_eq!(handler.rule().body, BodyRule::Stream);
     let server = start(alone(App::new().put("/", handler)));
 

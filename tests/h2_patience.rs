@@ -31,6 +31,7 @@ use kolk::{
 
 use client::Peer;
 use frame::*;
+use support::sinks::Counted;
 use support::{Gate, address, alone, dawdle, now, quick, start, until};
 
 const SETTINGS_TIMEOUT: u32 = 0x4;
@@ -313,7 +314,7 @@ fn uploads_that_are_held_back_hold_up_nobody_else() {
     const HELD_MAX: u32 = 24;
     let held = receiving(|_| Ok(Box::new(Asleep)));
     let app = site().post("/held", held.body_limit(1 << 20));
-    let app = app.post("/counted", receiving(|_| Ok(Box::new(Counted(0)))).body_limit(UPLOAD_BYTES));
+    let app = app.post("/counted", receiving(|_| Ok(Box::new(Counted::default()))).body_limit(UPLOAD_BYTES));
     let server = start(alone(app));
     for count in [1, 2, 3, 4, 5, 6, HELD_MAX] {
         let mut peer = greeted(&server, &[]);
@@ -356,20 +357,6 @@ impl Sink for Asleep {
     }
 
     fn end(self: Box<Self>, _: &Request<'_>, _: &mut Response) -> Outcome {
-        Outcome::Ready
-    }
-}
-
-struct Counted(usize);
-
-impl Sink for Counted {
-    fn chunk(&mut self, bytes: &[u8]) -> Take {
-        self.0 += bytes.len();
-        Take::More
-    }
-
-    fn end(self: Box<Self>, _: &Request<'_>, response: &mut Response) -> Outcome {
-        response.replace(self.0.to_string().into());
         Outcome::Ready
     }
 }

@@ -26,18 +26,11 @@ use serde_json::Value;
 use socket2::SockRef;
 
 use frame::bytes_of;
+use support::configured::{serve, server_of};
 use support::scratch::Scratch;
 use support::{Client, Gate, PATIENCE, address, alone, quick, start};
 
 const PAGE: &str = "docs/access-log.md";
-
-/// A running server as `text` describes it, with one worker on a port of its own.
-fn serve(files: &Scratch, text: &str) -> Running {
-    let text = format!("server.workers = 1\n{text}\n[[listen]]\naddr = \"127.0.0.1:0\"\n");
-    let read = Configuration::parse(&text, files.join("kolk.toml"));
-    let server = read.and_then(|configuration| configuration.server());
-    start(server.unwrap_or_else(|errors| panic!("{errors}")))
-}
 
 /// The lines of a log, after the server has ended.
 fn lines(server: Running, log: &Path) -> Vec<String> {
@@ -147,9 +140,8 @@ fn a_file_without_logs_leaves_them_to_who_starts_it() {
         access_log = ""
         respond = 204
     "#;
-    let read = Configuration::parse(text, files.join("kolk.toml")).unwrap();
     let format = Format::Template(Template::parse("{target}").unwrap());
-    let server = read.server().unwrap().access_log(format, Destination::File(files.join("log")));
+    let server = server_of(&files, text).access_log(format, Destination::File(files.join("log")));
     let server = server.start().unwrap();
     let mut client = Client::at(address(&server));
     for path in ["/", "/quiet"] {
@@ -246,8 +238,8 @@ fn datagrams_are_lines() {
     }
     drop(reader);
     fs::remove_file(files.join("socket")).unwrap();
-    let read = Configuration::parse(text, files.join("kolk.toml")).unwrap();
-    let error = read.server().unwrap().listen("127.0.0.1:0").unwrap().start().unwrap_err().to_string();
+    let server = server_of(&files, text).listen("127.0.0.1:0").unwrap();
+    let error = server.start().unwrap_err().to_string();
     assert!(error.contains("the access log") && error.contains("/socket: No such file"), "{error}");
 }
 

@@ -12,10 +12,11 @@
 
 #[path = "frames/frame.rs"]
 mod frame;
+#[path = "frames/speaker.rs"]
+mod speaker;
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -33,7 +34,7 @@ use kolk::{
     deferred, receiving,
 };
 
-use frame::{DATA, END_STREAM, Frame, bytes_of};
+use speaker::Speaker;
 use support::scratch::Scratch;
 use support::{Client, Gate, PATIENCE, address, alone, dawdle, get, start, until};
 
@@ -305,7 +306,7 @@ fn what_is_counted_of_a_route_goes_on_and_what_is_gone_is_forgotten() {
     late.send("one, late\n");
     assert_eq!(client.answer().text(), "one, late\n");
     assert_eq!(client.get("/").text(), "two\n");
-    let mut many = Many::to(&server);
+    let mut many = Speaker::to(&server);
     many.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
     assert_eq!(many.content(1), "two\n");
     are(&[("(none)", missed), ("/", 3), ("/late", 1)]);
@@ -313,53 +314,12 @@ fn what_is_counted_of_a_route_goes_on_and_what_is_gone_is_forgotten() {
 
 // ── HTTP/2 ──────────────────────────────────────────────────────────────────────────────────────────
 
-/// A client of HTTP/2 that has shaken hands.
-struct Many {
-    stream: TcpStream,
-    unread: Vec<u8>,
-}
-
-impl Many {
-    fn to(server: &Running) -> Self {
-        let stream = TcpStream::connect_timeout(&address(server), PATIENCE).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { stream, unread: Vec::new() };
-        client.say("PREFACE | SETTINGS | SETTINGS ACK");
-        client
-    }
-
-    fn say(&mut self, line: &str) {
-        self.stream.write_all(&bytes_of(line)).unwrap();
-    }
-
-    /// The content of the answer on `stream`, up to its end.
-    fn content(&mut self, stream: u32) -> String {
-        let mut content = Vec::new();
-        loop {
-            while let Some(frame) = Frame::parse(&self.unread) {
-                self.unread.drain(..frame::HEAD_BYTES + frame.payload.len());
-                if frame.stream == stream && frame.kind == DATA {
-                    content.extend_from_slice(&frame.payload);
-                    if frame.is(END_STREAM) {
-                        return String::from_utf8(content).unwrap();
-                    }
-                }
-            }
-            let mut bytes = [0; 4_096];
-            let count = self.stream.read(&mut bytes).unwrap();
-            assert!(count > 0, "the connection ended before it was so");
-            self.unread.extend_from_slice(&bytes[..count]);
-        }
-    }
-}
-
 /// One connection, five streams that began before and end afterwards, in another order.
 #[test]
 fn the_streams_of_a_connection_keep_their_app_beside_those_of_the_new_one() {
     let (one, hands) = app("one", 5);
     let server = start(alone(one));
-    let mut client = Many::to(&server);
+    let mut client = Speaker::to(&server);
     client.say(
         "HEADERS 1 END_HEADERS PUT=/upload | DATA 1 \"abc\" | HEADERS 3 END_STREAM END_HEADERS GET=/late",
     );
@@ -453,7 +413,7 @@ fn a_request_is_written_down_where_it_would_have_been_when_it_began() {
     let mut client = Client::to(&server);
     client.send(get("/late"));
     let late = hands.replies.recv_timeout(PATIENCE).unwrap();
-    let mut many = Many::to(&server);
+    let mut many = Speaker::to(&server);
     many.say(
         "HEADERS 1 END_STREAM END_HEADERS GET=/stream | HEADERS 3 END_HEADERS PUT=/upload | DATA 3 \"abc\"",
     );

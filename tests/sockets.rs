@@ -24,6 +24,7 @@ use kolk::{
 };
 
 use support::scratch::Scratch;
+use support::sinks::Failing;
 use support::{Client, Gate, PATIENCE, address, alone, dawdle, get, now, post, quick, start, until};
 
 /// `connection request worker`, each a number.
@@ -460,14 +461,6 @@ fn a_full_blocking_pool_is_a_503_that_says_when_to_come_back() {
 #[test]
 fn a_panic_is_a_500_and_costs_nobody_else_anything() {
     struct Bomb;
-    impl Sink for Bomb {
-        fn chunk(&mut self, _: &[u8]) -> Take {
-            panic!("a sink fails")
-        }
-        fn end(self: Box<Self>, _: &Request<'_>, _: &mut Response) -> Outcome {
-            Outcome::Ready
-        }
-    }
     impl Source for Bomb {
         fn pull(&mut self, _: &mut Pull<'_>) -> Pulled {
             panic!("a source fails")
@@ -476,7 +469,7 @@ fn a_panic_is_a_500_and_costs_nobody_else_anything() {
     let app = site()
         .get("/panic", |_: &Request<'_>| -> String { panic!("a handler fails") })
         .get("/pool", blocking(|_: &Request<'_>| -> String { panic!("a job fails") }))
-        .post("/sink", receiving(|_| Ok(Box::new(Bomb))))
+        .post("/sink", receiving(|_| Ok(Box::new(Failing))))
         .get("/source", |_: &Request<'_>| Response::stream("text/plain", Bomb));
     let server = start(alone(app));
     let mut bystander = Client::to(&server);

@@ -4,7 +4,10 @@
 //! too many fails its test. Every read has a deadline, so that no test can hang.
 #![allow(dead_code, reason = "each file of tests uses its part of this")]
 
+#[cfg(feature = "config")]
+pub(crate) mod configured;
 pub(crate) mod scratch;
+pub(crate) mod sinks;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
