@@ -521,22 +521,28 @@ fn a_file_that_cannot_be_read_is_told() {
 
 #[test]
 fn damaged_files_never_panic_and_their_errors_lie_within() {
-    let texts = [every_key(), EXAMPLE.to_owned()];
-    for seed in 0..1_500 {
-        let text = damage::damaged(&texts[seed % texts.len()], seed as u64);
-        let Err(errors) = parse(&text) else { continue };
-        assert!(!errors.problems().is_empty(), "seed {seed}");
-        for problem in errors.problems() {
-            assert!(!problem.message().is_empty() && !problem.message().contains('\n'), "seed {seed}");
-            let place = problem.place().unwrap_or_else(|| panic!("seed {seed}: {}", problem.message()));
-            // Damage may make it include another file.
-            let text = place.content();
-            let lines = text.split('\n').count();
-            assert!(place.span().end <= text.len() && place.line() <= lines, "seed {seed}: {place}");
-            let line = text.split('\n').nth(place.line() - 1).unwrap();
-            assert!(place.column() <= line.chars().count() + 1, "seed {seed}: {place}");
-            assert!(text.is_char_boundary(place.span().start), "seed {seed}: {place}");
+    std::thread::scope(|scope| {
+        for (first, text) in (0..).zip([every_key(), EXAMPLE.to_owned()]) {
+            let seeds = (first..1_500).step_by(2);
+            scope.spawn(move || seeds.for_each(|seed| its_errors_lie_within(&text, seed)));
         }
-        assert!(errors.to_string().contains("error: "), "seed {seed}");
+    });
+}
+
+fn its_errors_lie_within(text: &str, seed: u64) {
+    let text = damage::damaged(text, seed);
+    let Err(errors) = parse(&text) else { return };
+    assert!(!errors.problems().is_empty(), "seed {seed}");
+    for problem in errors.problems() {
+        assert!(!problem.message().is_empty() && !problem.message().contains('\n'), "seed {seed}");
+        let place = problem.place().unwrap_or_else(|| panic!("seed {seed}: {}", problem.message()));
+        // Damage may make it include another file.
+        let text = place.content();
+        let lines = text.split('\n').count();
+        assert!(place.span().end <= text.len() && place.line() <= lines, "seed {seed}: {place}");
+        let line = text.split('\n').nth(place.line() - 1).unwrap();
+        assert!(place.column() <= line.chars().count() + 1, "seed {seed}: {place}");
+        assert!(text.is_char_boundary(place.span().start), "seed {seed}: {place}");
     }
+    assert!(errors.to_string().contains("error: "), "seed {seed}");
 }

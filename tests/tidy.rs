@@ -26,7 +26,7 @@ use source::{Complaint, Source, Tree};
 #[test]
 fn rooms_import_only_what_the_table_allows() {
     let tree = Tree::read();
-    let table = walls::Table::of(&tree);
+    let table = walls::Table::of(tree);
     none(
         tree.rust()
             .filter(|source| source.is_under("src/"))
@@ -37,7 +37,7 @@ fn rooms_import_only_what_the_table_allows() {
 #[test]
 fn every_room_has_a_row_and_every_row_a_room() {
     let tree = Tree::read();
-    none(walls::strangers(&walls::Table::of(&tree), &tree));
+    none(walls::strangers(&walls::Table::of(tree), tree));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_standards_are_cited_in_one_form() {
 
 #[test]
 fn the_readme_shows_the_tested_example() {
-    none(prose::examples_that_differ(&Tree::read()));
+    none(prose::examples_that_differ(Tree::read()));
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod site;
 mod world;
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 
 use world::{Outcome, World};
 
@@ -52,6 +54,24 @@ fn play(seed: u64, verbose: bool) -> Result<Outcome, String> {
         .unwrap_or_else(|_| Err("a panic, see above".into()))
 }
 
+/// What came of these seeds, in their order: as many at a time as there are CPUs.
+fn play_all(first: u64, count: u64) -> Vec<(u64, Result<Outcome, String>)> {
+    let next = AtomicU64::new(first);
+    let one = || {
+        let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed));
+        let seeds = seeds.take_while(|seed| *seed < first + count);
+        seeds.map(|seed| (seed, play(seed, false))).collect::<Vec<_>>()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut played = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        let played = threads.into_iter().map(|thread| thread.join().expect("a play that fails is told"));
+        played.flatten().collect::<Vec<_>>()
+    });
+    played.sort_by_key(|(seed, _)| *seed);
+    played
+}
+
 #[test]
 fn every_seed_comes_to_rest_and_breaks_no_rule() {
     hush();
@@ -63,8 +83,8 @@ fn every_seed_comes_to_rest_and_breaks_no_rule() {
     let first = number_of("SIM_FROM").unwrap_or(1);
     let (mut turns, mut answers) = (0, 0);
     let mut failures = Vec::new();
-    for seed in first..first + number_of("SIM_SEEDS").unwrap_or(SEEDS) {
-        match play(seed, false) {
+    for (seed, played) in play_all(first, number_of("SIM_SEEDS").unwrap_or(SEEDS)) {
+        match played {
             Ok(outcome) => {
                 turns += outcome.turns;
                 answers += outcome.answers;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Every text file that the rules read.
 #[derive(Debug)]
@@ -14,8 +15,13 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads the repository that is being tested.
-    pub(crate) fn read() -> Self {
+    /// The repository that is being tested, read once for all rules.
+    pub(crate) fn read() -> &'static Self {
+        static TREE: OnceLock<Tree> = OnceLock::new();
+        TREE.get_or_init(Self::read_anew)
+    }
+
+    fn read_anew() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut tree = Self { sources: Vec::new() };
         for folder in ["src", "tests", "benches", "examples", "scripts", ".ci", "flamegraphs"] {
