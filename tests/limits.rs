@@ -7,28 +7,29 @@
 mod identity;
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use kolk::app::Decision;
+use kolk::app::{Decision, RateVerdict};
 use kolk::http::{Pull, Pulled, Source};
 use kolk::server::Limits;
 use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
     App, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome, Policy,
-    Predicate, ProxyProtocol, Quota, Rate, RateKey, Rates, Reply, Request, Response, Running, Server, Trust,
-    Workers, deferred,
+    Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, Response, Running,
+    Server, Trust, Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
 use support::scratch::Scratch;
-use support::{Client, Gate, PATIENCE, address, alone, dawdle, get, quick, start, until};
+use support::{Answer, Client, Gate, PATIENCE, address, alone, dawdle, get, quick, start, until};
 
 fn hello() -> App {
     App::new().get("/", |_: &Request<'_>| Response::text("hello\n"))
@@ -79,6 +80,69 @@ fn two_workers_have_one_budget_and_say_what_is_left() {
     assert_eq!(other.status, 200, "another client has a budget of its own");
 }
 
+/// What so many clients come to who all begin at once.
+fn at_once<T: Send>(clients: usize, client: impl Fn() -> T + Sync) -> Vec<T> {
+    let line = Barrier::new(clients);
+    let one = || {
+        line.wait();
+        client()
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(one)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    })
+}
+
+/// Four workers.
+fn four(app: App) -> Server {
+    Server::new(app).workers(Workers::Exactly(4)).max_connections(256)
+}
+
+/// The name of its worker.
+fn worker(_: &Request<'_>) -> String {
+    thread::current().name().unwrap_or_default().to_owned()
+}
+
+/// Within one part in a hundred. A dry run counts as exactly, and refuses nobody.
+#[test]
+fn four_workers_have_one_budget_however_many_ask_at_once() {
+    const BUDGET: u32 = 1_000;
+    const CLIENTS: usize = 8;
+    const EACH: u32 = 250;
+    let rates = Arc::new(Rates::new());
+    let limit = |name, dry_run| {
+        let rate = Rate::new(Quota::new(1, Duration::from_secs(3600)).unwrap(), BUDGET).unwrap();
+        RateLimit::new(&rates, Policy::new(name, rate.dry_run(dry_run)).unwrap(), RateKey::Address)
+    };
+    let app =
+        App::new().get("/", worker.layer(limit("api", false))).get("/dry", worker.layer(limit("dry", true)));
+    let server = start(four(app).admin("127.0.0.1:0").unwrap());
+    let all = |target: &str| {
+        let answers = at_once(CLIENTS, || {
+            let mut client = Client::to(&server);
+            (0..EACH).map(|_| client.get(target)).collect::<Vec<_>>()
+        });
+        answers.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let is_right = |count: u64| count.abs_diff(BUDGET.into()) <= u64::from(BUDGET / 100);
+    let (admitted, refused): (Vec<_>, Vec<_>) = all("/").into_iter().partition(|answer| answer.status == 200);
+    assert!(is_right(admitted.len() as u64), "{} were admitted", admitted.len());
+    assert!(refused.iter().all(|answer| answer.status == 429));
+    let workers: BTreeSet<&str> = admitted.iter().map(Answer::text).collect();
+    assert!(workers.len() > 1, "all came to {workers:?}");
+
+    assert!(all("/dry").iter().all(|answer| answer.status == 200));
+    let snapshot = server.snapshot();
+    for (name, verdict) in [("api", RateVerdict::Refused), ("dry", RateVerdict::WouldRefuse)] {
+        let rate = snapshot.rates.iter().find(|rate| &*rate.name == name).unwrap();
+        let [passed, beyond] = [RateVerdict::Passed, verdict].map(|of| rate.requests[of.index()]);
+        assert!(
+            is_right(passed) && passed + beyond == CLIENTS as u64 * u64::from(EACH),
+            "{name}: {passed}, then {beyond}"
+        );
+    }
+}
+
 // ── Requests in flight ──────────────────────────────────────────────────────────────────────────────
 
 #[test]
@@ -118,6 +182,30 @@ fn one_more_than_may_be_in_flight_is_told_so() {
     until("it is taken", || seats.requests() == 2);
     drop(keeper);
     assert_eq!((clients[0].answer().text(), third.answer().text()), ("at last\n", "at last\n"));
+    until("all seats are free", || seats.requests() == 0);
+}
+
+#[test]
+fn four_workers_have_the_same_seats_however_many_ask_at_once() {
+    const SEATS: u32 = 5;
+    const CLIENTS: usize = 16;
+    let (hand_in, replies) = mpsc::channel();
+    let seats = InFlight::new(SEATS);
+    let late = deferred(move |request: &Request<'_>, reply: Reply| {
+        hand_in.send((worker(request), reply)).unwrap();
+    });
+    let server = start(four(App::new().get("/", late.layer(seats.clone()))));
+    thread::scope(|scope| {
+        let answers = scope.spawn(|| at_once(CLIENTS, || Client::to(&server).get("/").status));
+        until("all others are refused", || seats.refused() == CLIENTS as u64 - u64::from(SEATS));
+        let (workers, held): (BTreeSet<_>, Vec<_>) = replies.try_iter().unzip();
+        assert_eq!((seats.requests(), held.len()), (SEATS, SEATS as usize));
+        assert!(workers.len() > 1, "all came to {workers:?}");
+        held.into_iter().for_each(|reply| reply.send("at last"));
+        let mut statuses = answers.join().unwrap();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [[200; SEATS as usize].as_slice(), &[503; CLIENTS - SEATS as usize]].concat());
+    });
     until("all seats are free", || seats.requests() == 0);
 }
 
@@ -232,6 +320,24 @@ fn the_third_connection_of_a_client_is_closed_at_once() {
         next.try_send(get("/")) && next.is_served()
     });
     assert_eq!(second.get("/").status, 200);
+}
+
+#[test]
+fn four_workers_count_the_connections_of_a_client_however_many_come_at_once() {
+    const EACH: u32 = 5;
+    const CLIENTS: usize = 16;
+    let limits = Limits { connections_per_address_max: Some(EACH), ..Limits::default() };
+    let server = start(four(App::new().get("/", worker)).limits(limits));
+    let came = at_once(CLIENTS, || {
+        let mut client = Client::to(&server);
+        let is_served = client.try_send(get("/")) && client.is_served();
+        (is_served, client)
+    });
+    let (served, refused): (Vec<_>, Vec<_>) = came.into_iter().partition(|(is_served, _)| *is_served);
+    assert_eq!((served.len(), refused.len()), (EACH as usize, CLIENTS - EACH as usize));
+    assert_eq!(server.snapshot().address_refusals, refused.len() as u64);
+    let shares = server.snapshot().workers.into_iter().filter(|worker| worker.connections > 0);
+    assert!(shares.count() > 1, "all came to one of them");
 }
 
 #[test]
