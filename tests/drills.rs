@@ -7,6 +7,8 @@
 mod program;
 
 use std::fs;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use kolk::{App, Server};
 use program::scratch::Scratch;
@@ -381,6 +383,49 @@ fn how_often_clients_came_is_not_forgotten() {
     rated("three", "2/h");
     reload(&kolk);
     assert!(eventually(|| client.get("/").status() == 200));
+}
+
+/// Who is killed tidies nothing up: neither within a reload nor at any other time.
+#[test]
+fn whoever_is_killed_leaves_nothing_that_the_next_one_stumbles_over() {
+    let folder = Scratch::new("drills-killed");
+    let more = format!("pid_file = \"{}\"\n", folder.join("kolk.pid").display());
+    let write = |text: &str, routes: u32, sockets: &[&str]| {
+        file(&folder, text, &more);
+        let mut whole = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+        for number in 0..routes {
+            whole += &format!("[[site.route]]\npath = \"/{number}\"\nrespond = 204\n");
+        }
+        for socket in sockets {
+            whole += &format!("[[listen]]\naddr = \"unix:{}\"\n", folder.join(socket).display());
+        }
+        folder.put("kolk.toml", whole);
+    };
+    let killed = |mut kolk: Kolk| {
+        kolk.signal("KILL");
+        assert_eq!(kolk.ended(), None, "a signal has ended it");
+        assert!(folder.join("kolk.pid").exists() && folder.join("one.sock").exists());
+    };
+    let (_sender, never) = mpsc::channel::<()>();
+    for millis in [0, 5, 20, 80] {
+        write("one", 0, &["one.sock"]);
+        let kolk = start(&folder);
+        assert_eq!(says(&mut kolk.connect()), "one");
+        // It takes its time to be read, and has a socket more.
+        write("two", 2_000, &["one.sock", "two.sock"]);
+        kolk.signal("HUP");
+        let _ = never.recv_timeout(Duration::from_millis(millis));
+        killed(kolk);
+        let next = start(&folder);
+        assert_eq!(says(&mut next.connect()), "two");
+        let number = fs::read_to_string(folder.join("kolk.pid")).unwrap();
+        assert_eq!(number, format!("{}\n", next.child.id()));
+        assert!(admin(&folder, "/readyz").contains(" 200 "));
+        for socket in ["one.sock", "two.sock"] {
+            std::os::unix::net::UnixStream::connect(folder.join(socket)).unwrap();
+        }
+        killed(next);
+    }
 }
 
 /// Resident memory of a process, in bytes; nothing where the system does not say.

@@ -28,6 +28,8 @@ use kolk::{
 };
 
 #[cfg(feature = "config")]
+use support::configured::configuration;
+#[cfg(feature = "config")]
 use support::scratch::Scratch;
 use support::{
     Answer, Client, Gate, PATIENCE, address, alone, dawdle, get, lossy, now, post, quick, start, until,
@@ -896,7 +898,7 @@ fn the_body_of_a_request_that_a_file_refuses_never_runs_as_one() {
         path = "/moved"
         redirect = { to = "/host", status = 302 }
     "#;
-    let app = kolk::Configuration::parse(text, folder.join("kolk.toml")).unwrap().app().unwrap();
+    let app = configuration(&folder, text).app().unwrap();
     let server = start(alone(app).timeouts(quick()));
     assert_eq!(Client::to(&server).get("/often").status, 200);
     for (target, status) in
@@ -1119,7 +1121,7 @@ fn frail(doom: &'static str, app: App) -> Server {
     }
     let app = app
         .get("/worker", |_: &Request<'_>| thread::current().name().unwrap_or_default().to_owned())
-        .get("/doom", move |_: &Request<'_>| {
+        .any("/doom", move |_: &Request<'_>| {
             DOOM.set(Some(doom));
             Response::stream("text/plain", Bomb)
         });
@@ -1198,6 +1200,35 @@ fn begins_anew(doom: &'static str, private_descriptors: bool) {
     let said = failures(doom);
     let number = doomed.strip_prefix("kolk-").unwrap();
     assert!(said.len() == 1 && said[0].starts_with(&format!("worker {number} failed: ")), "{said:?}");
+}
+
+/// What is under way at the other one is answered to the end, and that is an orderly one.
+#[test]
+fn a_worker_that_fails_while_the_server_drains_holds_nobody_up() {
+    let (hand_in, replies) = mpsc::channel();
+    let late = deferred(move |_: &Request<'_>, reply: Reply| hand_in.send(reply).unwrap());
+    let server = start(frail("within a drain", App::new().get("/late", late)));
+    let handle = server.handle();
+    let mut clients: Vec<_> = (0..8).map(|_| Client::to(&server)).collect();
+    let workers: Vec<_> = clients.iter_mut().map(|client| client.get("/worker").text().to_owned()).collect();
+    let other = workers.iter().position(|worker| *worker != workers[0]).expect("no worker gets all of them");
+    clients[other].send(get("/late"));
+    let reply = replies.recv_timeout(PATIENCE).unwrap();
+    // Who is within a request may end it.
+    clients[0].send("POST /doom HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhal");
+    until("both are under way", || {
+        let phases = handle.snapshot().phases;
+        (phases[Phase::Body as usize], phases[Phase::Handling as usize]) == (1, 1)
+    });
+    server.drain(PATIENCE);
+    until("all others are sent away", || handle.snapshot().connections() == 2);
+    clients[0].send("f");
+    clients[0].is_cut();
+    until("it has begun anew", || handle.snapshot().worker_restarts == 1);
+    reply.send("late");
+    let answer = clients[other].answer();
+    assert_eq!((answer.text(), answer.closes()), ("late", true));
+    server.join().unwrap();
 }
 
 #[test]

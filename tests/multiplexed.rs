@@ -7,6 +7,8 @@
 mod frame;
 #[path = "memory/lane.rs"]
 mod lane;
+#[path = "frames/speaker.rs"]
+mod speaker;
 mod support;
 
 use std::fs::File;
@@ -25,52 +27,19 @@ use kolk::base::{Key, Tick};
 use kolk::reactor::Readiness;
 use kolk::server::Shard;
 use kolk::server::stats::CloseReason;
-use kolk::{Body, Config, Response};
+use kolk::{Body, Config, Pull, Pulled, Response, Source};
 
 use lane::{Lane, Near};
 
-use frame::{DATA, END_STREAM, Frame, GOAWAY, PING, bytes_of};
+use frame::{DATA, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM, bytes_of};
+use speaker::Speaker;
 use support::scratch::Scratch;
+use support::sinks::Failing;
 use support::{PATIENCE, address, alone, dawdle, quick, start, until};
 
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// A client that has shaken hands.
-struct Client {
-    stream: TcpStream,
-    unread: Vec<u8>,
-}
-
-impl Client {
-    fn to(server: &kolk::Running) -> Self {
-        let stream = TcpStream::connect_timeout(&address(server), PATIENCE).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { stream, unread: Vec::new() };
-        client.say("PREFACE | SETTINGS | SETTINGS ACK");
-        client
-    }
-
-    fn say(&mut self, line: &str) {
-        self.stream.write_all(&bytes_of(line)).unwrap();
-    }
-
-    /// The next frame that is so.
-    fn until(&mut self, mut is_so: impl FnMut(&Frame) -> bool) -> Frame {
-        loop {
-            while let Some(frame) = Frame::parse(&self.unread) {
-                self.unread.drain(..frame::HEAD_BYTES + frame.payload.len());
-                if is_so(&frame) {
-                    return frame;
-                }
-            }
-            let mut bytes = [0; 4_096];
-            let count = self.stream.read(&mut bytes).unwrap();
-            assert!(count > 0, "the connection ended before it was so");
-            self.unread.extend_from_slice(&bytes[..count]);
-        }
-    }
-}
+/// RFC 7541 §6.1: entry 14 of the static table.
+const STATUS_500: u8 = 0x8e;
 
 /// Decides when it is called a second time, after a while.
 struct Later<H>(H, AtomicBool);
@@ -111,7 +80,7 @@ impl Sink for Collected {
 fn a_body_that_is_whole_before_its_handler_has_decided_is_not_lost() {
     let sink = receiving(|_| Ok(Box::new(Collected(Vec::new()))));
     let server = start(alone(App::new().post("/", Later(sink, AtomicBool::new(false)))));
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     client.say("HEADERS 1 END_HEADERS POST=/ | DATA 1 \"abc\" | DATA 1 END_STREAM \"def\"");
     assert_eq!(client.until(|frame| frame.kind == DATA).payload, b"abcdef");
 }
@@ -120,7 +89,7 @@ fn a_body_that_is_whole_before_its_handler_has_decided_is_not_lost() {
 fn a_frame_that_was_cut_long_ago_is_no_reason_at_the_end_of_an_idle_connection() {
     let app = App::new().post("/", Response::text("ok"));
     let server = start(alone(app).config(Config { timeouts: quick(), ..Config::default() }));
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     let ping = bytes_of("PING \"12345678\"");
     client.say("HEADERS 1 END_HEADERS POST=/");
     client.stream.write_all(&ping[..5]).unwrap();
@@ -135,7 +104,7 @@ fn a_frame_that_was_cut_long_ago_is_no_reason_at_the_end_of_an_idle_connection()
 fn who_is_always_within_a_frame_but_never_for_long_is_not_too_slow() {
     let app = App::new().get("/", Response::text("ok"));
     let server = start(alone(app).config(Config { timeouts: quick(), ..Config::default() }));
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     let pings = bytes_of("12x PING \"12345678\"");
     for piece in pings.chunks(17 - 1) {
         client.stream.write_all(piece).unwrap();
@@ -149,7 +118,7 @@ fn who_is_always_within_a_frame_but_never_for_long_is_not_too_slow() {
 fn what_is_on_its_way_at_the_end_meets_no_closed_socket() {
     let app = App::new().get("/", |_: &Request<'_>| Response::text("bye").with_close());
     let server = start(alone(app));
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
     client.until(|frame| frame.kind == PING);
     client.say("PING ACK \"farewell\"");
@@ -171,7 +140,7 @@ fn an_exchange_that_is_reset_leaves_its_seat() {
     let large = |_: &Request<'_>| Response::text("x".repeat(1_000_000));
     let large = large.layer(seats.clone());
     let server = start(alone(App::new().get("/never", never.layer(seats.clone())).get("/large", large)));
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     client.say("HEADERS 1 END_STREAM END_HEADERS GET=/large | HEADERS 3 END_STREAM END_HEADERS GET=/never");
     until("both are in flight", || seats.requests() == 2);
     client.say("RST_STREAM 1 CANCEL");
@@ -179,6 +148,44 @@ fn an_exchange_that_is_reset_leaves_its_seat() {
     client.say("RST_STREAM 3 CANCEL");
     until("both have left", || seats.requests() == 0);
     drop(replies);
+}
+
+/// A handler, a sink, and a source within its body.
+#[test]
+fn whoever_fails_ends_a_stream_and_neither_the_others_nor_the_connection() {
+    struct Fuse(bool);
+    impl Source for Fuse {
+        fn pull(&mut self, pull: &mut Pull<'_>) -> Pulled {
+            assert!(!std::mem::replace(&mut self.0, true), "a source fails");
+            pull.write(b"half");
+            Pulled::More
+        }
+    }
+    let (late, replies) = std::sync::mpsc::channel();
+    let app = App::new()
+        .get("/late", deferred(move |_: &Request<'_>, reply: Reply| late.send(reply).unwrap()))
+        .get("/panic", |_: &Request<'_>| -> String { panic!("a handler fails") })
+        .post("/sink", receiving(|_| Ok(Box::new(Failing))))
+        .get("/source", |_: &Request<'_>| Response::stream("text/plain", Fuse(false)));
+    let server = start(alone(app));
+    let mut client = Speaker::to(&server);
+    client.say("HEADERS 1 END_STREAM END_HEADERS GET=/late");
+    let reply = replies.recv_timeout(PATIENCE).unwrap();
+    client.say("HEADERS 3 END_STREAM END_HEADERS GET=/panic");
+    client.say("HEADERS 5 END_HEADERS POST=/sink | DATA 5 END_STREAM \"boom\"");
+    for stream in [3, 5] {
+        let head = client.until(|frame| frame.stream == stream && frame.kind == HEADERS);
+        assert!(head.payload.contains(&STATUS_500), "{head}");
+        assert!(client.content(stream).contains("handler.panic"));
+    }
+    client.say("HEADERS 7 END_STREAM END_HEADERS GET=/source");
+    assert_eq!(client.until(|frame| frame.stream == 7 && frame.kind == DATA).payload, b"half");
+    let reset = client.until(|frame| frame.stream == 7);
+    assert_eq!((reset.kind, &reset.payload[..]), (RST_STREAM, &[0, 0, 0, 2][..]), "INTERNAL_ERROR");
+    reply.send("late");
+    assert_eq!(client.content(1), "late");
+    let snapshot = server.snapshot();
+    assert_eq!((snapshot.connections(), snapshot.accepts, snapshot.handler_panics), (1, 1, 3));
 }
 
 /// A fixed answer of three frames, and a file of seven: neither the frames' heads nor their number show.
@@ -194,7 +201,7 @@ fn the_log_tells_the_content_and_the_route_of_an_answer_in_many_frames() {
     let app = App::new().get("/fixed", Response::text("x".repeat(40_000))).get("/file/{name}", file);
     let to = Log::new(Format::Json, Destination::File(log.clone())).without_parameter("token");
     let server = start(alone(app).access_logs([to]));
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     client.say("WINDOW_UPDATE 0 1000000 | SETTINGS INITIAL_WINDOW_SIZE=200000");
     for (stream, path) in [(1, "/fixed?token=SECRET"), (3, "/file/a?token=SECRET")] {
         client.say(&format!("HEADERS {stream} END_STREAM END_HEADERS GET={path}"));
@@ -224,7 +231,7 @@ fn a_file_that_is_shorter_than_was_promised_cuts_its_connection_and_is_counted_a
     };
     let server = start(alone(App::new().get("/", file)));
     let cuts = || server.snapshot().closes[CloseReason::BodyCut.index()];
-    let mut client = Client::to(&server);
+    let mut client = Speaker::to(&server);
     client.say("HEADERS 1 END_STREAM END_HEADERS GET=/");
     let mut rest = Vec::new();
     // Bytes of the request that nobody reads may make it a reset.
