@@ -60,6 +60,10 @@ fn app() -> App {
     });
     App::new()
         .get("/open", user)
+        .get("/own", |request: &Request<'_>| {
+            request.identify(&"ada".into());
+            user(request)
+        })
         .get("/plain", basic().guard(user))
         .get("/later", basic().guard(later))
         .get("/blocking", basic().guard(blocking(user)))
@@ -96,6 +100,8 @@ fn handlers_of_every_kind_see_who_asks_and_so_does_the_log() {
             assert_eq!(client.answer().text(), "ada", "{target} {body}");
         }
     }
+    client.send(get("/own", ""));
+    assert_eq!(client.answer().text(), "ada", "a handler may know, too");
     client.send(get("/bob", RIGHT));
     let forbidden = client.answer();
     assert_eq!((forbidden.status, forbidden.field("www-authenticate")), (403, None));
@@ -113,7 +119,9 @@ fn handlers_of_every_kind_see_who_asks_and_so_does_the_log() {
     };
     assert_eq!(users("/plain"), [true, true, false], "{lines}");
     assert_eq!(users("/open"), [false; 5]);
-    for (target, count) in [("/later", 1), ("/blocking", 1), ("/collected", 2), ("/sink", 2), ("/bob", 1)] {
+    for (target, count) in
+        [("/own", 1), ("/later", 1), ("/blocking", 1), ("/collected", 2), ("/sink", 2), ("/bob", 1)]
+    {
         assert_eq!(users(target), vec![true; count], "{target}");
     }
     assert!(lines.contains("\"status\":403,") && lines.contains("\"reason\":\"handler.user_not_allowed\""));

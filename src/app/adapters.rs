@@ -354,7 +354,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::app::{App, BlockingPool, HandlerExt, Mail, Nobody, Origin, Params, Route};
+    use crate::app::{App, Attributes, BlockingPool, HandlerExt, Mail, Nobody, Origin, Params, Route};
     use crate::base::{Key, Mailbox, Tick, Wake};
     use crate::http::{ExchangeId, FieldTable, Head, Path, Pull, Pulled, Source, StreamId, Timeline};
 
@@ -379,10 +379,7 @@ mod tests {
             timeline: Timeline::default(),
             peer: &Nobody::default(),
             trust: None,
-            user: std::cell::OnceCell::new(),
-            id: std::cell::OnceCell::new(),
-            rate: std::cell::Cell::default(),
-            extensions: std::cell::OnceCell::new(),
+            attributes: &Attributes::default(),
         };
         let route: &Route = &app.routes()[0];
         let request = Request::new(

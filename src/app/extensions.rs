@@ -7,7 +7,7 @@
 //! Stays with the exchange: also while a body is collected, and while the handler is asked again. Knows no
 //! types.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::request::{Place, Request};
 
@@ -62,8 +62,8 @@ impl Request<'_> {
     /// ```
     pub fn insert_extension<T: Clone + Send + Sync + 'static>(&self, value: T) {
         let values = match self.origin {
-            Place::Live(origin) => origin.extensions.get_or_init(Arc::default),
-            Place::Owned(origin) => &origin.extensions,
+            Place::Live(origin) => origin.attributes.shared_extensions(),
+            Place::Owned(origin) => origin.attributes.extensions(),
         };
         let former = values.lock().insert(value);
         // Dropped when nobody waits for the lock.
@@ -74,18 +74,10 @@ impl Request<'_> {
     /// has: of what is large, hand on an `Arc`.
     pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         let values = match self.origin {
-            Place::Live(origin) => origin.extensions.get()?,
-            Place::Owned(origin) => &origin.extensions,
+            Place::Live(origin) => origin.attributes.extensions()?,
+            Place::Owned(origin) => origin.attributes.extensions(),
         };
         values.lock().get().cloned()
-    }
-
-    /// For a copy of the request, which may hand on something, too.
-    pub(super) fn shared_extensions(&self) -> Arc<Extensions> {
-        Arc::clone(match self.origin {
-            Place::Live(origin) => origin.extensions.get_or_init(Arc::default),
-            Place::Owned(origin) => &origin.extensions,
-        })
     }
 }
 
@@ -94,12 +86,6 @@ mod tests {
     use super::*;
     use crate::app::{App, Layer, Passage, Reply, blocking, deferred};
     use crate::http::Response;
-
-    #[test]
-    fn nothing_but_a_pointer_until_there_is_a_value() {
-        type Slot = std::cell::OnceCell<Arc<Extensions>>;
-        assert_eq!(size_of::<Slot>(), size_of::<usize>());
-    }
 
     #[test]
     fn a_value_goes_from_the_first_layer_to_the_handler_and_back() {

@@ -13,6 +13,7 @@
 //! | `handler` | [`Handler`], [`Outcome`], [`Rule`], [`Sink`]: how a handler answers |
 //! | `adapters` | [`deferred`], [`blocking`], [`receiving`], fixed answers, limits: handlers made of closures |
 //! | `request`, `owned` | [`Request`] (borrowed) and [`OwnedRequest`] (for other threads) |
+//! | `attributes` | [`Attributes`]: what a request gets to have on its way: user, name, rate, extensions |
 //! | `extensions` | [`Extensions`]: what layers and handlers hand on with a request |
 //! | `reply` | [`Reply`], [`Recall`], [`Ticket`], [`Wakeup`], [`Mail`]: answers from other threads |
 //! | `channel` | [`channel`]: a response body that is written by another thread |
@@ -42,6 +43,7 @@
 mod adapters;
 #[expect(clippy::module_inception, reason = "the room is named after its main type")]
 mod app;
+mod attributes;
 mod auth;
 mod channel;
 mod cors;
@@ -85,6 +87,7 @@ pub use adapters::{
     blocking, deferred, receiving,
 };
 pub use app::App;
+pub use attributes::Attributes;
 #[cfg(feature = "jwt")]
 pub use auth::JwtAuth;
 pub use auth::{

@@ -3,7 +3,6 @@
 //! Does what a worker does (normalise, find, limit, collect or stream, call, wait for mail, pull), with a
 //! mailbox of its own and with nothing in between.
 
-use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::app::App;
+use super::attributes::Attributes;
 use super::handler::{BodyRule, Outcome, Rule, Sink, Take};
 use super::layer::{Chain, Progress};
 use super::pool::BlockingPool;
@@ -171,10 +171,7 @@ impl<'a> Exchange<'a> {
             timeline: Timeline::default(),
             peer,
             trust,
-            user: OnceCell::new(),
-            id: OnceCell::new(),
-            rate: Cell::default(),
-            extensions: OnceCell::new(),
+            attributes: &Attributes::default(),
         };
         let mut found = app.find(&head, path, &mut params, self.asker);
         let rewritten;

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::extensions::Extensions;
+use super::attributes::OwnedAttributes;
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Place, Request};
-use super::request_ids::RequestId;
 use super::router::Params;
 use super::trust::Told;
 use crate::base::{Certificate, Post, Tick};
@@ -53,9 +52,7 @@ pub(super) struct OwnedOrigin {
     pub(super) told: Told,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<Arc<Certificate>>,
-    pub(super) user: Option<Arc<str>>,
-    pub(super) id: Option<Arc<RequestId>>,
-    pub(super) extensions: Arc<Extensions>,
+    pub(super) attributes: OwnedAttributes,
 }
 
 impl OwnedRequest {
@@ -81,9 +78,7 @@ impl OwnedRequest {
                 told: request.told(),
                 is_encrypted: request.is_encrypted(),
                 certificate: request.client_certificate(),
-                user: request.shared_user(),
-                id: request.shared_id(),
-                extensions: request.shared_extensions(),
+                attributes: request.owned_attributes(),
             },
         }
     }

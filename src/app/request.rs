@@ -3,21 +3,19 @@
 //! Nothing is copied or parsed before a handler asks for it. RFC 9110 §6, §7.1, §7.2.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::extensions::Extensions;
+use super::attributes::{Attributes, OwnedAttributes};
 use super::handler::Outcome;
 use super::limits::RateNote;
 use super::owned::{OwnedOrigin, OwnedRequest};
 use super::pattern::Pattern;
 use super::pool::BlockingPool;
 use super::reply::{Mail, Recall, Reply, Wakeup};
-use super::request_ids::RequestId;
 use super::router::Params;
 use super::trust::{Asker, Told, Trust};
 use super::visitor::Visitor;
@@ -77,14 +75,8 @@ pub struct Origin<'a> {
     pub peer: &'a dyn Visitor,
     /// Which proxies are believed about their clients.
     pub trust: Option<&'a Trust>,
-    /// Who it has proved to be, as soon as a layer knows.
-    pub user: OnceCell<Arc<str>>,
-    /// What it is called, where a layer gives names.
-    pub id: OnceCell<Arc<RequestId>>,
-    /// Which rate has not simply let it pass.
-    pub rate: Cell<Option<Arc<RateNote>>>,
-    /// What layers and the handler hand on.
-    pub extensions: OnceCell<Arc<Extensions>>,
+    /// What layers and the handler have found out about the request, or find out now.
+    pub attributes: &'a Attributes,
 }
 
 /// An [`Origin`], or the copy of one.
@@ -345,40 +337,39 @@ impl<'a> Request<'a> {
     /// # Ok::<(), kolk::app::UserError>(())
     /// ```
     pub fn user(&self) -> Option<&str> {
-        match self.origin {
-            Place::Live(origin) => origin.user.get().map(|user| &**user),
-            Place::Owned(origin) => origin.user.as_deref(),
-        }
+        let user = match self.origin {
+            Place::Live(origin) => origin.attributes.user(),
+            Place::Owned(origin) => origin.attributes.user(),
+        };
+        user.map(|user| &**user)
     }
 
     /// For a layer that knows now who the client is: [`Request::user`] says so from here on. The first layer
     /// that says so is believed; a copy of a request cannot be told.
     pub fn identify(&self, user: &Arc<str>) {
         if let Place::Live(origin) = self.origin {
-            origin.user.get_or_init(|| Arc::clone(user));
+            origin.attributes.identify(user);
         }
     }
 
     /// For a rate that does not simply let it pass: the log says so. Of several, what weighs the most.
     pub(super) fn note_rate(&self, note: &Arc<RateNote>) {
         if let Place::Live(origin) = self.origin {
-            let known = origin.rate.take().filter(|known| !note.outweighs(known));
-            origin.rate.set(Some(known.unwrap_or_else(|| Arc::clone(note))));
+            origin.attributes.note_rate(note);
         }
     }
 
     /// Which rate has not simply let it pass.
     pub(super) fn noted_rate(&self) -> Option<Arc<RateNote>> {
         let Place::Live(origin) = self.origin else { return None };
-        let noted = origin.rate.take();
-        origin.rate.set(noted.clone());
-        noted
+        origin.attributes.rate()
     }
 
-    pub(super) fn shared_user(&self) -> Option<Arc<str>> {
+    /// For a copy of the request.
+    pub(super) fn owned_attributes(&self) -> OwnedAttributes {
         match self.origin {
-            Place::Live(origin) => origin.user.get().cloned(),
-            Place::Owned(origin) => origin.user.clone(),
+            Place::Live(origin) => origin.attributes.to_owned(),
+            Place::Owned(origin) => origin.attributes.clone(),
         }
     }
 

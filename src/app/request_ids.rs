@@ -127,7 +127,7 @@ impl Layer for RequestIds {
     }
 
     fn after(&self, request: &Request<'_>, response: &mut Response) {
-        let Some(id) = request.shared_id() else { return };
+        let Some(id) = request.named() else { return };
         for (name, value) in [(&X_REQUEST_ID, id.as_bytes()), (&TRACEPARENT, &id.traceparent)] {
             response.remove(name);
             response.append_text(name, value);
@@ -177,23 +177,17 @@ impl Request<'_> {
     }
 
     fn named(&self) -> Option<&RequestId> {
-        match self.origin {
-            Place::Live(origin) => origin.id.get().map(|id| &**id),
-            Place::Owned(origin) => origin.id.as_deref(),
-        }
+        let id = match self.origin {
+            Place::Live(origin) => origin.attributes.id(),
+            Place::Owned(origin) => origin.attributes.id(),
+        };
+        id.map(|id| &**id)
     }
 
     /// For the layer that gives names; the first one counts.
-    pub(super) fn take_id(&self, id: impl FnOnce() -> Arc<RequestId>) {
+    fn take_id(&self, id: impl FnOnce() -> Arc<RequestId>) {
         if let Place::Live(origin) = self.origin {
-            origin.id.get_or_init(id);
-        }
-    }
-
-    pub(super) fn shared_id(&self) -> Option<Arc<RequestId>> {
-        match self.origin {
-            Place::Live(origin) => origin.id.get().cloned(),
-            Place::Owned(origin) => origin.id.clone(),
+            origin.attributes.name(id);
         }
     }
 }

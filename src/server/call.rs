@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{Asker, BlockingPool, LogId, Mail, Params, RequestId, Scope, Visitor};
+use crate::app::{Asker, BlockingPool, LogId, Mail, Params, Scope, Visitor};
 use crate::base::{Key, Post, Tick};
 use crate::http::{Head, Method, Response};
 use crate::proto::Preset;
@@ -185,6 +185,7 @@ impl<'c> Call<'c> {
         // What would be its length is told, and not sent: RFC 9110 §9.3.2, §15.3.5, §15.4.5.
         let has_body =
             !matches!(sent.status, 204 | 304) && head.is_none_or(|head| head.method() != Method::Head);
+        let (attributes, rate) = (&asked.attributes, asked.attributes.rate());
         let record = Record {
             unix_seconds: self.env.unix_millis / 1000,
             unix_millis: u16::try_from(self.env.unix_millis % 1000).unwrap_or(0),
@@ -199,13 +200,13 @@ impl<'c> Call<'c> {
             reason: sent.reason,
             site,
             route,
-            user: asked.user.as_deref(),
-            rate: asked.rate.as_deref(),
+            user: attributes.user().map(|user| &**user),
+            rate: rate.as_deref(),
             timeline: &asked.timeline,
             worker: self.env.worker,
             connection: connection_number(self.env.worker, self.key),
             request: asked.number,
-            id: asked.id.as_deref().map(RequestId::as_str),
+            id: attributes.id().map(|id| id.as_str()),
         };
         let is_remembered =
             recorder.is_some_and(|recorder| recorder.keep(&record, sent.is_cut, || self.peer.address()));

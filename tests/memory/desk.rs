@@ -1,10 +1,9 @@
 //! [`Desk`]: a worker's place without a worker: handlers are called at any moment, and their letters read.
 
-use std::cell::{Cell, OnceCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use kolk::app::{BlockingPool, Mail, Origin, Params, Progress, Route, Visitor};
+use kolk::app::{Attributes, BlockingPool, Mail, Origin, Params, Progress, Route, Visitor};
 use kolk::base::{Certificate, Key, Mailbox, Post, Tick, Wake};
 use kolk::http::{ExchangeId, FieldTable, Head, Path, StreamId, Timeline};
 use kolk::proto::h1::{Limits, Server};
@@ -85,10 +84,7 @@ impl Desk {
             timeline: Timeline::default(),
             trust: None,
             peer: &Stranger,
-            user: OnceCell::new(),
-            id: OnceCell::new(),
-            rate: Cell::default(),
-            extensions: OnceCell::new(),
+            attributes: &Attributes::default(),
         };
         let (head, params) = (Head::new(&asked.head, &asked.table), Params::new());
         let path = Path::normalised(&asked.path);

@@ -1,6 +1,5 @@
 //! Who is let in, how often a hash is computed for that, and what becomes of bodies.
 
-use std::cell::{Cell, OnceCell};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -12,8 +11,8 @@ use bytes::Bytes;
 use super::account::VERIFIED_FOR;
 use super::*;
 use crate::app::{
-    App, BlockingPool, Counts, Mail, Origin, Outcome, Params, Progress, Request, Route, Sink, Take, Visitor,
-    blocking, receiving,
+    App, Attributes, BlockingPool, Counts, Mail, Origin, Outcome, Params, Progress, Request, Route, Sink,
+    Take, Visitor, blocking, receiving,
 };
 use crate::base::{Certificate, Key, Mailbox, Tick, Wake};
 use crate::http::{ExchangeId, FieldTable, Head, Known, Path, Reason, Response, StreamId, Timeline};
@@ -223,10 +222,7 @@ impl Desk {
             timeline: Timeline::default(),
             trust: None,
             peer: &self.visitor,
-            user: OnceCell::new(),
-            id: OnceCell::new(),
-            rate: Cell::default(),
-            extensions: OnceCell::new(),
+            attributes: &Attributes::default(),
         };
         let route: &Route = &app.routes()[0];
         let path = Path::normalised("/");

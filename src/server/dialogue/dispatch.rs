@@ -40,7 +40,7 @@ impl Dialogue {
         }
         // Lent apart: what is found in it is used together with the rest of the call.
         let mut scratch = std::mem::take(call.path);
-        self.route(asked, head, body, &mut scratch, call);
+        self.route(&mut asked, head, body, &mut scratch, call);
         *call.path = scratch;
     }
 
@@ -48,7 +48,7 @@ impl Dialogue {
     #[inline]
     fn route(
         &mut self,
-        mut asked: Asked,
+        asked: &mut Asked,
         head: &Head<'_>,
         body: Arrival<'_>,
         scratch: &mut String,
@@ -57,22 +57,22 @@ impl Dialogue {
         let app = &call.edition.app;
         let path = match Path::of_head(head, scratch) {
             Ok(path) => path,
-            Err(reason) => return self.refuse_path(&asked, head, reason, call),
+            Err(reason) => return self.refuse_path(asked, head, reason, call),
         };
         if self.tells_hosts_apart && !call.peer.means(head.host().unwrap_or_default()) {
-            return self.answer_refusal(&asked, head, Reason::Misdirected, call);
+            return self.answer_refusal(asked, head, Reason::Misdirected, call);
         }
         let asker = call.asker();
         let mut found = app.find(head, path, &mut *call.params, asker);
         let rewritten;
         let path = if app.rewrites(found) {
-            (found, rewritten) = Self::follow(&mut asked, found, (head, path), call);
+            (found, rewritten) = Self::follow(asked, found, (head, path), call);
             Path::normalised(&rewritten)
         } else {
             path
         };
         let scope = found.scope();
-        if app.chain(scope).looks_at_requests() && !self.passes(&mut asked, (head, path, body), scope, call) {
+        if app.chain(scope).looks_at_requests() && !self.passes(asked, (head, path, body), scope, call) {
             return;
         }
         match found {
@@ -80,7 +80,7 @@ impl Dialogue {
             Match::Missing(_, missing) => {
                 call.response.reset();
                 app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
-                self.respond(&asked, Some(head), Some(scope), call);
+                self.respond(asked, Some(head), Some(scope), call);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Dialogue {
     #[inline]
     fn handle(
         &mut self,
-        mut asked: Asked,
+        asked: &mut Asked,
         (head, path, body): (&Head<'_>, Path<'_>, Arrival<'_>),
         id: RouteId,
         call: &mut Call<'_>,
@@ -115,7 +115,7 @@ impl Dialogue {
         let rule = route.rule();
         self.timed = rule.timed || call.edition.config.stages || (self.timed && self.requests > 1);
         if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
-            return self.respond_fixed(&mut asked, head, id, rendered, call);
+            return self.respond_fixed(asked, head, id, rendered, call);
         }
         let scope = Scope::Route(id);
         let bytes = match body {
@@ -125,27 +125,26 @@ impl Dialogue {
             {
                 bytes
             }
-            _ => return self.open(&asked, (head, path, body), id, call),
+            _ => return self.open(asked, (head, path, body), id, call),
         };
         if rule.body == BodyRule::Stream && !matches!(body, Arrival::Empty) {
-            return self.open(&asked, (head, path, body), id, call);
+            return self.open(asked, (head, path, body), id, call);
         }
         // What its layers hold is held until it is answered.
         call.response.renew();
-        let origin = Self::origin(&asked, call);
+        let origin = Self::origin(asked, call);
         let pattern = route.shared_pattern();
         let request = Request::new(*head, path, pattern, call.params, bytes, None, &origin);
         let outcome = route.call(&request, call.response);
-        asked.extensions = origin.extensions.into_inner();
         match outcome {
-            Outcome::Ready => self.respond(&asked, Some(head), Some(scope), call),
+            Outcome::Ready => self.respond(asked, Some(head), Some(scope), call),
             Outcome::Rendered(text) if route.chain().looks_at_answers() => {
                 text.fill(call.response);
-                self.respond(&asked, Some(head), Some(scope), call);
+                self.respond(asked, Some(head), Some(scope), call);
             }
-            Outcome::Rendered(text) => self.respond_fixed(&mut asked, head, id, &text, call),
+            Outcome::Rendered(text) => self.respond_fixed(asked, head, id, &text, call),
             outcome => {
-                self.freeze(&asked, head, (scope, path.as_str().to_owned()), call);
+                self.freeze(asked, head, (scope, path.as_str().to_owned()), call);
                 if let (Outcome::Again(_), Some(exchange)) = (&outcome, self.speech.exchange(stream)) {
                     let mut body = Collected::new(bytes.len(), &env.stats);
                     if body.extend(bytes, u64::MAX).is_ok() {
@@ -159,7 +158,7 @@ impl Dialogue {
 
     /// A path that must not be served.
     #[cold]
-    fn refuse_path(&mut self, asked: &Asked, head: &Head<'_>, reason: Reason, call: &mut Call<'_>) {
+    fn refuse_path(&mut self, asked: &mut Asked, head: &Head<'_>, reason: Reason, call: &mut Call<'_>) {
         if !self.is_multiplexed() {
             return self.refuse(reason, call);
         }
@@ -168,7 +167,7 @@ impl Dialogue {
 
     /// A request that is answered and not handled; the connection lives on.
     #[cold]
-    fn answer_refusal(&mut self, asked: &Asked, head: &Head<'_>, reason: Reason, call: &mut Call<'_>) {
+    fn answer_refusal(&mut self, asked: &mut Asked, head: &Head<'_>, reason: Reason, call: &mut Call<'_>) {
         call.response.reset();
         call.response.refuse(reason);
         self.respond(asked, Some(head), None, call);
@@ -177,7 +176,7 @@ impl Dialogue {
     /// A request with a body that the handler does not get at once.
     fn open(
         &mut self,
-        asked: &Asked,
+        asked: &mut Asked,
         (head, path, body): (&Head<'_>, Path<'_>, Arrival<'_>),
         id: RouteId,
         call: &mut Call<'_>,
@@ -371,8 +370,7 @@ impl Dialogue {
         call.response.give_holds(std::mem::take(&mut exchange.holds));
         let (Some(head), Some(id)) = (&exchange.head, exchange.route()) else { return Outcome::Ready };
         let route = call.edition.app.route_of(id);
-        let asked = exchange.asked();
-        let origin = Self::origin(&asked, call);
+        let origin = Self::origin(&exchange.asked, call);
         let request = Request::new(
             head.head(),
             Path::normalised(&exchange.path),
@@ -382,12 +380,10 @@ impl Dialogue {
             exchange.trailer.as_ref().map(OwnedHead::head),
             &origin,
         );
-        let outcome = match sink {
+        match sink {
             Some(sink) => route.end(sink, &request, call.response),
             None => route.call(&request, call.response),
-        };
-        exchange.extensions = origin.extensions.into_inner();
-        outcome
+        }
     }
 
     /// Acts on what a handler of an open exchange decided.
@@ -418,12 +414,12 @@ impl Dialogue {
     /// Keeps what a later turn needs of this request.
     pub(super) fn freeze(
         &mut self,
-        asked: &Asked,
+        asked: &mut Asked,
         head: &Head<'_>,
         (scope, path): (Scope, String),
         call: &mut Call<'_>,
     ) {
-        let mut exchange = Exchange::new(asked.clone());
+        let mut exchange = Exchange::new(asked.take());
         exchange.edition = call.former_edition();
         exchange.head = Some(OwnedHead::freeze(head));
         exchange.peer = if call.records() { call.peer.address() } else { None };

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::app::{Extensions, Params, Presence, RateNote, RequestId, RouteId, Scope, Sink, Ticket, Watch};
+use crate::app::{Params, Presence, RouteId, Scope, Sink, Ticket, Watch};
 use crate::base::Tick;
-use crate::http::{Holds, OwnedHead, Reason, Response, StreamId, Timeline};
+use crate::http::{Holds, OwnedHead, Reason, Response, StreamId};
 
 use super::collected::Collected;
 use super::respond::Asked;
@@ -26,9 +26,8 @@ use crate::server::stats::{Cause, Timeout};
 
 /// An open exchange.
 pub(crate) struct Exchange {
-    pub(crate) stream: StreamId,
-    /// The number of its request on the connection, from 1.
-    pub(crate) number: u32,
+    /// Which request it is.
+    pub(crate) asked: Asked,
     /// The frozen head, where somebody will look at it again.
     pub(crate) head: Option<OwnedHead>,
     /// Who is at the other end, where somebody will write that down: a connection that was cut has none.
@@ -38,8 +37,6 @@ pub(crate) struct Exchange {
     /// Whose layers stand around the answer.
     pub(crate) scope: Option<Scope>,
     pub(crate) path: String,
-    /// The same, if it is not the one that was sent.
-    pub(crate) rewritten: Option<Arc<str>>,
     pub(crate) params: Params,
     pub(crate) intake: Intake,
     /// The fields behind the body, if there are any.
@@ -62,15 +59,6 @@ pub(crate) struct Exchange {
     pub(crate) held_at: Option<usize>,
     /// What the answer's owner watches.
     pub(crate) watch: Option<Arc<Watch>>,
-    pub(crate) timeline: Timeline,
-    /// Who asks, if some layer knows.
-    pub(crate) user: Option<Arc<str>>,
-    /// What it is called, if some layer gives names.
-    pub(crate) id: Option<Arc<RequestId>>,
-    /// Which rate has not simply let it pass.
-    pub(crate) rate: Option<Arc<RateNote>>,
-    /// What layers and the handler hand on.
-    pub(crate) extensions: Option<Arc<Extensions>>,
     /// When a waiting source is asked again.
     pub(crate) wake_at: Tick,
     /// How the request's body arrives.
@@ -145,16 +133,13 @@ impl Sent {
 impl Exchange {
     /// An exchange that waits for an answer.
     pub(super) fn new(asked: Asked) -> Box<Self> {
-        let Asked { stream, number, timeline, user, id, extensions, rewritten, rate } = asked;
         Box::new(Self {
-            stream,
-            number,
+            asked,
             head: None,
             peer: None,
             edition: None,
             scope: None,
             path: String::new(),
-            rewritten,
             params: Params::default(),
             intake: Intake::Nothing,
             trailer: None,
@@ -168,11 +153,6 @@ impl Exchange {
             suspended: false,
             held_at: None,
             watch: None,
-            timeline,
-            user,
-            id,
-            rate,
-            extensions,
             wake_at: Tick::NEVER,
             pace: Pace::default(),
             term: None,
@@ -182,6 +162,12 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// The stream that carries it.
+    #[inline]
+    pub(crate) const fn stream(&self) -> StreamId {
+        self.asked.stream
+    }
+
     /// Somebody else works on the answer.
     pub(crate) fn wait_for(&mut self, ticket: &Ticket) {
         self.watch = Some(ticket.presence());
@@ -202,14 +188,6 @@ impl Exchange {
     pub(super) fn body_bytes_max(&self, edition: &Edition) -> u64 {
         let rule = self.route().and_then(|id| edition.app.route_of(id).rule().body_bytes_max);
         rule.unwrap_or(edition.config.limits.body_bytes_max)
-    }
-
-    /// Which request it is.
-    pub(super) fn asked(&self) -> Asked {
-        let (stream, number, timeline) = (self.stream, self.number, self.timeline);
-        let (user, id, rewritten) = (self.user.clone(), self.id.clone(), self.rewritten.clone());
-        let (extensions, rate) = (self.extensions.clone(), self.rate.clone());
-        Asked { stream, number, timeline, user, id, extensions, rewritten, rate }
     }
 
     /// When it is looked at next: its source is asked again, its body is judged, or its answer is due.
@@ -277,7 +255,7 @@ impl Exchange {
     /// Notes when the kernel had the head of the answer.
     #[inline]
     pub(crate) fn mark_responded(&mut self, stopwatch: fn() -> Tick) {
-        let timeline = &mut self.timeline;
+        let timeline = &mut self.asked.timeline;
         if self.answered && timeline.handled != Tick::ZERO && timeline.responded == Tick::ZERO {
             timeline.responded = stopwatch();
         }
@@ -346,7 +324,7 @@ impl Drop for Exchange {
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Exchange")
-            .field("stream", &self.stream)
+            .field("stream", &self.stream())
             .field("path", &self.path)
             .field("ended", &self.ended)
             .field("paused", &self.paused)

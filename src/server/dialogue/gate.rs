@@ -34,9 +34,6 @@ impl Dialogue {
         let pattern = app.pattern_of(scope);
         let request = Request::new(*head, path, pattern, call.params, &[], None, &origin);
         let progress = app.chain(scope).before(0, &request, call.response);
-        (asked.user, asked.id) = (origin.user.into_inner(), origin.id.into_inner());
-        asked.rate = origin.rate.into_inner();
-        asked.extensions = origin.extensions.into_inner();
         match progress {
             Progress::Passed => return true,
             Progress::Stopped(_, Outcome::Ready) => self.respond(asked, Some(head), Some(scope), call),
@@ -65,18 +62,12 @@ impl Dialogue {
         call.response.reset();
         call.response.give_holds(std::mem::take(&mut exchange.holds));
         let app = &call.edition.app;
-        let asked = exchange.asked();
-        let origin = Self::origin(&asked, call);
+        let origin = Self::origin(&exchange.asked, call);
         let path = Path::normalised(&exchange.path);
         let pattern = app.pattern_of(scope);
         let request = Request::new(head.head(), path, pattern, &exchange.params, &[], None, &origin);
         let progress = app.chain(scope).before(from, &request, call.response);
-        let holds = call.response.take_holds();
-        let (user, id, rate) = (origin.user.into_inner(), origin.id.into_inner(), origin.rate.into_inner());
-        if let Some(exchange) = self.speech.exchange(stream) {
-            (exchange.holds, exchange.user, exchange.id, exchange.rate) = (holds, user, id, rate);
-            exchange.extensions = origin.extensions.into_inner();
-        }
+        exchange.holds = call.response.take_holds();
         match progress {
             Progress::Passed => self.enter(stream, scope, call),
             progress => self.hold(stream, progress, call),
@@ -87,7 +78,7 @@ impl Dialogue {
     pub(crate) fn has_waited(&mut self, now: Tick) -> Option<StreamId> {
         let exchange = self.speech.exchanges_mut().find(|open| open.suspended && now >= open.wake_at)?;
         exchange.wake_at = Tick::NEVER;
-        Some(exchange.stream)
+        Some(exchange.stream())
     }
 
     /// What is known of the body of a request that is kept.
@@ -145,7 +136,7 @@ impl Dialogue {
     fn answer_missing_late(&mut self, stream: StreamId, call: &mut Call<'_>) {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         let Some(head) = &exchange.head else { return };
-        let (head, mut asked) = (head.head(), exchange.asked());
+        let head = head.head();
         call.response.reset();
         let mut scratch = String::new();
         // From the beginning: a path that a rewrite has made does not tell why nothing was found.
@@ -153,7 +144,7 @@ impl Dialogue {
         let app = &call.edition.app;
         let mut found = app.find(&head, path, call.params, call.asker());
         if app.rewrites(found) {
-            (found, _) = Self::follow(&mut asked, found, (&head, path), call);
+            (found, _) = Self::follow(&mut exchange.asked, found, (&head, path), call);
         }
         if let Match::Missing(_, missing) = found {
             call.edition.app.answer_without_route(missing, call.peer.is_encrypted(), call.response);
@@ -163,7 +154,7 @@ impl Dialogue {
 
     /// Gives the answer at hand an id where no layers look at it, and the request one, if there are any.
     #[cold]
-    pub(super) fn identify(asked: &mut Asked, head: Option<&Head<'_>>, call: &mut Call<'_>) {
+    pub(super) fn identify(asked: &Asked, head: Option<&Head<'_>>, call: &mut Call<'_>) {
         let app = &call.edition.app;
         let Some(ids) = app.request_ids() else { return };
         let origin = Self::origin(asked, call);
@@ -174,7 +165,6 @@ impl Dialogue {
         // It lets everybody pass.
         let _ = ids.before(&request, call.response);
         ids.after(&request, call.response);
-        asked.id = origin.id.into_inner();
     }
 
     /// Lets the layers change the answer at hand.

@@ -55,7 +55,7 @@ impl Dialogue {
     /// An exchange that should have been answered by `now`, and who works on it.
     fn overdue(&mut self, now: Tick) -> Option<(StreamId, Option<Arc<Watch>>)> {
         let open = self.speech.exchanges_mut().find(|open| now >= open.answer_by())?;
-        Some((open.stream, open.watch.clone()))
+        Some((open.stream(), open.watch.clone()))
     }
 
     /// Somebody has more for a source, or room for a sink; false if the exchange is over.

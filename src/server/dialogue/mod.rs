@@ -324,12 +324,12 @@ impl Dialogue {
     }
 
     fn pump_one(&mut self, mut exchange: Box<Exchange>, call: &mut Call<'_>) -> Pumped {
-        let stream = exchange.stream;
+        let stream = exchange.stream();
         if exchange.term.is_some() || call.edition.app.has_own_writes() {
             call.note_reader(exchange.term.as_ref().and_then(|term| term.write()));
         }
-        let encoding =
-            &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &exchange.timeline };
+        let timeline = &exchange.asked.timeline;
+        let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         let (pumped, body_bytes) = self.speech.pump(stream, encoding);
         exchange.sent.body_bytes += body_bytes;
         match pumped {
@@ -370,13 +370,11 @@ impl Dialogue {
         }
         let mut exchange =
             self.only_taken().unwrap_or_else(|| Exchange::new(Asked::new(StreamId(0), self.requests)));
-        exchange.timeline = Timeline::default();
+        exchange.asked.timeline = Timeline::default();
         if !self.is_multiplexed() {
-            let mut asked = exchange.asked();
-            Self::identify(&mut asked, None, call);
-            exchange.id = asked.id;
+            Self::identify(&exchange.asked, None, call);
         }
-        let timeline = &exchange.timeline;
+        let timeline = &exchange.asked.timeline;
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         self.speech.machine().refuse(call.response, encoding);
         exchange.sent = Sent::of(call.response);

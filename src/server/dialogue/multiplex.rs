@@ -81,7 +81,7 @@ impl Multiplex {
     /// Where the exchange of `stream` stands, or would stand.
     #[inline]
     pub(super) fn place(&self, stream: StreamId) -> Result<usize, usize> {
-        self.exchanges.binary_search_by_key(&stream, |exchange| exchange.stream)
+        self.exchanges.binary_search_by_key(&stream, |exchange| exchange.stream())
     }
 
     #[inline]
@@ -155,7 +155,7 @@ impl Multiplex {
             if exchange.answered
                 && let Some(term) = &mut exchange.term
             {
-                let is_held_up = self.machine.holds_up(exchange.stream);
+                let is_held_up = self.machine.holds_up(exchange.asked.stream);
                 deadline = deadline.min(term.hold_up(is_held_up, exchange.sent.body_bytes, now));
             }
         }
@@ -189,20 +189,20 @@ impl Multiplex {
         for exchange in &mut self.exchanges {
             if now >= exchange.wake_at {
                 exchange.wake_at = Tick::NEVER;
-                self.machine.wake(exchange.stream);
+                self.machine.wake(exchange.stream());
             }
             if exchange.answered
                 && let Some(term) = &mut exchange.term
                 && let Some(taken) = term.stalled(exchange.sent.body_bytes, now)
             {
                 let timeout = if taken > 0 { Timeout::WriteRate } else { Timeout::Write };
-                return Due::Stream(exchange.stream, timeout, Reason::H2Stalled);
+                return Due::Stream(exchange.stream(), timeout, Reason::H2Stalled);
             }
             // Whoever may not send is not late.
             if !self.is_full
                 && let Some((timeout, reason)) = exchange.body_is_late(now, timeouts)
             {
-                return Due::Stream(exchange.stream, timeout, reason);
+                return Due::Stream(exchange.stream(), timeout, reason);
             }
         }
         match self.machine.phase() {

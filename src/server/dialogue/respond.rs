@@ -1,9 +1,8 @@
 //! WHAT BECOMES OF AN ANSWER: it is counted, encoded, logged, and kept while there is more of it.
 
-use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
-use crate::app::{Extensions, Origin, RateNote, RequestId, RouteId, Scope, Visitor};
+use crate::app::{Attributes, Origin, RouteId, Scope, Visitor};
 use crate::base::Tick;
 use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
@@ -18,31 +17,31 @@ use crate::server::edition::Edition;
 use crate::server::stats::{Cause, CloseReason, Stage};
 
 /// Which request is answered, and when it passed through the stages so far.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) stream: StreamId,
     /// Its number on the connection.
     pub(crate) number: u32,
     pub(crate) timeline: Timeline,
-    /// Who asks, if some layer knows.
-    pub(crate) user: Option<Arc<str>>,
-    /// What it is called, if some layer gives names.
-    pub(crate) id: Option<Arc<RequestId>>,
-    /// What layers and the handler hand on.
-    pub(crate) extensions: Option<Arc<Extensions>>,
+    /// What layers and the handler have found out about it.
+    pub(crate) attributes: Attributes,
     /// The path that it was routed with, if that is not its own.
     pub(crate) rewritten: Option<Arc<str>>,
-    /// Which rate has not simply let it pass.
-    pub(crate) rate: Option<Arc<RateNote>>,
 }
 
 impl Asked {
-    /// Nobody knows yet who asks.
+    /// Nothing else is known yet.
     #[inline]
     pub(super) fn new(stream: StreamId, number: u32) -> Self {
-        let timeline = Timeline::default();
-        let (user, id, extensions, rewritten, rate) = (None, None, None, None, None);
-        Self { stream, number, timeline, user, id, extensions, rewritten, rate }
+        let (timeline, attributes) = (Timeline::default(), Attributes::default());
+        Self { stream, number, timeline, attributes, rewritten: None }
+    }
+
+    /// The same for an [`Exchange`] that lives on: here is left which request it was, and when.
+    pub(super) fn take(&mut self) -> Self {
+        let &mut Self { stream, number, timeline, .. } = self;
+        let (attributes, rewritten) = (std::mem::take(&mut self.attributes), self.rewritten.take());
+        Self { stream, number, timeline, attributes, rewritten }
     }
 }
 
@@ -61,10 +60,10 @@ impl Dialogue {
         if !exchange.params.is_empty() {
             call.params.clone_from(&exchange.params);
         }
-        let asked = exchange.asked();
         call.response.give_holds(std::mem::take(&mut exchange.holds));
-        self.respond(&asked, head.as_ref().map(OwnedHead::head).as_ref(), exchange.scope, call);
-        if let Some(open) = self.speech.exchange(asked.stream) {
+        let (asked, scope) = (&mut exchange.asked, exchange.scope);
+        self.respond(asked, head.as_ref().map(OwnedHead::head).as_ref(), scope, call);
+        if let Some(open) = self.speech.exchange(exchange.stream()) {
             open.head = head;
         }
     }
@@ -106,18 +105,17 @@ impl Dialogue {
     #[inline]
     pub(super) fn respond(
         &mut self,
-        asked: &Asked,
+        asked: &mut Asked,
         head: Option<&Head<'_>>,
         scope: Option<Scope>,
         call: &mut Call<'_>,
     ) {
-        let mut asked = asked.clone();
         mark_handled(&mut asked.timeline, call);
         match (head, scope) {
             (Some(head), Some(scope)) if call.edition.app.chain(scope).looks_at_answers() => {
-                self.dress(&asked, head, scope, call);
+                self.dress(asked, head, scope, call);
             }
-            (head, None) => Self::identify(&mut asked, head, call),
+            (head, None) => Self::identify(asked, head, call),
             _ => {}
         }
         // Let go where nobody keeps them.
@@ -137,22 +135,22 @@ impl Dialogue {
             return call.env.stats.late_answers.add(1);
         }
         if self.speech.is_sending(stream) {
-            self.keep_answered(&asked, head, scope, (sent, holds), call);
+            self.keep_answered(asked, head, scope, (sent, holds), call);
         } else if call.records() {
-            call.record(&asked, head, scope, sent);
+            call.record(asked, head, scope, sent);
         }
     }
 
     /// The answer has begun, and there is more of it.
     fn keep_answered(
         &mut self,
-        asked: &Asked,
+        asked: &mut Asked,
         head: Option<&Head<'_>>,
         scope: Option<Scope>,
         (sent, holds): (Sent, Holds),
         call: &Call<'_>,
     ) {
-        let mut exchange = Exchange::new(asked.clone());
+        let mut exchange = Exchange::new(asked.take());
         exchange.answered = true;
         exchange.holds = holds;
         exchange.sent = Sent { body_bytes: 0, ..sent };
@@ -174,8 +172,8 @@ impl Dialogue {
         self.requests = self.requests.saturating_add(1);
         call.response.reset();
         call.response.refuse(reason);
-        let asked = Asked::new(stream, self.requests);
-        self.respond(&asked, None, None, call);
+        let mut asked = Asked::new(stream, self.requests);
+        self.respond(&mut asked, None, None, call);
     }
 
     /// Answers an open exchange of many with a refusal; one whose answer has begun is given up.
@@ -248,7 +246,7 @@ impl Dialogue {
     }
 
     /// Where the request came from.
-    pub(super) fn origin<'o>(asked: &Asked, call: &Call<'o>) -> Origin<'o> {
+    pub(super) fn origin<'o, 'c: 'o>(asked: &'o Asked, call: &Call<'c>) -> Origin<'o> {
         let &Call { key, now, env, edition, peer, .. } = call;
         Origin {
             exchange: ExchangeId { connection: key, stream: asked.stream },
@@ -262,10 +260,7 @@ impl Dialogue {
             timeline: asked.timeline,
             peer,
             trust: edition.config.trust.as_deref(),
-            user: asked.user.clone().map_or_else(OnceCell::new, OnceCell::from),
-            id: asked.id.clone().map_or_else(OnceCell::new, OnceCell::from),
-            rate: Cell::new(asked.rate.clone()),
-            extensions: asked.extensions.clone().map_or_else(OnceCell::new, OnceCell::from),
+            attributes: &asked.attributes,
         }
     }
 
@@ -275,15 +270,16 @@ impl Dialogue {
             return;
         }
         let head = exchange.head.as_ref().map(OwnedHead::head);
-        let (asked, scope, sent) = (exchange.asked(), exchange.scope, exchange.sent);
         let own = exchange.edition_beside(call.edition);
         let (edition, present) = (call.edition, call.peer);
         let remembered = exchange.peer.map(|address| Remembered { address, present });
         let mut call = call.within(own.as_ref().unwrap_or(edition));
         call.peer = remembered.as_ref().map_or(present, |remembered| remembered as &dyn Visitor);
-        call.record(&asked, head.as_ref(), scope, sent);
+        call.record(&exchange.asked, head.as_ref(), exchange.scope, exchange.sent);
     }
 }
+
+const _: () = assert!(size_of::<Asked>() <= 120, "there is one for each request");
 
 /// The answer is made: the next request's bytes are looked at from here.
 #[inline]

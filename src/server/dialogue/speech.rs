@@ -28,7 +28,7 @@ impl Speech {
     #[inline]
     pub(super) fn exchange(&mut self, stream: StreamId) -> Option<&mut Exchange> {
         match self {
-            Self::Http1 { exchange, .. } => exchange.as_deref_mut().filter(|open| open.stream == stream),
+            Self::Http1 { exchange, .. } => exchange.as_deref_mut().filter(|open| open.stream() == stream),
             Self::Http2(multiplex) => {
                 let place = multiplex.place(stream).ok()?;
                 multiplex.exchanges.get_mut(place).map(|exchange| &mut **exchange)
@@ -49,7 +49,7 @@ impl Speech {
     #[inline]
     pub(super) fn take(&mut self, stream: StreamId) -> Option<Box<Exchange>> {
         match self {
-            Self::Http1 { exchange, .. } => exchange.take_if(|open| open.stream == stream),
+            Self::Http1 { exchange, .. } => exchange.take_if(|open| open.stream() == stream),
             Self::Http2(multiplex) => {
                 multiplex.place(stream).ok().map(|place| multiplex.exchanges.remove(place))
             }
@@ -72,7 +72,7 @@ impl Speech {
         match self {
             Self::Http1 { exchange, .. } => *exchange = Some(open),
             Self::Http2(multiplex) => {
-                let place = multiplex.place(open.stream).unwrap_or_else(|place| place);
+                let place = multiplex.place(open.stream()).unwrap_or_else(|place| place);
                 multiplex.exchanges.insert(place, open);
             }
         }
