@@ -101,8 +101,7 @@ impl Layer for ErrorPages {
 
 /// The code of `reason`, with the rate's name if that is what has refused.
 fn code(reason: Reason, request: &Request<'_>) -> Cow<'static, str> {
-    let rate = request.noted_rate().filter(|_| reason == Reason::Rate);
-    match rate.as_ref().and_then(|rate| rate.refuser()) {
+    match request.noted_rate().as_ref().and_then(|rate| rate.refuser(reason)) {
         Some(name) => Cow::Owned(format!("{}.{name}", reason.code())),
         None => Cow::Borrowed(reason.code()),
     }

@@ -2,6 +2,7 @@
 //! request.
 
 use super::counts::RateVerdict;
+use crate::http::Reason;
 
 /// What a rate did with a request that it did not simply let pass. It stands in the access log.
 #[derive(Debug)]
@@ -25,9 +26,9 @@ impl RateNote {
         self.verdict
     }
 
-    /// The name, if it has refused.
-    pub fn refuser(&self) -> Option<&str> {
-        (self.verdict == RateVerdict::Refused).then_some(&*self.name)
+    /// The name, if it stands behind the code of `reason`: that of the rate which has refused the request.
+    pub fn refuser(&self, reason: Reason) -> Option<&str> {
+        (reason == Reason::Rate && self.verdict == RateVerdict::Refused).then_some(&*self.name)
     }
 
     /// Whether this is what to remember of a request of which `other` is known.

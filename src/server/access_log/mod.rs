@@ -54,7 +54,7 @@ use self::sample::Sample;
 pub use self::template::{Template, TemplateError};
 pub use self::text::TEXT_BYTES_MAX;
 use crate::app::RateNote;
-use crate::http::{Head, Reason, Timeline};
+use crate::http::{Head, Timeline};
 use crate::server::stats::Cause;
 pub use crate::sys::append::append_to;
 
@@ -250,7 +250,8 @@ impl<'r> Record<'r> {
     /// The name of the rate that has refused the request, if that is the reason of the answer: it stands
     /// behind the code.
     pub(super) fn refuser(&self) -> Option<&'r str> {
-        self.rate.filter(|_| self.reason == Some(Cause::Reason(Reason::Rate))).and_then(RateNote::refuser)
+        let Some(Cause::Reason(reason)) = self.reason else { return None };
+        self.rate?.refuser(reason)
     }
 }
 

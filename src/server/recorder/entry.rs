@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::app::{Numbers, RateNote, RateVerdict, hex};
 use crate::base::Tick;
-use crate::http::{Head, Reason, Timeline, Version};
+use crate::http::{Head, Timeline, Version};
 use crate::server::access_log::text::{
     Moment, address, address_and_port, escaped_json, escaped_json_text, micros, number, three_digits,
 };
@@ -44,6 +44,8 @@ pub(super) struct Entry {
     version: Option<Version>,
     /// What the rate did.
     verdict: Option<RateVerdict>,
+    /// And it is the reason.
+    has_refuser: bool,
     is_cut: bool,
     timeline: Timeline,
     /// Where each text ends; the fields behind them.
@@ -67,6 +69,7 @@ impl Default for Entry {
             reason: None,
             version: None,
             verdict: None,
+            has_refuser: false,
             is_cut: false,
             timeline: Timeline::default(),
             ends: [0; PARTS + 1],
@@ -89,6 +92,7 @@ impl Entry {
         (self.worker, self.connection, self.request) = (record.worker, record.connection, record.request);
         (self.peer, self.client, self.is_cut) = (peer, record.client, is_cut);
         self.verdict = record.rate.map(RateNote::verdict);
+        self.has_refuser = record.refuser().is_some();
         (self.version, self.timeline) = (record.head.map(Head::version), *record.timeline);
         let method = record.head.map_or(&[][..], Head::method_bytes);
         let target = record.head.map_or(&[][..], |head| match head.table().line().is_plain_path {
@@ -240,12 +244,10 @@ impl Entry {
     /// The code of the reason, and what a rate had to do with it.
     fn why(&self, line: &mut Vec<u8>) {
         let rate = self.part(Part::Rate);
-        let is_refuser =
-            self.verdict == Some(RateVerdict::Refused) && self.reason == Some(Cause::Reason(Reason::Rate));
         if let Some(reason) = self.reason {
             line.extend_from_slice(b",\"reason\":\"");
             line.extend_from_slice(reason.code().as_bytes());
-            if is_refuser {
+            if self.has_refuser {
                 line.push(b'.');
                 line.extend_from_slice(rate);
             }
