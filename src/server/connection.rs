@@ -360,29 +360,7 @@ impl<T: Transport> Connection<T> {
             }
             Err(error) => {
                 self.carry = carry;
-                match error.kind() {
-                    io::ErrorKind::WouldBlock => {
-                        self.readable = false;
-                        Verdict::Rest
-                    }
-                    io::ErrorKind::Interrupted => Verdict::Again,
-                    // The alert that says so is on its way.
-                    io::ErrorKind::InvalidData => {
-                        log::debug!("connection {key}: {error}");
-                        desk.env.stats.tls_failed(&error, self.transport.handshake());
-                        self.dialogue.abandon(Presence::Gone);
-                        Verdict::Close(CloseReason::TlsFailed)
-                    }
-                    io::ErrorKind::InvalidInput => {
-                        log::debug!("connection {key}: PROXY protocol: {error}");
-                        Verdict::Close(CloseReason::ProxyRefused)
-                    }
-                    io::ErrorKind::Unsupported => self.refuse_plain_http(key, output, desk),
-                    _ => {
-                        self.dialogue.abandon(Presence::Gone);
-                        Verdict::Close(CloseReason::PeerReset)
-                    }
-                }
+                self.read_failed(key, &error, output, desk)
             }
         }
     }
@@ -447,9 +425,7 @@ impl<T: Transport> Connection<T> {
         desk: &mut Desk<'_>,
     ) -> Verdict {
         let peer = Caller(&self.transport);
-        let rings = desk.rings.as_deref_mut();
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, rings, &peer);
-        let pumped = self.dialogue.pump(&mut call);
+        let pumped = self.dialogue.pump(&mut desk.call(key, output, &peer));
         self.dialogue.end_turn(desk.now, output, &mut desk.scratch.room);
         match verdict {
             Verdict::Rest if pumped == Pumped::Full => Verdict::Again,
@@ -461,21 +437,16 @@ impl<T: Transport> Connection<T> {
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.
     fn pump(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Option<Verdict> {
         let peer = Caller(&self.transport);
-        let rings = desk.rings.as_deref_mut();
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, rings, &peer);
-        match self.dialogue.pump(&mut call) {
+        match self.dialogue.pump(&mut desk.call(key, output, &peer)) {
             Pumped::Nothing => None,
             Pumped::Full => Some(Verdict::Again),
-            Pumped::Waiting(_) => Some(Verdict::Rest),
-            Pumped::Cut | Pumped::Panicked => Some(Verdict::Rest),
+            Pumped::Waiting(_) | Pumped::Cut | Pumped::Panicked => Some(Verdict::Rest),
         }
     }
 
     fn letter(&mut self, key: Key, mail: Mail, output: &mut Pending, desk: &mut Desk<'_>) -> bool {
         let peer = Caller(&self.transport);
-        let rings = desk.rings.as_deref_mut();
-        let mut call =
-            Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output.output, rings, &peer);
+        let mut call = desk.call(key, &mut output.output, &peer);
         match mail {
             Mail::Answer { to, response } => self.dialogue.answer(to.stream, *response, &mut call),
             Mail::Abandoned { to } => {

@@ -1,10 +1,12 @@
 //! [`Desk`]: what a shard lends to a connection for its turn.
 
-use crate::base::Tick;
+use crate::app::Visitor;
+use crate::base::{Key, Tick};
 use crate::server::access_log::Rings;
-use crate::server::call::Env;
+use crate::server::call::{Call, Env};
 use crate::server::scratch::{Answered, Scratch};
 use crate::server::stats::Stage;
+use crate::wire::Output;
 
 /// What a shard lends to a connection for its turn.
 pub(crate) struct Desk<'d> {
@@ -15,6 +17,18 @@ pub(crate) struct Desk<'d> {
 }
 
 impl Desk<'_> {
+    /// A call into the dialogue of connection `key`, which is that of `peer`.
+    #[inline]
+    pub(super) fn call<'s>(
+        &'s mut self,
+        key: Key,
+        output: &'s mut Output,
+        peer: &'s dyn Visitor,
+    ) -> Call<'s> {
+        let rings = self.rings.as_deref_mut();
+        Call::new(key, self.env, self.now, &mut self.scratch.blank, output, rings, peer)
+    }
+
     /// Counts how long the answers of this turn took to the kernel, and has it written down.
     #[cold]
     pub(super) fn measure_respond(&mut self) {

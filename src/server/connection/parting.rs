@@ -3,10 +3,10 @@
 
 use std::io;
 
-use super::super::call::Call;
 use super::super::caller::Caller;
 use super::super::stats::{Cause, CloseReason};
 use super::{Connection, Desk, Verdict};
+use crate::app::Presence;
 use crate::base::Key;
 use crate::http::{Phase, Reason, StreamId};
 use crate::net::{Arrived, Transport};
@@ -20,8 +20,7 @@ impl<T: Transport> Connection<T> {
         }
         self.with_output(key, desk, |connection, key, output, desk| {
             let peer = Caller(&connection.transport);
-            let (blank, rings) = (&mut desk.scratch.blank, desk.rings.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, rings, &peer);
+            let mut call = desk.call(key, &mut output.output, &peer);
             connection.dialogue.refuse(reason, &mut call);
             connection.work(key, output, desk)
         })
@@ -38,8 +37,7 @@ impl<T: Transport> Connection<T> {
     ) -> Verdict {
         self.with_output(key, desk, |connection, key, output, desk| {
             let peer = Caller(&connection.transport);
-            let (blank, rings) = (&mut desk.scratch.blank, desk.rings.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, rings, &peer);
+            let mut call = desk.call(key, &mut output.output, &peer);
             connection.dialogue.refuse_open(stream, reason, &mut call);
             connection.work(key, output, desk)
         })
@@ -50,8 +48,7 @@ impl<T: Transport> Connection<T> {
     pub(in crate::server) fn answer_overdue(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
         self.with_output(key, desk, |connection, key, output, desk| {
             let peer = Caller(&connection.transport);
-            let (blank, rings) = (&mut desk.scratch.blank, desk.rings.as_deref_mut());
-            let mut call = Call::new(key, desk.env, desk.now, blank, &mut output.output, rings, &peer);
+            let mut call = desk.call(key, &mut output.output, &peer);
             connection.dialogue.answer_overdue(&mut call);
             connection.work(key, output, desk)
         })
@@ -62,8 +59,8 @@ impl<T: Transport> Connection<T> {
     pub(in crate::server) fn end_open(&mut self, key: Key, cause: Cause, desk: &mut Desk<'_>) {
         let unsent_bytes = self.pending.as_ref().map_or(0, |pending| pending.output.unsent_bytes());
         let peer = Caller(&self.transport);
-        let (rings, mut output) = (desk.rings.as_deref_mut(), Output::default());
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, &mut output, rings, &peer);
+        let mut output = Output::default();
+        let mut call = desk.call(key, &mut output, &peer);
         self.dialogue.end_open(cause, unsent_bytes, &mut call);
     }
 
@@ -76,19 +73,46 @@ impl<T: Transport> Connection<T> {
         })
     }
 
-    /// Answers a request in the clear on a port that is not.
-    #[cold]
-    pub(super) fn refuse_plain_http(
+    /// Nothing could be read: not yet, or not any more.
+    pub(super) fn read_failed(
         &mut self,
         key: Key,
+        error: &io::Error,
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Verdict::Rest
+            }
+            io::ErrorKind::Interrupted => Verdict::Again,
+            // The alert that says so is on its way.
+            io::ErrorKind::InvalidData => {
+                log::debug!("connection {key}: {error}");
+                desk.env.stats.tls_failed(error, self.transport.handshake());
+                self.dialogue.abandon(Presence::Gone);
+                Verdict::Close(CloseReason::TlsFailed)
+            }
+            io::ErrorKind::InvalidInput => {
+                log::debug!("connection {key}: PROXY protocol: {error}");
+                Verdict::Close(CloseReason::ProxyRefused)
+            }
+            io::ErrorKind::Unsupported => self.refuse_plain_http(key, output, desk),
+            _ => {
+                self.dialogue.abandon(Presence::Gone);
+                Verdict::Close(CloseReason::PeerReset)
+            }
+        }
+    }
+
+    /// Answers a request in the clear on a port that is not.
+    #[cold]
+    fn refuse_plain_http(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
         let peer = Caller(&self.transport);
-        let rings = desk.rings.as_deref_mut();
         // RFC 6797 §7.2: nothing is said of TLS where there is none.
         let preset = desk.scratch.blank.preset.clone().with_hsts(None);
-        let mut call = Call::new(key, desk.env, desk.now, &mut desk.scratch.blank, output, rings, &peer);
+        let mut call = desk.call(key, output, &peer);
         call.preset = &preset;
         self.dialogue.refuse(Reason::PlainHttp, &mut call);
         Verdict::Rest
