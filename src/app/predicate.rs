@@ -15,9 +15,8 @@ use ::http::{HeaderName, header};
 use ipnet::IpNet;
 
 use super::handler::{Handler, left_to_inner};
-use super::request::query_value;
 use super::trust::Asker;
-use crate::http::Head;
+use crate::http::{Head, query};
 
 /// What must hold of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +87,7 @@ impl Predicate {
                 }
             }
             Kind::Query(name, expected) => {
-                let found = head.target().query.and_then(|query| query_value(query, name));
+                let found = head.target().query.and_then(|query| query::value_of(query, name));
                 match expected {
                     Expected::Is(value) => found.is_some_and(|found| found == **value),
                     Expected::Present => found.is_some(),

@@ -20,7 +20,7 @@ use super::router::Params;
 use super::trust::{Asker, Told, Trust};
 use super::visitor::Visitor;
 use crate::base::{Certificate, Post, Tick};
-use crate::http::{ExchangeId, Head, Method, Path, Timeline, Version};
+use crate::http::{ExchangeId, Head, Method, Path, Timeline, Version, query};
 
 /// A request, borrowed for the time of the call.
 ///
@@ -169,7 +169,7 @@ impl<'a> Request<'a> {
     /// The first value of `name` in the query, decoded as forms are (`+` is a space). What is not
     /// UTF-8 is replaced.
     pub fn query_param(&self, name: &str) -> Option<Cow<'a, str>> {
-        query_value(self.query()?, name)
+        query::value_of(self.query()?, name)
     }
 
     /// Host and port that the client asked for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
@@ -555,59 +555,9 @@ fn visible(value: &[u8]) -> Option<&str> {
     (!text.contains(|c: char| c.is_control() && c != '\t')).then_some(text)
 }
 
-/// The first value of `name` in `query`, decoded.
-pub(super) fn query_value<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
-    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.find(|(key, _)| form_decoded(key) == name).map(|(_, value)| form_decoded(value))
-}
-
-/// Decodes `application/x-www-form-urlencoded`; broken escapes stay as they are.
-fn form_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return Cow::Borrowed(text);
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        rest = behind;
-        match (byte, escaped(behind)) {
-            (b'%', Some(byte)) => {
-                decoded.push(byte);
-                rest = &behind[2..];
-            }
-            (b'+', _) => decoded.push(b' '),
-            (byte, _) => decoded.push(*byte),
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
-}
-
-/// The byte that two hexadecimal digits spell.
-fn escaped(digits: &[u8]) -> Option<u8> {
-    let digits = digits.get(..2).filter(|two| two.iter().all(u8::is_ascii_hexdigit))?;
-    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forms_are_decoded_once() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("a+b", "a b"),
-            ("%41%62", "Ab"),
-            ("%2B%2520", "+%20"),
-            ("%", "%"),
-            ("%4", "%4"),
-            ("%zz%+1", "%zz% 1"),
-            ("%C3%A9", "\u{e9}"),
-            ("%FF", "\u{FFFD}"),
-        ] {
-            assert_eq!(form_decoded(text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn only_visible_text_is_text() {

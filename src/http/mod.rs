@@ -6,8 +6,9 @@
 //! | `field` | [`Known`] field names, token and value grammar |
 //! | `method`, `version`, `span` | small values of the request line |
 //! | `target` | forms of the request target, path normalisation |
+//! | `query` | what stands behind the `?`, as forms write it |
 //! | `body` | [`Body`], [`Source`] (pulled, never pushed) |
-//! | `response` | [`Response`]: status, fields, body |
+//! | `response`, `fields` | [`Response`]: status, fields, body; [`Fields`]: the fields, in one text |
 //! | `hold` | [`Hold`]: what an exchange has for as long as it lasts |
 //! | `rendered` | [`Rendered`]: fields and body as one text, for answers that never change |
 //! | `event` | [`Event`], [`Arrival`], [`StreamId`], [`Phase`] |
@@ -23,6 +24,7 @@ mod fields;
 mod head;
 mod hold;
 mod method;
+pub(crate) mod query;
 mod reason;
 mod rendered;
 mod response;

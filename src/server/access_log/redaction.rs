@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Record;
 use super::text::TEXT_BYTES_MAX;
-use crate::http::{Head, Known};
+use crate::http::{Head, Known, query};
 
 /// What stands in place of a value.
 const INSTEAD: &[u8] = b"***";
@@ -164,26 +164,13 @@ pub(in crate::server) fn without<'t>(names: &[String], text: &'t [u8], left: &'t
 fn is_written(name: &str, word: &[u8]) -> bool {
     let mut rest = word;
     for expected in name.bytes() {
-        let Some((byte, behind)) = decoded(rest) else { return false };
+        let Some((byte, behind)) = query::first_byte(rest) else { return false };
         if !byte.eq_ignore_ascii_case(&expected) {
             return false;
         }
         rest = behind;
     }
     rest.is_empty()
-}
-
-/// The next byte of a form's text, and what is behind it.
-fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    match text {
-        [b'%', high, low, behind @ ..] => match (digit(*high), digit(*low)) {
-            (Some(high), Some(low)) => Some((high << 4 | low, behind)),
-            _ => text.split_first().map(|(byte, behind)| (*byte, behind)),
-        },
-        [b'+', behind @ ..] => Some((b' ', behind)),
-        _ => text.split_first().map(|(byte, behind)| (*byte, behind)),
-    }
 }
 
 #[cfg(test)]
