@@ -91,7 +91,7 @@ impl Layer for ErrorPages {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: false, after: true }
+        Acts::ANSWERS
     }
 
     fn name(&self) -> &'static str {

@@ -10,9 +10,6 @@ use super::layer::{Acts, Layer};
 use super::request::Request;
 use crate::http::Response;
 
-/// What a layer does that changes answers and lets all requests pass.
-const ANSWERS: Acts = Acts { before: false, after: true };
-
 /// Changes of the fields of every answer: first what is removed, then what is set, then what is added. A
 /// `Vary` that is set joins what kolk says there itself, so that caches still tell its answers apart.
 ///
@@ -121,7 +118,7 @@ impl Layer for Headers {
     }
 
     fn acts(&self) -> Acts {
-        ANSWERS
+        Acts::ANSWERS
     }
 
     fn name(&self) -> &'static str {
@@ -173,7 +170,7 @@ impl Layer for CacheControl {
     }
 
     fn acts(&self) -> Acts {
-        ANSWERS
+        Acts::ANSWERS
     }
 
     fn name(&self) -> &'static str {
@@ -236,7 +233,7 @@ impl Layer for Hsts {
     }
 
     fn acts(&self) -> Acts {
-        ANSWERS
+        Acts::ANSWERS
     }
 
     fn name(&self) -> &'static str {

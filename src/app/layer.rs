@@ -70,7 +70,7 @@ pub trait Layer: Send + Sync + 'static {
 
     /// Which of the two it does. What it does not do costs nothing.
     fn acts(&self) -> Acts {
-        Acts { before: true, after: true }
+        Acts::BOTH
     }
 
     /// One word for explanations: `auth`, `rate`, `headers`.
@@ -160,6 +160,15 @@ pub struct Acts {
     pub before: bool,
     /// It looks at answers.
     pub after: bool,
+}
+
+impl Acts {
+    /// It looks at requests alone.
+    pub const REQUESTS: Self = Self { before: true, after: false };
+    /// It looks at answers alone.
+    pub const ANSWERS: Self = Self { before: false, after: true };
+    /// It looks at requests, and at answers.
+    pub const BOTH: Self = Self { before: true, after: true };
 }
 
 /// What a [`Layer`] says to a request.
@@ -404,7 +413,7 @@ mod tests {
         struct Hour;
         impl Layer for Hour {
             fn acts(&self) -> Acts {
-                Acts { before: false, after: true }
+                Acts::ANSWERS
             }
             fn after(&self, request: &Request<'_>, response: &mut Response) {
                 let hour = HeaderValue::from(request.now().as_nanos() / 3_600_000_000_000);

@@ -25,9 +25,6 @@ use super::predicate::{canonical, contains};
 use super::request::Request;
 use crate::http::{Body, Reason, Response};
 
-/// What a layer does that only looks at requests.
-const REQUESTS: Acts = Acts { before: true, after: false };
-
 /// Which networks are let in.
 ///
 /// ```
@@ -106,7 +103,7 @@ impl Layer for Networks {
     }
 
     fn acts(&self) -> Acts {
-        REQUESTS
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {
@@ -202,7 +199,7 @@ impl Layer for Maintenance {
     }
 
     fn acts(&self) -> Acts {
-        REQUESTS
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {

@@ -44,7 +44,7 @@ impl Layer for ServerTiming {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: false, after: true }
+        Acts::ANSWERS
     }
 
     fn name(&self) -> &'static str {

@@ -281,7 +281,7 @@ impl Layer for BasicAuth {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: true, after: false }
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::basic::UserError;
+use super::digits::sha256_of;
 use super::listing::{self, ListError, ListProblem};
 use super::who::{Challenge, Users};
 use crate::app::adapters::IntoHandler;
@@ -111,7 +112,7 @@ impl BearerAuth {
             if name.is_empty() || name.contains(char::is_control) {
                 return Err(wrong(ListProblem::User(UserError::Name(name.to_owned()))));
             }
-            let digest = rest.strip_prefix(KIND).and_then(digest_of);
+            let digest = rest.strip_prefix(KIND).and_then(|digits| sha256_of(digits.as_bytes()));
             let digest = digest.ok_or_else(|| wrong(ListProblem::Token(NO_HASH)))?;
             let place_of = self.numbers.hash_one(digest);
             match tokens.binary_search_by_key(&place_of, |owner| owner.number) {
@@ -168,7 +169,7 @@ impl Layer for BearerAuth {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: true, after: false }
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {
@@ -234,16 +235,6 @@ impl fmt::Display for NoRandomBytes {
 }
 
 impl Error for NoRandomBytes {}
-
-/// The bytes of 64 hexadecimal digits.
-fn digest_of(digits: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    let is_digest = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    for (byte, pair) in digest.iter_mut().zip(digits.as_bytes().chunks(2)).filter(|_| is_digest) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    is_digest.then_some(digest)
-}
 
 #[cfg(test)]
 mod tests {

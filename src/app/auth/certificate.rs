@@ -13,6 +13,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use super::digits::sha256_of;
 use crate::app::adapters::IntoHandler;
 use crate::app::layer::{Acts, Layer, Layered, Passage};
 use crate::app::request::Request;
@@ -88,14 +89,7 @@ impl CertificateAuth {
     /// If it is none.
     pub fn fingerprint(self, sha256: &str, user: &str) -> Result<Self, NoFingerprint> {
         let digits: Vec<u8> = sha256.bytes().filter(|byte| *byte != b':').collect();
-        let mut bytes = [0; 32];
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(NoFingerprint);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| NoFingerprint)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| NoFingerprint)?;
-        }
+        let bytes = sha256_of(&digits).ok_or(NoFingerprint)?;
         Ok(self.and(Listed::Fingerprint(Fingerprint(bytes), user.into())))
     }
 
@@ -141,7 +135,7 @@ impl Layer for CertificateAuth {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: true, after: false }
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {

@@ -424,7 +424,7 @@ impl Layer for JwtAuth {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: true, after: false }
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {

@@ -14,6 +14,7 @@
 //! | `bearer` | [`BearerAuth`]: a random token |
 //! | `certificate` | [`CertificateAuth`]: whom an authority vouches for |
 //! | `credentials` | the field's value, taken apart |
+//! | `digits` | a SHA-256 as people write it |
 //! | `hash` | [`PasswordHash`]: argon2, bcrypt, SHA-crypt |
 //! | `checks` | what is being checked, a few at a time |
 //! | `failures` | who has guessed too often |
@@ -28,6 +29,7 @@ mod bearer;
 mod certificate;
 mod checks;
 mod credentials;
+mod digits;
 mod failures;
 mod hash;
 #[cfg(feature = "jwt")]

@@ -100,7 +100,7 @@ impl Layer for InFlight {
     }
 
     fn acts(&self) -> Acts {
-        Acts { before: true, after: false }
+        Acts::REQUESTS
     }
 
     fn name(&self) -> &'static str {
