@@ -401,25 +401,25 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
     near.min_by_key(distance)
 }
 
-/// `a`, `b` or `c`.
+/// "a", "b" or "c".
 pub(super) fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-    match quoted.split_last() {
-        Some((last, first)) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        _ => quoted.concat(),
-    }
+    listed(&words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>(), "or")
 }
 
 /// `a`, `b` and `c`.
 pub(super) fn enumerated(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        Some((last, first)) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-        _ => quoted.concat(),
+    listed(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>(), "and")
+}
+
+/// These, with `word` before the last.
+fn listed(all: &[String], word: &str) -> String {
+    match all.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} {word} {last}", first.join(", ")),
+        _ => all.concat(),
     }
 }
 
-/// A text as TOML writes it.
+/// A text as TOML writes it, and JSON.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for char in text.chars() {

@@ -2,6 +2,7 @@
 
 use super::Root;
 use super::key::{Key, Kind, Shape, Table as _};
+use super::read::quoted;
 
 /// `{env:NAME}`, as a regular expression in JSON.
 const VARIABLE: &str = r#""\\{env:[^}]+\\}""#;
@@ -136,18 +137,4 @@ fn brackets(items: &[String], depth: usize) -> String {
 pub(super) fn one_line(doc: &str) -> String {
     let lines: Vec<&str> = doc.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" ")
-}
-
-/// A text as JSON writes it.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => quoted.extend(['\\', char]),
-            '\n' => quoted.push_str("\\n"),
-            char => quoted.push(char),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
