@@ -5,8 +5,8 @@
 //!  whoever answers ── lends them ──► Origin ──► Request ──► layers, handler
 //!        └─► the log, the recorder                             └─ identify, note, hand on
 //! ```
-//! Invariant: filled through a shared reference, and never emptied: the first user and the first name count,
-//! and of several rates what weighs the most. Nothing is allocated here. Knows no request.
+//! Filled through a shared reference, and never emptied: the first user and the first name count, and of
+//! several rates what weighs the most. Nothing is allocated before something is handed on. Knows no request.
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;

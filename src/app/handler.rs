@@ -1,7 +1,7 @@
 //! [`Handler`]: decides what a request gets; and what it may say: [`Outcome`], [`Rule`], [`Sink`].
 //!
 //! ```text
-//!  Collect: head ─ body … complete ─► handle ─► Ready | Deferred
+//!  Collect: head ─ body … complete ─► handle ─► Ready | Deferred | Again
 //!  Stream:  head ─► handle ─► Ready | Deferred | Again | Receive(sink)
 //!                                                  └─ chunk, chunk, … ─► end ─► Ready | Deferred
 //! ```

@@ -31,6 +31,8 @@
 //! | `networks` | [`Networks`], [`Maintenance`]: who is let in by where they are |
 //! | `redirect` | [`Redirect`]: sends clients elsewhere |
 //! | `rewrite` | [`Rewrite`]: has the routes asked again, with another path |
+//! | `request_ids` | [`RequestIds`]: what requests are called, and their place in a trace |
+//! | `server_timing` | [`ServerTiming`]: how long the stages took, told to whoever asked |
 //! | `error_pages` | [`ErrorPages`]: what is sent with errors |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |

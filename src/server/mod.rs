@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `config` | every number the server works with |
 //! | `bound`, `running` | a server with its sockets; one whose workers run |
+//! | `error` | what can keep a server from running |
 //! | `service` | what service managers and operators ask of a process |
 //! | `worker`, `recovery` | a thread and its loop; what becomes of one that fails |
 //! | `ears`, `balance` | who may come in, and to which worker |

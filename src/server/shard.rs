@@ -1,7 +1,7 @@
 //! [`Shard`]: all connections of one worker, their timers and their mail. No poll, no clock, no thread.
 //!
 //! ```text
-//!   accept ─┐                          ┌─► effects (watch for room, close)
+//!   accept ─┐                          ┌─► effects (watch for room)
 //!   ready ──┤  slot ─► turn ─► verdict ┼─► run queue (Again)
 //!   deliver ┤                          └─► wheel (deadline)
 //!   expire ─┘

@@ -1,7 +1,7 @@
 //! [`Worker`]: one thread, one loop: a [`Reactor`], a [`Shard`], and ears on the listeners.
 //!
 //! ```text
-//!   turn:  poll ─► orders ─► accepts, readiness, mail ─► deadlines ─► run queue ─► effects ─► log
+//!   turn:  poll ─► news ─► readiness, accepts, mail ─► deadlines ─► run queue ─► effects ─► log ─► orders
 //! ```
 //! All decisions about connections are the shard's; all about accepting are [`Ears`]'; here they meet the
 //! kernel and the clock, which is read once a turn.

@@ -12,7 +12,7 @@
 //! | `tree`, `elsewhere` | what does a path name? |
 //! | `representation`, `conditions`, `ranges`, `parts` | what is answered about a file? |
 //! | `version`, `digests` | how does a client know it again? |
-//! | `forms`, `coding`, `variants`, `compress`, `compressions` | in which forms is it sent? |
+//! | `forms`, `coding`, `variants`, `compress`, `compressed`, `compressions` | in which forms is it sent? |
 //! | `options` | what is it told before it serves? |
 //! | `shelf` | what is known already? |
 //! | `transfer` | how does a large file leave? |

@@ -159,9 +159,7 @@ impl Exchange {
             sent: Sent::default(),
         })
     }
-}
 
-impl Exchange {
     /// The stream that carries it.
     #[inline]
     pub(crate) const fn stream(&self) -> StreamId {

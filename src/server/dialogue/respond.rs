@@ -16,7 +16,7 @@ use crate::server::caller::Remembered;
 use crate::server::edition::Edition;
 use crate::server::stats::{Cause, CloseReason, Stage};
 
-/// Which request is answered, and when it passed through the stages so far.
+/// Which request is answered, when it passed through the stages so far, and what was found out about it.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) stream: StreamId,
