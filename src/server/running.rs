@@ -28,7 +28,7 @@ use super::recorder::{self, Recorder};
 use super::service::reloads::Orders;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats, Tallies};
-use super::worker::{Control, Worker, now, ring_all, unix_millis};
+use super::worker::{Control, Worker, now, ring_all, stopwatch, unix_millis};
 use super::{Error, Result, admin, redirect};
 
 /// Why an app cannot be replaced.
@@ -512,7 +512,7 @@ impl Running {
                 pool: Arc::clone(&pool),
                 worker: first + number,
                 recorder: self.handle.recorders.get(number).or(recorder.as_ref()).map(Arc::clone),
-                stopwatch: now,
+                stopwatch,
                 unix_millis,
             };
             let rings = edition.logs.as_ref().and_then(Rings::of_any);

@@ -200,6 +200,11 @@ pub(crate) fn now() -> Tick {
     Tick::from_nanos(clock::now_nanos())
 }
 
+/// The same for the stages of requests.
+pub(crate) fn stopwatch() -> Tick {
+    Tick::from_nanos(clock::stopwatch_nanos())
+}
+
 impl Worker {
     /// Turns the loop until the server stops, or until it was told to drain and nothing is left.
     ///

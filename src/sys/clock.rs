@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{check, count};
 
+#[cfg_attr(all(target_arch = "x86_64", not(miri)), path = "clock/cycles.rs")]
+#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), path = "clock/fallback.rs")]
+mod stopwatch;
+
 /// Nanoseconds since the first call in this process. Never runs backwards; all threads agree.
 #[inline]
 pub fn now_nanos() -> u64 {
@@ -16,6 +20,13 @@ pub fn now_nanos() -> u64 {
 #[inline]
 pub fn coarse_nanos() -> u64 {
     monotonic::coarse_nanos()
+}
+
+/// The same to within a microsecond, for a third of the price where the processor helps: for whoever asks
+/// several times for each request. Never runs backwards for the thread that asks.
+#[inline]
+pub fn stopwatch_nanos() -> u64 {
+    stopwatch::now_nanos()
 }
 
 #[cfg(target_os = "linux")]
@@ -123,6 +134,19 @@ mod tests {
         let before = now_nanos();
         let elsewhere = std::thread::spawn(now_nanos).join().unwrap();
         assert!(before <= elsewhere && elsewhere <= now_nanos());
+    }
+
+    #[test]
+    fn the_stopwatch_goes_with_the_clock() {
+        let (mut before, mut reading) = (now_nanos(), 0);
+        let until = before + 100_000_000;
+        while before < until {
+            let next = stopwatch_nanos();
+            let after = now_nanos();
+            assert!(reading <= next, "{next} behind {reading}");
+            assert!(before <= next + 50_000 && next <= after + 50_000, "{next} not in {before}..{after}");
+            (before, reading) = (now_nanos(), next);
+        }
     }
 
     #[test]
