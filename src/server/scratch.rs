@@ -85,8 +85,8 @@ pub(crate) struct Blank {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Answered {
     count: u64,
-    /// The sum of the moments at which they were made.
-    nanos: u128,
+    /// The sum of the moments at which they were made; it may wrap, what is left of it at the end does not.
+    nanos: u64,
     /// Somebody has written them down and waits for the moment at which they leave.
     is_awaited: bool,
 }
@@ -96,15 +96,15 @@ impl Answered {
     #[inline]
     pub(crate) fn note(&mut self, at: Tick) {
         self.count += 1;
-        self.nanos += u128::from(at.as_nanos());
+        self.nanos = self.nanos.wrapping_add(at.as_nanos());
     }
 
     /// The kernel has them: how many there were, and how long they took on average; none from then on.
     pub(crate) fn leave(&mut self, now: Tick) -> (u64, u64) {
         let Self { count, nanos, .. } = std::mem::take(self);
-        let all = u128::from(now.as_nanos()) * u128::from(count);
-        let each = all.saturating_sub(nanos).checked_div(u128::from(count));
-        (count, each.and_then(|each| u64::try_from(each).ok()).unwrap_or(0))
+        let all = now.as_nanos().wrapping_mul(count).wrapping_sub(nanos).cast_signed();
+        // A clock that has run backwards makes it negative.
+        (count, all.max(0).cast_unsigned().checked_div(count).unwrap_or(0))
     }
 
     /// Somebody has written one down and waits for the moment at which it leaves.

@@ -295,10 +295,16 @@ fn mark_handled(timeline: &mut Timeline, call: &mut Call<'_>) {
 
 /// Counts how long the stages took so far; the last one follows when the kernel has the answer.
 fn measure(timeline: &Timeline, call: &mut Call<'_>) {
-    let stages = [Stage::Accept, Stage::Parse, Stage::Handle].into_iter().zip(timeline.nanos_handled());
-    for (stage, nanos) in stages {
-        nanos.into_iter().for_each(|nanos| call.env.stats.stages[stage.index()].record(nanos));
-    }
+    let record = |stage: Stage, nanos: Option<u64>| {
+        if let Some(nanos) = nanos {
+            call.env.stats.stages[stage.index()].record(nanos);
+        }
+    };
+    // One by one: a loop over pairs costs more than what it does.
+    let [accept, parse, handle] = timeline.nanos_handled();
+    record(Stage::Accept, accept);
+    record(Stage::Parse, parse);
+    record(Stage::Handle, handle);
     call.answered.note(timeline.handled);
 }
 
