@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::held::Hole;
+use super::held::Held;
 use super::redaction::{Redacted, Redaction, Shown};
 use super::text::{
     Moment, address, address_and_port, escaped_hex, escaped_json, escaped_json_text, micros, number,
@@ -37,7 +37,7 @@ pub(super) enum Late {
 }
 
 /// What is known late: written at once, or left open.
-pub(super) struct Ends<'h>(Option<&'h mut Vec<Hole>>);
+pub(super) struct Ends<'h>(Option<&'h mut Held>);
 
 impl Formatter {
     pub(super) fn new(format: Format, redacted: Redacted) -> Self {
@@ -61,10 +61,10 @@ impl Formatter {
         self.write(record, line, Ends(None));
     }
 
-    /// The same, but for what is known only once the answer has left: `holes` are left for that.
+    /// The same, but for what is known only once the answer has left: `held` knows where that belongs.
     #[inline]
-    pub(super) fn line_with_holes(&mut self, record: &Record<'_>, line: &mut Vec<u8>, holes: &mut Vec<Hole>) {
-        self.write(record, line, Ends(Some(holes)));
+    pub(super) fn line_with_holes(&mut self, record: &Record<'_>, line: &mut Vec<u8>, held: &mut Held) {
+        self.write(record, line, Ends(Some(held)));
     }
 
     #[inline]
@@ -108,7 +108,7 @@ impl Ends<'_> {
     #[inline]
     pub(super) fn put(&mut self, line: &mut Vec<u8>, what: Late, record: &Record<'_>) {
         match &mut self.0 {
-            Some(holes) => holes.push(Hole { at: line.len(), what }),
+            Some(held) => held.leave_open(line.len(), what, record.timeline),
             None => what.write(line, record.timeline),
         }
     }

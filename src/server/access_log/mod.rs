@@ -17,7 +17,7 @@
 //! | `logs` | [`AccessLogs`]: all logs of a server; [`LogSet`]: those of an edition |
 //! | `rings` | [`Rings`]: one worker's ends of them |
 //! | `ring` | [`Ring`]: the batches of one worker for one log |
-//! | `held` | lines of answers that have yet to leave |
+//! | `held` | what is missing in lines of answers that have yet to leave |
 //! | `sample` | which requests have a line |
 //! | `format`, `template` | a record as a line: combined, JSON, pretty, [`Template`] |
 //! | `redaction` | what of a head lines do not show |
@@ -569,7 +569,7 @@ mod tests {
         let (first, second) = (handled(2_000), handled(3_000));
         assert!(!ring.record(&numbered(1)), "nobody has looked");
         assert!(ring.record(&measured(2, &first)));
-        assert!(ring.record(&numbered(3)), "it stays behind the one before it");
+        assert!(!ring.record(&numbered(3)), "nor here, behind one that is held");
         assert!(ring.record(&measured(4, &second)));
         ring.leave_at(nanos(7_000));
         let begun = Timeline { responded: nanos(2_500), ..first };
@@ -615,6 +615,13 @@ mod tests {
             ring.record(&Record { route: &route, ..numbered(number) });
             assert!(ring.current_capacity().is_none_or(|bytes| bytes == ring::BATCH_CAPACITY));
         }
+    }
+
+    #[test]
+    fn a_batch_that_lines_have_waited_in_is_no_larger_afterwards() {
+        let bytes = Vec::with_capacity(4 * ring::BATCH_CAPACITY);
+        let batch = ring::Batch { bytes, lines: 1, second: 0 }.emptied();
+        assert_eq!((batch.bytes.capacity(), batch.lines), (ring::BATCH_CAPACITY, 0));
     }
 
     #[test]

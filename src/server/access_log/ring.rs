@@ -1,9 +1,9 @@
 //! [`Ring`]: the batches of one worker.
 //!
 //! ```text
-//!   record ─┬──────────► current ──► full (shared, bounded) ──► writer
-//!           └─► held ─leave─┘ ▲                                   │
-//!                             └────────── free (bounded) ◄────────┘
+//!   record ──► current ──► full (shared, bounded) ──► writer
+//!   leave ──► holes ┘ ▲                                  │
+//!                     └────────── free (bounded) ◄───────┘
 //! ```
 //! Invariant: a ring owns at most as many batches as it was told ([`RING_BATCHES`], of one log), made when
 //! first needed and then recycled, so nothing is allocated in the steady state. Without a free batch lines
@@ -28,6 +28,9 @@ use crate::server::stats::Counter;
 pub(super) const RING_BATCHES: usize = 64;
 /// How many bytes fill a batch.
 pub(super) const BATCH_BYTES: usize = 16 * 1024;
+/// So many may wait in a batch for holes to be filled: whatever one turn answers, as long as its lines are
+/// not all of the longest.
+const HELD_BYTES_MAX: usize = 256 * 1024;
 /// One line more than fills a batch.
 pub(super) const BATCH_CAPACITY: usize = BATCH_BYTES + LINE_BYTES_MAX;
 /// How long a line may lie in a batch that does not fill.
@@ -36,8 +39,8 @@ const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
 /// Lines on their way to the writer.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// Whole lines. Has room for one line more than fills it, so that no line makes it grow; pages that
-    /// are not written to cost nothing.
+    /// Whole lines. Has room for one line more than fills it, so that only lines that are held make it grow,
+    /// for that time; pages that are not written to cost nothing.
     pub(super) bytes: Vec<u8>,
     /// How many.
     pub(super) lines: u64,
@@ -61,8 +64,9 @@ pub struct Ring {
     log: Arc<LiveLog>,
     formatter: Formatter,
     sampler: Sampler,
-    held: Held,
     current: Option<Batch>,
+    /// What is missing in its last lines.
+    held: Held,
     /// When the current batch is due, once a turn has ended with lines in it.
     due: Option<Tick>,
     /// How many batches were made, and how many may be.
@@ -81,8 +85,8 @@ impl Ring {
             log: Arc::clone(log),
             formatter: Formatter::new(log.format.clone(), log.redacted.clone()),
             sampler: Sampler::new(log.sample),
-            held: Held::default(),
             current: None,
+            held: Held::default(),
             due: None,
             batches: 0,
             batches_max,
@@ -113,23 +117,37 @@ impl Ring {
     /// [`Ring::leave_at`] says when its answer has left.
     #[inline]
     pub fn record(&mut self, record: &Record<'_>) -> bool {
-        let is_late = self.formatter.shows_end() && is_measured(record.timeline);
-        if !is_late && self.held.is_empty() {
-            self.line(record.unix_seconds, |formatter, line| formatter.line(record, line));
+        if self.current.is_none() && !self.take_batch() {
+            self.dropped += 1;
             return false;
         }
-        self.held.hold(&mut self.formatter, record);
-        if self.held.is_full() {
-            self.let_go(None);
+        let Some(batch) = &mut self.current else { return false };
+        let is_late = self.formatter.shows_end() && is_measured(record.timeline);
+        if is_late {
+            self.formatter.line_with_holes(record, &mut batch.bytes, &mut self.held);
+        } else {
+            self.formatter.line(record, &mut batch.bytes);
         }
-        true
+        batch.lines += 1;
+        batch.second = record.unix_seconds;
+        let most = if self.held.is_empty() { BATCH_BYTES } else { HELD_BYTES_MAX };
+        if batch.bytes.len() >= most {
+            self.hand_over();
+        }
+        is_late
     }
 
     /// The answers whose lines are held have left at `at`.
     #[inline]
     pub fn leave_at(&mut self, at: Tick) {
-        if !self.held.is_empty() {
-            self.let_go(Some(at));
+        if self.held.is_empty() {
+            return;
+        }
+        if let Some(batch) = &mut self.current {
+            self.held.leave(&mut batch.bytes, Some(at));
+            if batch.bytes.len() >= BATCH_BYTES {
+                self.hand_over();
+            }
         }
     }
 
@@ -148,42 +166,11 @@ impl Ring {
         None
     }
 
-    /// Hands over all lines now.
+    /// Hands over all lines now. Of those that are held nobody learns when their answers have left.
     pub fn hand_over(&mut self) {
-        if !self.held.is_empty() {
-            self.let_go(None);
-        }
-        self.send();
-    }
-
-    /// Writes the lines that are held; `at`: when their answers have left, if that is known.
-    fn let_go(&mut self, at: Option<Tick>) {
-        let mut held = std::mem::take(&mut self.held);
-        held.leave(at, |second, write| self.line(second, |_, line| write(line)));
-        self.held = held;
-    }
-
-    /// Has one line written, unless there is no room.
-    #[inline]
-    fn line(&mut self, second: u64, write: impl FnOnce(&mut Formatter, &mut Vec<u8>)) {
-        if self.current.is_none() && !self.take_batch() {
-            self.dropped += 1;
-            return;
-        }
-        if let Some(batch) = &mut self.current {
-            write(&mut self.formatter, &mut batch.bytes);
-            batch.lines += 1;
-            batch.second = second;
-            if batch.bytes.len() >= BATCH_BYTES {
-                self.send();
-            }
-        }
-    }
-
-    /// Hands over the current batch.
-    fn send(&mut self) {
         self.due = None;
-        let Some(batch) = self.current.take() else { return };
+        let Some(mut batch) = self.current.take() else { return };
+        self.held.leave(&mut batch.bytes, None);
         let lines = batch.lines;
         if let Err(refused) = self.log.door.full.try_send(Message::Batch(batch, Arc::clone(&self.home))) {
             self.dropped += lines;
@@ -230,6 +217,7 @@ impl Batch {
     /// Without its lines.
     pub(super) fn emptied(mut self) -> Self {
         self.bytes.clear();
+        self.bytes.shrink_to(BATCH_CAPACITY);
         self.lines = 0;
         self
     }
