@@ -171,15 +171,17 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
     line.extend_from_slice(&moment.rfc_3339);
     three_digits(line, u64::from(record.unix_millis));
     line.extend_from_slice(b"Z\"");
-    if let Some(peer) = record.peer {
+    let peer = record.peer.map(|peer| {
         line.extend_from_slice(b",\"peer\":\"");
-        address_and_port(line, peer);
+        let address = address_and_port(line, peer);
         line.push(b'"');
-    }
+        address
+    });
     line.extend_from_slice(b",\"client\":\"");
-    match client(record) {
-        Some(client) => address(line, client),
-        None => line.push(b'-'),
+    match (record.client, peer) {
+        (Some(client), _) => address(line, client),
+        (None, Some(peer)) => line.extend_from_within(peer),
+        (None, None) => line.push(b'-'),
     }
     line.extend_from_slice(b"\",\"scheme\":\"");
     line.extend_from_slice(record.scheme.as_bytes());
@@ -225,7 +227,7 @@ pub(super) fn client(record: &Record<'_>) -> Option<IpAddr> {
     record.client.or_else(|| record.peer.map(|peer| peer.ip()))
 }
 
-fn json_text(line: &mut Vec<u8>, name: &[u8], text: Option<&[u8]>) {
+fn json_text<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], text: Option<&[u8]>) {
     if let Some(text) = text {
         line.extend_from_slice(name);
         escaped_json(line, text);
@@ -233,7 +235,7 @@ fn json_text(line: &mut Vec<u8>, name: &[u8], text: Option<&[u8]>) {
     }
 }
 
-fn json_name(line: &mut Vec<u8>, name: &[u8], text: Option<&str>) {
+fn json_name<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], text: Option<&str>) {
     if let Some(text) = text {
         line.extend_from_slice(name);
         escaped_json_text(line, text);
@@ -241,12 +243,12 @@ fn json_name(line: &mut Vec<u8>, name: &[u8], text: Option<&str>) {
     }
 }
 
-fn json_number(line: &mut Vec<u8>, name: &[u8], value: u64) {
+fn json_number<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], value: u64) {
     line.extend_from_slice(name);
     number(line, value);
 }
 
-fn json_micros(line: &mut Vec<u8>, name: &[u8], duration: Option<Duration>) {
+fn json_micros<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], duration: Option<Duration>) {
     if let Some(duration) = duration {
         line.extend_from_slice(name);
         micros(line, duration);

@@ -178,7 +178,11 @@ impl Template {
                 continue;
             }
             match part {
-                Part::Text(text) => line.extend_from_slice(text),
+                Part::Text(text) => match **text {
+                    // A blank, in most places.
+                    [byte] => line.push(byte),
+                    _ => line.extend_from_slice(text),
+                },
                 Part::Value(item, end) => {
                     let start = line.len();
                     item.write(line, (moment, record, shown), *end);
@@ -249,7 +253,11 @@ impl Item {
         let text = match self {
             Self::Time => return time(line, moment, record),
             Self::Client => return client(record).into_iter().for_each(|client| address(line, client)),
-            Self::Peer => return record.peer.into_iter().for_each(|peer| address_and_port(line, peer)),
+            Self::Peer => {
+                return record.peer.into_iter().for_each(|peer| {
+                    address_and_port(line, peer);
+                });
+            }
             Self::Status => return number(line, u64::from(record.status)),
             Self::Bytes => return number(line, record.body_bytes),
             Self::AcceptUs => return stage(line, timeline.accept()),

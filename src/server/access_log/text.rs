@@ -3,6 +3,7 @@
 //! Knows no record and no format. RFC 3339 (times), RFC 5952 (IPv6 addresses), RFC 8259 §7 (escapes).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::http::DateLine;
@@ -87,23 +88,66 @@ fn month_number(name: &[u8]) -> &'static [u8; 2] {
 /// A number in decimal.
 #[inline]
 pub(in crate::server) fn number(line: &mut Vec<u8>, number: u64) {
+    match number {
+        0..1000 => {
+            let zeros = zeros_before(number);
+            put(line, digits(number) >> (8 * zeros), 3 - zeros);
+        }
+        _ => long_number(line, number),
+    }
+}
+
+#[inline(never)]
+fn long_number(line: &mut Vec<u8>, number: u64) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The last three digits of a number.
 #[inline]
 pub(in crate::server) fn three_digits(line: &mut Vec<u8>, number: u64) {
-    let digit = |place: u64| HEX[usize::from((number / place % 10).to_le_bytes()[0])];
-    line.extend_from_slice(&[digit(100), digit(10), digit(1)]);
+    put(line, digits(number % 1000), 3);
 }
 
 /// A duration in microseconds, to the nanosecond: `12.345`.
 #[inline]
 pub(in crate::server) fn micros(line: &mut Vec<u8>, duration: Duration) {
+    let nanos = u64::from(duration.subsec_nanos());
+    let (whole, part) = (nanos / 1000, nanos % 1000);
+    if duration.as_secs() > 0 || whole >= 1000 {
+        return long_micros(line, duration);
+    }
+    let zeros = zeros_before(whole);
+    let text = digits(whole) | (u64::from(b'.') << 24) | (digits(part) << 32);
+    put(line, text >> (8 * zeros), 7 - zeros);
+}
+
+#[inline(never)]
+fn long_micros(line: &mut Vec<u8>, duration: Duration) {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     number(line, nanos / 1000);
     line.push(b'.');
     three_digits(line, nanos);
+}
+
+/// The three digits of a number below 1000, the first in the lowest byte.
+#[inline]
+const fn digits(number: u64) -> u64 {
+    let (hundreds, rest) = (number / 100, number % 100);
+    (hundreds | (rest / 10) << 8 | (rest % 10) << 16) | u64::from_le_bytes(*b"000\0\0\0\0\0")
+}
+
+/// How many of the three are zeros that nobody writes.
+#[inline]
+fn zeros_before(number: u64) -> usize {
+    usize::from(number < 100) + usize::from(number < 10)
+}
+
+/// The first `length` bytes of `text`, from the lowest on: eight are copied more cheaply than a few.
+#[inline]
+fn put(line: &mut Vec<u8>, text: u64, length: usize) {
+    let end = line.len() + length;
+    line.extend_from_slice(&text.to_le_bytes());
+    line.truncate(end);
 }
 
 /// `192.0.2.1`, `2001:db8::1`; an IPv4 address that came through an IPv6 socket as IPv4.
@@ -111,30 +155,32 @@ pub(in crate::server) fn micros(line: &mut Vec<u8>, duration: Duration) {
 pub(in crate::server) fn address(line: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            let mut digits = itoa::Buffer::new();
-            line.extend_from_slice(digits.format(a).as_bytes());
-            for octet in [b, c, d] {
+            let [first, rest @ ..] = address.octets();
+            number(line, first.into());
+            for octet in rest {
                 line.push(b'.');
-                line.extend_from_slice(digits.format(octet).as_bytes());
+                number(line, octet.into());
             }
         }
         IpAddr::V6(address) => address_v6(line, address),
     }
 }
 
-/// `192.0.2.1:80`, `[2001:db8::1]:80`
-pub(in crate::server) fn address_and_port(line: &mut Vec<u8>, peer: SocketAddr) {
+/// `192.0.2.1:80`, `[2001:db8::1]:80`; where in the line the address stands.
+pub(in crate::server) fn address_and_port(line: &mut Vec<u8>, peer: SocketAddr) -> Range<usize> {
     let ip = peer.ip().to_canonical();
     if ip.is_ipv6() {
         line.push(b'[');
-        address(line, ip);
+    }
+    let start = line.len();
+    address(line, ip);
+    let end = line.len();
+    if ip.is_ipv6() {
         line.push(b']');
-    } else {
-        address(line, ip);
     }
     line.push(b':');
     number(line, u64::from(peer.port()));
+    start..end
 }
 
 /// RFC 5952 §4: lower case, no leading zeros, the first longest run of two or more zeros is `::`.
@@ -293,10 +339,33 @@ mod tests {
             ("[2001:db8:0:0:1:0:0:1]:443", "[2001:db8::1:0:0:1]:443"),
             ("[::]:1", "[::]:1"),
         ] {
-            assert_eq!(text(|line| address_and_port(line, peer.parse().unwrap())), expected);
+            let peer: SocketAddr = peer.parse().unwrap();
+            let mut line = b"a, ".to_vec();
+            let place = address_and_port(&mut line, peer);
+            assert_eq!(line[3..], *expected.as_bytes());
+            assert_eq!(line[place], *peer.ip().to_canonical().to_string().as_bytes());
         }
-        assert_eq!(text(|line| micros(line, Duration::from_nanos(12_005))), "12.005");
         assert_eq!(text(|line| micros(line, Duration::MAX)), "18446744073709551.615");
+    }
+
+    #[test]
+    fn numbers_have_no_zeros_before_them_and_no_digit_less() {
+        let written = |value: u64| assert_eq!(text(|line| number(line, value)), value.to_string());
+        let timed = |nanos: u64| {
+            let expected = format!("{}.{:03}", nanos / 1000, nanos % 1000);
+            assert_eq!(text(|line| micros(line, Duration::from_nanos(nanos))), expected);
+        };
+        for value in 0..20_000 {
+            [value, value * 5_003].into_iter().for_each(written);
+            [value, value * 53, value * 1_000].into_iter().for_each(timed);
+        }
+        for power in (0..20).map(|digits| 10_u64.pow(digits)) {
+            for value in power - 1..=power + 1 {
+                written(value);
+                timed(value);
+            }
+        }
+        written(u64::MAX);
     }
 
     #[test]
