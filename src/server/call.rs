@@ -13,6 +13,7 @@ use crate::wire::Output;
 use super::access_log::{Record, Rings};
 use super::dialogue::{Asked, exchange::Sent};
 use super::edition::Edition;
+use super::peers::Peers;
 use super::recorder::Recorder;
 use super::scratch::{Answered, Blank};
 use super::stats::Stats;
@@ -63,6 +64,7 @@ pub(crate) struct Call<'c> {
     pub(crate) answered: &'c mut Answered,
     /// How long the readers of this turn's answers may take nothing, if a route says that.
     pub(crate) reader: &'c mut Option<Duration>,
+    pub(crate) peers: &'c mut Peers,
     pub(crate) rings: Option<&'c mut Rings>,
     pub(crate) peer: &'c dyn Visitor,
 }
@@ -79,7 +81,7 @@ impl<'c> Call<'c> {
         rings: Option<&'c mut Rings>,
         peer: &'c dyn Visitor,
     ) -> Self {
-        let Blank { response, params, path, preset, answered, reader } = blank;
+        let Blank { response, params, path, preset, answered, reader, peers } = blank;
         let (edition, received) = (&env.edition, Tick::ZERO);
         Self {
             key,
@@ -94,6 +96,7 @@ impl<'c> Call<'c> {
             preset,
             answered,
             reader,
+            peers,
             rings,
             peer,
         }
@@ -115,6 +118,7 @@ impl<'c> Call<'c> {
             preset: self.preset,
             answered: &mut *self.answered,
             reader: &mut *self.reader,
+            peers: &mut *self.peers,
             rings: match (self.rings.as_deref_mut(), &edition.logs) {
                 (Some(rings), Some(logs)) => rings.of(logs),
                 (rings, _) => rings,
@@ -176,8 +180,8 @@ impl<'c> Call<'c> {
         }
         let site = scope.map_or("", |scope| app.site_name(scope));
         let route = scope.map_or("", |scope| app.pattern_of(scope).text());
-        // A system call: who only remembers asks less often.
-        let peer = if ring.is_some() { self.peer.address() } else { None };
+        let connection = connection_number(self.env.worker, self.key);
+        let peer = self.peers.of(connection, || self.peer.address());
         let trust = self.edition.config.trust.as_deref();
         let asker = Asker { peer: self.peer, trust };
         let told = head.filter(|_| trust.is_some()).map(|head| asker.told(head));
@@ -204,12 +208,11 @@ impl<'c> Call<'c> {
             rate: rate.as_deref(),
             timeline: &asked.timeline,
             worker: self.env.worker,
-            connection: connection_number(self.env.worker, self.key),
+            connection,
             request: asked.number,
             id: attributes.id().map(|id| id.as_str()),
         };
-        let is_remembered =
-            recorder.is_some_and(|recorder| recorder.keep(&record, sent.is_cut, || self.peer.address()));
+        let is_remembered = recorder.is_some_and(|recorder| recorder.keep(&record, sent.is_cut));
         let is_held = ring.is_some_and(|ring| ring.record(&record));
         if is_remembered || is_held {
             self.answered.await_leaving();

@@ -23,6 +23,7 @@
 //! | `renewal` | a server that becomes another one while it runs |
 //! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
+//! | `peers` | the other ends of connections, as far as they are remembered |
 //! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, a writer thread for each destination |
@@ -43,6 +44,7 @@ mod edition;
 mod error;
 pub mod metrics;
 mod patience;
+mod peers;
 mod recorder;
 mod recovery;
 mod redirect;

@@ -14,6 +14,7 @@ use crate::proto::{Preset, h2};
 use crate::wire::{Output, QUEUED_BYTES_HIGH};
 
 use super::config::INPUT_BYTES;
+use super::peers::Peers;
 
 /// Spare buffers that a shard keeps of each kind.
 const SPARE_MAX: usize = 64;
@@ -57,6 +58,7 @@ impl Scratch {
                 preset,
                 answered: Answered::default(),
                 reader: None,
+                peers: Peers::default(),
             },
             carries: Pool::new(SPARE_MAX),
             queues: Pool::new(SPARE_MAX),
@@ -79,6 +81,8 @@ pub(crate) struct Blank {
     pub(crate) answered: Answered,
     /// How long the readers of this turn's answers may take nothing, if a route says that.
     pub(crate) reader: Option<Duration>,
+    /// Who is at the other end of the connections that were served last.
+    pub(crate) peers: Peers,
 }
 
 /// Answers whose way to the kernel is measured together: they leave in one call.

@@ -83,14 +83,14 @@ impl Entry {
     pub(super) fn fill(
         &mut self,
         record: &Record<'_>,
-        (sequence, peer, is_cut): (u64, Option<SocketAddr>, bool),
+        (sequence, is_cut): (u64, bool),
         (parameters, spare): (&[String], &mut Vec<u8>),
     ) {
         self.sequence = sequence;
         (self.unix_seconds, self.unix_millis) = (record.unix_seconds, record.unix_millis);
         (self.status, self.body_bytes, self.reason) = (record.status, record.body_bytes, record.reason);
         (self.worker, self.connection, self.request) = (record.worker, record.connection, record.request);
-        (self.peer, self.client, self.is_cut) = (peer, record.client, is_cut);
+        (self.peer, self.client, self.is_cut) = (record.peer, record.client, is_cut);
         self.verdict = record.rate.map(RateNote::verdict);
         self.has_refuser = record.refuser().is_some();
         (self.version, self.timeline) = (record.head.map(Head::version), *record.timeline);

@@ -19,7 +19,6 @@
 mod entry;
 mod ring;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::access_log::Record;
@@ -48,8 +47,6 @@ const SECRET_PARAMETERS: [&str; 17] = [
     "signature",
     "token",
 ];
-/// Connections whose other end is remembered, since to ask for it is a system call.
-const PEERS: usize = 256;
 
 /// A recorder of the last requests: what it may cost, and what it does not keep.
 ///
@@ -102,7 +99,6 @@ impl FlightRecorder {
                     failed: Ring::new(entries),
                     parameters: self.parameters.clone(),
                     target: Vec::new(),
-                    peers: vec![None; PEERS].into(),
                 }),
             })
         };
@@ -128,44 +124,24 @@ struct Kept {
     parameters: Vec<String>,
     /// Room for a target from which something is left out.
     target: Vec<u8>,
-    /// The other ends of connections, by their numbers.
-    peers: Box<[Option<(u64, SocketAddr)>]>,
 }
 
 impl Kept {
-    fn peer(&mut self, connection: u64, ask: impl FnOnce() -> Option<SocketAddr>) -> Option<SocketAddr> {
-        let place = usize::try_from(connection & u64::from(u32::MAX)).unwrap_or(0) % PEERS;
-        match self.peers[place] {
-            Some((known, peer)) if known == connection => Some(peer),
-            _ => {
-                let peer = ask()?;
-                self.peers[place] = Some((connection, peer));
-                Some(peer)
-            }
-        }
-    }
-
     fn rings(&self) -> [&Ring; 2] {
         [&self.failed, &self.good]
     }
 }
 
 impl Recorder {
-    /// Keeps `record`; `is_cut`: the answer ended before its end. `peer`: who is at the other end. Whether
-    /// [`Recorder::leave_at`] has more to say of it.
-    pub(super) fn keep(
-        &self,
-        record: &Record<'_>,
-        is_cut: bool,
-        peer: impl FnOnce() -> Option<SocketAddr>,
-    ) -> bool {
+    /// Keeps `record`; `is_cut`: the answer ended before its end. Whether [`Recorder::leave_at`] has more to
+    /// say of it.
+    pub(super) fn keep(&self, record: &Record<'_>, is_cut: bool) -> bool {
         let mut kept = self.kept();
-        let peer = record.peer.or_else(|| kept.peer(record.connection, peer));
         kept.sequence += 1;
         let Kept { sequence, leaving, good, failed, parameters, target, .. } = &mut *kept;
         let is_failure = is_cut || record.status >= 500 || record.reason.is_some();
         let ring = if is_failure { failed } else { good };
-        ring.next().fill(record, (*sequence, peer, is_cut), (parameters, target));
+        ring.next().fill(record, (*sequence, is_cut), (parameters, target));
         let is_measured = record.timeline.handled != Tick::ZERO;
         let left = &mut leaving[usize::from(!is_failure)];
         // Of one that was not measured nothing is awaited; it may stand between those of which something is.
@@ -270,10 +246,10 @@ mod tests {
     #[test]
     fn a_flood_of_good_answers_displaces_no_failure() {
         let recorders = one(16 * size_of::<Entry>());
-        recorders[0].keep(&record(1, 500, Some(Reason::HandlerPanic)), false, || None);
-        recorders[0].keep(&record(2, 200, None), true, || None);
+        recorders[0].keep(&record(1, 500, Some(Reason::HandlerPanic)), false);
+        recorders[0].keep(&record(2, 200, None), true);
         for request in 3..1_000 {
-            recorders[0].keep(&record(request, 200, None), false, || None);
+            recorders[0].keep(&record(request, 200, None), false);
         }
         let lines = recent(&recorders, 100);
         let numbers: Vec<&str> =
@@ -289,12 +265,12 @@ mod tests {
     #[test]
     fn a_request_is_found_by_its_name_or_by_its_number() {
         let recorders = one(0);
-        recorders[0].keep(&record(3, 200, None), false, || None);
+        recorders[0].keep(&record(3, 200, None), false);
         let story = why(&recorders, "order-17").unwrap();
         assert!(story.starts_with(r#"{"id":"order-17","time":"1994-11-06T"#), "{story}");
         assert!(story.contains(r#""site":"*.example.com","route":"/hello""#), "{story}");
         assert_eq!(why(&recorders, "order-1"), None);
-        recorders[0].keep(&record(4, 200, None), false, || None);
+        recorders[0].keep(&record(4, 200, None), false);
         assert_eq!(why(&recorders, "order-17"), None, "there is room for one");
         let lines = recent(&recorders, 1);
         let id = lines.split('"').nth(3).unwrap();
@@ -307,9 +283,8 @@ mod tests {
         let timeline = Timeline { received: nanos(500), handled: nanos(1_000), ..Timeline::default() };
         // Room for three of each.
         let recorders = one(6 * size_of::<Entry>());
-        let keep = |request, timeline| {
-            recorders[0].keep(&Record { timeline, ..record(request, 200, None) }, false, || None)
-        };
+        let keep =
+            |request, timeline| recorders[0].keep(&Record { timeline, ..record(request, 200, None) }, false);
         let none = Timeline::default();
         assert!(keep(1, &timeline));
         recorders[0].leave_at(nanos(3_000));
@@ -324,20 +299,5 @@ mod tests {
         (6..20).for_each(|request| assert!(keep(request, &timeline)));
         recorders[0].leave_at(nanos(5_000));
         assert_eq!(told(&recent(&recorders, 9)), [true; 3]);
-    }
-
-    #[test]
-    fn whoever_is_at_the_other_end_is_asked_for_once() {
-        let recorders = one(4 * size_of::<Entry>());
-        let peer = || "192.0.2.1:4242".parse().ok();
-        recorders[0].keep(&record(1, 200, None), false, || None);
-        recorders[0].keep(&record(2, 200, None), false, peer);
-        recorders[0].keep(&record(3, 200, None), false, || panic!("it is known"));
-        let other = Record { connection: 7 + PEERS as u64, ..record(1, 200, None) };
-        recorders[0].keep(&other, false, || "192.0.2.2:80".parse().ok());
-        let lines = recent(&recorders, 9);
-        let peers: Vec<_> = lines.lines().map(|line| line.split("\"peer\":").nth(1)).collect();
-        assert!(peers[0].unwrap().starts_with("\"192.0.2.1:4242\""), "{lines}");
-        assert!(lines.contains("192.0.2.2:80"), "{lines}");
     }
 }
