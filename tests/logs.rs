@@ -642,7 +642,7 @@ fn a_request_whose_connection_ends_before_it_has_one_line() {
         "/upload 499 close.abandoned",
         "/upload 499 close.peer_reset",
         "/late 499 close.abandoned",
-        "/late 503 close.stopped",
+        "/late 503 timeout.drain",
     ];
     assert_eq!(cuts(server, &log), expected);
 }

@@ -259,11 +259,16 @@ fn a_drain_ends_at_its_deadline() {
     client.send(get("/gated"));
     until("it is handled", || server.snapshot().phases[Phase::Handling as usize] == 1);
     let begun = now();
+    let handle = server.handle();
     server.drain(Duration::from_millis(200));
     assert_eq!(client.is_cut(), b"");
     server.join().unwrap();
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(200) && took < PATIENCE / 2, "{took:?}");
+    let counted = handle.snapshot();
+    assert_eq!(counted.closes[CloseReason::TimedOut.index()], 1);
+    assert_eq!(counted.timeouts[Timeout::Drain.index()], 1);
+    assert_eq!(counted.requests_by_class[4], 1, "as it has not been answered");
 }
 
 #[test]

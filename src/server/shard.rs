@@ -27,7 +27,7 @@ use super::call::Env;
 use super::connection::{Connection, Desk, Verdict};
 use super::edition::Edition;
 use super::scratch::Scratch;
-use super::stats::{CloseReason, Stats};
+use super::stats::{Cause, CloseReason, Stats, Timeout};
 
 /// What a waiting connection costs in its slot, in bytes: all of its own memory, and no buffer. Its timer is
 /// another 12.
@@ -359,6 +359,15 @@ impl<T: Transport> Shard<T> {
         }
     }
 
+    /// The drain's deadline has passed: closes every connection that has outlasted it.
+    pub fn end_drain(&mut self) {
+        let keys: Vec<Key> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.env.stats.timed_out(Timeout::Drain);
+            self.close_for(key, CloseReason::TimedOut, Cause::Timeout(Timeout::Drain));
+        }
+    }
+
     /// The loop has failed in a way that no single connection is to blame for: closes all that it has, and
     /// begins as a new shard would, with `edition`. The counters go on, and no key finds a slot that it has
     /// not found before.
@@ -506,6 +515,11 @@ impl<T: Transport> Shard<T> {
     }
 
     fn close(&mut self, key: Key, reason: CloseReason) {
+        self.close_for(key, reason, reason.into());
+    }
+
+    /// Closes a connection; `cause`: why what is open on it ends.
+    fn close_for(&mut self, key: Key, reason: CloseReason, cause: Cause) {
         let Some(mut connection) = self.slots.remove(key) else { return };
         self.wheel.disarm(key.index());
         if let Some(seat) = self.seats.get_mut(key.index() as usize) {
@@ -516,7 +530,7 @@ impl<T: Transport> Shard<T> {
             let (env, scratch, rings) = (&self.env, &mut self.scratch, self.rings.as_mut());
             // Nothing is measured any more.
             let mut desk = Desk { env, scratch, rings, now: Tick::ZERO };
-            connection.end_open(key, reason.into(), &mut desk);
+            connection.end_open(key, cause, &mut desk);
         }
         connection.give_back(&mut self.scratch);
         let stats = &self.env.stats;

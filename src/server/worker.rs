@@ -25,7 +25,6 @@ use super::doors::Doors;
 use super::ears::Ears;
 use super::edition::Edition;
 use super::shard::{Effect, Shard};
-use super::stats::Timeout;
 
 /// The wall clock is looked at so often.
 const CALENDAR_AGE_MAX: Duration = Duration::from_millis(100);
@@ -346,10 +345,7 @@ impl Worker {
             self.ears.close(&self.reactor);
         }
         if !self.shard.is_empty() && now >= self.drain_until() {
-            for _ in 0..self.shard.len() {
-                self.shard.stats().timed_out(Timeout::Drain);
-            }
-            self.shard.stop();
+            self.shard.end_drain();
         }
         self.shard.is_empty()
     }

@@ -170,7 +170,7 @@ impl Cause {
         match self {
             Self::Reason(reason) => reason.status(),
             Self::Close(CloseReason::Failed) => 500,
-            Self::Close(CloseReason::Stopped) => 503,
+            Self::Close(CloseReason::Stopped) | Self::Timeout(Timeout::Drain) => 503,
             Self::Close(_) | Self::Timeout(_) => 499,
         }
     }
