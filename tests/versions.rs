@@ -24,8 +24,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use kolk::proto::h1;
-use kolk::{App, Configuration, FlightRecorder, Limits, Request, RequestIds, Response, Running, StatusCode};
-use kolk::{Tls, Workers, channel};
+use kolk::{App, Configuration, FlightRecorder, HandlerExt, Limits, ListenOptions, Request, RequestIds};
+use kolk::{Response, Running, StatusCode, Tls, Workers, channel};
 use rustls::version::TLS13;
 
 use http2::Http2;
@@ -379,6 +379,64 @@ fn a_refusal_of_a_head_request_has_no_content_in_any_version() {
     assert_eq!(first.answer_to_head().status, 200);
     first.send("GET / HTTP/9.9\r\n\r\n");
     assert!(first.answer().text().contains("parse.version_unsupported"));
+}
+
+/// Requests that kolk answers itself, from the place in which their head ends: a HEAD in each.
+const REFUSED_HEADS: [(&str, u16, &str); 10] = [
+    ("/ HTTP/1.1\r\nHost: a\r\nX-Slow: ", 408, "timeout.header"),
+    ("/ HTT", 408, "timeout.header"),
+    ("/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", 408, "timeout.body"),
+    ("/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400, "parse.chunk_size"),
+    ("/ HTTP/1.1\r\nHost: a\r\nnocolon\r\n", 400, "parse.field_colon"),
+    ("/ HTTP/1.1\r\n\r\n", 400, "parse.host_missing"),
+    ("/ HTTP/3.0\r\n", 505, "parse.version_unsupported"),
+    ("/ HTTP/1.1\r\nHost: a\r\nExpect: more\r\nConnection: close\r\n\r\n", 417, "parse.expectation"),
+    ("/few HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", 413, "limit.body"),
+    ("/none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404, "route.none"),
+];
+
+#[test]
+fn whatever_kolk_answers_to_a_head_request_has_no_content() {
+    let hello = |_: &Request<'_>| "hello";
+    let app = || App::new().any("/", hello).any("/few", hello.body_limit(8));
+    let server = || alone(app()).timeouts(support::quick()).flight_recorder(FlightRecorder::new(64 * 1024));
+    let identity = Identity::new(&["localhost"]);
+    let tls = Tls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap();
+    let only = ListenOptions::default().http2_only();
+    let later = server().listen_with("127.0.0.1:0", only).unwrap().start().unwrap();
+    let [first, encrypted] = [server(), server().tls(&tls)].map(start);
+    let elsewhere = [
+        (&encrypted, "/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "parse.plain_http"),
+        (&later, "/ HTTP/1.1\r\nHost: a\r\n\r\n", 505, "parse.http2_only"),
+    ];
+    let here = REFUSED_HEADS.map(|(rest, status, reason)| (&first, rest, status, reason));
+    for (server, rest, status, reason) in here.into_iter().chain(elsewhere) {
+        for method in ["HEAD", "PUT"] {
+            let mut client = Client::to(server);
+            client.send(format!("{method} {rest}"));
+            let mut answer = client.head();
+            let length: usize = answer.field("content-length").unwrap().parse().unwrap();
+            assert_eq!(
+                (answer.status, answer.closes(), length > 0),
+                (status, true, true),
+                "{method} {rest:?}"
+            );
+            if method == "PUT" {
+                client.body_of(&mut answer);
+                assert!(answer.text().contains(reason), "{}", answer.text());
+            }
+            client.ends();
+        }
+        support::until("both are remembered", || {
+            let recent = server.handle().recent(2);
+            let told = |bytes| recent.matches(bytes).count();
+            recent.matches(reason).count() >= 2 && told("\"bytes\":0,") == 1
+        });
+    }
+    // Where the method is not known yet, any client can read why.
+    let mut client = Client::to(&first);
+    client.send("HEA");
+    assert!(client.answer().text().contains("(timeout.header)"));
 }
 
 #[test]

@@ -15,6 +15,8 @@
 //! | `tcp` | [`Stream`]: a TCP or Unix connection |
 //! | `tls` | [`Tls`](tls::Tls), [`TlsStream`](tls::TlsStream): the same, encrypted |
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -138,6 +140,31 @@ impl Versions {
         self as usize
     }
 }
+
+/// A client speaks in the clear where TLS is spoken: inside the error of a [`Transport::read`].
+#[derive(Debug)]
+pub struct InTheClear {
+    /// What has come of it, as far as it tells the method of a request.
+    pub beginning: Box<[u8]>,
+}
+
+impl InTheClear {
+    /// No method that is answered otherwise is longer, in bytes.
+    const BEGINNING_BYTES_MAX: usize = 8;
+
+    /// Of a client that begins with `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self { beginning: bytes[..bytes.len().min(Self::BEGINNING_BYTES_MAX)].into() }
+    }
+}
+
+impl fmt::Display for InTheClear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client speaks no TLS")
+    }
+}
+
+impl Error for InTheClear {}
 
 /// What a [`Transport::read`] brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -395,7 +395,7 @@ impl<T: Transport> Connection<T> {
             call.received = (desk.env.stopwatch)();
         }
         if !is_spoken {
-            self.dialogue.refuse_http1(&mut call);
+            self.dialogue.refuse_http1(unread.bytes(), &mut call);
         }
         let verdict = talk(&mut self.dialogue, &mut unread, table, list, &mut call);
         // Nobody will look at what a refused peer sends.

@@ -26,7 +26,9 @@ use std::io;
 use std::sync::Arc;
 
 use self::records::{RECORD_BYTES_MAX, RECORD_BYTES_MORE, Records};
-use super::{Agreed, Arrived, Handshake, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport, Versions};
+use super::{
+    Agreed, Arrived, Handshake, InTheClear, Peer, Progress, SHORT_READ_DRAINS, Stream, Transport, Versions,
+};
 use crate::base::{Certificate, Tick};
 use crate::wire::Output;
 
@@ -164,7 +166,7 @@ impl TlsStream {
     fn hear(&mut self, first: &[u8]) -> io::Result<()> {
         if first[0].is_ascii_uppercase() {
             self.speech = Speech::Plain;
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "the client speaks no TLS"));
+            return Err(io::Error::new(io::ErrorKind::Unsupported, InTheClear::new(first)));
         }
         self.speech = Speech::Tls;
         let theirs = self.theirs.take().filter(|_| hello::prefers_chacha20(first));

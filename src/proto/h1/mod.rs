@@ -153,6 +153,23 @@ impl Server {
         self.send == Send::Sending
     }
 
+    /// A head that begins with these bytes is read no further: a refusal follows. It has no content if that
+    /// much says HEAD (RFC 9110 §9.3.2).
+    #[cold]
+    pub fn give_up(&mut self, head: &[u8]) {
+        if matches!(self.recv, Recv::Head(_)) {
+            let is_head = head.strip_prefix(b"\r\n").unwrap_or(head).starts_with(b"HEAD ");
+            self.exchange = Exchange { is_head, ..Exchange::NONE };
+            self.recv = Recv::Lingering;
+            self.phase = self.judge_phase();
+        }
+    }
+
+    /// Whether the present request, or the last one, is a HEAD.
+    pub const fn is_head(&self) -> bool {
+        self.exchange.is_head
+    }
+
     #[inline]
     fn stream(&self) -> StreamId {
         StreamId(u64::from(self.serial))
@@ -229,10 +246,7 @@ impl Server {
     /// A head is refused: an answer to HEAD has no content all the same (RFC 9110 §9.3.2).
     #[cold]
     fn refused(&mut self, head: &[u8], reason: Reason) -> Reason {
-        let is_head = head.strip_prefix(b"\r\n").unwrap_or(head).starts_with(b"HEAD ");
-        self.exchange = Exchange { is_head, ..Exchange::NONE };
-        self.recv = Recv::Lingering;
-        self.phase = self.judge_phase();
+        self.give_up(head);
         reason
     }
 

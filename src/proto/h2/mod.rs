@@ -264,6 +264,11 @@ impl Server {
         open.is_some_and(|stream| stream.outgoing.is_some())
     }
 
+    /// Whether the request of an open stream is a HEAD.
+    pub fn is_head(&mut self, stream: StreamId) -> bool {
+        self.streams.get(number(stream)).is_some_and(|stream| stream.is_head)
+    }
+
     /// Whether an answer could go on if the output had room.
     pub fn has_due(&self) -> bool {
         self.streams.due(self.send_window.left() > 0).is_some()

@@ -9,13 +9,14 @@ use super::{Connection, Desk, Verdict};
 use crate::app::Presence;
 use crate::base::Key;
 use crate::http::{Phase, Reason, StreamId};
-use crate::net::{Arrived, Transport};
+use crate::net::{Arrived, InTheClear, Transport};
 use crate::wire::Output;
 
 impl<T: Transport> Connection<T> {
     /// Answers a peer that broke a rule or was too slow, and lets it read that.
     pub(in crate::server) fn refuse(&mut self, key: Key, reason: Reason, desk: &mut Desk<'_>) -> Verdict {
         if let Some(carry) = self.carry.take() {
+            self.dialogue.give_up_head(&carry.bytes);
             desk.scratch.carries.give(carry);
         }
         self.with_output(key, desk, |connection, key, output, desk| {
@@ -98,7 +99,7 @@ impl<T: Transport> Connection<T> {
                 log::debug!("connection {key}: PROXY protocol: {error}");
                 Verdict::Close(CloseReason::ProxyRefused)
             }
-            io::ErrorKind::Unsupported => self.refuse_plain_http(key, output, desk),
+            io::ErrorKind::Unsupported => self.refuse_plain_http(key, error, output, desk),
             _ => {
                 self.dialogue.abandon(Presence::Gone);
                 Verdict::Close(CloseReason::PeerReset)
@@ -106,14 +107,23 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Answers a request in the clear on a port that is not.
+    /// Answers a request in the clear on a port that is not; `error` has its beginning.
     #[cold]
-    fn refuse_plain_http(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Verdict {
+    fn refuse_plain_http(
+        &mut self,
+        key: Key,
+        error: &io::Error,
+        output: &mut Output,
+        desk: &mut Desk<'_>,
+    ) -> Verdict {
         let peer = Caller(&self.transport);
         // RFC 6797 §7.2: nothing is said of TLS where there is none.
         let preset = desk.scratch.blank.preset.clone().with_hsts(None);
         let mut call = desk.call(key, output, &peer);
         call.preset = &preset;
+        if let Some(clear) = error.get_ref().and_then(|inner| inner.downcast_ref::<InTheClear>()) {
+            self.dialogue.give_up_head(&clear.beginning);
+        }
         self.dialogue.refuse(Reason::PlainHttp, &mut call);
         Verdict::Rest
     }

@@ -299,7 +299,9 @@ impl Dialogue {
                 *input = Input::new(unread, input.fin());
                 self.multiplex(call.env, call.now);
             }
-            Err(Reason::H2Preface) if self.is_http2_only && h1::may_be(unread) => self.refuse_http1(call),
+            Err(Reason::H2Preface) if self.is_http2_only && h1::may_be(unread) => {
+                self.refuse_http1(unread, call);
+            }
             Err(reason) => self.refuse(*reason, call),
         }
         true
@@ -378,8 +380,8 @@ impl Dialogue {
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         self.speech.machine().refuse(call.response, encoding);
         exchange.sent = Sent::of(call.response);
-        if self.is_multiplexed() {
-            // Its code is all that leaves.
+        if self.is_multiplexed() || self.speech.is_head(exchange.stream) {
+            // The code of a frame's error is all that leaves; an answer to HEAD is without content.
             exchange.sent.body_bytes = 0;
         }
         let own = exchange.edition_beside(call.edition);
@@ -391,11 +393,20 @@ impl Dialogue {
         }
     }
 
-    /// Refuses HTTP/1, in words that its client can read. RFC 9113 §3.4.
+    /// A head of HTTP/1 that begins with these bytes is read no further: a refusal follows.
     #[cold]
-    pub(crate) fn refuse_http1(&mut self, call: &mut Call<'_>) {
+    pub(crate) fn give_up_head(&mut self, unread: &[u8]) {
+        if let Speech::Http1 { machine, .. } = &mut self.speech {
+            machine.give_up(unread);
+        }
+    }
+
+    /// Refuses HTTP/1, which begins with these bytes, in words that its client can read. RFC 9113 §3.4.
+    #[cold]
+    pub(crate) fn refuse_http1(&mut self, unread: &[u8], call: &mut Call<'_>) {
         let machine = h1::Server::new(Arc::clone(&call.edition.config.limits.http1));
         self.speech = Speech::Http1 { machine, exchange: None };
+        self.give_up_head(unread);
         self.refuse(Reason::Http2Only, call);
     }
 

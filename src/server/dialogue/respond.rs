@@ -121,10 +121,13 @@ impl Dialogue {
         // Let go where nobody keeps them.
         let holds = call.response.take_holds();
         count(call.env, call.response);
-        let sent = Sent::of(call.response);
+        let stream = asked.stream;
+        let mut sent = Sent::of(call.response);
+        if head.is_none() && self.speech.is_head(stream) {
+            sent.body_bytes = 0;
+        }
         count_by_name(call.edition, call.env, scope, (sent.status, call.response.reason()));
         call.note_answer(scope);
-        let stream = asked.stream;
         let encoding =
             &mut Encoding { output: &mut *call.output, preset: call.preset, timeline: &asked.timeline };
         let answered = match &mut self.speech {

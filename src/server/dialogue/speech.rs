@@ -113,6 +113,15 @@ impl Speech {
         }
     }
 
+    /// Whether the request of `stream` is a HEAD, which is answered without content.
+    #[cold]
+    pub(super) fn is_head(&mut self, stream: StreamId) -> bool {
+        match self {
+            Self::Http1 { machine, .. } => machine.is_head(),
+            Self::Http2(multiplex) => multiplex.machine.is_head(stream),
+        }
+    }
+
     /// So many bytes of a body were used.
     #[inline]
     pub(super) fn consume(&mut self, stream: StreamId, bytes: usize, output: &mut Output) {
