@@ -10,6 +10,7 @@ mod frame;
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use kolk::access_log::{Destination, Format, Log, Template};
 use kolk::config::LogFormat;
 use kolk::http::Phase;
+use kolk::server::stats::CloseReason;
 use kolk::{App, BasicAuth, Configuration, FlightRecorder, ForwardedIn, HandlerExt, channel, deferred};
 use kolk::{LogId, Policy, Pull, Pulled, Quota, Rate, RateKey, RateLimit, Reply, Request, RequestIds};
 use kolk::{Response, Running, Source, Trust};
@@ -696,4 +698,144 @@ fn a_request_of_http_2_that_is_left_has_one_line() {
         "/late 499 close.abandoned",
     ];
     assert_eq!(cuts(server, &log), expected);
+}
+
+/// How many bytes of its answer a line tells, and whether that was cut.
+type Told = fn(&str) -> (u64, bool);
+
+/// The formats, and how their lines are read.
+fn telling() -> [(Format, Told); 4] {
+    let template = Template::parse("{total_us} {bytes} {reason} {respond_us}").unwrap();
+    [
+        // It has no reason.
+        (Format::Combined, |line| {
+            let bytes = line.split(' ').nth(9).unwrap().parse().unwrap();
+            (bytes, bytes < 6)
+        }),
+        (Format::Json, |line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let reason = line.get("reason").map(|reason| reason == "close.abandoned");
+            (line["bytes"].as_u64().unwrap(), reason.is_some_and(|is_left| is_left || panic!("{line}")))
+        }),
+        (Format::Pretty { colour: false }, |line| {
+            let bytes = line.split_once(" B ").unwrap().0.rsplit(' ').next().unwrap();
+            (bytes.parse().unwrap(), line.ends_with("  close.abandoned"))
+        }),
+        (Format::Template(template), |line| {
+            let parts: Vec<&str> = line.split(' ').collect();
+            (parts[1].parse().unwrap(), parts[2] == "close.abandoned")
+        }),
+    ]
+}
+
+/// Asks for small answers and reads none, until nobody takes any more questions.
+fn ask_until_full(server: &Running, request: &str) -> Client {
+    let client = Client::to(server);
+    let mut stream = client.stream.try_clone().unwrap();
+    SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let many = request.repeat(1_000);
+    while stream.write_all(many.as_bytes()).is_ok() {}
+    client
+}
+
+#[test]
+fn an_answer_is_whole_when_the_kernel_has_taken_its_last_byte() {
+    for (number, (format, told)) in telling().into_iter().enumerate() {
+        for path in ["/", "/made"] {
+            let files = Scratch::new(&format!("logs-untaken-{number}-{}", path.len()));
+            let log = files.join("log");
+            let app = App::new()
+                .get("/", Response::text("whole\n"))
+                .get("/made", |_: &Request<'_>| Response::text("whole\n"));
+            let server = alone(app).access_logs([Log::new(format.clone(), Destination::File(log.clone()))]);
+            let server = start(server.flight_recorder(FlightRecorder::new(1024 * 1024)));
+            let mut client = Client::to(&server);
+            let answer_bytes = client.get(path).head.len() as u64 + 6;
+            drop(client);
+            ended(&server, 1);
+            let client = ask_until_full(&server, &get(path, ""));
+            reset(client.stream);
+            ended(&server, 2);
+            let counted = server.snapshot();
+            assert_eq!(counted.closes[CloseReason::Abandoned.index()], 1, "it left within an answer");
+            let recent = server.handle().recent(999);
+            let lines = lines(server, &log);
+            let (cut, whole): (Vec<_>, Vec<_>) = lines.iter().map(|line| told(line)).partition(|told| told.1);
+            assert!(whole.iter().all(|(bytes, _)| *bytes == 6));
+            assert!(cut.iter().skip(1).all(|(bytes, _)| *bytes == 0), "only the first has begun: {cut:?}");
+            assert!(!cut.is_empty());
+            assert_eq!(lines.len() as u64, counted.requests(), "one line each");
+            assert_eq!(whole.len() as u64, counted.bytes_sent / answer_bytes, "{} bytes each", answer_bytes);
+            assert_eq!(recent.matches("\"cut\":true").count(), cut.len(), "they are remembered so");
+            assert_eq!(recent.matches("\"reason\":\"close.abandoned\"").count(), cut.len());
+        }
+    }
+}
+
+#[test]
+fn a_large_answer_has_its_line_when_it_is_over() {
+    const LARGE_BYTES: usize = 24 * 1024 * 1024;
+    let files = Scratch::new("logs-large");
+    let log = files.join("log");
+    let app = App::new().get("/", |_: &Request<'_>| Response::typed("a/b", vec![b'x'; LARGE_BYTES].into()));
+    let server = start(alone(app).access_logs([Log::new(Format::Json, Destination::File(log.clone()))]));
+    let waits = || support::until("it waits", || server.snapshot().phases[Phase::Sending as usize] == 1);
+    // One reads a little and leaves, and one reads all of it, after a while.
+    let mut client = Client::to(&server);
+    client.send(get("/", ""));
+    client.take(300_000);
+    waits();
+    reset(client.stream);
+    ended(&server, 1);
+    let mut client = Client::to(&server);
+    client.send(get("/", ""));
+    waits();
+    support::dawdle(Duration::from_millis(50));
+    assert_eq!(client.answer().body.len(), LARGE_BYTES);
+    drop(client);
+    ended(&server, 2);
+    let sent_bytes = server.snapshot().bytes_sent;
+    let lines: Vec<Value> =
+        lines(server, &log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |at: usize, name: &str| lines[at].get(name).and_then(Value::as_u64).unwrap_or(0);
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["reason"], &lines[0]["status"]), (&"close.abandoned".into(), &200.into()));
+    assert!(told(0, "bytes") >= 299_000, "{}", lines[0]);
+    assert_eq!((lines[1].get("reason"), told(1, "bytes")), (None, LARGE_BYTES as u64));
+    assert!(told(0, "bytes") + told(1, "bytes") < sent_bytes, "{} and {sent_bytes}", lines[0]);
+    let total = lines[1]["total_us"].as_f64().unwrap();
+    assert!(total >= 50_000.0 && lines[1]["respond_us"].as_f64().unwrap() < total, "{}", lines[1]);
+}
+
+#[test]
+fn an_answer_of_http_2_is_whole_when_the_kernel_has_taken_it() {
+    const EACH_BYTES: usize = 60_000;
+    const STREAMS: u64 = 90;
+    let files = Scratch::new("logs-untaken-streams");
+    let log = files.join("log");
+    let app = App::new().get("/", Response::text("x".repeat(EACH_BYTES)));
+    let server = start(alone(app).access_logs([Log::new(Format::Json, Destination::File(log.clone()))]));
+    let mut client = Client::to(&server);
+    SockRef::from(&client.stream).set_recv_buffer_size(4096).unwrap();
+    let wide = "PREFACE | SETTINGS INITIAL_WINDOW_SIZE=1000000 | SETTINGS ACK | WINDOW_UPDATE 0 +100000000";
+    client.send(bytes_of(wide));
+    for stream in 0..STREAMS {
+        client.send(bytes_of(&format!("HEADERS {} END_STREAM END_HEADERS GET=/", 2 * stream + 1)));
+    }
+    support::until("all have begun", || server.snapshot().requests() == STREAMS);
+    support::until("it waits", || server.snapshot().phases[Phase::Sending as usize] == 1);
+    reset(client.stream);
+    ended(&server, 1);
+    let counted = server.snapshot();
+    assert_eq!(counted.closes[CloseReason::Abandoned.index()], 1);
+    let lines: Vec<Value> =
+        lines(server, &log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len() as u64, STREAMS);
+    let told: u64 = lines.iter().map(|line| line["bytes"].as_u64().unwrap()).sum();
+    assert!(told <= counted.bytes_sent, "{told} are told, {} were sent", counted.bytes_sent);
+    for line in &lines {
+        let is_whole = line["bytes"] == EACH_BYTES;
+        assert_eq!(line.get("reason").is_none(), is_whole, "{line}");
+    }
 }

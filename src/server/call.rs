@@ -213,7 +213,10 @@ impl<'c> Call<'c> {
             id: attributes.id().map(|id| id.as_str()),
         };
         let is_remembered = recorder.is_some_and(|recorder| recorder.keep(&record, sent.is_cut));
-        let is_held = ring.is_some_and(|ring| ring.record(&record));
+        // What was cut, or has no output, will not become otherwise.
+        let until = if sent.is_cut { 0 } else { self.output.end() };
+        let is_held = ring.is_some_and(|ring| ring.record_until(&record, until));
+        self.answered.note_written(until, recorder.is_some());
         if is_remembered || is_held {
             self.answered.await_leaving();
         }

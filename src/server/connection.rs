@@ -123,6 +123,11 @@ impl<T: Transport> Connection<T> {
         self.carry.is_none() && self.pending.is_none()
     }
 
+    /// Whether the end of the connection is something to write down: some answer is not whole.
+    pub(crate) fn has_open(&self) -> bool {
+        self.dialogue.has_open() || self.pending.as_ref().is_some_and(|pending| pending.doubts.is_some())
+    }
+
     /// How many carries and queues it owns.
     pub(crate) fn buffers(&self) -> (usize, usize) {
         (usize::from(self.carry.is_some()), usize::from(self.pending.is_some()))
@@ -213,6 +218,7 @@ impl<T: Transport> Connection<T> {
                     None => desk.scratch.queues.take(),
                 };
                 let verdict = act(self, key, &mut output, desk);
+                desk.settle_rest(&mut output);
                 if output.output.is_empty() {
                     desk.scratch.output = Some(output);
                 } else {
@@ -226,6 +232,7 @@ impl<T: Transport> Connection<T> {
             }
             Some(mut output) => {
                 let verdict = act(self, key, &mut output, desk);
+                desk.settle_rest(&mut output);
                 if output.output.is_empty() {
                     desk.scratch.queues.give(output);
                 } else {
@@ -237,10 +244,6 @@ impl<T: Transport> Connection<T> {
             }
         };
         desk.scratch.blank.reader = None;
-        if !desk.scratch.blank.answered.is_empty() {
-            // The kernel took nothing in this turn.
-            desk.give_up_respond();
-        }
         if self.handshaking {
             self.note_handshake(desk);
         }
@@ -467,13 +470,12 @@ impl<T: Transport> Connection<T> {
         let progress = self.transport.write(&mut pending.output);
         let sent = match progress {
             Ok(Progress::Done) => before,
-            _ => before - pending.output.unsent_bytes(),
+            // What is sealed has become longer.
+            _ => before.saturating_sub(pending.output.unsent_bytes()),
         };
         desk.env.stats.bytes_sent.add(sent);
         pending.window_bytes += sent;
-        if !desk.scratch.blank.answered.is_empty() {
-            desk.measure_respond();
-        }
+        desk.settle(pending);
         match progress {
             Ok(Progress::Done) => {
                 self.dialogue.mark_responded(desk.env.stopwatch);
@@ -490,9 +492,7 @@ impl<T: Transport> Connection<T> {
                     // The head of what is missing was sent: nothing else can follow it.
                     io::ErrorKind::UnexpectedEof => CloseReason::BodyCut,
                     // The client's side has; its reset may be seen here before the poll tells of it.
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                        self.broken_off().unwrap_or(CloseReason::PeerReset)
-                    }
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => self.broken_within(pending),
                     _ => CloseReason::WriteFailed,
                 })
             }

@@ -24,6 +24,7 @@
 //! | `call`, `caller` | what a shard was given, and what it lends for one call; who calls |
 //! | `scratch` | the buffers that connections share |
 //! | `peers` | the other ends of connections, as far as they are remembered |
+//! | `doubts` | what is written down of answers that the kernel has not taken whole |
 //! | `redirect` | the site that sends visitors to https |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, a writer thread for each destination |
@@ -39,6 +40,7 @@ mod config;
 mod connection;
 mod dialogue;
 mod doors;
+mod doubts;
 mod ears;
 mod edition;
 mod error;

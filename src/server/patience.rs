@@ -63,7 +63,7 @@ impl<T: Transport> Connection<T> {
             Phase::Lingering | Phase::Closed => Timeout::Linger,
         };
         stats.timed_out(timeout);
-        if self.dialogue.has_open() {
+        if self.has_open() {
             self.end_open(key, Cause::Timeout(timeout), desk);
         }
         Verdict::Close(CloseReason::TimedOut)

@@ -14,6 +14,7 @@ use crate::proto::{Preset, h2};
 use crate::wire::{Output, QUEUED_BYTES_HIGH};
 
 use super::config::INPUT_BYTES;
+use super::doubts::Doubts;
 use super::peers::Peers;
 
 /// Spare buffers that a shard keeps of each kind.
@@ -86,13 +87,17 @@ pub(crate) struct Blank {
 }
 
 /// Answers whose way to the kernel is measured together: they leave in one call.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Answered {
     count: u64,
     /// The sum of the moments at which they were made; it may wrap, what is left of it at the end does not.
     nanos: u64,
     /// Somebody has written them down and waits for the moment at which they leave.
     is_awaited: bool,
+    /// Some are written down as whole, which they are once the kernel has taken them.
+    is_written: bool,
+    /// Where those end in the output that the recorder has, from the first that does not end at zero.
+    kept: Vec<u64>,
 }
 
 impl Answered {
@@ -105,7 +110,9 @@ impl Answered {
 
     /// The kernel has them: how many there were, and how long they took on average; none from then on.
     pub(crate) fn leave(&mut self, now: Tick) -> (u64, u64) {
-        let Self { count, nanos, .. } = std::mem::take(self);
+        let (count, nanos) = (std::mem::take(&mut self.count), std::mem::take(&mut self.nanos));
+        (self.is_awaited, self.is_written) = (false, false);
+        self.kept.clear();
         let all = now.as_nanos().wrapping_mul(count).wrapping_sub(nanos).cast_signed();
         // A clock that has run backwards makes it negative.
         (count, all.max(0).cast_unsigned().checked_div(count).unwrap_or(0))
@@ -117,6 +124,27 @@ impl Answered {
         self.is_awaited = true;
     }
 
+    /// One is written down as whole; it ends there in the output, or was not sent (zero). `is_kept`: by the
+    /// recorder, too.
+    #[inline]
+    pub(crate) fn note_written(&mut self, until: u64, is_kept: bool) {
+        self.is_written |= until > 0;
+        if is_kept && (until > 0 || !self.kept.is_empty()) {
+            self.kept.push(until);
+        }
+    }
+
+    /// Where those end that the recorder has: its newest.
+    pub(crate) fn kept(&self) -> &[u64] {
+        &self.kept
+    }
+
+    /// Whether it matters when they leave.
+    #[inline]
+    pub(crate) const fn is_timed(&self) -> bool {
+        self.count > 0 || self.is_awaited
+    }
+
     /// Whether somebody does.
     #[inline]
     pub(crate) const fn is_awaited(&self) -> bool {
@@ -126,7 +154,7 @@ impl Answered {
     /// Whether there are none, and nobody waits.
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
-        self.count == 0 && !self.is_awaited
+        self.count == 0 && !self.is_awaited && !self.is_written
     }
 }
 
@@ -176,6 +204,8 @@ pub(crate) struct Pending {
     pub(crate) window_bytes: u64,
     /// How long its reader may take nothing, if a route says that.
     pub(crate) reader: Option<Duration>,
+    /// What is written down of answers that wait here.
+    pub(crate) doubts: Option<Box<Doubts>>,
 }
 
 impl Default for Pending {
@@ -185,6 +215,7 @@ impl Default for Pending {
             window_from: Tick::ZERO,
             window_bytes: 0,
             reader: None,
+            doubts: None,
         }
     }
 }
@@ -195,5 +226,6 @@ impl Reusable for Pending {
         self.window_from = Tick::ZERO;
         self.window_bytes = 0;
         self.reader = None;
+        self.doubts = None;
     }
 }

@@ -26,7 +26,7 @@ use super::access_log::Rings;
 use super::call::Env;
 use super::connection::{Connection, Desk, Verdict};
 use super::edition::Edition;
-use super::scratch::Scratch;
+use super::scratch::{Answered, Scratch};
 use super::stats::{Cause, CloseReason, Stats, Timeout};
 
 /// What a waiting connection costs in its slot, in bytes: all of its own memory, and no buffer. Its timer is
@@ -526,7 +526,7 @@ impl<T: Transport> Shard<T> {
             let seat = std::mem::take(seat);
             self.seats_awaited -= usize::from(matches!(seat, Seat::Awaited));
         }
-        if connection.dialogue.has_open() {
+        if connection.has_open() {
             let (env, scratch, rings) = (&self.env, &mut self.scratch, self.rings.as_mut());
             // Nothing is measured any more.
             let mut desk = Desk { env, scratch, rings, now: Tick::ZERO };
@@ -551,6 +551,10 @@ impl<T: Transport> Shard<T> {
         self.scratch.output = None;
         self.scratch.blank.response.reset();
         self.scratch.blank.reader = None;
+        self.scratch.blank.answered = Answered::default();
+        if let Some(rings) = &mut self.rings {
+            rings.leave_at((self.env.stopwatch)());
+        }
         self.close(key, CloseReason::Failed);
         let owned = self.slots.iter().map(|(_, connection)| connection.buffers());
         let (carries, queues) = owned.fold((0, 0), |sum, owned| (sum.0 + owned.0, sum.1 + owned.1));

@@ -37,6 +37,8 @@ pub struct Output {
     pieces: VecDeque<Piece>,
     shared_bytes: usize,
     file_bytes: u64,
+    /// How many bytes were sent, or sealed, since it was made or reset.
+    consumed_bytes: u64,
 }
 
 /// What stands at the front of an [`Output`].
@@ -90,6 +92,21 @@ impl Output {
     #[inline]
     pub const fn unsent_bytes(&self) -> u64 {
         self.queued_bytes() as u64 + self.file_bytes
+    }
+
+    /// Where what was appended so far ends: a place that counts all bytes since the output was reset, as they
+    /// were before they were sealed.
+    #[inline]
+    pub const fn end(&self) -> u64 {
+        let queued = self.inline.len() - self.sent + self.shared_bytes;
+        self.consumed_bytes + queued as u64 + self.file_bytes
+    }
+
+    /// The place before which all was sent. Where bytes are sealed, no more than that: of what is sealed and
+    /// was not sent nothing counts.
+    #[inline]
+    pub const fn taken(&self) -> u64 {
+        self.consumed_bytes.saturating_sub((self.sealed.len() - self.sealed_sent) as u64)
     }
 
     /// How many more bytes a body may queue before it should wait for the kernel.
@@ -182,6 +199,7 @@ impl Output {
     /// If fewer wait (debug builds).
     #[inline]
     pub fn consume(&mut self, count: usize) {
+        self.consumed_bytes += count as u64;
         if self.pieces.is_empty() && count == self.inline.len() - self.sent {
             self.inline.clear();
             self.sent = 0;
@@ -280,6 +298,7 @@ impl Reusable for Output {
         self.pieces.clear();
         self.shared_bytes = 0;
         self.file_bytes = 0;
+        self.consumed_bytes = 0;
         self.sent = 0;
         self.sealed_sent = 0;
         for buffer in [&mut self.inline, &mut self.sealed] {
@@ -315,6 +334,26 @@ mod tests {
             output.consume(count);
         }
         sent
+    }
+
+    #[test]
+    fn a_place_is_reached_when_all_before_it_was_sent() {
+        let mut output = Output::default();
+        output.copy(b"head one ");
+        output.share(Bytes::from_static(b"body one "));
+        let first = output.end();
+        output.file(Arc::new(File::open("/dev/null").unwrap()), 7, 5);
+        assert_eq!((first, output.end(), output.taken()), (18, 23, 0));
+        output.consume(20);
+        assert_eq!((output.end(), output.taken()), (23, 20));
+        // What is sealed and waits was not sent.
+        output.consume(3);
+        output.seal().extend_from_slice(b"sealed");
+        assert_eq!((output.end(), output.taken()), (23, 17));
+        output.consume_sealed(4);
+        assert_eq!(output.taken(), 21);
+        output.consume_sealed(2);
+        assert_eq!((output.end(), output.taken()), (23, 23));
     }
 
     #[test]

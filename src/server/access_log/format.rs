@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::doubt::{Amended, Spot};
 use super::held::Held;
 use super::redaction::{Redacted, Redaction, Shown};
 use super::text::{
@@ -12,6 +13,7 @@ use super::text::{
 };
 use super::{Format, Record};
 use crate::http::{Head, Timeline};
+use crate::server::stats::Cause;
 
 /// Formats the records of one worker.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Formatter {
     redaction: Option<Box<Redaction>>,
     /// Lines say something that is known only once the answer has left.
     shows_end: bool,
+    /// Where the last lines would say something else of answers that were cut.
+    spots: Vec<Spot>,
 }
 
 /// What is known only once the answer has left.
@@ -36,8 +40,11 @@ pub(super) enum Late {
     Total,
 }
 
-/// What is known late: written at once, or left open.
-pub(super) struct Ends<'h>(Option<&'h mut Held>);
+/// What is known late: written at once, or left open. And what may turn out to be otherwise.
+pub(super) struct Ends<'h> {
+    held: Option<&'h mut Held>,
+    spots: &'h mut Vec<Spot>,
+}
 
 impl Formatter {
     pub(super) fn new(format: Format, redacted: Redacted) -> Self {
@@ -46,7 +53,8 @@ impl Formatter {
             Format::Json | Format::Pretty { .. } => true,
             Format::Template(template) => template.shows_end(),
         };
-        Self { format, moment: Moment::new(), redaction: Redaction::new(redacted).map(Box::new), shows_end }
+        let redaction = Redaction::new(redacted).map(Box::new);
+        Self { format, moment: Moment::new(), redaction, shows_end, spots: Vec::new() }
     }
 
     /// Whether lines say something that is known only once the answer has left.
@@ -58,18 +66,53 @@ impl Formatter {
     /// Appends one line with its line end.
     #[inline]
     pub(super) fn line(&mut self, record: &Record<'_>, line: &mut Vec<u8>) {
-        self.write(record, line, Ends(None));
+        self.write(record, line, None);
     }
 
     /// The same, but for what is known only once the answer has left: `held` knows where that belongs.
     #[inline]
     pub(super) fn line_with_holes(&mut self, record: &Record<'_>, line: &mut Vec<u8>, held: &mut Held) {
-        self.write(record, line, Ends(Some(held)));
+        self.write(record, line, Some(held));
+    }
+
+    /// How many spots the lines have so far.
+    #[inline]
+    pub(super) const fn spots(&self) -> usize {
+        self.spots.len()
+    }
+
+    /// What was written so far stays as it is.
+    #[inline]
+    pub(super) fn forget_spots(&mut self) {
+        self.spots.clear();
+    }
+
+    /// The spots from this one on.
+    pub(super) fn take_spots(&mut self, from: usize) -> Vec<Spot> {
+        self.spots.split_off(from)
+    }
+
+    /// Writes `what` of an answer that was cut after so many bytes of its body.
+    pub(super) fn amend(line: &mut Vec<u8>, what: Amended, body_bytes: u64, cause: Cause) {
+        match what {
+            Amended::Bytes => number(line, body_bytes),
+            Amended::Size => size_column(line, body_bytes),
+            Amended::Reason => line.extend_from_slice(cause.code().as_bytes()),
+            Amended::Member => {
+                line.extend_from_slice(b",\"reason\":\"");
+                line.extend_from_slice(cause.code().as_bytes());
+                line.push(b'"');
+            }
+            Amended::Remark { colour } => {
+                remark(line, colour, |line| line.extend_from_slice(cause.code().as_bytes()));
+            }
+        }
     }
 
     #[inline]
-    fn write(&mut self, record: &Record<'_>, line: &mut Vec<u8>, ends: Ends<'_>) {
-        let Self { format, moment, redaction, .. } = self;
+    fn write(&mut self, record: &Record<'_>, line: &mut Vec<u8>, held: Option<&mut Held>) {
+        let Self { format, moment, redaction, spots, .. } = self;
+        let ends = Ends { held, spots };
         moment.set(record.unix_seconds);
         let mut shown = Shown::of(record.head);
         let somebody;
@@ -80,7 +123,7 @@ impl Formatter {
             shown = redaction.apply(shown);
         }
         match format {
-            Format::Combined => combined(line, moment, record, shown),
+            Format::Combined => combined(line, moment, record, shown, ends),
             Format::Json => json(line, moment, record, shown, ends),
             Format::Pretty { colour } => pretty(line, (moment, record, shown), *colour, ends),
             Format::Template(template) => template.line(line, (moment, record, shown), ends),
@@ -107,10 +150,16 @@ impl Ends<'_> {
     /// Writes `what` into the line of `record`, or leaves a hole there.
     #[inline]
     pub(super) fn put(&mut self, line: &mut Vec<u8>, what: Late, record: &Record<'_>) {
-        match &mut self.0 {
+        match &mut self.held {
             Some(held) => held.leave_open(line.len(), what, record.timeline),
             None => what.write(line, record.timeline),
         }
+    }
+
+    /// What stands in the line from `at` on is said otherwise of an answer that was cut.
+    #[inline]
+    pub(super) fn mark(&mut self, at: usize, line: &[u8], what: Amended) {
+        self.spots.push(Spot { at, end: line.len(), what });
     }
 }
 
@@ -126,7 +175,7 @@ impl Format {
 }
 
 /// `127.0.0.1 - - [22/Nov/2026:15:00:00 +0000] "GET / HTTP/1.1" 200 13 "-" "curl/8"`
-fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>) {
+fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'_>, mut ends: Ends<'_>) {
     match client(record) {
         Some(client) => address(line, client),
         None => line.push(b'-'),
@@ -153,7 +202,9 @@ fn combined(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Sho
     line.extend_from_slice(b"\" ");
     number(line, u64::from(record.status));
     line.push(b' ');
+    let at = line.len();
     number(line, record.body_bytes);
+    ends.mark(at, line, Amended::Bytes);
     for text in [shown.referer, shown.user_agent] {
         line.extend_from_slice(b" \"");
         match text {
@@ -195,15 +246,20 @@ fn json(line: &mut Vec<u8>, moment: &Moment, record: &Record<'_>, shown: Shown<'
         line.push(b'"');
     }
     json_number(line, b",\"status\":", u64::from(record.status));
-    json_number(line, b",\"bytes\":", record.body_bytes);
+    line.extend_from_slice(b",\"bytes\":");
+    let at = line.len();
+    number(line, record.body_bytes);
+    ends.mark(at, line, Amended::Bytes);
     json_name(line, b",\"site\":\"", Some(record.site).filter(|site| !site.is_empty()));
     json_name(line, b",\"route\":\"", Some(record.route).filter(|route| !route.is_empty()));
     json_name(line, b",\"user\":\"", record.user);
+    let at = line.len();
     if record.reason.is_some() {
         line.extend_from_slice(b",\"reason\":\"");
         reason(line, record);
         line.push(b'"');
     }
+    ends.mark(at, line, Amended::Member);
     if let Some(rate) = record.rate {
         json_text(line, b",\"rate\":\"", Some(rate.name().as_bytes()));
         json_text(line, b",\"rate_result\":\"", Some(rate.verdict().name().as_bytes()));
@@ -280,7 +336,9 @@ fn pretty(
     paint(line, colour_of(record.status));
     number(line, u64::from(record.status));
     paint(line, PLAIN);
-    column(line, Align::Right(9), |line| scaled(line, record.body_bytes, &SIZES));
+    let at = line.len();
+    size_column(line, record.body_bytes);
+    ends.mark(at, line, Amended::Size);
     let timeline = record.timeline;
     for stage in [timeline.accept(), timeline.parse(), timeline.handle()] {
         time_column(line, stage);
@@ -290,13 +348,24 @@ fn pretty(
     column(line, Align::Left(7), |line| escaped_hex(line, record.head.map_or(b"-", method), b' '));
     line.push(b' ');
     escaped_hex(line, shown.target.unwrap_or(b"-"), b' ');
+    let at = line.len();
     if record.reason.is_some() {
-        paint(line, DIM);
-        line.extend_from_slice(b"  ");
-        reason(line, record);
-        paint(line, PLAIN);
+        remark(line, colour, |line| reason(line, record));
     }
+    ends.mark(at, line, Amended::Remark { colour });
     line.push(b'\n');
+}
+
+/// What stands behind all columns.
+fn remark(line: &mut Vec<u8>, colour: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    line.extend_from_slice(if colour { DIM } else { b"" });
+    line.extend_from_slice(b"  ");
+    write(line);
+    line.extend_from_slice(if colour { PLAIN } else { b"" });
+}
+
+fn size_column(line: &mut Vec<u8>, bytes: u64) {
+    column(line, Align::Right(9), |line| scaled(line, bytes, &SIZES));
 }
 
 const PLAIN: &[u8] = b"\x1b[0m";

@@ -24,11 +24,11 @@ pub(super) struct Held {
 }
 
 /// A place in a batch for what is known later.
-#[derive(Debug)]
-struct Hole {
-    at: usize,
-    what: Late,
-    timeline: Timeline,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hole {
+    pub(super) at: usize,
+    pub(super) what: Late,
+    pub(super) timeline: Timeline,
 }
 
 impl Held {
@@ -41,6 +41,12 @@ impl Held {
     #[inline]
     pub(super) fn leave_open(&mut self, at: usize, what: Late, timeline: &Timeline) {
         self.holes.push(Hole { at, what, timeline: *timeline });
+    }
+
+    /// Takes out the holes from `from` on.
+    pub(super) fn split_off(&mut self, from: usize) -> Vec<Hole> {
+        let first = self.holes.partition_point(|hole| hole.at < from);
+        self.holes.split_off(first)
     }
 
     /// Fills all holes in `lines`; `at`: when the answers have left, if that is known.

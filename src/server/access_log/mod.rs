@@ -18,6 +18,7 @@
 //! | `rings` | [`Rings`]: one worker's ends of them |
 //! | `ring` | [`Ring`]: the batches of one worker for one log |
 //! | `held` | what is missing in lines of answers that have yet to leave |
+//! | `doubt` | lines of answers that the kernel has not taken whole |
 //! | `sample` | which requests have a line |
 //! | `format`, `template` | a record as a line: combined, JSON, pretty, [`Template`] |
 //! | `redaction` | what of a head lines do not show |
@@ -28,6 +29,7 @@
 //! `docs/access-log.md` describes the formats; a test holds the members of the JSON lines to it.
 
 mod datagrams;
+mod doubt;
 mod format;
 mod held;
 mod logs;
@@ -45,6 +47,7 @@ use std::path::PathBuf;
 
 use ::http::{HeaderName, header};
 
+pub(super) use self::doubt::{Cut, Doubt};
 pub use self::logs::{AccessLogs, LogControl, LogSet};
 use self::redaction::Redacted;
 pub(super) use self::redaction::without;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Record;
+use super::doubt::{Cut, Doubt, Made};
 use super::format::Formatter;
 use super::held::{Held, is_measured};
 use super::logs::LiveLog;
@@ -67,6 +68,8 @@ pub struct Ring {
     current: Option<Batch>,
     /// What is missing in its last lines.
     held: Held,
+    /// Its last lines, from the first of this turn whose answer the kernel has yet to take.
+    made: Vec<Made>,
     /// When the current batch is due, once a turn has ended with lines in it.
     due: Option<Tick>,
     /// How many batches were made, and how many may be.
@@ -87,6 +90,7 @@ impl Ring {
             sampler: Sampler::new(log.sample),
             current: None,
             held: Held::default(),
+            made: Vec::new(),
             due: None,
             batches: 0,
             batches_max,
@@ -117,11 +121,19 @@ impl Ring {
     /// [`Ring::leave_at`] says when its answer has left.
     #[inline]
     pub fn record(&mut self, record: &Record<'_>) -> bool {
+        self.record_until(record, 0)
+    }
+
+    /// The same for an answer that ends there in the output of its connection: until [`Ring::leave_at`] it
+    /// can be taken back.
+    #[inline]
+    pub(in crate::server) fn record_until(&mut self, record: &Record<'_>, until: u64) -> bool {
         if self.current.is_none() && !self.take_batch() {
             self.dropped += 1;
             return false;
         }
         let Some(batch) = &mut self.current else { return false };
+        let (start, spots) = (batch.bytes.len(), self.formatter.spots());
         let is_late = self.formatter.shows_end() && is_measured(record.timeline);
         if is_late {
             self.formatter.line_with_holes(record, &mut batch.bytes, &mut self.held);
@@ -130,7 +142,14 @@ impl Ring {
         }
         batch.lines += 1;
         batch.second = record.unix_seconds;
-        let most = if self.held.is_empty() { BATCH_BYTES } else { HELD_BYTES_MAX };
+        let (body_bytes, second) = (record.body_bytes, record.unix_seconds);
+        if until > 0 || !self.made.is_empty() {
+            self.made.push(Made { start, spots, until, body_bytes, second });
+        } else {
+            self.formatter.forget_spots();
+        }
+        let is_done = self.held.is_empty() && self.made.is_empty();
+        let most = if is_done { BATCH_BYTES } else { HELD_BYTES_MAX };
         if batch.bytes.len() >= most {
             self.hand_over();
         }
@@ -140,14 +159,50 @@ impl Ring {
     /// The answers whose lines are held have left at `at`.
     #[inline]
     pub fn leave_at(&mut self, at: Tick) {
-        if self.held.is_empty() {
+        if self.held.is_empty() && self.made.is_empty() {
             return;
         }
+        self.made.clear();
+        self.formatter.forget_spots();
         if let Some(batch) = &mut self.current {
             self.held.leave(&mut batch.bytes, Some(at));
             if batch.bytes.len() >= BATCH_BYTES {
                 self.hand_over();
             }
+        }
+    }
+
+    /// Takes back the lines of answers that end behind `taken`, and all behind the first of them.
+    #[cold]
+    pub(super) fn take_back(&mut self, taken: u64, doubts: &mut Vec<Doubt>) {
+        let Some(first) = self.made.iter().position(|made| made.until > taken) else { return };
+        let (Some(batch), made) = (&mut self.current, self.made.split_off(first)) else { return };
+        let from = made[0].start;
+        let spots = self.formatter.take_spots(made[0].spots);
+        let (text, holes) = (batch.bytes.split_off(from), self.held.split_off(from));
+        batch.lines -= made.len() as u64;
+        for (at, line) in made.iter().enumerate() {
+            let end = made.get(at + 1).map_or(from + text.len(), |next| next.start);
+            let of_it = |place: usize| (line.start..end).contains(&place);
+            let holes: Vec<_> = holes.iter().filter(|hole| of_it(hole.at)).copied().collect();
+            let spots: Vec<_> = spots.iter().filter(|spot| of_it(spot.at)).copied().collect();
+            doubts.push(Doubt::new(*line, &text[line.start - from..end - from], (&holes, &spots), &self.log));
+        }
+    }
+
+    /// Writes a line that was taken back: its answer ended at `at`, whole or not.
+    #[cold]
+    pub(super) fn put(&mut self, doubt: &Doubt, at: Tick, cut: Option<Cut>) {
+        if self.current.is_none() && !self.take_batch() {
+            self.dropped += 1;
+            return;
+        }
+        let Some(batch) = &mut self.current else { return };
+        doubt.write(&mut batch.bytes, at, cut);
+        batch.lines += 1;
+        batch.second = batch.second.max(doubt.second());
+        if batch.bytes.len() >= BATCH_BYTES && self.held.is_empty() && self.made.is_empty() {
+            self.hand_over();
         }
     }
 
@@ -169,6 +224,8 @@ impl Ring {
     /// Hands over all lines now. Of those that are held nobody learns when their answers have left.
     pub fn hand_over(&mut self) {
         self.due = None;
+        self.made.clear();
+        self.formatter.forget_spots();
         let Some(mut batch) = self.current.take() else { return };
         self.held.leave(&mut batch.bytes, None);
         let lines = batch.lines;

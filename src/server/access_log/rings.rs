@@ -11,6 +11,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::doubt::{Cut, Doubt};
 use super::logs::LogSet;
 use super::ring::{Home, Ring};
 use crate::app::LogId;
@@ -93,6 +94,28 @@ impl Rings {
     pub fn leave_at(&mut self, at: Tick) {
         self.rings.iter_mut().for_each(|ring| ring.leave_at(at));
         self.former.iter_mut().for_each(|former| former.leave_at(at));
+    }
+
+    /// Takes back this turn's lines of answers that end behind `taken`: see [`Ring::take_back`].
+    #[cold]
+    pub(in crate::server) fn take_back(&mut self, taken: u64, doubts: &mut Vec<Doubt>) {
+        let known = doubts.len();
+        self.rings.iter_mut().for_each(|ring| ring.take_back(taken, doubts));
+        for doubt in &mut doubts[known..] {
+            doubt.keep(self.set.upgrade());
+        }
+        self.former.iter_mut().for_each(|former| former.take_back(taken, doubts));
+    }
+
+    /// Writes a line that was taken back: see [`Ring::put`].
+    #[cold]
+    pub(in crate::server) fn put(&mut self, doubt: &Doubt, at: Tick, cut: Option<Cut>) {
+        let former = self.former.iter_mut().flat_map(|former| &mut former.rings);
+        let mut rings = self.rings.iter_mut().chain(former);
+        match rings.find(|ring| Arc::ptr_eq(ring.log(), doubt.log())) {
+            Some(ring) => ring.put(doubt, at, cut),
+            None => self.lost += 1,
+        }
     }
 
     /// At a turn's end: see [`Ring::flush`]. When the next lines are due.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Record;
+use super::doubt::Amended;
 use super::format::{Ends, Late, client, method, reason};
 use super::redaction::Shown;
 use super::text::{
@@ -189,6 +190,9 @@ impl Template {
                     if line.len() == start {
                         line.push(b'-');
                     }
+                    if let Some(what) = item.amended() {
+                        ends.mark(start, line, what);
+                    }
                 }
             }
         }
@@ -245,6 +249,16 @@ impl Item {
                 | Self::UserAgent
                 | Self::Id
         )
+    }
+
+    /// Whether it says something else of an answer that was cut.
+    #[inline]
+    const fn amended(self) -> Option<Amended> {
+        match self {
+            Self::Bytes => Some(Amended::Bytes),
+            Self::Reason => Some(Amended::Reason),
+            _ => None,
+        }
     }
 
     /// What it stands for; nothing, if there is nothing.

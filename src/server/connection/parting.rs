@@ -4,6 +4,7 @@
 use std::io;
 
 use super::super::caller::Caller;
+use super::super::scratch::Pending;
 use super::super::stats::{Cause, CloseReason};
 use super::{Connection, Desk, Verdict};
 use crate::app::Presence;
@@ -58,6 +59,9 @@ impl<T: Transport> Connection<T> {
     /// Writes down what is open: it ends for `cause`, without an answer or within it.
     #[cold]
     pub(in crate::server) fn end_open(&mut self, key: Key, cause: Cause, desk: &mut Desk<'_>) {
+        if let Some(pending) = &mut self.pending {
+            desk.end_doubts(pending, cause);
+        }
         let unsent_bytes = self.pending.as_ref().map_or(0, |pending| pending.output.unsent_bytes());
         let peer = Caller(&self.transport);
         let mut output = Output::default();
@@ -138,6 +142,15 @@ impl<T: Transport> Connection<T> {
             Phase::Idle | Phase::Head | Phase::Body => Some(CloseReason::PeerReset),
             Phase::Lingering | Phase::Closed => None,
         }
+    }
+
+    /// Why a connection ends that its client breaks while `pending` waits: of HTTP/1 that is an answer.
+    #[cold]
+    pub(super) fn broken_within(&self, pending: &Pending) -> CloseReason {
+        if pending.doubts.is_some() || !self.dialogue.is_multiplexed() {
+            return CloseReason::Abandoned;
+        }
+        self.broken_off().unwrap_or(CloseReason::PeerReset)
     }
 
     /// Reads and forgets, so that the client can read our last answer before its bytes meet a closed

@@ -16,7 +16,7 @@ use crate::http::{Head, Timeline, Version};
 use crate::server::access_log::text::{
     Moment, address, address_and_port, escaped_json, escaped_json_text, micros, number, three_digits,
 };
-use crate::server::access_log::{Record, without};
+use crate::server::access_log::{Cut, Record, without};
 use crate::server::stats::Cause;
 
 /// Bytes of all texts of an entry.
@@ -121,6 +121,31 @@ impl Entry {
             end = self.fields(head, end);
         }
         self.ends[PARTS] = short(end);
+    }
+
+    /// Whether it was taken away, or never was.
+    pub(super) const fn is_blank(&self) -> bool {
+        self.sequence == 0
+    }
+
+    /// How many the worker had kept with it.
+    pub(super) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether it is kept for longer.
+    pub(super) const fn is_failure(&self) -> bool {
+        self.is_cut || self.status >= 500 || self.reason.is_some()
+    }
+
+    /// Its answer ended at `at`, before its end.
+    pub(super) fn end(&mut self, at: Tick, cut: Cut) {
+        self.is_cut = true;
+        self.reason = Some(cut.cause);
+        self.body_bytes = self.body_bytes.saturating_sub(cut.missing_bytes);
+        if self.timeline.handled != Tick::ZERO {
+            self.timeline.finished = at;
+        }
     }
 
     /// Its answer has left at `at`, if somebody has looked when it was made.

@@ -21,7 +21,7 @@ mod ring;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::access_log::Record;
+use super::access_log::{Cut, Record};
 use crate::app::Numbers;
 use crate::base::Tick;
 use entry::Entry;
@@ -126,7 +126,30 @@ struct Kept {
     target: Vec<u8>,
 }
 
+/// A request that was taken back: its answer is not whole yet.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    until: u64,
+    entry: Box<Entry>,
+}
+
+impl Doubt {
+    /// Where its answer ends in the output of its connection.
+    pub(super) const fn until(&self) -> u64 {
+        self.until
+    }
+}
+
 impl Kept {
+    /// Takes out the newest of both rings.
+    fn take_last(&mut self) -> Option<Entry> {
+        let [failed, good] = self.rings().map(|ring| ring.last().map_or(0, Entry::sequence));
+        let (is_good, ring) = if good > failed { (1, &mut self.good) } else { (0, &mut self.failed) };
+        let entry = ring.take_last()?;
+        self.leaving[is_good] = self.leaving[is_good].saturating_sub(1);
+        Some(entry)
+    }
+
     fn rings(&self) -> [&Ring; 2] {
         [&self.failed, &self.good]
     }
@@ -155,6 +178,32 @@ impl Recorder {
         for (ring, left) in [failed, good].into_iter().zip(std::mem::take(leaving)) {
             ring.newest(left).for_each(|entry| entry.leave(at));
         }
+    }
+
+    /// Takes back those of the newest whose answers end behind `taken`, and all behind the first of them;
+    /// `ends`: where each does.
+    #[cold]
+    pub(super) fn take_back(&self, taken: u64, ends: &[u64], doubts: &mut Vec<Doubt>) {
+        let first = ends.iter().position(|until| *until > taken).unwrap_or(ends.len());
+        let (known, mut kept) = (doubts.len(), self.kept());
+        for until in ends[first..].iter().rev() {
+            let Some(entry) = kept.take_last() else { break };
+            doubts.push(Doubt { until: *until, entry: Box::new(entry) });
+        }
+        doubts[known..].reverse();
+    }
+
+    /// Keeps a request again that was taken back: its answer ended at `at`, whole or not.
+    #[cold]
+    pub(super) fn put(&self, doubt: Doubt, at: Tick, cut: Option<Cut>) {
+        let mut entry = doubt.entry;
+        match cut {
+            Some(cut) => entry.end(at, cut),
+            None => entry.leave(at),
+        }
+        let Kept { good, failed, .. } = &mut *self.kept();
+        let ring = if entry.is_failure() { failed } else { good };
+        *ring.next() = *entry;
     }
 
     /// Does not keep the values of the parameters either that `recorder` does not keep; of what is kept

@@ -36,6 +36,19 @@ impl Ring {
         &mut self.entries[place]
     }
 
+    /// The newest.
+    pub(super) fn last(&self) -> Option<&Entry> {
+        self.get(self.written.checked_sub(1)?)
+    }
+
+    /// Takes the newest out. What it has displaced does not come again.
+    pub(super) fn take_last(&mut self) -> Option<Entry> {
+        self.last()?;
+        let place = if self.place > 0 { self.place - 1 } else { self.most - 1 };
+        (self.place, self.written) = (place, self.written - 1);
+        Some(std::mem::take(&mut self.entries[place]))
+    }
+
     /// Up to so many of the newest.
     pub(super) fn newest(&mut self, most: usize) -> impl Iterator<Item = &mut Entry> {
         let place = self.place.min(self.entries.len());
@@ -47,7 +60,8 @@ impl Ring {
     /// The entry of this number, if it is still there.
     pub(super) fn get(&self, number: u64) -> Option<&Entry> {
         let is_there = number < self.written && self.written - number <= self.most as u64;
-        if is_there { self.entries.get(self.place(number)) } else { None }
+        let entry = if is_there { self.entries.get(self.place(number)) } else { None };
+        entry.filter(|entry| !entry.is_blank())
     }
 
     fn place(&self, number: u64) -> usize {
