@@ -691,13 +691,48 @@ fn a_request_of_http_2_that_is_left_has_one_line() {
     let expected = [
         "/endless 200 close.abandoned",
         "/late 499 close.abandoned",
-        "- 408 timeout.h2_window",
         "/endless 200 timeout.h2_window",
         "/upload 499 close.abandoned",
         "/endless 200 close.abandoned",
         "/late 499 close.abandoned",
     ];
     assert_eq!(cuts(server, &log), expected);
+}
+
+#[test]
+fn whatever_ends_a_request_of_http_2_it_has_one_line_and_is_counted_once() {
+    let upload = "HEADERS 1 END_HEADERS POST=/upload content-length=1";
+    let cases: [(String, &[&str]); 6] = [
+        // What could not be read, with a connection that goes on, and with one that does not.
+        ("HEADERS 1 END_STREAM END_HEADERS GET=/ Bad=x".to_owned(), &["1 400 parse.field_name"]),
+        ("HEADERS 1 END_STREAM GET=/".to_owned(), &["1 408 timeout.header"]),
+        ("WINDOW_UPDATE 0 +0".to_owned(), &["1 400 parse.h2_window_zero"]),
+        // What breaks a rule when its head was read, and what is open when others do.
+        (format!("{upload} | DATA 1 END_STREAM \"ab\""), &["1 400 parse.h2_length"]),
+        (format!("{upload} | WINDOW_UPDATE 0 +0"), &["1 400 parse.h2_window_zero"]),
+        // A stream that is over has its line.
+        ("HEADERS 1 END_STREAM END_HEADERS GET=/ | WINDOW_UPDATE 1 +0".to_owned(), &["1 200 -"]),
+    ];
+    for (number, (frames, expected)) in cases.into_iter().enumerate() {
+        let files = Scratch::new(&format!("logs-streams-{number}"));
+        let log = files.join("log");
+        let format = Format::Template(Template::parse("{request} {status} {reason} {id}").unwrap());
+        let (gate, _keeper) = Gate::new();
+        let app = site_to_leave(&gate).layer(RequestIds::new());
+        let logs = [Log::new(format, Destination::File(log.clone()))];
+        let server = start(alone(app).timeouts(quick()).access_logs(logs));
+        let mut client = Client::to(&server);
+        client.send(bytes_of(&format!("PREFACE | SETTINGS | SETTINGS ACK | {frames}")));
+        client.is_cut();
+        drop(client);
+        ended(&server, 1);
+        let counted = server.snapshot();
+        let lines = lines(server, &log);
+        let told: Vec<&str> = lines.iter().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        assert_eq!(told, expected, "{frames}");
+        assert!(lines.iter().all(|line| !line.ends_with(" -")), "each has an id: {lines:?}");
+        assert_eq!(counted.requests(), expected.len() as u64, "{frames}");
+    }
 }
 
 /// How many bytes of its answer a line tells, and whether that was cut.

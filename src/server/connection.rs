@@ -482,6 +482,10 @@ impl<T: Transport> Connection<T> {
                 Verdict::Rest
             }
             Ok(Progress::Blocked) => {
+                if sent > 0 {
+                    // A head is less than what a kernel takes of more.
+                    self.dialogue.mark_responded(desk.env.stopwatch);
+                }
                 self.writable = false;
                 Verdict::Rest
             }

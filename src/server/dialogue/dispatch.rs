@@ -27,6 +27,7 @@ const BACKLOG_BYTES_PER_CHUNK: usize = 16 * 1024;
 impl Dialogue {
     #[inline]
     pub(super) fn head(&mut self, stream: StreamId, head: &Head<'_>, body: Arrival<'_>, call: &mut Call<'_>) {
+        self.speech.hear(stream);
         self.requests = self.requests.saturating_add(1);
         if self.draining {
             self.speech.machine().drain();

@@ -363,24 +363,30 @@ impl Dialogue {
         self.refused = true;
         call.response.reset();
         call.response.refuse(reason);
-        respond::count(call.env, call.response);
-        if let Speech::Http1 { machine, .. } = &self.speech
-            && !machine.has_request()
-        {
-            // What could not be read is one, too.
-            self.requests = self.requests.saturating_add(1);
+        if self.is_multiplexed() && self.has_open() {
+            // It is none of a request of its own: those that are open end with it.
+            call.env.stats.refused(reason);
+            let timeline = &Timeline::default();
+            let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
+            self.speech.machine().refuse(call.response, encoding);
+            return self.end_open(reason.into(), call.output.unsent_bytes(), call);
         }
-        let mut exchange =
-            self.only_taken().unwrap_or_else(|| Exchange::new(Asked::new(StreamId(0), self.requests)));
+        respond::count(call.env, call.response);
+        let is_unread = !matches!(&self.speech, Speech::Http1 { machine, .. } if machine.has_request());
+        let mut exchange = match self.only_taken() {
+            Some(open) => open,
+            None if is_unread => self.unread(StreamId(0), call),
+            None => Exchange::new(Asked::new(StreamId(0), self.requests)),
+        };
         exchange.asked.timeline = Timeline::default();
-        if !self.is_multiplexed() {
+        if !is_unread {
             Self::identify(&exchange.asked, None, call);
         }
         let timeline = &exchange.asked.timeline;
         let encoding = &mut Encoding { output: &mut *call.output, preset: call.preset, timeline };
         self.speech.machine().refuse(call.response, encoding);
         exchange.sent = Sent::of(call.response);
-        if self.is_multiplexed() || self.speech.is_head(exchange.stream) {
+        if self.is_multiplexed() || self.speech.is_head(exchange.stream()) {
             // The code of a frame's error is all that leaves; an answer to HEAD is without content.
             exchange.sent.body_bytes = 0;
         }
@@ -388,9 +394,6 @@ impl Dialogue {
         let answer = (exchange.sent.status, Some(reason));
         respond::count_by_name(own.as_ref().unwrap_or(call.edition), call.env, exchange.scope, answer);
         self.record_open(&exchange, call);
-        if self.has_open() {
-            self.end_open(reason.into(), call.output.unsent_bytes(), call);
-        }
     }
 
     /// A head of HTTP/1 that begins with these bytes is read no further: a refusal follows.

@@ -34,6 +34,8 @@ pub(crate) struct Multiplex {
     /// Handlers that still work on exchanges that are gone: the last owner of a watch has ended.
     #[expect(clippy::box_collection, reason = "there are none but under attack")]
     ghosts: Option<Box<Vec<Arc<Watch>>>>,
+    /// The last stream on which a request came.
+    pub(super) newest: StreamId,
     greeted_at: Tick,
     /// Since when a frame, or a header block, is not whole; [`Tick::NEVER`]: it is.
     partial_from: Tick,
@@ -68,6 +70,7 @@ impl Multiplex {
             machine,
             exchanges: Vec::new(),
             ghosts: None,
+            newest: StreamId(0),
             greeted_at: now,
             partial_from: Tick::NEVER,
             wholes_before: 0,

@@ -172,6 +172,7 @@ impl Dialogue {
     /// Refuses one request; the connection lives on.
     #[cold]
     pub(super) fn refuse_request(&mut self, stream: StreamId, reason: Reason, call: &mut Call<'_>) {
+        self.speech.hear(stream);
         self.requests = self.requests.saturating_add(1);
         call.response.reset();
         call.response.refuse(reason);
@@ -198,10 +199,18 @@ impl Dialogue {
         let open = self.speech.take(stream);
         if let Some(reason) = reason {
             call.env.stats.refused(reason);
-            let mut exchange = open.unwrap_or_else(|| Exchange::new(Asked::new(stream, self.requests)));
-            let status = if exchange.answered { exchange.sent.status } else { reason.status() };
-            let is_cut = exchange.answered;
-            exchange.sent = Sent { status, reason: Some(reason.into()), is_cut, ..exchange.sent };
+            let mut exchange = match open {
+                Some(open) => open,
+                None if self.is_unheard(stream) => self.unread(stream, call),
+                // Of one that is over there is nothing more to say.
+                None => return,
+            };
+            if !exchange.answered {
+                exchange.sent = Sent { status: reason.status(), ..Sent::default() };
+                Self::count_end(&exchange, Some(reason), call);
+            }
+            exchange.sent.is_cut = exchange.answered;
+            exchange.sent.reason = Some(reason.into());
             self.record_open(&exchange, call);
             return self.bury(exchange);
         }
@@ -227,14 +236,34 @@ impl Dialogue {
         }
     }
 
+    /// Whether the client of HTTP/2 has not opened this stream before.
+    fn is_unheard(&self, stream: StreamId) -> bool {
+        matches!(&self.speech, Speech::Http2(multiplex) if stream > multiplex.newest)
+    }
+
+    /// What could not be read is a request, too: it has a number, and an id if requests have any.
+    pub(super) fn unread(&mut self, stream: StreamId, call: &mut Call<'_>) -> Box<Exchange> {
+        self.speech.hear(stream);
+        self.requests = self.requests.saturating_add(1);
+        let asked = Asked::new(stream, self.requests);
+        Self::identify(&asked, None, call);
+        Exchange::new(asked)
+    }
+
+    /// Counts an exchange that ends without an answer by the status that stands for one.
+    fn count_end(exchange: &Exchange, reason: Option<Reason>, call: &Call<'_>) {
+        let own = exchange.edition_beside(call.edition);
+        let edition = own.as_ref().unwrap_or(call.edition);
+        call.env.stats.answered(exchange.sent.status);
+        count_by_name(edition, call.env, exchange.scope, (exchange.sent.status, reason));
+    }
+
     /// An exchange ends before its end. An answer that has begun was counted then.
     fn record_cut(&self, exchange: &mut Exchange, cause: Cause, call: &mut Call<'_>) {
         if !exchange.answered {
             let status = cause.status_of_none();
             exchange.sent = Sent { status, ..Sent::default() };
-            call.env.stats.answered(status);
-            let own = exchange.edition_beside(call.edition);
-            count_by_name(own.as_ref().unwrap_or(call.edition), call.env, exchange.scope, (status, None));
+            Self::count_end(exchange, None, call);
         }
         exchange.sent.is_cut = true;
         exchange.sent.reason = Some(cause);

@@ -24,6 +24,14 @@ impl Speech {
         }
     }
 
+    /// A request has come on this stream.
+    #[inline]
+    pub(super) fn hear(&mut self, stream: StreamId) {
+        if let Self::Http2(multiplex) = self {
+            multiplex.newest = multiplex.newest.max(stream);
+        }
+    }
+
     /// An open exchange.
     #[inline]
     pub(super) fn exchange(&mut self, stream: StreamId) -> Option<&mut Exchange> {
