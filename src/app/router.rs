@@ -5,11 +5,15 @@
 //!  /users/7/files/a/b ─► root ─"users"─► · ─{ }─► · ─"files"─► · ─{* }─►  one probe a segment
 //! ```
 //! A tree of segments for the patterns with parameters; all literal edges of all nodes are in one hash
-//! table, and whole paths in another, so that nobody looks for them where there are none. Per segment a
+//! table, and whole paths in another, so that nobody looks for them where there are none. What is behind an
+//! edge and needs no tree (the end of a pattern, or one parameter more) stands at the edge itself: of many
+//! patterns most are found with one look at memory that no cache has. Per segment a
 //! literal wins over an affixed parameter (the longer affixes first), this over a whole one, this over the
 //! rest: the first path through the tree in that order is the most specific pattern, whatever the order of
 //! registration. A path through the tree that ends nowhere, or at a pattern that is not wanted, is left for
 //! the next one; no node is visited twice, so the work is bounded by the patterns. Nothing is allocated.
+
+use std::cmp::Reverse;
 
 use super::pattern::{PARAMS_MAX, Pattern, Segment};
 use super::table::Table;
@@ -95,9 +99,11 @@ impl Default for Params {
 #[derive(Debug)]
 pub struct Router {
     /// Whole paths, all below [`ROOT`].
-    paths: Table,
+    paths: Table<Number>,
     /// Segments, below the index of their node.
-    literals: Table,
+    literals: Table<Behind>,
+    /// By the index that nodes have for them.
+    affixed: Vec<Vec<Affixed>>,
     nodes: Vec<Node>,
 }
 
@@ -105,36 +111,67 @@ const ROOT: u32 = 0;
 /// Longer paths find nothing: they do not fit a [`Span`].
 const PATH_BYTES_MAX: usize = u16::MAX as usize;
 
+/// What is behind an edge of the tree: a node, or the little that needs none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Behind {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// The node of this index.
+    Node(u32),
+    /// The end of this pattern, and no other.
+    End(u32),
+    /// One segment more, a parameter, and then the end of this pattern.
+    Param(u32),
+    /// The `{*…}` of this pattern.
+    Rest(u32),
+}
+
 /// Half a cache line: a large tree is not in any cache.
 #[derive(Debug, Default)]
+#[repr(align(32))]
 struct Node {
     has_literals: bool,
-    /// The most specific first.
-    affixed: Box<[Affixed]>,
-    param: Number,
+    /// The number of its parameters with affixes, which have one of them for each.
+    affixed: Number,
+    param: Behind,
     /// The number of the pattern whose `{*…}` begins here.
     rest: Number,
     /// The number of the pattern that ends here.
     end: Number,
 }
 
-/// The number of a node or a pattern, or none, in half the room of an `Option`.
+/// The number of a pattern, or of something else, or none, in half the room of an `Option`.
 #[derive(Clone, Copy, Debug)]
 struct Number(u32);
 
-const _: () = assert!(size_of::<Node>() <= 32, "two are in a cache line");
+const _: () = assert!(size_of::<Node>() == 32, "two are in a cache line, and none is in two");
 
+/// What is looked for, and what was found of it so far.
+struct Search<'s, W> {
+    path: &'s [u8],
+    params: &'s mut Params,
+    /// Whether a pattern is wanted.
+    wanted: W,
+}
+
+/// A parameter between a beginning and an end.
 #[derive(Debug)]
 struct Affixed {
     prefix: String,
     suffix: String,
-    node: u32,
+    behind: Behind,
 }
 
 impl Router {
     /// No patterns.
     pub fn new() -> Self {
-        Self { paths: Table::default(), literals: Table::default(), nodes: vec![Node::default()] }
+        Self {
+            paths: Table::default(),
+            literals: Table::default(),
+            affixed: Vec::new(),
+            nodes: vec![Node::default()],
+        }
     }
 
     /// Gives `pattern` this number, unless a pattern that matches the same paths has one already.
@@ -143,24 +180,32 @@ impl Router {
     /// The number of that pattern.
     pub fn insert(&mut self, pattern: &Pattern, number: u32) -> Result<(), u32> {
         if let Some(path) = pattern.literal_path() {
-            return match self.paths.get(ROOT, path.as_bytes()) {
-                Some(other) => Err(other),
-                None => {
-                    self.paths.insert(ROOT, &path, number);
-                    Ok(())
+            return self.paths.entry(ROOT, &path).take(number);
+        }
+        let (mut node, mut segments) = (ROOT, pattern.segments());
+        while let [segment, others @ ..] = segments {
+            let new = count(self.nodes.len());
+            let Some(behind) = self.behind_mut(node, segment) else {
+                return self.node_mut(node).rest.take(number);
+            };
+            node = match (*behind, Behind::of(others, number)) {
+                (Behind::Node(node), _) => node,
+                (Behind::Nothing, Some(whole)) => {
+                    *behind = whole;
+                    return Ok(());
+                }
+                (Behind::End(other), Some(Behind::End(_)))
+                | (Behind::Param(other), Some(Behind::Param(_)))
+                | (Behind::Rest(other), Some(Behind::Rest(_))) => return Err(other),
+                (other, _) => {
+                    *behind = Behind::Node(new);
+                    self.nodes.push(Node::of(other));
+                    new
                 }
             };
+            segments = others;
         }
-        let mut node = ROOT;
-        for segment in pattern.segments() {
-            node = match segment {
-                Segment::Literal(text) => self.literal_child(node, text),
-                Segment::Affixed { prefix, suffix } => self.affixed_child(node, prefix, suffix),
-                Segment::Param => self.param_child(node),
-                Segment::Rest => return take_place(&mut self.node_mut(node).rest, number),
-            };
-        }
-        take_place(&mut self.node_mut(node).end, number)
+        self.node_mut(node).end.take(number)
     }
 
     /// The number of the most specific pattern that matches the normalised `path`.
@@ -181,7 +226,7 @@ impl Router {
         params.clear();
         let path = path.as_bytes();
         // Nothing is more specific than literals alone.
-        if let Some(number) = self.paths.get(ROOT, path)
+        if let Some(number) = self.paths.get(ROOT, path).and_then(Number::get)
             && wanted(number)
         {
             return Some(number);
@@ -189,113 +234,93 @@ impl Router {
         if path.first() != Some(&b'/') || path.len() > PATH_BYTES_MAX {
             return None;
         }
-        self.descend(ROOT, path, 1, params, &mut wanted)
+        self.follow(Behind::Node(ROOT), 0, &mut Search { path, params, wanted })
     }
 
-    /// Looks for the segment that begins at `start`, and those behind it, below `node`. Leaves no parameters
-    /// where it finds nothing.
-    fn descend(
+    /// Goes on with what is `behind` an edge, which has matched up to `end`. Leaves no parameters where it finds
+    /// nothing.
+    fn follow(
         &self,
-        node: u32,
-        path: &[u8],
-        start: usize,
-        params: &mut Params,
-        wanted: &mut impl FnMut(u32) -> bool,
+        behind: Behind,
+        end: usize,
+        search: &mut Search<'_, impl FnMut(u32) -> bool>,
     ) -> Option<u32> {
-        let at = &self.nodes[node as usize];
-        if !at.has_literals && at.affixed.is_empty() && at.param.get().is_none() {
-            return rest(at, (start, path.len()), params, wanted);
+        let (path, is_over) = (search.path, end == search.path.len());
+        let (number, node) = match behind {
+            Behind::Node(number) if !is_over => (number, &self.nodes[number as usize]),
+            Behind::Node(number) => return search.take(self.nodes[number as usize].end.get()?),
+            Behind::End(number) if is_over => return search.take(number),
+            Behind::Param(number) => return search.take_segment(number, end),
+            Behind::Rest(number) if !is_over => return search.take_rest(number, end),
+            Behind::Nothing | Behind::End(_) | Behind::Rest(_) => return None,
+        };
+        let affixed = node.affixed.get();
+        if !node.has_literals && affixed.is_none() && node.param == Behind::Nothing {
+            return search.take_rest(node.rest.get()?, end);
         }
-        let end =
-            path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |length| start + length);
+        let start = end + 1;
+        let end = path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |at| start + at);
         let segment = &path[start..end];
-        if at.has_literals
-            && let Some(child) = self.literals.get(node, segment)
-            && let Some(number) = self.behind(child, path, end, params, wanted)
+        if node.has_literals
+            && let Some(behind) = self.literals.get(number, segment)
+            && let Some(found) = self.follow(behind, end, search)
         {
-            return Some(number);
+            return Some(found);
         }
-        let count = params.count;
-        for Affixed { prefix, suffix, node } in &*at.affixed {
+        let count = search.params.count;
+        for Affixed { prefix, suffix, behind } in affixed.map_or(&[][..], |all| &self.affixed[all as usize]) {
             if segment.len() > prefix.len() + suffix.len()
                 && segment.starts_with(prefix.as_bytes())
                 && segment.ends_with(suffix.as_bytes())
             {
-                params.push(start + prefix.len(), end - suffix.len());
-                if let Some(number) = self.behind(*node, path, end, params, wanted) {
-                    return Some(number);
+                search.params.push(start + prefix.len(), end - suffix.len());
+                if let Some(found) = self.follow(*behind, end, search) {
+                    return Some(found);
                 }
-                params.count = count;
+                search.params.count = count;
             }
         }
-        if let Some(child) = at.param.get()
-            && !segment.is_empty()
-        {
-            params.push(start, end);
-            if let Some(number) = self.behind(child, path, end, params, wanted) {
-                return Some(number);
+        if node.param != Behind::Nothing && !segment.is_empty() {
+            search.params.push(start, end);
+            if let Some(found) = self.follow(node.param, end, search) {
+                return Some(found);
             }
-            params.count = count;
+            search.params.count = count;
         }
-        rest(at, (start, path.len()), params, wanted)
+        search.take_rest(node.rest.get()?, start - 1)
     }
 
-    /// Goes on below `node`, which has matched up to `end`.
-    #[inline]
-    fn behind(
-        &self,
-        node: u32,
-        path: &[u8],
-        end: usize,
-        params: &mut Params,
-        wanted: &mut impl FnMut(u32) -> bool,
-    ) -> Option<u32> {
-        if end == path.len() {
-            self.nodes[node as usize].end.get().filter(|number| wanted(*number))
-        } else {
-            self.descend(node, path, end + 1, params, wanted)
+    /// What is behind the edge for `segment` of `node`, which is made if there is none; `{*…}` has none.
+    fn behind_mut(&mut self, node: u32, segment: &Segment) -> Option<&mut Behind> {
+        match segment {
+            Segment::Literal(text) => {
+                self.node_mut(node).has_literals = true;
+                Some(self.literals.entry(node, text))
+            }
+            Segment::Affixed { prefix, suffix } => Some(self.affixed_mut(node, prefix, suffix)),
+            Segment::Param => Some(&mut self.node_mut(node).param),
+            Segment::Rest => None,
         }
     }
 
-    fn literal_child(&mut self, node: u32, text: &str) -> u32 {
-        if let Some(child) = self.literals.get(node, text.as_bytes()) {
-            return child;
-        }
-        let child = self.new_node();
-        self.literals.insert(node, text, child);
-        self.node_mut(node).has_literals = true;
-        child
-    }
-
-    fn affixed_child(&mut self, node: u32, prefix: &str, suffix: &str) -> u32 {
-        let known = |child: &&Affixed| child.prefix == prefix && child.suffix == suffix;
-        if let Some(child) = self.nodes[node as usize].affixed.iter().find(known) {
-            return child.node;
-        }
-        let child = self.new_node();
-        let mut affixed = std::mem::take(&mut self.node_mut(node).affixed).into_vec();
-        affixed.push(Affixed { prefix: prefix.to_owned(), suffix: suffix.to_owned(), node: child });
-        // Two that match the same segment and are equal in this are the same.
-        affixed.sort_by_key(|child| {
-            std::cmp::Reverse((child.prefix.len() + child.suffix.len(), child.prefix.len()))
+    fn affixed_mut(&mut self, node: u32, prefix: &str, suffix: &str) -> &mut Behind {
+        let number = self.nodes[node as usize].affixed.get().unwrap_or_else(|| {
+            self.affixed.push(Vec::new());
+            count(self.affixed.len() - 1)
         });
-        self.node_mut(node).affixed = affixed.into();
-        child
-    }
-
-    fn param_child(&mut self, node: u32) -> u32 {
-        if let Some(child) = self.nodes[node as usize].param.get() {
-            return child;
-        }
-        let child = self.new_node();
-        self.node_mut(node).param = Number(child);
-        child
-    }
-
-    fn new_node(&mut self) -> u32 {
-        let number = u32::try_from(self.nodes.len()).expect("an app has fewer than 2^32 - 1 segments");
-        self.nodes.push(Node::default());
-        number
+        self.node_mut(node).affixed = Number(number);
+        let all = &mut self.affixed[number as usize];
+        // The most specific first. Two that match the same segment and are equal in this are the same.
+        let order = |prefix: &str, suffix: &str| Reverse((prefix.len() + suffix.len(), prefix.len()));
+        let own = order(prefix, suffix);
+        let known = |other: &Affixed| other.prefix == prefix && other.suffix == suffix;
+        let at = all.iter().position(known).unwrap_or_else(|| {
+            let at = all.partition_point(|other| order(&other.prefix, &other.suffix) <= own);
+            let (prefix, suffix) = (prefix.to_owned(), suffix.to_owned());
+            all.insert(at, Affixed { prefix, suffix, behind: Behind::Nothing });
+            at
+        });
+        &mut all[at].behind
     }
 
     fn node_mut(&mut self, node: u32) -> &mut Node {
@@ -309,30 +334,26 @@ impl Default for Router {
     }
 }
 
-/// The pattern whose `{*…}` begins at `node`, which matches all from `start` to `end`.
-#[inline]
-fn rest(
-    node: &Node,
-    (start, end): (usize, usize),
-    params: &mut Params,
-    wanted: &mut impl FnMut(u32) -> bool,
-) -> Option<u32> {
-    let number = node.rest.get()?;
-    let count = params.count;
-    params.push(start, end);
-    if wanted(number) {
-        return Some(number);
+impl Behind {
+    /// What stands for `segments` and the end of the pattern `number`; `None`: they need a node.
+    const fn of(segments: &[Segment], number: u32) -> Option<Self> {
+        match segments {
+            [] => Some(Self::End(number)),
+            [Segment::Param] => Some(Self::Param(number)),
+            [Segment::Rest] => Some(Self::Rest(number)),
+            _ => None,
+        }
     }
-    params.count = count;
-    None
 }
 
-const fn take_place(place: &mut Number, number: u32) -> Result<(), u32> {
-    match place.get() {
-        Some(other) => Err(other),
-        None => {
-            *place = Number(number);
-            Ok(())
+impl Node {
+    /// A node that says what `behind` has said.
+    fn of(behind: Behind) -> Self {
+        match behind {
+            Behind::End(number) => Self { end: Number(number), ..Self::default() },
+            Behind::Param(number) => Self { param: Behind::End(number), ..Self::default() },
+            Behind::Rest(number) => Self { rest: Number(number), ..Self::default() },
+            Behind::Node(_) | Behind::Nothing => Self::default(),
         }
     }
 }
@@ -344,6 +365,17 @@ impl Number {
     const fn get(self) -> Option<u32> {
         if self.0 == Self::NONE.0 { None } else { Some(self.0) }
     }
+
+    /// Becomes this number, unless it is one.
+    const fn take(&mut self, number: u32) -> Result<(), u32> {
+        match self.get() {
+            Some(other) => Err(other),
+            None => {
+                *self = Self(number);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Default for Number {
@@ -352,10 +384,39 @@ impl Default for Number {
     }
 }
 
+impl<W: FnMut(u32) -> bool> Search<'_, W> {
+    /// The pattern `number`, if it is wanted.
+    #[inline]
+    fn take(&mut self, number: u32) -> Option<u32> {
+        (self.wanted)(number).then_some(number)
+    }
+
+    /// The same, if one segment more, its last parameter, is behind `end`.
+    #[inline]
+    fn take_segment(&mut self, number: u32, end: usize) -> Option<u32> {
+        let segment = self.path.get(end + 1..)?;
+        if segment.is_empty() || segment.contains(&b'/') { None } else { self.take_rest(number, end) }
+    }
+
+    /// The same; its last parameter is all that is behind the slash at `end`.
+    #[inline]
+    fn take_rest(&mut self, number: u32, end: usize) -> Option<u32> {
+        let count = self.params.count;
+        self.params.push(end + 1, self.path.len());
+        let found = self.take(number);
+        if found.is_none() {
+            self.params.count = count;
+        }
+        found
+    }
+}
+
+fn count(nodes: usize) -> u32 {
+    u32::try_from(nodes).expect("an app has fewer than 2^32 segments")
+}
+
 #[cfg(test)]
 mod tests {
-    use std::cmp::Reverse;
-
     use proptest::prelude::*;
 
     use super::*;

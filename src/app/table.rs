@@ -1,16 +1,17 @@
-//! [`Table`]: which number belongs to a text below a parent. An open-addressed hash table.
+//! [`Table`]: what belongs to a text below a parent. An open-addressed hash table.
 //!
 //! Holds the literals of an app's patterns: it is filled before serving, and never by clients, so that
 //! nobody can aim collisions at it. A text is found with one look at memory that no cache has: at its place,
-//! where a short one stands itself. Invariant: at most half of the places are taken, so a probe ends.
+//! where a short one stands itself, beside what belongs to it. Invariant: at most half of the places are
+//! taken, so a probe ends.
 
 use super::words::{Key, are_same};
 
-/// A map from (parent, text) to a number.
+/// A map from (parent, text) to something small.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct Table<V> {
     /// A power of two in length, or empty.
-    places: Vec<Place>,
+    places: Vec<Place<V>>,
     taken: usize,
     /// All long texts, one behind the other.
     texts: Vec<u8>,
@@ -18,34 +19,34 @@ pub(super) struct Table {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
-struct Place {
+struct Place<V> {
     hash: u32,
     parent: u32,
-    value: u32,
-    /// How long the text is; [`FREE`] if there is none.
-    bytes: u32,
-    /// The text, if it is short; else the first four of them say where it begins.
+    value: V,
+    /// How long the text is, if it is short; else [`LONG`], or [`FREE`] if there is none.
+    length: u8,
+    /// The text, if it is short; else the first four of them say where it begins, the next how long it is.
     text: [u8; SHORT_BYTES_MAX],
 }
 
-const _: () = assert!(size_of::<Place>() == 32, "two are in a cache line, and none is in two");
+const _: () = assert!(size_of::<Place<u64>>() == 32, "two are in a cache line, and none is in two");
 
-const FREE: u32 = u32::MAX;
+const LONG: u8 = u8::MAX - 1;
+const FREE: u8 = u8::MAX;
 /// How long a text is that its place has room for.
-const SHORT_BYTES_MAX: usize = 16;
+const SHORT_BYTES_MAX: usize = 15;
 const PLACES_MIN: usize = 16;
-const NOBODY: Place = Place { hash: 0, parent: 0, value: 0, bytes: FREE, text: [0; SHORT_BYTES_MAX] };
 
-impl Table {
-    /// The number of `text` below `parent`.
+impl<V: Copy + Default> Table<V> {
+    /// What belongs to `text` below `parent`.
     #[inline]
-    pub(super) fn get(&self, parent: u32, text: &[u8]) -> Option<u32> {
+    pub(super) fn get(&self, parent: u32, text: &[u8]) -> Option<V> {
         let mask = self.places.len().checked_sub(1)?;
         let hash = hash(parent, text);
         let mut at = hash as usize & mask;
         loop {
             let place = &self.places[at];
-            if place.bytes == FREE {
+            if place.length == FREE {
                 return None;
             }
             if (place.hash, place.parent) == (hash, parent) && are_same(self.text(place), text) {
@@ -55,49 +56,69 @@ impl Table {
         }
     }
 
-    /// Notes a number for a text that has none yet.
-    pub(super) fn insert(&mut self, parent: u32, text: &str, value: u32) {
-        debug_assert!(self.get(parent, text.as_bytes()).is_none());
-        self.taken += 1;
-        if self.taken * 2 > self.places.len() {
+    /// The same, to be changed: at first it is nothing.
+    pub(super) fn entry(&mut self, parent: u32, text: &str) -> &mut V {
+        if (self.taken + 1) * 2 > self.places.len() {
             self.grow();
         }
-        let hash = hash(parent, text.as_bytes());
-        let mut place = Place { hash, parent, value, bytes: count(text.len()), ..NOBODY };
-        match place.text.get_mut(..text.len()) {
-            Some(own) => own.copy_from_slice(text.as_bytes()),
-            None => {
-                place.text[..4].copy_from_slice(&count(self.texts.len()).to_le_bytes());
-                self.texts.extend_from_slice(text.as_bytes());
-            }
+        let (text, hash) = (text.as_bytes(), hash(parent, text.as_bytes()));
+        let is_it =
+            |place: &Place<V>| (place.hash, place.parent) == (hash, parent) && self.text(place) == text;
+        let at = self.probe(hash, is_it);
+        if self.places[at].length == FREE {
+            self.taken += 1;
+            self.places[at] = Place { hash, parent, ..self.place_for(text) };
         }
-        self.put(place);
+        &mut self.places[at].value
+    }
+
+    /// The first place for this hash that is the one, or free.
+    fn probe(&self, hash: u32, is_it: impl Fn(&Place<V>) -> bool) -> usize {
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at].length != FREE && !is_it(&self.places[at]) {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    /// A place with a text that has none yet.
+    fn place_for(&mut self, text: &[u8]) -> Place<V> {
+        let mut place = Place { length: LONG, ..Place::nobodys() };
+        if let (Some(own), Ok(length)) = (place.text.get_mut(..text.len()), u8::try_from(text.len())) {
+            own.copy_from_slice(text);
+            place.length = length;
+        } else {
+            place.text[..4].copy_from_slice(&count(self.texts.len()).to_le_bytes());
+            place.text[4..8].copy_from_slice(&count(text.len()).to_le_bytes());
+            self.texts.extend_from_slice(text);
+        }
+        place
     }
 
     #[inline]
-    fn text<'t>(&'t self, place: &'t Place) -> &'t [u8] {
-        let bytes = place.bytes as usize;
-        if let Some(own) = place.text.get(..bytes) {
+    fn text<'t>(&'t self, place: &'t Place<V>) -> &'t [u8] {
+        if let Some(own) = place.text.get(..usize::from(place.length)) {
             return own;
         }
-        let [a, b, c, d, ..] = place.text;
-        let start = u32::from_le_bytes([a, b, c, d]) as usize;
-        &self.texts[start..start + bytes]
+        let ([start, length, ..], _) = place.text.as_chunks() else { return &[] };
+        let (start, length) = (u32::from_le_bytes(*start) as usize, u32::from_le_bytes(*length) as usize);
+        &self.texts[start..start + length]
     }
 
     fn grow(&mut self) {
         let length = (self.places.len() * 2).max(PLACES_MIN);
-        let former = std::mem::replace(&mut self.places, vec![NOBODY; length]);
-        former.into_iter().filter(|place| place.bytes != FREE).for_each(|place| self.put(place));
-    }
-
-    fn put(&mut self, place: Place) {
-        let mask = self.places.len() - 1;
-        let mut at = place.hash as usize & mask;
-        while self.places[at].bytes != FREE {
-            at = (at + 1) & mask;
+        let former = std::mem::replace(&mut self.places, vec![Place::nobodys(); length]);
+        for place in former.into_iter().filter(|place| place.length != FREE) {
+            let at = self.probe(place.hash, |_| false);
+            self.places[at] = place;
         }
-        self.places[at] = place;
+    }
+}
+
+impl<V: Default> Place<V> {
+    fn nobodys() -> Self {
+        Self { hash: 0, parent: 0, value: V::default(), length: FREE, text: [0; SHORT_BYTES_MAX] }
     }
 }
 
@@ -122,11 +143,11 @@ mod tests {
         // Some stand in their places, others behind one another.
         let text = |number: u32| format!("{number:0width$}", width = number as usize % 20);
         for number in 0..2_000_u32 {
-            table.insert(number % 7, &text(number), number);
+            *table.entry(number % 7, &text(number)) = Some(number);
         }
         for number in 0..2_000_u32 {
             let text = text(number);
-            assert_eq!(table.get(number % 7, text.as_bytes()), Some(number));
+            assert_eq!(table.get(number % 7, text.as_bytes()), Some(Some(number)));
             assert_eq!(table.get(8, text.as_bytes()), None);
             assert_eq!(table.get(number % 7, format!("{text}x").as_bytes()), None);
         }
