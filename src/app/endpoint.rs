@@ -73,26 +73,35 @@ impl Verb {
     }
 }
 
-/// The routes of one pattern by method. What every request reads of it lies in one cache line: of many
-/// patterns no cache has all.
+/// The routes of one pattern by method.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(super) struct Endpoint {
     /// Who answers each method, by discriminant; HEAD falls back to GET, all fall back to any.
     resolved: [Option<RouteId>; METHODS],
     /// Some of them only answer if their predicates hold.
     has_predicates: bool,
-    rest: Box<Rest>,
-}
-
-const _: () = assert!(size_of::<Endpoint>() == 64, "it is one cache line");
-
-/// What few requests read.
-#[derive(Debug)]
-struct Rest {
     /// The most conditions first; of as many, in the order of [`Verb::rank`], then as they were added.
     routes: Vec<Added>,
     allow: HeaderValue,
+}
+
+/// What nearly all requests want of an endpoint: the route of most methods, if nothing else has to be asked.
+/// Eight are in a cache line: of many patterns no cache has all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Front {
+    route: Option<RouteId>,
+    /// The known methods that it answers, by discriminant.
+    methods: u16,
+}
+
+const _: () = assert!(size_of::<Front>() == 8 && METHODS <= 16, "a method is a bit");
+
+impl Front {
+    /// The route, if it answers `method` whatever else the request says.
+    #[inline]
+    pub(super) const fn answering(self, method: Method) -> Option<RouteId> {
+        if self.methods >> method as u8 & 1 == 1 { self.route } else { None }
+    }
 }
 
 /// The known methods, and `Extension`.
@@ -146,7 +155,8 @@ impl Endpoint {
         Self {
             resolved: [None; METHODS],
             has_predicates: false,
-            rest: Box::new(Rest { routes: Vec::new(), allow: HeaderValue::from_static("") }),
+            routes: Vec::new(),
+            allow: HeaderValue::from_static(""),
         }
     }
 
@@ -156,21 +166,33 @@ impl Endpoint {
     /// A route that may want the same requests and has as many conditions.
     pub(super) fn add(&mut self, added: Added) -> Result<(), RouteId> {
         let is_rival = |other: &&Added| other.verb == added.verb && other.conditions == added.conditions;
-        let mut rivals = self.rest.routes.iter().filter(is_rival);
+        let mut rivals = self.routes.iter().filter(is_rival);
         if let Some(tied) = rivals.find(|other| !are_apart(&other.predicates, &added.predicates)) {
             return Err(tied.route);
         }
         let order = |added: &Added| (Reverse(added.conditions), added.verb.rank());
-        let place = self.rest.routes.partition_point(|other| order(other) <= order(&added));
+        let place = self.routes.partition_point(|other| order(other) <= order(&added));
         self.has_predicates |= !added.predicates.is_empty();
-        self.rest.routes.insert(place, added);
+        self.routes.insert(place, added);
         self.resolve();
         Ok(())
     }
 
     /// All its routes.
     pub(super) fn routes(&self) -> &[Added] {
-        &self.rest.routes
+        &self.routes
+    }
+
+    /// What nearly all requests want of it.
+    pub(super) fn front(&self) -> Front {
+        let those = |route| Method::KNOWN.into_iter().filter(move |method| self.known(*method) == route);
+        let most = Method::KNOWN.into_iter().map(|method| self.known(method)).filter(Option::is_some);
+        match most.max_by_key(|route| those(*route).count()) {
+            Some(route) if !self.has_predicates => {
+                Front { route, methods: those(route).fold(0, |methods, method| methods | 1 << method as u8) }
+            }
+            _ => Front::default(),
+        }
     }
 
     /// Whether some of its routes only answer if their predicates hold.
@@ -182,7 +204,7 @@ impl Endpoint {
     /// The routes that are for the method, the most specific first.
     pub(super) fn candidates<'e>(&'e self, wanted: &Wanted<'_>) -> impl Iterator<Item = &'e Added> {
         let (method, name) = (wanted.method, wanted.name);
-        self.rest.routes.iter().filter(move |added| added.verb.means(method, name))
+        self.routes.iter().filter(move |added| added.verb.means(method, name))
     }
 
     /// The most specific route that fits.
@@ -198,26 +220,23 @@ impl Endpoint {
 
     /// Who answers the extension method `name`.
     pub(super) fn extension(&self, name: &str) -> Option<RouteId> {
-        let own = self
-            .rest
-            .routes
-            .iter()
-            .find(|added| matches!(&added.verb, Verb::Extension(own) if **own == *name));
+        let own =
+            self.routes.iter().find(|added| matches!(&added.verb, Verb::Extension(own) if **own == *name));
         own.map(|added| added.route).or(self.resolved[Method::Extension as usize])
     }
 
     /// The value of `Allow`.
     pub(super) fn allow(&self) -> &HeaderValue {
-        &self.rest.allow
+        &self.allow
     }
 
     fn resolve(&mut self) {
         for method in Method::KNOWN.into_iter().chain([Method::Extension]) {
             // No extension has an empty name.
-            let first = self.rest.routes.iter().find(|added| added.verb.means(method, ""));
+            let first = self.routes.iter().find(|added| added.verb.means(method, ""));
             self.resolved[method as usize] = first.map(|added| added.route);
         }
-        self.rest.allow = allow_of(self.rest.routes.iter().map(|added| &added.verb));
+        self.allow = allow_of(self.routes.iter().map(|added| &added.verb));
     }
 }
 

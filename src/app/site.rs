@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use ::http::HeaderValue;
 
-use super::endpoint::{Added, AllowOf, Endpoint, Methods, Verb, Wanted, allow_of};
+use super::endpoint::{Added, AllowOf, Endpoint, Front, Methods, Verb, Wanted, allow_of};
 use super::handler::LogId;
 use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
@@ -77,6 +77,8 @@ pub(super) struct Site {
     router: Router,
     /// By the number of their pattern in the router.
     endpoints: Vec<Endpoint>,
+    /// What nearly all requests want of them, close together.
+    fronts: Vec<Front>,
     pub(super) fallback: Option<Fallback>,
     /// Every verb that some pattern has, once.
     verbs: Vec<Verb>,
@@ -102,6 +104,7 @@ impl Site {
             name: "*".into(),
             router: Router::new(),
             endpoints: Vec::new(),
+            fronts: Vec::new(),
             fallback: None,
             verbs: Vec::new(),
             allow: HeaderValue::from_static("OPTIONS"),
@@ -137,12 +140,15 @@ impl Site {
         let number = match self.router.insert(pattern, number) {
             Ok(()) => {
                 self.endpoints.push(Endpoint::new());
+                self.fronts.push(Front::default());
                 number
             }
             Err(other) => other,
         };
         let verb = added.verb.clone();
-        self.endpoints[number as usize].add(added)?;
+        let endpoint = &mut self.endpoints[number as usize];
+        endpoint.add(added)?;
+        self.fronts[number as usize] = endpoint.front();
         if !self.verbs.contains(&verb) {
             self.verbs.push(verb);
             self.allow = allow_of(self.verbs.iter());
@@ -168,19 +174,32 @@ impl Site {
         params: &mut Params,
         asker: Asker<'_>,
     ) -> Result<RouteId, Missing> {
-        let method = head.method();
-        if let Some(number) = self.router.find(path, params) {
-            let endpoint = &self.endpoints[number as usize];
-            let route = match method {
-                Method::Extension => endpoint.extension(head.method_name()),
-                known => endpoint.known(known),
-            };
-            return match route {
-                Some(route) if !endpoint.has_predicates() => Ok(route),
-                _ => self.find_among(number, (head, path), params, asker),
-            };
+        let Some(number) = self.router.find(path, params) else {
+            return self.without_path(head, path, params);
+        };
+        match self.fronts[number as usize].answering(head.method()) {
+            Some(route) => Ok(route),
+            None => self.find_at(number, (head, path), params, asker),
         }
-        self.without_path(head, path, params)
+    }
+
+    /// Who answers, if not the route of most methods of the most specific pattern, which has this number.
+    fn find_at(
+        &self,
+        number: u32,
+        (head, path): (&Head<'_>, Path<'_>),
+        params: &mut Params,
+        asker: Asker<'_>,
+    ) -> Result<RouteId, Missing> {
+        let endpoint = &self.endpoints[number as usize];
+        let route = match head.method() {
+            Method::Extension => endpoint.extension(head.method_name()),
+            known => endpoint.known(known),
+        };
+        match route {
+            Some(route) if !endpoint.has_predicates() => Ok(route),
+            _ => self.find_among(number, (head, path), params, asker),
+        }
     }
 
     /// Who answers, if not every route of the most specific pattern, which has this number, fits.
