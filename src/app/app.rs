@@ -549,7 +549,7 @@ impl App {
 
     fn push_route(&mut self, site: SiteId, mut route: Route) {
         route.settle(site, &[&self.layers[..], &self.sites[site.index()].layers].concat());
-        self.has_rewrites |= route.rewrite().is_some();
+        self.has_rewrites |= route.rewrites();
         self.has_own_writes |= route.rule().timeouts.write.is_some();
         self.routes.push(route);
     }

@@ -225,11 +225,16 @@ impl<H> fmt::Debug for Layered<H> {
     }
 }
 
-/// The layers of a route, or of a site where it has no route.
+/// The layers of a route, or of a site where it has no route: one word where there are none.
 #[derive(Clone, Default)]
 pub struct Chain {
+    layers: Option<Box<Layers>>,
+}
+
+#[derive(Clone)]
+struct Layers {
     /// All of them.
-    layers: Vec<Arc<dyn Layer>>,
+    all: Vec<Arc<dyn Layer>>,
     /// Those that look at requests.
     before: Box<[Arc<dyn Layer>]>,
     /// Those that look at answers.
@@ -253,29 +258,30 @@ impl Chain {
             let those = layers.iter().filter(|layer| does(layer.acts()));
             those.map(|layer| Arc::clone(layer.inner().unwrap_or(layer))).collect()
         };
-        Self { before: those(|acts| acts.before), after: those(|acts| acts.after), layers }
+        let (before, after) = (those(|acts| acts.before), those(|acts| acts.after));
+        Self { layers: (!layers.is_empty()).then(|| Box::new(Layers { all: layers, before, after })) }
     }
 
     /// All layers, the outermost first.
     pub fn layers(&self) -> &[Arc<dyn Layer>] {
-        &self.layers
+        self.layers.as_ref().map_or(&[], |layers| &layers.all)
     }
 
     /// Whether some layer looks at requests.
     #[inline]
     pub fn looks_at_requests(&self) -> bool {
-        !self.before.is_empty()
+        self.layers.as_ref().is_some_and(|layers| !layers.before.is_empty())
     }
 
     /// Whether some layer looks at answers.
     #[inline]
     pub fn looks_at_answers(&self) -> bool {
-        !self.after.is_empty()
+        self.layers.as_ref().is_some_and(|layers| !layers.after.is_empty())
     }
 
     /// Lets the layers from number `from` look at `request`.
     pub fn before(&self, from: usize, request: &Request<'_>, response: &mut Response) -> Progress {
-        for (number, layer) in self.before.iter().enumerate().skip(from) {
+        for (number, layer) in self.those_before().iter().enumerate().skip(from) {
             let asked = catch_unwind(AssertUnwindSafe(|| layer.before(request, response)));
             match asked {
                 Ok(Passage::Open) => {}
@@ -307,7 +313,7 @@ impl Chain {
         response: &mut Response,
         mut seen: impl FnMut(usize, &Response),
     ) {
-        for (number, layer) in self.after.iter().enumerate().rev() {
+        for (number, layer) in self.those_after().iter().enumerate().rev() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| layer.after(request, response))) {
                 log_panic(layer.name(), &*panic);
                 failed(response);
@@ -318,13 +324,21 @@ impl Chain {
 
     /// What becomes of an answer that never changes, if that is the same every time.
     pub(super) fn settle(&self, fixed: Rendered) -> Option<Rendered> {
-        if self.after.is_empty() {
+        if !self.looks_at_answers() {
             return Some(fixed);
         }
         let mut response = Response::default();
         fixed.fill(&mut response);
-        let is_settled = self.after.iter().rev().all(|layer| layer.settle(&mut response));
+        let is_settled = self.those_after().iter().rev().all(|layer| layer.settle(&mut response));
         if is_settled { Rendered::of(&response) } else { None }
+    }
+
+    fn those_before(&self) -> &[Arc<dyn Layer>] {
+        self.layers.as_ref().map_or(&[], |layers| &layers.before)
+    }
+
+    fn those_after(&self) -> &[Arc<dyn Layer>] {
+        self.layers.as_ref().map_or(&[], |layers| &layers.after)
     }
 }
 
@@ -337,7 +351,7 @@ fn failed(response: &mut Response) -> Outcome {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.layers).finish()
+        f.debug_list().entries(self.layers()).finish()
     }
 }
 

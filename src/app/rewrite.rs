@@ -116,8 +116,7 @@ impl App {
     /// Whether who was found does not answer, and [`App::follow`] finds who does.
     #[inline]
     pub fn rewrites(&self, found: Match) -> bool {
-        self.has_rewrites()
-            && found.scope().layers_of().is_some_and(|id| self.route_of(id).rewrite().is_some())
+        self.has_rewrites() && found.scope().layers_of().is_some_and(|id| self.route_of(id).rewrites())
     }
 
     /// Who answers in the end where `found` rewrites, and the path that was found with. `params` are those of

@@ -1,4 +1,10 @@
 //! [`Route`]: a pattern, a handler and its rule; the place where a handler's panics end.
+//!
+//! ```text
+//!  Route ─┬─ chain · log · site · flags · the fixed answer, a short text and all   what every request reads
+//!         └─► Rest: handler · pattern · rule · predicates · …                      what the others need, too
+//! ```
+//! What every request reads of a route lies together, in two lines of cache: of many routes no cache has all.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +14,7 @@ use std::sync::Arc;
 
 use super::endpoint::Verb;
 use super::explain::{Stage, Step};
-use super::handler::{BodyRule, Handler, Outcome, Rule, Sink, Take};
+use super::handler::{BodyRule, Handler, LogId, Outcome, Rule, Sink, Take};
 use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
 use super::predicate::Predicate;
@@ -41,65 +47,84 @@ impl RouteId {
 }
 
 /// What one method of one path pattern is answered by.
+#[repr(C, align(64))]
 pub struct Route {
+    /// All its layers.
+    chain: Chain,
+    rest: Box<Rest>,
+    /// That of its rule.
+    log: LogId,
+    /// The site that it belongs to.
+    site: SiteId,
+    /// That of its rule.
+    is_timed: bool,
+    rewrites: bool,
+    /// What is answered without a call of the handler.
+    fixed: Option<Rendered>,
+}
+
+const _: () = assert!(size_of::<Route>() == 192, "it fills three cache lines");
+
+/// What a fixed answer does not need.
+struct Rest {
+    handler: Box<dyn Handler>,
     pattern: Arc<Pattern>,
+    rule: Rule,
     verb: Verb,
     /// Its handler has no other method, so that this is no condition.
     is_bound: bool,
-    rule: Rule,
     predicates: Box<[Predicate]>,
     rewrite: Option<Rewrite>,
     /// Where it was told.
     place: Option<Arc<str>>,
-    /// The site that it belongs to.
-    site: SiteId,
     /// The layers of the apps that were mounted on the way to it, and its own.
     layers: Vec<Arc<dyn Layer>>,
-    /// All its layers.
-    chain: Chain,
-    /// What is answered without a call of the handler.
-    fixed: Option<Rendered>,
-    handler: Box<dyn Handler>,
 }
 
 impl Route {
     pub(super) fn new(pattern: Pattern, verb: Verb, handler: Box<dyn Handler>) -> Self {
-        Self {
+        let rest = Rest {
             pattern: Arc::new(pattern),
+            rule: handler.rule(),
             verb,
             is_bound: false,
-            rule: handler.rule(),
             predicates: handler.predicates().into(),
             rewrite: handler.rewrite(),
             place: handler.place(),
-            site: SiteId::MAIN,
             layers: handler.layers(),
-            chain: Chain::default(),
-            fixed: None,
             handler,
+        };
+        Self {
+            chain: Chain::default(),
+            log: rest.rule.log,
+            site: SiteId::MAIN,
+            is_timed: rest.rule.timed,
+            rewrites: rest.rewrite.is_some(),
+            fixed: None,
+            rest: Box::new(rest),
         }
     }
 
     /// The same for a handler that has no other method.
     #[cfg(feature = "config")]
-    pub(super) const fn bound(mut self) -> Self {
-        self.is_bound = true;
+    pub(super) fn bound(mut self) -> Self {
+        self.rest.is_bound = true;
         self
     }
 
     /// The same for another pattern, within more layers.
     pub(super) fn moved(mut self, pattern: Pattern, outer: &[Arc<dyn Layer>]) -> Self {
-        self.pattern = Arc::new(pattern);
-        self.layers.splice(0..0, outer.iter().map(Arc::clone));
+        self.rest.pattern = Arc::new(pattern);
+        self.rest.layers.splice(0..0, outer.iter().map(Arc::clone));
         self
     }
 
     /// Belongs to `site`, whose layers, and those around it, are these.
     pub(super) fn settle(&mut self, site: SiteId, outer: &[Arc<dyn Layer>]) {
         self.site = site;
-        let layers = outer.iter().chain(&self.layers).map(Arc::clone).collect();
+        let layers = outer.iter().chain(&self.rest.layers).map(Arc::clone).collect();
         self.chain = Chain::new(layers);
-        self.fixed = self.handler.fixed().and_then(|fixed| self.chain.settle(fixed));
+        self.fixed = self.rest.handler.fixed().and_then(|fixed| self.chain.settle(fixed));
     }
 
     /// Whether it may be added.
@@ -107,59 +132,77 @@ impl Route {
     /// # Errors
     /// [`RouteError::Rewrite`], if nobody would ask its layers.
     pub(super) fn check(&self) -> Result<(), RouteError> {
-        let is_guarded = self.rewrite.is_some() && !self.layers.is_empty();
+        let is_guarded = self.rewrites && !self.rest.layers.is_empty();
         if is_guarded { Err(RouteError::Rewrite(self.pattern().into())) } else { Ok(()) }
     }
 
     /// The pattern as it was written, with the prefixes it was mounted under.
     pub fn pattern(&self) -> &str {
-        self.pattern.text()
+        self.rest.pattern.text()
     }
 
     /// The name of its method, or `any method`.
     pub fn method(&self) -> &str {
-        self.verb.name()
+        self.rest.verb.name()
     }
 
     /// The rule of its handler.
     #[inline]
-    pub const fn rule(&self) -> &Rule {
-        &self.rule
+    pub fn rule(&self) -> &Rule {
+        &self.rest.rule
+    }
+
+    /// Whether its rule has the stages timed.
+    #[inline]
+    pub(crate) const fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// The access log of its rule.
+    #[inline]
+    pub(super) const fn log(&self) -> LogId {
+        self.log
+    }
+
+    /// Whether others are asked in its place.
+    #[inline]
+    pub(super) const fn rewrites(&self) -> bool {
+        self.rewrites
     }
 
     /// What must hold of a request besides its path and method.
     pub fn predicates(&self) -> &[Predicate] {
-        &self.predicates
+        &self.rest.predicates
     }
 
     /// How many things must hold of a request, besides its path: of two routes of one pattern that fit, the
     /// one with more of them answers. A method is one, each predicate another.
     pub fn conditions(&self) -> usize {
-        usize::from(self.verb != Verb::Any && !self.is_bound) + self.predicates.len()
+        usize::from(self.rest.verb != Verb::Any && !self.rest.is_bound) + self.rest.predicates.len()
     }
 
     /// How the path is changed, if others are asked in its place.
     #[inline]
-    pub const fn rewrite(&self) -> Option<&Rewrite> {
-        self.rewrite.as_ref()
+    pub fn rewrite(&self) -> Option<&Rewrite> {
+        self.rest.rewrite.as_ref()
     }
 
     /// Where it was told, as `kolk.toml:12`, if that is known.
-    pub const fn place(&self) -> Option<&Arc<str>> {
-        self.place.as_ref()
+    pub fn place(&self) -> Option<&Arc<str>> {
+        self.rest.place.as_ref()
     }
 
     /// What it would do with `request`.
     pub(super) fn explain(&self, request: &Request<'_>) -> Vec<Step> {
-        let mut steps = self.handler.explain(request);
+        let mut steps = self.rest.handler.explain(request);
         if !steps.iter().any(|step| step.topic() == "body") {
-            let text = match self.rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
+            let text = match self.rest.rule.body_bytes_max.unwrap_or(Rule::BODY_BYTES_MAX) {
                 u64::MAX => "of any size".to_owned(),
                 bytes => format!("at most {bytes} bytes"),
             };
             steps.insert(0, Step::new(Stage::Handle, "body", text));
         }
-        let timeouts = self.rule.timeouts;
+        let timeouts = self.rest.rule.timeouts;
         if timeouts != RouteTimeouts::default() && !steps.iter().any(|step| step.topic() == "timeouts") {
             steps.insert(1, Step::new(Stage::Handle, "timeouts", timeouts.to_string()));
         }
@@ -190,8 +233,8 @@ impl Route {
     /// here already is fed at once.
     #[inline]
     pub fn call(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
-        match self.contained(response, |response| self.handler.handle(request, response)) {
-            Outcome::Receive(sink) if self.rule.body == BodyRule::Collect => {
+        match self.contained(response, |response| self.rest.handler.handle(request, response)) {
+            Outcome::Receive(sink) if self.rest.rule.body == BodyRule::Collect => {
                 self.feed(sink, request, response)
             }
             outcome => outcome,
@@ -221,12 +264,12 @@ impl Route {
     }
 
     /// The pattern, for a [`Request`].
-    pub const fn shared_pattern(&self) -> &Arc<Pattern> {
-        &self.pattern
+    pub fn shared_pattern(&self) -> &Arc<Pattern> {
+        &self.rest.pattern
     }
 
-    pub(super) const fn verb(&self) -> &Verb {
-        &self.verb
+    pub(super) fn verb(&self) -> &Verb {
+        &self.rest.verb
     }
 
     #[cold]
@@ -256,8 +299,8 @@ impl fmt::Debug for Route {
         f.debug_struct("Route")
             .field("method", &self.method())
             .field("pattern", &self.pattern())
-            .field("rule", &self.rule)
-            .field("predicates", &self.predicates)
+            .field("rule", self.rule())
+            .field("predicates", &self.predicates())
             .field("layers", &self.chain)
             .finish_non_exhaustive()
     }

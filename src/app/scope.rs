@@ -76,7 +76,7 @@ impl App {
     #[inline]
     pub fn log_of(&self, scope: Scope) -> LogId {
         match scope {
-            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).rule().log,
+            Scope::Route(id) | Scope::Preflight(id) => self.route_of(id).log(),
             Scope::Site(id) => self.site_at(id).log,
         }
     }

@@ -5,7 +5,8 @@
 //!                                                                          body_at ┘
 //! ```
 //! In the form of HTTP/1, as [`Fields`](super::Fields) are; a version that writes fields in another way reads
-//! them out of it. Knows no date.
+//! them out of it. A short text lies within, behind what says how it is sent: of many answers no cache has
+//! all, and one that lies together is found at once. Knows no date.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -29,17 +30,33 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// assert_eq!(rendered.body(), b"hi");
 /// ```
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Rendered {
     status: StatusCode,
+    body_at: u16,
     closes: bool,
     has_date: bool,
     has_server: bool,
-    text: Bytes,
-    body_at: usize,
-    bytes: usize,
+    /// How long the text is, in bytes.
+    length: u32,
+    /// How many fields it has.
+    lines: u16,
+    text: Text,
     /// Where names and values are, for a version that does not use the text as it is.
     places: OnceLock<Box<[[Span; 2]]>>,
 }
+
+#[derive(Clone, Debug)]
+enum Text {
+    /// As many bytes of it as the text is long.
+    Short([u8; SHORT_BYTES_MAX]),
+    Long(Bytes),
+}
+
+/// How long a text is that lies within, in bytes.
+const SHORT_BYTES_MAX: usize = 127;
+
+const _: () = assert!(size_of::<Text>() == 128, "two cache lines, all of which are used");
 
 impl Rendered {
     /// The text of `response`. `None` for what is better put together each time: a large body, one that is
@@ -63,20 +80,18 @@ impl Rendered {
         }
         text.extend_from_slice(response.fields().block());
         write!(text, "Content-Length: {}\r\n\r\n", body.len()).ok()?;
-        let body_at = text.len();
-        if body_at > usize::from(u16::MAX) {
-            return None;
-        }
+        let body_at = u16::try_from(text.len()).ok()?;
+        let lines = u16::try_from(super::fields::lines(&text).count()).ok()?;
         text.extend_from_slice(body);
-        let bytes = text.len() + super::fields::lines(&text[..body_at]).count() * size_of::<[Span; 2]>();
         Some(Self {
             status,
             closes: response.closes(),
             has_date: response.has_date(),
             has_server: response.has_server(),
-            text: text.into(),
+            length: u32::try_from(text.len()).ok()?,
+            lines,
+            text: Text::of(text),
             body_at,
-            bytes,
             places: OnceLock::new(),
         })
     }
@@ -108,37 +123,60 @@ impl Rendered {
     /// The lines of the fields, the empty line, and the body.
     #[inline]
     pub fn text(&self) -> &[u8] {
-        &self.text
+        match &self.text {
+            Text::Short(bytes) => bytes.get(..self.length as usize).unwrap_or_default(),
+            Text::Long(bytes) => bytes,
+        }
     }
 
     /// The lines of the fields, length included, and the empty line: the answer to HEAD.
     #[inline]
     pub fn fields(&self) -> &[u8] {
-        &self.text[..self.body_at]
+        &self.text()[..usize::from(self.body_at)]
     }
 
     /// The names and values of the fields, length included. Found when they are first asked for.
     #[inline]
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let places = self.places.get_or_init(|| places(self.fields()));
-        places.iter().map(|[name, value]| (name.of(&self.text), value.of(&self.text)))
+        let text = self.text();
+        places.iter().map(|[name, value]| (name.of(text), value.of(text)))
     }
 
     /// The bytes of memory that it takes beside its own size, once its lines were asked for.
     #[inline]
     pub const fn bytes(&self) -> usize {
-        self.bytes
+        let text = match &self.text {
+            Text::Short(_) => 0,
+            Text::Long(bytes) => bytes.len(),
+        };
+        text + self.lines as usize * size_of::<[Span; 2]>()
+    }
+
+    /// How long the body is, in bytes.
+    #[inline]
+    pub const fn body_bytes(&self) -> usize {
+        self.length as usize - self.body_at as usize
+    }
+
+    /// How long fields and body are, in bytes.
+    #[inline]
+    pub const fn text_bytes(&self) -> usize {
+        self.length as usize
     }
 
     /// The body.
     #[inline]
     pub fn body(&self) -> &[u8] {
-        &self.text[self.body_at..]
+        &self.text()[usize::from(self.body_at)..]
     }
 
-    /// The body by reference.
+    /// The body by reference, or a copy of a short one.
     pub fn shared_body(&self) -> Bytes {
-        self.text.slice(self.body_at..)
+        match &self.text {
+            Text::Short(_) => Bytes::copy_from_slice(self.body()),
+            Text::Long(bytes) => bytes.slice(usize::from(self.body_at)..),
+        }
     }
 
     /// Makes `response`, which is empty, this answer.
@@ -151,7 +189,27 @@ impl Rendered {
         if self.has_server {
             response.hide_server();
         }
-        response.set_body(self.shared_body());
+        match &self.text {
+            Text::Short(_) => {
+                let arena = response.arena();
+                arena.clear();
+                arena.extend_from_slice(self.body());
+            }
+            Text::Long(_) => response.set_body(self.shared_body()),
+        }
+    }
+}
+
+impl Text {
+    fn of(text: Vec<u8>) -> Self {
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        match bytes.get_mut(..text.len()) {
+            Some(own) => {
+                own.copy_from_slice(&text);
+                Self::Short(bytes)
+            }
+            None => Self::Long(text.into()),
+        }
     }
 }
 
@@ -181,11 +239,33 @@ mod tests {
         assert_eq!(rendered.body(), b"hi");
         assert_eq!(rendered.text(), [&fields[..], b"hi"].concat());
         let places = rendered.lines().count() * size_of::<[Span; 2]>();
-        assert_eq!((rendered.bytes(), places), (rendered.text().len() + places, 24));
+        assert_eq!((rendered.bytes(), places), (24, 24), "the text lies within");
         let mut response = Response::default();
         rendered.fill(&mut response);
         let lines = b"Content-Type: text/plain; charset=utf-8\r\nEtag: \"1\"\r\n";
         assert_eq!((response.length(), response.fields().block()), (Some(2), &lines[..]));
+    }
+
+    #[test]
+    fn a_text_is_the_same_wherever_it_lies() {
+        for body_bytes in 0..200 {
+            let body = "x".repeat(body_bytes);
+            let rendered = Rendered::of(&Response::text(body.clone())).unwrap();
+            let [fields, own] = [rendered.fields(), rendered.body()];
+            assert!(fields.ends_with(format!("\r\nContent-Length: {body_bytes}\r\n\r\n").as_bytes()));
+            assert_eq!((own, rendered.shared_body().as_ref()), (body.as_bytes(), body.as_bytes()));
+            assert_eq!(rendered.text(), [fields, own].concat());
+            assert_eq!(
+                (rendered.text_bytes(), rendered.body_bytes()),
+                (fields.len() + body_bytes, body_bytes)
+            );
+            let beside = rendered.bytes() - rendered.lines().count() * size_of::<[Span; 2]>();
+            let length = rendered.text().len();
+            assert_eq!(beside, if length <= SHORT_BYTES_MAX { 0 } else { length });
+            let mut response = Response::default();
+            rendered.fill(&mut response);
+            assert_eq!(Rendered::of(&response).unwrap().text(), rendered.text());
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) fn rendered(output: &mut Output, rendered: &Rendered, preset: &Preset
     let out = output.inline();
     preset.write(out, rendered.status(), rendered.has_server(), rendered.has_date());
     persistence(out, exchange, exchange.persists);
-    let is_small = rendered.text().len() <= INLINE_BYTES_MAX;
+    let is_small = rendered.text_bytes() <= INLINE_BYTES_MAX;
     out.extend_from_slice(if is_small && !exchange.is_head { rendered.text() } else { rendered.fields() });
     if !is_small && !exchange.is_head {
         output.share(rendered.shared_body());

@@ -471,7 +471,7 @@ impl Protocol for Server {
     ) -> Result<(), Gone> {
         let id = number(stream);
         let stream = self.streams.get(id).filter(|stream| stream.outgoing.is_none()).ok_or(Gone)?;
-        let (is_received, has_body) = (stream.is_received, !stream.is_head && !rendered.body().is_empty());
+        let (is_received, has_body) = (stream.is_received, !stream.is_head && rendered.body_bytes() > 0);
         let out = encoding.output.inline();
         Place { out, encoder: &mut self.encoder, stream: id }.rendered(rendered, encoding.preset, has_body);
         if rendered.closes() {

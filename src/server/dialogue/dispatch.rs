@@ -113,12 +113,11 @@ impl Dialogue {
     ) {
         let (env, edition, stream) = (call.env, call.edition, asked.stream);
         let route = edition.app.route_of(id);
-        let rule = route.rule();
-        self.timed = rule.timed || call.edition.config.stages || (self.timed && self.requests > 1);
+        self.timed = route.is_timed() || call.edition.config.stages || (self.timed && self.requests > 1);
         if let (Some(rendered), Arrival::Empty) = (route.fixed(), body) {
             return self.respond_fixed(asked, head, id, rendered, call);
         }
-        let scope = Scope::Route(id);
+        let (scope, rule) = (Scope::Route(id), route.rule());
         let bytes = match body {
             Arrival::Empty => &[][..],
             Arrival::Whole(bytes)
@@ -128,7 +127,7 @@ impl Dialogue {
             }
             _ => return self.open(asked, (head, path, body), id, call),
         };
-        if rule.body == BodyRule::Stream && !matches!(body, Arrival::Empty) {
+        if !matches!(body, Arrival::Empty) && rule.body == BodyRule::Stream {
             return self.open(asked, (head, path, body), id, call);
         }
         // What its layers hold is held until it is answered.

@@ -93,7 +93,7 @@ impl Dialogue {
         if answered == Err(Gone) {
             return call.env.stats.late_answers.add(1);
         }
-        let sent = Sent { status, body_bytes: rendered.body().len() as u64, reason: None, is_cut: false };
+        let sent = Sent { status, body_bytes: rendered.body_bytes() as u64, reason: None, is_cut: false };
         if self.is_multiplexed() && self.speech.is_sending(stream) {
             self.keep_answered(asked, Some(head), Some(Scope::Route(route)), (sent, holds), call);
         } else if call.records() {
