@@ -1,5 +1,6 @@
 //! How long it takes to find the route of a path.
 
+use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -67,6 +68,25 @@ fn route(criterion: &mut Criterion) {
             bencher
                 .iter(|| many.find(black_box(&head), black_box(Path::normalised(path)), &mut params, asker));
         });
+    }
+
+    // The path is written each time, as a client's would be: what is read at random is the table alone.
+    for count in [10_usize, 10_000] {
+        let patterns: Vec<String> =
+            (0..count).map(|number| format!("/area{:02}/item{number:05}/{{id}}", number % 97)).collect();
+        let all = app(patterns.iter().map(String::as_str));
+        let mut path = String::new();
+        for (order, step) in [("in-sequence", 1), ("random-order", 7_919)] {
+            let mut number = 0;
+            group.bench_function(format!("{count}/{order}"), |bencher| {
+                bencher.iter(|| {
+                    number = (number + step) % count;
+                    path.clear();
+                    write!(path, "/area{:02}/item{number:05}/7", number % 97).expect("memory");
+                    all.find(black_box(&head), black_box(Path::normalised(&path)), &mut params, asker)
+                });
+            });
+        }
     }
     group.finish();
 }
