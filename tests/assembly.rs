@@ -1232,6 +1232,67 @@ fn visitors_are_sent_where_tls_is_spoken_also_by_a_file_that_is_read_again() {
     assert!(log.starts_with("192.0.2.7") && log.contains(" first\n"), "{log}");
 }
 
+/// Somebody gets a certificate: the site of a port in the clear moves to another, and the port sends there.
+#[test]
+fn a_file_that_is_read_again_begins_to_send_visitors_to_https_and_ends() {
+    let files = Scratch::new("assembly-first-https");
+    let identity = Identity::new(&["localhost"]);
+    files.put("chain.pem", &identity.chain);
+    files.put("key.pem", &identity.key);
+    let [http, https] = [(); 2]
+        .map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|free| free.local_addr().unwrap());
+    let file = |listen: &str, answer: u16| {
+        let text = format!("server.workers = 2\n{listen}[[site]]\nhosts = \"*\"\nrespond = {answer}\n");
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let certificate = "[[tls.cert]]\ncert = \"chain.pem\"\nkey = \"key.pem\"\n";
+    let clear = format!("[[listen]]\naddr = \"{http}\"\n");
+    let encrypted = format!("{certificate}[[listen]]\naddr = \"{https}\"\ntls = true\n");
+    let both = format!("{encrypted}{clear}redirect_to_https = true\n");
+    let started = file(&clear, 204);
+    let server = started.server().unwrap().start().unwrap();
+    let handle = server.handle();
+    let mut before = Client::at(http);
+    assert_eq!(before.get("/").status, 204);
+    let replace = |listen: &str, answer: u16| {
+        let waits = file(listen, answer).replace(&handle, &started).unwrap();
+        assert!(waits.is_empty(), "{waits:?}");
+    };
+    let sent_to = |place: SocketAddr| {
+        let answer = Client::at(place).get("/a");
+        answer.field("location").map_or_else(|| answer.status.to_string(), str::to_owned)
+    };
+    let config = identity.trusted_by(&[&TLS13]);
+    let answers = |place: SocketAddr| {
+        Client::over(identity::connect(place, &config, "localhost", usize::MAX)).get("/").status
+    };
+    replace(&both, 200);
+    let place = format!("https://test:{}/a", https.port());
+    support::until("visitors are sent there", || sent_to(http) == place);
+    assert_eq!((answers(https), handle.addrs().len()), (200, 1));
+    support::until("who came before is answered by the site", || before.get("/").status == 200);
+    // All of it or nothing, with the line that cannot be had.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = both.replace(&http.to_string(), &taken.local_addr().unwrap().to_string());
+    let refused = file(&elsewhere, 204).replace(&handle, &started).unwrap_err().to_string();
+    assert!(refused.contains("kolk.toml:9:8\n") && refused.contains("in use"), "{refused}");
+    assert_eq!((sent_to(http), answers(https)), (place.clone(), 200));
+    // From another port, beside the site in the clear; and then not any more.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let redirect = format!("[[listen]]\naddr = \"{other}\"\nredirect_to_https = true\n");
+    replace(&format!("{encrypted}{clear}{redirect}"), 200);
+    support::until("the site is in the clear, too", || sent_to(http) == "200");
+    assert_eq!(sent_to(other), place);
+    replace(&clear, 204);
+    support::until("nobody is sent any more", || sent_to(http) == "204");
+    for gone in [other, https] {
+        support::until("it is closed", || std::net::TcpStream::connect(gone).is_err());
+    }
+    assert_eq!((handle.redirect_addr(), handle.addrs()), (None, vec![ListenAddr::Tcp(http)]));
+    assert_eq!(before.get("/").status, 204);
+}
+
 #[test]
 fn a_file_is_sent_to_who_is_let_in_while_somebody_works() {
     let files = Scratch::new("assembly-served");

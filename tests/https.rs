@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kolk::access_log::{Destination, Format, Log};
-use kolk::{App, Config, Error, Request, Response, Running, Server, Tls, service};
+use kolk::{App, Config, Error, ListenOptions, Request, Response, Running, Server, Tls, service};
 use rustls::version::TLS13;
 
 use identity::{Identity, connect};
@@ -38,7 +38,9 @@ fn redirect_address(server: &Running) -> SocketAddr {
 #[test]
 fn rfc_6797_7_2_every_encrypted_answer_says_it_and_no_other() {
     let identity = Identity::new(&["localhost"]);
-    let server = start(server(&identity).redirect_to_https("127.0.0.1:0").unwrap());
+    let server = server(&identity).redirect_to_https("127.0.0.1:0").unwrap().listen("127.0.0.1:0").unwrap();
+    let clear = ListenOptions::default().in_the_clear();
+    let server = server.listen_with("127.0.0.1:0", clear).unwrap().start().unwrap();
     let config = identity.trusted_by(&[&TLS13]);
     let mut client = Client::over(connect(address(&server), &config, "localhost", usize::MAX));
     for (path, status) in [("/", 200), ("/fixed", 200), ("/own", 200), ("/none", 404), ("/", 200)] {
@@ -54,6 +56,11 @@ fn rfc_6797_7_2_every_encrypted_answer_says_it_and_no_other() {
     let answer = plain.answer();
     assert_eq!((answer.status, answer.field(HSTS)), (400, None), "{}", answer.text());
     assert_eq!(Client::at(redirect_address(&server)).get("/").field(HSTS), None);
+    let mut clear = Client::at(server.addrs()[1].socket_addr().unwrap());
+    for (path, status) in [("/", 200), ("/fixed", 200), ("/none", 404)] {
+        let answer = clear.get(path);
+        assert_eq!((answer.status, answer.field(HSTS)), (status, None), "{path}");
+    }
     let app = App::new().get("/", Response::text("hello"));
     assert_eq!(Client::to(&start(alone(app).hsts(YEAR))).get("/").field(HSTS), None);
 }
@@ -105,11 +112,10 @@ fn whoever_is_sent_away_is_counted_and_logged() {
         assert_eq!(client.answer().status, 400);
     }
     let requests: Vec<u64> = server.snapshot().workers.iter().map(|worker| worker.requests).collect();
-    assert_eq!((server.workers(), &*requests), (1, &[0, 2][..]));
+    assert_eq!((server.workers(), &*requests), (1, &[2][..]));
     let counted = [
         "kolk_requests_total{class=\"3xx\"} 1\n",
         "kolk_requests_total{class=\"4xx\"} 1\n",
-        // Those that were asked for.
         "kolk_workers 1\n",
     ];
     let page = Client::at(admin).get("/_kolk/metrics").text().to_owned();
@@ -123,9 +129,9 @@ fn whoever_is_sent_away_is_counted_and_logged() {
     let lines = std::fs::read_to_string(log).unwrap();
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    let sent = [r#""target":"/a?b""#, r#""status":308"#, r#""route":"/{*path}""#, r#""worker":1"#];
+    let sent = [r#""target":"/a?b""#, r#""status":308"#, r#""route":"/{*path}""#, r#""worker":0"#];
     assert!(sent.iter().all(|part| lines[0].contains(part)), "{}", lines[0]);
-    let refused = [r#""status":400"#, r#""reason":"#, r#""worker":1"#];
+    let refused = [r#""status":400"#, r#""reason":"#, r#""worker":0"#];
     assert!(refused.iter().all(|part| lines[1].contains(part)), "{}", lines[1]);
 }
 
@@ -141,9 +147,47 @@ fn both_end_together() {
 
 #[test]
 fn nobody_is_sent_where_nobody_is() {
-    let server = Server::new(App::new()).listen("127.0.0.1:0").unwrap();
-    let refused = server.redirect_to_https("127.0.0.1:0").unwrap().bind().unwrap_err();
+    let plain = Server::new(App::new()).listen("127.0.0.1:0").unwrap();
+    let refused = plain.redirect_to_https("127.0.0.1:0").unwrap().bind().unwrap_err();
     assert!(matches!(refused, Error::Listen(_)), "{refused}");
+    // Nor where there is a certificate, and nobody shows it.
+    let clear = ListenOptions::default().in_the_clear();
+    let server = server(&Identity::new(&["localhost"])).listen_with("127.0.0.1:0", clear).unwrap();
+    let refused = server.redirect_to_https("127.0.0.1:0").unwrap().bind().unwrap_err();
+    assert!(refused.to_string().ends_with("no listener is encrypted"), "{refused}");
+}
+
+#[test]
+fn visitors_follow_the_encrypted_listeners_and_are_sent_nowhere_when_none_is_left() {
+    let clear = ListenOptions::default().in_the_clear();
+    let server = server(&Identity::new(&["localhost"])).listen_with("127.0.0.1:0", clear).unwrap();
+    let server = start(server.redirect_to_https("127.0.0.1:0").unwrap());
+    let (handle, first) = (server.handle(), server.addrs()[1].clone());
+    let mut client = Client::at(redirect_address(&server));
+    let place = |port: u16| format!("https://test:{port}/a");
+    let port_of = |address: &kolk::ListenAddr| address.socket_addr().unwrap().port();
+    assert_eq!(client.get("/a").field("location"), Some(&*place(port_of(&first))));
+    let second = handle.listen("127.0.0.1:0").unwrap();
+    assert_eq!(client.get("/a").field("location"), Some(&*place(port_of(&first))), "the first counts");
+    // At once: the port is not the app's.
+    assert!(handle.leave(&first).unwrap());
+    assert_eq!(client.get("/a").field("location"), Some(&*place(port_of(&second))));
+    assert!(handle.leave(&second).unwrap());
+    for mut client in [client, Client::at(redirect_address(&server))] {
+        let answer = client.get("/a");
+        assert_eq!((answer.status, answer.field("location")), (503, None));
+        assert!(answer.text().contains("route.nobody_at_https"), "{}", answer.text());
+    }
+    let third = handle.listen("127.0.0.1:0").unwrap();
+    let mut client = Client::at(redirect_address(&server));
+    assert_eq!(client.get("/a").field("location"), Some(&*place(port_of(&third))));
+    // Its own listener is one as any other.
+    let own = handle.redirect_addr().unwrap();
+    assert_eq!(Some(&own), server.redirect_addr());
+    assert!(!handle.addrs().contains(&own) && handle.leave(&own).unwrap());
+    assert_eq!(handle.redirect_addr(), None);
+    assert_eq!(client.get("/a").status, 308, "who has come in stays");
+    until("it is closed", || std::net::TcpStream::connect(own.socket_addr().unwrap()).is_err());
 }
 
 #[test]

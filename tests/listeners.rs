@@ -509,10 +509,97 @@ fn whoever_sends_to_https_follows() {
     // Nowhere any more.
     handle.renew(two()).unwrap();
     until("that one is closed", || is_closed(&ListenAddr::Tcp(there)));
-    // A certificate is needed for it, and the first one a start.
+    assert_eq!(handle.redirect_addr(), None);
+    assert_eq!(sent_to(&mut sent), format!("https://test:{https}/"), "who has come in stays");
+    // A certificate is needed for it.
     let plain = Server::new(says("two\n")).redirect_to_https("127.0.0.1:0").unwrap();
     assert!(handle.renew(plain).unwrap_err().to_string().contains("has no certificate"));
-    let other = start(alone(says("one\n")).tls(&tls));
-    let late = Server::new(says("two\n")).tls(&tls).redirect_to_https("127.0.0.1:0").unwrap();
-    assert!(other.handle().renew(late).unwrap_err().to_string().contains("from its start on"));
+}
+
+#[test]
+fn sending_to_https_begins_while_the_server_runs_also_with_its_first_certificate() {
+    let tls = tls(&Identity::new(&["localhost"]));
+    let server = start(alone(says("one\n")).workers(Workers::Exactly(2)));
+    let (handle, clear) = (server.handle(), address(&server));
+    let mut before = Client::at(clear);
+    assert_eq!(before.get("/").text(), "one\n");
+    let in_the_clear = ListenOptions::default().in_the_clear();
+    let two = || {
+        let two = Server::new(says("two\n")).tls(&tls);
+        two.listen_with(&clear.to_string(), in_the_clear.clone()).unwrap().listen("127.0.0.1:0").unwrap()
+    };
+    // All of it or nothing.
+    let refused = Server::new(says("two\n")).tls(&tls).redirect_to_https("127.0.0.1:0").unwrap();
+    let refused = refused.listen_with(&clear.to_string(), in_the_clear.clone()).unwrap();
+    let error = handle.renew(refused).unwrap_err().to_string();
+    assert!(error.ends_with("no listener is encrypted"), "{error}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap().to_string();
+    let error = handle.renew(two().redirect_to_https(&place).unwrap()).unwrap_err().to_string();
+    assert!(error.contains(&format!("cannot listen on http://{place}")), "{error}");
+    assert_eq!((handle.redirect_addr(), handle.addrs().len()), (None, 1));
+    assert_eq!(Client::at(clear).get("/").text(), "one\n");
+
+    handle.renew(two().redirect_to_https("127.0.0.1:0").unwrap()).unwrap();
+    let https = handle.addrs().iter().map(at).find(|place| *place != clear).unwrap().port();
+    let there = at(&handle.redirect_addr().unwrap());
+    for _ in 0..16 {
+        // The kernel spreads them over both workers.
+        let answer = Client::at(there).get("/a");
+        assert_eq!(answer.field("location"), Some(&*format!("https://test:{https}/a")));
+    }
+    until("the new app answers", || before.get("/").text() == "two\n");
+    assert_eq!(Client::at(clear).get("/").text(), "two\n");
+}
+
+/// A port of the app becomes one that sends to https, and the other way round: it is the same socket, and
+/// whoever waits in its queue is answered as whoever comes later.
+#[test]
+fn a_port_is_handed_over_between_the_app_and_the_way_to_https() {
+    let tls = tls(&Identity::new(&["localhost"]));
+    let in_the_clear = || ListenOptions::default().in_the_clear();
+    for is_sent_at_last in [true, false] {
+        let (hold, app) = Hold::new();
+        let server = alone(app).tls(&tls).listen("127.0.0.1:0").unwrap();
+        let server = server.listen_with("127.0.0.1:0", in_the_clear()).unwrap();
+        let server = match is_sent_at_last {
+            true => server.listen_with("127.0.0.1:0", in_the_clear()).unwrap(),
+            false => server.redirect_to_https("127.0.0.1:0").unwrap(),
+        };
+        let server = server.start().unwrap();
+        let handle = server.handle();
+        let (https, held) = (at(&server.addrs()[0]), at(&server.addrs()[1]));
+        let moved = server.addrs().get(2).or_else(|| server.redirect_addr()).map(at).unwrap();
+        let is_answered = |client: &mut Client, is_sent: bool| {
+            let answer = client.answer();
+            let place = format!("https://test:{}/", https.port());
+            let expected = if is_sent { (308, Some(&*place)) } else { (200, None) };
+            assert_eq!((answer.status, answer.field("location")), expected, "at last: {is_sent_at_last}");
+        };
+        let mut before = Client::at(moved);
+        before.send(get("/"));
+        is_answered(&mut before, !is_sent_at_last);
+        let mut busy = hold.up(held);
+        let mut waiting: Vec<Client> = (0..50).map(|_| Client::at(moved)).collect();
+        waiting.iter_mut().for_each(|client| client.send(get("/")));
+        let next = Server::new(says("two\n")).tls(&tls).listen(&https.to_string()).unwrap();
+        let next = next.listen_with(&held.to_string(), in_the_clear()).unwrap();
+        let next = match is_sent_at_last {
+            true => next.redirect_to_https(&moved.to_string()).unwrap(),
+            false => next.listen_with(&moved.to_string(), in_the_clear()).unwrap(),
+        };
+        handle.renew(next).unwrap();
+        assert_eq!(handle.redirect_addr(), is_sent_at_last.then_some(ListenAddr::Tcp(moved)));
+        hold.gate.open();
+        assert_eq!(busy.answer().text(), "passed\n");
+        for client in &mut waiting {
+            is_answered(client, is_sent_at_last);
+        }
+        let mut later = Client::at(moved);
+        later.send(get("/"));
+        is_answered(&mut later, is_sent_at_last);
+        before.send(get("/"));
+        is_answered(&mut before, !is_sent_at_last);
+        assert_eq!(server.snapshot().accepts, 53);
+    }
 }

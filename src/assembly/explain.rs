@@ -21,7 +21,7 @@ use crate::config::{
 };
 use crate::http::Reason;
 use crate::net::ListenAddr;
-use crate::server::to_https;
+use crate::server::{HTTPS_PORT, HttpsPort, to_https};
 
 #[cfg(feature = "tls")]
 use super::finish;
@@ -97,7 +97,7 @@ impl Configuration {
         let client = Client { somebody: Somebody { address: client, is_encrypted }, certificate };
         let asker = Asker { peer: &client, trust: trust.as_ref() };
         let is_redirecting = listener.ok().flatten().is_some_and(|listen| listen.redirect_to_https.value);
-        let elsewhere = is_redirecting.then(|| to_https(self.encrypted_port(), app.request_ids()));
+        let elsewhere = is_redirecting.then(|| to_https(&self.https_port(), app.request_ids()));
         let app: &App = elsewhere.as_ref().unwrap_or(&app);
         let name = &self.server.server_name;
         let explanation = app.explain_to(Request::from_parts(parts, ""), asker).behind(steps);
@@ -105,9 +105,10 @@ impl Configuration {
     }
 
     /// Where whoever asks in the clear is sent to.
-    fn encrypted_port(&self) -> Option<u16> {
+    fn https_port(&self) -> Arc<HttpsPort> {
         let encrypted = self.listen.iter().filter(|listen| listen.tls.value);
-        encrypted.filter_map(|listen| port_of(&listen.addr.value)).next()
+        let port = encrypted.filter_map(|listen| port_of(&listen.addr.value)).next();
+        HttpsPort::new(port.or(Some(HTTPS_PORT)))
     }
 }
 

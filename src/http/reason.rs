@@ -208,6 +208,8 @@ reasons! {
         "look at the link, or ask `kolk explain METHOD URL` which routes there are and why none fits";
     RewriteLoop = 500, "route.rewrite_loop", "the rules for this path lead from one to the next without an end",
         "follow the rewrites with `kolk explain METHOD URL`, and have one of them lead elsewhere";
+    NobodyAtHttps = 503, "route.nobody_at_https", "this is served with https alone, and nobody listens there now",
+        "open a listener with TLS again, or give up the one that sends everybody to https";
     RangeUnsatisfiable = 416, "handler.range", "none of the ranges lies within this file",
         "ask without Range how long the file is now: it may have become shorter";
     Precondition = 412, "handler.precondition", "this is not the version that the request is about",

@@ -50,6 +50,8 @@ pub struct Terms {
     pub proxies: Option<ProxyProtocol>,
     /// What is spoken on them.
     pub versions: Versions,
+    /// Whether whoever comes here is sent to where it is encrypted.
+    pub to_https: bool,
 }
 
 /// A listener that was given up, seen from outside.
@@ -289,7 +291,10 @@ impl Terms {
             (None, None) => true,
             _ => false,
         };
-        is_same_tls && self.proxies == others.proxies && self.versions == others.versions
+        is_same_tls
+            && self.proxies == others.proxies
+            && self.versions == others.versions
+            && self.to_https == others.to_https
     }
 }
 

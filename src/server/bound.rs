@@ -4,17 +4,16 @@
 //! opening sockets needs: its being root.
 
 use std::io;
-use std::sync::Arc;
 
 use crate::app::App;
 use crate::net::ListenAddr;
 use crate::net::tls::Tls;
 use crate::sys::{cpu, descriptors};
 
-use super::access_log::{Log, LogSet};
+use super::access_log::Log;
 use super::config::{Config, Workers};
 use super::doors::{Defaults, Doors, ListenOptions, Place};
-use super::recorder::{FlightRecorder, Recorder};
+use super::recorder::FlightRecorder;
 use super::running::Running;
 use super::{Error, Result, Server};
 
@@ -39,27 +38,15 @@ pub struct Bound {
     pub(super) doors: Doors,
     pub(super) tls: Option<Tls>,
     pub(super) admin: Option<Doors>,
-    pub(super) redirect: Option<Doors>,
-    pub(super) beside: Beside,
     /// How many descriptors the process may have.
     pub(super) descriptors: u64,
 }
 
-/// What a server of one worker shares with the one that it runs beside.
-#[derive(Debug, Default)]
-pub(super) struct Beside {
-    /// How many workers the other has: their numbers are taken.
-    pub(super) workers: usize,
-    /// The other's access logs.
-    pub(super) logs: Option<Arc<LogSet>>,
-    /// The one more recorder that the other has made.
-    pub(super) recorder: Option<Arc<Recorder>>,
-}
-
 impl Bound {
     pub(super) fn bind(server: Server) -> Result<Self> {
-        let Server { app, mut config, places, admin, redirect, access_logs, logs_follow, recorder, tls } =
+        let Server { app, mut config, mut places, admin, redirect, access_logs, logs_follow, recorder, tls } =
             server;
+        places.extend(redirect.map(|(address, options)| (Place::Address(address), options)));
         let descriptors = descriptors::raise_limit()
             .map_err(|source| Error::Start { what: "raise the descriptor limit", source })?;
         let workers = match config.workers {
@@ -71,38 +58,18 @@ impl Bound {
         if tls.is_none() {
             // RFC 6797 §7.2: never in the clear.
             config.hsts = None;
-            if redirect.is_some() {
-                return Err(nobody_at_https());
-            }
+        }
+        if doors.send_to_nobody() {
+            return Err(nobody_at_https(tls.as_ref()));
         }
         let defaults = Defaults { tls: None, ..defaults };
         let one = |(address, options)| Doors::open(vec![(Place::Address(address), options)], 1, defaults);
         let admin = admin.map(|address| one((address, ListenOptions::default()))).transpose()?;
-        let redirect = redirect.map(one).transpose()?;
-        let beside = Beside::default();
-        Ok(Self {
-            app,
-            config,
-            access_logs,
-            logs_follow,
-            recorder,
-            doors,
-            tls,
-            admin,
-            redirect,
-            beside,
-            descriptors,
-        })
+        Ok(Self { app, config, access_logs, logs_follow, recorder, doors, tls, admin, descriptors })
     }
 
     /// A small server that runs beside another, in the clear.
-    pub(super) const fn beside(
-        app: App,
-        config: Config,
-        doors: Doors,
-        beside: Beside,
-        descriptors: u64,
-    ) -> Self {
+    pub(super) const fn beside(app: App, config: Config, doors: Doors, descriptors: u64) -> Self {
         Self {
             app,
             config,
@@ -112,8 +79,6 @@ impl Bound {
             doors,
             tls: None,
             admin: None,
-            redirect: None,
-            beside,
             descriptors,
         }
     }
@@ -133,7 +98,10 @@ impl Bound {
 }
 
 /// A site that sends its visitors to https needs that.
-pub(super) fn nobody_at_https() -> Error {
-    let why = "whoever is sent to https finds nobody there: the server has no certificate";
+pub(super) fn nobody_at_https(tls: Option<&Tls>) -> Error {
+    let why = match tls {
+        None => "whoever is sent to https finds nobody there: the server has no certificate",
+        Some(_) => "whoever is sent to https finds nobody there: no listener is encrypted",
+    };
     Error::Listen(io::Error::new(io::ErrorKind::InvalidInput, why))
 }

@@ -19,6 +19,7 @@ use super::scratch::{Answered, Blank};
 use super::stats::Stats;
 
 /// What a shard was given when it was made.
+#[derive(Clone)]
 pub struct Env {
     /// What new requests are answered by.
     pub edition: Arc<Edition>,
@@ -81,8 +82,8 @@ impl<'c> Call<'c> {
         rings: Option<&'c mut Rings>,
         peer: &'c dyn Visitor,
     ) -> Self {
-        let Blank { response, params, path, preset, answered, reader, peers } = blank;
-        let (edition, received) = (&env.edition, Tick::ZERO);
+        let Blank { response, params, path, presets, answered, reader, peers } = blank;
+        let (edition, received, preset) = (&env.edition, Tick::ZERO, presets.of(peer));
         Self {
             key,
             now,

@@ -76,6 +76,8 @@ pub(crate) struct Connection<T> {
     pub(crate) watches_writes: bool,
     /// It stands in the run queue.
     pub(crate) queued: bool,
+    /// It came where visitors are sent to https.
+    pub(crate) to_https: bool,
 }
 
 impl<T: Transport> Connection<T> {
@@ -98,6 +100,7 @@ impl<T: Transport> Connection<T> {
             shut: false,
             watches_writes: false,
             queued: false,
+            to_https: false,
         }
     }
 

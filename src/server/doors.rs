@@ -8,7 +8,8 @@
 //!  Handle ─► the next Doors ─► each worker, at a turn's beginning ─► its Ears: kept, opened, given up
 //! ```
 //! They are replaced as a whole, all or nothing: the next ones have the sockets of those before, where the
-//! place is the same, on the terms of their own. With them come the accept tickets (see `balance`), which
+//! place is the same, on the terms of their own: also where one was for the app and is for those who are
+//! sent to https, or the other way round. With them come the accept tickets (see `balance`), which
 //! are counted by listener; one that is lost in a change is a worker that looks again itself. Knows no
 //! connection.
 
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::net::tls::Tls;
 use crate::net::{Leaving, ListenAddr, Listener, Listening, ProxyProtocol, Terms, Versions};
 
+use super::redirect::HTTPS_PORT;
 use super::{Error, Result};
 
 /// Why a server that runs takes no socket by its number.
@@ -32,6 +34,7 @@ pub struct ListenOptions {
     backlog: Option<u32>,
     in_the_clear: bool,
     versions: Versions,
+    to_https: bool,
 }
 
 impl ListenOptions {
@@ -83,9 +86,17 @@ impl ListenOptions {
         self
     }
 
+    /// Sends everybody to https who comes there, in the clear.
+    #[cfg(any(test, feature = "tls", feature = "config"))]
+    pub(super) const fn sending_to_https(mut self) -> Self {
+        self.to_https = true;
+        self
+    }
+
     fn terms(&self, tls: Option<&Tls>) -> Terms {
-        let tls = tls.filter(|_| !self.in_the_clear).cloned();
-        Terms { tls, proxies: self.proxy_protocol.clone(), versions: self.versions }
+        let tls = tls.filter(|_| !self.in_the_clear && !self.to_https).cloned();
+        let (proxies, versions, to_https) = (self.proxy_protocol.clone(), self.versions, self.to_https);
+        Terms { tls, proxies, versions, to_https }
     }
 }
 
@@ -172,27 +183,44 @@ impl Doors {
 
     /// All places but that at `address`; nothing, if there is none.
     pub(super) fn all_but(&self, address: &ListenAddr) -> Option<Vec<Wanted>> {
-        let known = self.find(address, &(0..self.places.len()).collect::<Vec<_>>())?;
+        let known = self.find(address, &self.numbers(|_| true))?;
         let mut all = self.all();
         all.remove(known);
         Some(all)
     }
 
+    /// All places as they are, but for the one where visitors are sent to https: that is this one, or none.
+    pub(super) fn all_and(&self, redirect: Option<(Place, ListenOptions)>) -> Vec<Wanted> {
+        let redirects = self.numbers(|known| known.options.to_https);
+        let mut all = self.all();
+        all.retain(|wanted| matches!(wanted, Wanted::Kept(number, _) if !redirects.contains(number)));
+        all.extend(redirect.map(|(place, options)| match self.find_place(&place, &redirects) {
+            Some(number) => Wanted::Kept(number, options),
+            None => Wanted::New(place, options),
+        }));
+        all
+    }
+
     /// `places`, and those among them that are known.
     pub(super) fn among(&self, places: Vec<(Place, ListenOptions)>) -> Vec<Wanted> {
-        let mut left: Vec<usize> = (0..self.places.len()).collect();
-        let wanted = places.into_iter().map(|(place, options)| {
-            let known = match &place {
-                Place::Address(address) => self.find(address, &left),
-                Place::Socket(_) => None,
-            };
-            match known {
-                Some(number) => {
-                    left.retain(|other| *other != number);
-                    Wanted::Kept(number, options)
-                }
-                None => Wanted::New(place, options),
+        let mut left = self.numbers(|_| true);
+        let mut known = vec![None; places.len()];
+        // First those that are for the same: several may have been asked for with port 0.
+        for is_for_the_same in [true, false] {
+            for (known, (place, options)) in
+                known.iter_mut().zip(&places).filter(|(known, _)| known.is_none())
+            {
+                let is_fit = |number: &usize| {
+                    !is_for_the_same || self.places[*number].options.to_https == options.to_https
+                };
+                let fit: Vec<usize> = left.iter().copied().filter(is_fit).collect();
+                *known = self.find_place(place, &fit);
+                left.retain(|other| Some(*other) != *known);
             }
+        }
+        let wanted = places.into_iter().zip(known).map(|((place, options), known)| match known {
+            Some(number) => Wanted::Kept(number, options),
+            None => Wanted::New(place, options),
         });
         wanted.collect()
     }
@@ -255,22 +283,39 @@ impl Doors {
         self.listeners.iter().skip(worker).step_by(self.workers)
     }
 
-    /// Where they listen, with the ports that the system chose.
+    /// Where the app answers, with the ports that the system chose.
     pub(crate) fn addresses(&self) -> Vec<ListenAddr> {
-        self.listeners.iter().step_by(self.workers).map(|listener| listener.local_addr().clone()).collect()
+        let own = self.each_place().filter(|listener| !listener.terms().to_https);
+        own.map(|listener| listener.local_addr().clone()).collect()
     }
 
     /// The same as clients write it.
     pub(super) fn urls(&self) -> Vec<String> {
-        self.listeners.iter().step_by(self.workers).map(|listener| listener.url()).collect()
+        let own = self.each_place().filter(|listener| !listener.terms().to_https);
+        own.map(|listener| listener.url()).collect()
     }
 
-    /// The first port where TLS is spoken.
-    pub(super) fn encrypted_port(&self) -> Option<u16> {
-        let places = self.listeners.iter().step_by(self.workers);
-        let mut encrypted = places.filter(|listener| listener.terms().tls.is_some());
-        let port = encrypted.find_map(|listener| listener.local_addr().socket_addr());
-        port.map(|address| address.port())
+    /// Where visitors are sent to https, if they are.
+    pub(super) fn redirect(&self) -> Option<&ListenAddr> {
+        self.each_place().find(|listener| listener.terms().to_https).map(|listener| listener.local_addr())
+    }
+
+    /// The port that they are sent to: the first where TLS is spoken. Where that is done behind a socket file
+    /// alone, whoever is before it has the usual one. Nothing, where TLS is not spoken at all.
+    pub(super) fn https_port(&self) -> Option<u16> {
+        let encrypted = || self.each_place().filter(|listener| listener.terms().tls.is_some());
+        let port = encrypted().find_map(|listener| listener.local_addr().socket_addr());
+        port.map(|address| address.port()).or_else(|| encrypted().next().map(|_| HTTPS_PORT))
+    }
+
+    /// Whether visitors are sent to https, and nobody is there.
+    pub(super) fn send_to_nobody(&self) -> bool {
+        self.redirect().is_some() && self.https_port().is_none()
+    }
+
+    /// One listener of each place.
+    fn each_place(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners.iter().step_by(self.workers)
     }
 
     /// `worker` may take so many connections from `listener`; whether that is one of these.
@@ -293,6 +338,18 @@ impl Doors {
         let of_worker = || self.listeners.iter().map(|_| AtomicU32::new(0)).collect();
         self.tickets = (0..self.workers).map(|_| of_worker()).collect();
         self
+    }
+
+    /// The numbers of such places.
+    fn numbers(&self, are: impl Fn(&Known) -> bool) -> Vec<usize> {
+        (0..self.places.len()).filter(|number| are(&self.places[*number])).collect()
+    }
+
+    fn find_place(&self, place: &Place, among: &[usize]) -> Option<usize> {
+        match place {
+            Place::Address(address) => self.find(address, among),
+            Place::Socket(_) => None,
+        }
     }
 
     /// The place among these numbers that was asked for as `address`, or else the one that is there.
@@ -361,7 +418,7 @@ impl Doors {
             return refused(io::ErrorKind::InvalidInput, format!("cannot listen on {address}: {NUMBER}"));
         }
         let mut takes_over = false;
-        for (own, is_kept) in self.addresses().iter().zip(is_kept) {
+        for (own, is_kept) in self.each_place().map(|listener| listener.local_addr()).zip(is_kept) {
             if exclude_each_other(own, address) && *is_kept {
                 let why = format!("cannot listen on {address}: this server listens on {own}");
                 return refused(io::ErrorKind::AddrInUse, why);
@@ -438,6 +495,48 @@ mod tests {
         for (new, old) in next.listeners().iter().zip(doors.listeners()) {
             assert!(new.has_queue_of(old) && !new.terms().are(old.terms()));
         }
+    }
+
+    #[test]
+    fn a_socket_is_handed_over_between_the_app_and_the_way_to_https() {
+        let sending = |address: &str| {
+            let (place, options) = place(address);
+            (place, options.sending_to_https())
+        };
+        let of = |doors: &Doors, wanted| {
+            let renewal = doors.renewed(wanted, DEFAULTS).unwrap();
+            assert!(renewal.opened.is_empty() && renewal.given_up.is_empty());
+            renewal.doors.unwrap()
+        };
+        let doors = doors(&["127.0.0.1:0", "127.0.0.1:0"]);
+        let [first, second] = <[ListenAddr; 2]>::try_from(doors.addresses()).unwrap();
+        let (own, other) = (first.to_string(), second.to_string());
+        let redirecting = of(&doors, doors.among(vec![place(&other), sending(&own)]));
+        assert_eq!((redirecting.addresses(), redirecting.redirect()), (vec![second.clone()], Some(&first)));
+        assert!(redirecting.listeners()[2].has_queue_of(&doors.listeners()[0]));
+        // Each for the other, in one change.
+        let turned = of(&redirecting, redirecting.among(vec![place(&own), sending(&other)]));
+        assert_eq!((turned.addresses(), turned.redirect()), (vec![first.clone()], Some(&second)));
+        let back = of(&turned, turned.among(vec![place(&own), place(&other)]));
+        assert_eq!((back.addresses(), back.redirect()), (vec![first, second], None));
+        // Nothing is said of where to listen but this.
+        let kept = turned.all_and(Some(sending(&other)));
+        assert!(turned.renewed(kept, DEFAULTS).unwrap().doors.is_none());
+        let given_up = turned.renewed(turned.all_and(None), DEFAULTS).unwrap();
+        assert_eq!((given_up.given_up.is_empty(), given_up.doors.unwrap().redirect()), (false, None));
+        let (number, error) = turned.renewed(turned.all_and(Some(sending(&own))), DEFAULTS).unwrap_err();
+        assert!(number == 1 && error.to_string().contains("this server listens on"), "{error}");
+    }
+
+    #[test]
+    fn which_of_those_that_the_system_chose_is_which_is_told_by_what_they_are_for() {
+        let (first, second) = (place("127.0.0.1:0"), place("127.0.0.1:0"));
+        let sending = || (place("127.0.0.1:0").0, ListenOptions::default().sending_to_https());
+        let doors = Doors::open(vec![first, sending()], 1, DEFAULTS).unwrap();
+        let wanted = doors.among(vec![second, place("127.0.0.1:0"), sending()]);
+        let renewal = doors.renewed(wanted, DEFAULTS).unwrap();
+        assert_eq!(renewal.opened.len(), 1);
+        assert_eq!(renewal.doors.unwrap().redirect(), doors.redirect());
     }
 
     #[test]

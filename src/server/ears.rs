@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Tick, Wake as _};
-use crate::net::{AcceptError, Acceptor, Link, Listener, Versions};
+use crate::net::{AcceptError, Acceptor, Link, Listener, Terms};
 use crate::reactor::{Doorbell, ListenerId, Reactor};
 use crate::sys::descriptors::Reserve;
 
@@ -331,7 +331,7 @@ impl Ears {
                     break;
                 }
                 let Ok(stream) = listener.accept() else { break };
-                admit(stream, listener.terms().versions, shard, reactor, now);
+                admit(stream, listener.terms(), shard, reactor, now);
             }
         }
     }
@@ -369,7 +369,7 @@ impl Ears {
             };
             match accepted {
                 Ok(stream) => {
-                    admit(stream, listener.terms().versions, shard, reactor, now);
+                    admit(stream, listener.terms(), shard, reactor, now);
                 }
                 Err(AcceptError::Empty) => return Stopped::Empty,
                 Err(AcceptError::Aborted) => {}
@@ -453,7 +453,7 @@ impl Ear {
 
 /// A connection has come: it is served, unless its client has as many as it may.
 #[inline]
-fn admit(link: Link, versions: Versions, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
+fn admit(link: Link, terms: &Terms, shard: &mut Shard<Link>, reactor: &Reactor, now: Tick) {
     let Some(seat) = shard.seat_for(&link) else {
         return shard.stats().address_refusals.add(1);
     };
@@ -461,7 +461,7 @@ fn admit(link: Link, versions: Versions, shard: &mut Shard<Link>, reactor: &Reac
         // Now there is somebody to give way to.
         shard.shed_idle();
     }
-    if let Some(key) = shard.accept_speaking(link, seat, versions, now) {
+    if let Some(key) = shard.accept_on(terms, link, seat, now) {
         watch(shard, reactor, key);
     }
 }

@@ -5,7 +5,8 @@
 //!                                                                            └─► open exchanges keep theirs
 //! ```
 //! It is replaced as a whole: the numbers of routes mean something in their own app alone, and those of logs
-//! in their own set. Knows no connection.
+//! in their own set. Who comes in where visitors are sent to https is answered by another one, which stands
+//! beside it and goes with it. Knows no connection.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::app::App;
 
 use super::access_log::LogSet;
 use super::config::Config;
+use super::redirect::{self, HttpsPort};
 use super::stats::{RouteTallies, Tallies};
 
 /// An app, and what the server that serves it works with. Workers and open exchanges share it.
@@ -26,12 +28,14 @@ pub struct Edition {
     pub(super) routes: Option<RouteTallies>,
     /// Where requests are written down; nothing: where they were before.
     pub(super) logs: Option<Arc<LogSet>>,
+    /// What those are answered by who are sent to https, if there have ever been such listeners.
+    pub(super) redirect: Option<Arc<Self>>,
 }
 
 impl Edition {
     /// `app`, served with `config`.
     pub const fn new(app: App, config: Config) -> Self {
-        Self { app, config, routes: None, logs: None }
+        Self { app, config, routes: None, logs: None, redirect: None }
     }
 
     /// The same, whose answers are counted in `tallies`, too.
@@ -42,6 +46,18 @@ impl Edition {
     /// The same, whose requests are written down in these logs.
     pub(super) fn logged(self, logs: Option<Arc<LogSet>>) -> Self {
         Self { logs, ..self }
+    }
+
+    /// The same, beside which visitors are sent to this port, with the same numbers and in the same logs.
+    pub(super) fn sending_to(self, port: &Arc<HttpsPort>) -> Self {
+        let app = redirect::app(port, self.app.request_ids());
+        let redirect = Self::new(app, self.config.clone()).logged(self.logs.clone());
+        Self { redirect: Some(Arc::new(redirect)), ..self }
+    }
+
+    /// What a connection is answered by that came where visitors are sent to https, or elsewhere.
+    pub(super) fn of(self: &Arc<Self>, to_https: bool) -> &Arc<Self> {
+        self.redirect.as_ref().filter(|_| to_https).unwrap_or(self)
     }
 }
 

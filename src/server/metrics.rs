@@ -47,7 +47,7 @@ fn process(page: &mut Page, sum: &Snapshot, uptime: Duration, version: &str) {
     page.family("kolk_uptime_seconds", "gauge", "Seconds since the process started.");
     page.sample("kolk_uptime_seconds", uptime.as_secs_f64());
     page.family("kolk_workers", "gauge", "Worker threads.");
-    page.sample("kolk_workers", sum.workers.len().saturating_sub(sum.workers_beside));
+    page.sample("kolk_workers", sum.workers.len());
     let reloads = [("done", sum.replacements), ("refused", sum.replacements_refused)].into_iter();
     let help = "Configurations that were to take effect while the server runs.";
     page.table("kolk_reloads_total", "counter", help, "result", reloads);

@@ -3,7 +3,7 @@
 //! ```text
 //!  Server ─start─► Running ─┬─ worker 0: Reactor + Shard + Ears ─┬─ Connection ─ Dialogue ─ Exchange
 //!                           ├─ worker 1: …                       └─ …
-//!                           └─ admin, redirect (servers of their own), log writer, blocking pool
+//!                           └─ admin (a server of its own), log writer, blocking pool
 //! ```
 //!
 //! | file | what it is |
@@ -25,7 +25,7 @@
 //! | `scratch` | the buffers that connections share |
 //! | `peers` | the other ends of connections, as far as they are remembered |
 //! | `doubts` | what is written down of answers that the kernel has not taken whole |
-//! | `redirect` | the site that sends visitors to https |
+//! | `redirect` | the site that sends visitors to https, beside the app |
 //! | `stats`, `metrics`, `admin` | counters, their sums, and who may see them |
 //! | `access_log` | one line a request: per-worker rings, a writer thread for each destination |
 //! | `recorder` | the last requests of each worker, for whoever asks what became of one |
@@ -77,7 +77,7 @@ pub use edition::Edition;
 pub use error::{Error, Result};
 pub use recorder::{FlightRecorder, Recorder};
 #[cfg(feature = "config")]
-pub(crate) use redirect::app as to_https;
+pub(crate) use redirect::{HTTPS_PORT, HttpsPort, app as to_https};
 #[cfg(feature = "config")]
 pub(crate) use renewal::{Refusal, Refused};
 pub use running::{Handle, Running};
@@ -265,11 +265,13 @@ impl Server {
     }
 
     /// Sends everybody who comes to `address`, in the clear, to the same place with https: 308, with the port
-    /// of the first address that the server [listens](Server::listen) on with TLS. That site ends with the
-    /// server, and is in its counters and its log as one more worker, the last. Where the app gives requests
-    /// [ids](crate::RequestIds), that site does, too.
+    /// of the first address that the server [listens](Server::listen) on with TLS. It is served by the same
+    /// workers, within the same limits, and written down in the same log; where the app gives requests
+    /// [ids](crate::RequestIds), these have some, too.
     ///
-    /// [`Server::bind`] refuses it without [`Server::tls`].
+    /// [`Server::bind`] refuses it where nothing is encrypted. While the server runs, [`Handle::renew`] has
+    /// it send from elsewhere, begin to, or end; and [`Handle::leave`] says what becomes of visitors when
+    /// the last encrypted listener is given up.
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read.
@@ -292,7 +294,7 @@ impl Server {
     #[cfg(any(feature = "tls", feature = "config"))]
     #[must_use]
     pub(crate) fn redirect_at(mut self, address: ListenAddr, options: ListenOptions) -> Self {
-        self.redirect = Some((address, options));
+        self.redirect = Some((address, options.sending_to_https()));
         self
     }
 

@@ -1,31 +1,50 @@
 //! The site of a port in the clear whose visitors belong on another: it sends everybody to the same place
-//! with https. A [`Server`](super::Server) of its own, with one worker.
+//! with https. It stands beside an app, in its [`Edition`](super::Edition); which of the two answers a
+//! connection, the listener says that it came from.
 //!
 //! ```text
 //!  Host: example.org:8080   GET /a?b  ─►  308  Location: https://example.org:8443/a?b
+//!                                     └─► 503  while nobody listens there
 //! ```
 //! A `Location` is put together from what was checked, and from nothing else a client has sent. RFC 9110
-//! §15.4.9: 308 keeps method and body.
+//! §15.4.9: 308 keeps method and body; clients may keep it for ever, so that it leads to nobody who is not
+//! there.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use ::http::{HeaderValue, StatusCode, header};
 
 use crate::app::{App, Handler, HandlerExt, Outcome, Request, RequestIds, is_host};
 use crate::http::{Reason, Response};
 
-use super::config::{Config, Workers};
-
 /// What https means where nobody says so.
-const HTTPS_PORT: u16 = 443;
+pub(crate) const HTTPS_PORT: u16 = 443;
 
-/// How many connections there may be: each has one question.
-const CONNECTIONS_MAX: usize = 1024;
+/// The port that visitors are sent to: it follows the listeners of the server.
+#[derive(Debug)]
+pub(crate) struct HttpsPort(AtomicU16);
 
-/// Sends everybody to `port` of the host that they asked for, or to that of https, beside a server whose app
-/// gives requests these ids.
-pub(crate) fn app(port: Option<u16>, ids: Option<&RequestIds>) -> App {
-    let port = port.unwrap_or(HTTPS_PORT);
+impl HttpsPort {
+    /// That one; nothing, while nobody listens there.
+    pub(crate) fn new(port: Option<u16>) -> Arc<Self> {
+        Arc::new(Self(AtomicU16::new(port.unwrap_or(0))))
+    }
+
+    /// Another one from now on.
+    pub(super) fn set(&self, port: Option<u16>) {
+        self.0.store(port.unwrap_or(0), Relaxed);
+    }
+
+    fn get(&self) -> Option<u16> {
+        Some(self.0.load(Relaxed)).filter(|port| *port != 0)
+    }
+}
+
+/// Sends everybody to `port` of the host that they asked for, beside an app that gives requests these ids.
+pub(crate) fn app(port: &Arc<HttpsPort>, ids: Option<&RequestIds>) -> App {
+    let port = Arc::clone(port);
     let app = App::new().any("/{*path}", Redirect { port }.streaming().body_limit(u64::MAX));
     match ids {
         // The same secret: workers have numbers of their own, also beside each other.
@@ -34,26 +53,19 @@ pub(crate) fn app(port: Option<u16>, ids: Option<&RequestIds>) -> App {
     }
 }
 
-/// What such a site works with, beside a server that works with `config`.
-pub(super) fn config(config: &Config) -> Config {
-    Config {
-        workers: Workers::Exactly(1),
-        pin: false,
-        hsts: None,
-        connections_max: Some(CONNECTIONS_MAX),
-        ..config.clone()
-    }
-}
-
 struct Redirect {
-    port: u16,
+    port: Arc<HttpsPort>,
 }
 
 impl Handler for Redirect {
     fn handle(&self, request: &Request<'_>, response: &mut Response) -> Outcome {
+        let Some(port) = self.port.get() else {
+            response.refuse(Reason::NobodyAtHttps);
+            return Outcome::Ready;
+        };
         let target = request.head().target();
         let host = request.host().filter(|host| is_host(host));
-        let place = host.and_then(|host| place(host, self.port, target.path, target.query));
+        let place = host.and_then(|host| place(host, port, target.path, target.query));
         match place {
             Some(place) => {
                 response.set_status(StatusCode::PERMANENT_REDIRECT);
@@ -85,7 +97,7 @@ mod tests {
 
     fn location(host: &str, target: &str) -> Result<String, u16> {
         let request = ::http::Request::post(target).header("host", host).body("x").unwrap();
-        let answer = app(Some(8443), None).oneshot(request);
+        let answer = app(&HttpsPort::new(Some(8443)), None).oneshot(request);
         let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(answer.status() == 308, location.is_some());
         location.ok_or_else(|| answer.status().as_u16())
@@ -103,6 +115,17 @@ mod tests {
             assert_eq!(location(host, target).as_deref(), Ok(place), "{host} {target}");
         }
         assert_eq!(place("a", 443, "/", None).unwrap(), "https://a/");
+    }
+
+    #[test]
+    fn nobody_is_sent_to_where_nobody_is() {
+        let port = HttpsPort::new(None);
+        let app = app(&port, None);
+        let ask = || app.oneshot(::http::Request::get("/").header("host", "a").body("").unwrap());
+        let answer = ask();
+        assert_eq!((answer.status().as_u16(), answer.headers().get("location")), (503, None));
+        port.set(Some(443));
+        assert_eq!(ask().headers()["location"], "https://a/");
     }
 
     #[test]

@@ -12,24 +12,20 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::app::App;
 use crate::net::tls::Tls;
 use crate::net::{Leaving, ListenAddr};
 
 use super::access_log::LogSet;
 use super::bound::nobody_at_https;
-use super::config::Config;
 use super::doors::{Defaults, Doors, ListenOptions, Place, Renewal, Wanted, exclude_each_other};
 use super::running::Handle;
 use super::worker::{now, ring_all};
-use super::{Error, Result, Server, redirect};
+use super::{Error, Result, Server};
 
 /// Why nothing is opened or given up.
 const PRIVATE_DESCRIPTORS: &str = "the listeners: each worker has a descriptor table of its own \
     (private_descriptors), in which a socket is not that is opened now";
 const ENDING: &str = "the listeners: the server is about to end";
-const REDIRECT: &str =
-    "the listeners: a server sends visitors to https from its start on, or not before the next";
 /// So long is waited for a socket to be closed that was given up just before. Workers that turn take half
 /// a second.
 const LEAVING_MAX: Duration = Duration::from_secs(3);
@@ -50,7 +46,7 @@ pub(crate) struct Refusal {
 pub(crate) enum Refused {
     /// That with this number, in the order in which they were said.
     Listener(usize),
-    /// That of the site that sends visitors to https.
+    /// That where visitors are sent to https.
     Redirect,
     /// The log with this number.
     Log(usize),
@@ -60,6 +56,12 @@ impl Handle {
     /// Where the server listens now, with the ports that the system chose; nowhere, once it is ending.
     pub fn addrs(&self) -> Vec<ListenAddr> {
         self.control.doors().map(|doors| doors.addresses()).unwrap_or_default()
+    }
+
+    /// Where visitors are sent to https now, with the port that the system chose; nothing, where they are not
+    /// sent there.
+    pub fn redirect_addr(&self) -> Option<ListenAddr> {
+        self.control.doors()?.redirect().cloned()
     }
 
     /// The certificates of new connections, if any are encrypted.
@@ -122,6 +124,11 @@ impl Handle {
     /// that came from there live on. The file of a Unix socket is removed; a socket that somebody else has
     /// opened is left to them as it is.
     ///
+    /// Whoever is [sent to https](Server::redirect_to_https) is sent to the next encrypted listener from then
+    /// on. If there is none any more, they are answered with 503, `route.nobody_at_https`, and not sent to
+    /// where nobody is, which clients would keep in mind: until an encrypted one is there again, or their
+    /// own listener, too, is given up, which is done by its address as with any other.
+    ///
     /// # Errors
     /// [`Error::Fixed`], as [`Handle::listen`].
     pub fn leave(&self, address: &ListenAddr) -> Result<bool> {
@@ -145,9 +152,11 @@ impl Handle {
     ///
     /// Listeners that were there before stay untouched, as far as they are asked for again with the
     /// address that was said, or with the one that [`Handle::addrs`] tells: other [options](ListenOptions)
-    /// and other certificates count for connections that are accepted from now on. What is new is opened,
-    /// what is missing is given up, see [`Handle::listen`] and [`Handle::leave`]. A `server` that listens
-    /// nowhere says nothing of that: then all of them stay.
+    /// and other certificates count for connections that are accepted from now on. So does it, if visitors
+    /// were sent to https there and are not any more, or the other way round: the socket is the same, and
+    /// whoever is in its queue is answered as those who come later. What is new is opened, what is missing is
+    /// given up, see [`Handle::listen`] and [`Handle::leave`]. A `server` that listens nowhere says nothing
+    /// of that: then all of them stay, but for the one where visitors are sent to https.
     ///
     /// ```
     /// use kolk::{App, Request, Response, Server};
@@ -163,8 +172,8 @@ impl Handle {
     /// ```
     ///
     /// # Errors
-    /// As [`Handle::listen`], for the first address that cannot be had; [`Error::Fixed`], too, for a
-    /// server that is to send visitors to https and has started without.
+    /// As [`Handle::listen`], for the first address that cannot be had; also where visitors are to be sent to
+    /// https and none of the listeners is encrypted.
     pub fn renew(&self, server: Server) -> Result<Vec<&'static str>> {
         self.renew_or_refuse(server).map_err(|refusal| refusal.error)
     }
@@ -194,45 +203,35 @@ impl Handle {
         server: Server,
         logs: Option<Arc<LogSet>>,
     ) -> std::result::Result<Vec<&'static str>, Refusal> {
-        let Server { app, config, places, tls, redirect, .. } = server;
-        if redirect.is_some() && tls.is_none() {
-            return Err(Refusal { what: Some(Refused::Redirect), error: nobody_at_https() });
-        }
-        let wanted = |doors: &Doors| match places.is_empty() {
-            true => doors.all(),
-            false => doors.among(places),
+        let Server { app, config, mut places, tls, redirect, .. } = server;
+        let (own, to_https) = (places.len(), redirect.is_some());
+        let redirect = redirect.map(|(address, options)| (Place::Address(address), options));
+        let wanted = |doors: &Doors| {
+            if places.is_empty() {
+                return doors.all_and(redirect);
+            }
+            places.extend(redirect);
+            doors.among(places)
         };
         let (mut stay, encrypted) = (Vec::new(), tls.clone());
         let answer = |doors: &Doors| -> std::result::Result<(), Refusal> {
-            let sending = redirect::app(doors.encrypted_port(), app.request_ids());
-            self.send_elsewhere(redirect, sending, &config, logs.clone())?;
+            if doors.send_to_nobody() {
+                let error = nobody_at_https(encrypted.as_ref());
+                return Err(Refusal { what: Some(Refused::Redirect), error });
+            }
             self.control.encrypt(encrypted);
-            stay = self.take_over(app, config, logs);
+            stay = self.take_over(app, config, logs, to_https);
             Ok(())
         };
-        self.move_to(tls, wanted, answer)?;
+        let moved = self.move_to(tls, wanted, answer);
+        moved.map_err(|refusal| match refusal.what {
+            // It comes after those that were listed.
+            Some(Refused::Listener(number)) if number >= own => {
+                Refusal { what: Some(Refused::Redirect), ..refusal }
+            }
+            _ => refusal,
+        })?;
         Ok(stay)
-    }
-
-    /// Has the site that sends visitors to https, which is `app` from now on, listen at this place or
-    /// nowhere.
-    fn send_elsewhere(
-        &self,
-        place: Option<(ListenAddr, ListenOptions)>,
-        app: App,
-        config: &Config,
-        logs: Option<Arc<LogSet>>,
-    ) -> std::result::Result<(), Refusal> {
-        let refused = |error: Error| Refusal { what: Some(Refused::Redirect), error };
-        let Some(site) = &self.redirect else {
-            return if place.is_none() { Ok(()) } else { Err(refused(Error::Fixed(REDIRECT))) };
-        };
-        let Some((address, options)) = place else {
-            let nowhere = site.move_to(None, |_| Vec::new(), |_| Ok(()));
-            return nowhere.map(drop).map_err(|refusal| refused(refusal.error));
-        };
-        let server = Server::new(app).config(redirect::config(config)).listen_at(address, options);
-        site.renew_in(server, logs).map(drop).map_err(|refusal| refused(refusal.error))
     }
 
     /// Has the workers listen where `wanted` says, with `tls` where that is encrypted. What `first` does,
@@ -259,6 +258,11 @@ impl Handle {
         first(renewal.doors.as_ref().unwrap_or(&doors))?;
         if let Some(doors) = &renewal.doors {
             self.control.move_to(doors);
+            if doors.send_to_nobody() {
+                log::warn!(
+                    "no listener is encrypted any more: who is to be sent to https is answered with 503"
+                );
+            }
         }
         ring_all(&self.bells);
         leaving.retain(|former| !former.is_over());

@@ -17,7 +17,7 @@ use crate::sys::cpu;
 
 use super::access_log::{AccessLogs, Log, LogControl, LogSet, Rings};
 use super::balance::Balance;
-use super::bound::{Beside, Bound};
+use super::bound::Bound;
 use super::call::Env;
 use super::config::{Config, DESCRIPTORS_RESERVED, EVENTS_PER_TURN_MAX, Workers};
 use super::doors::Doors;
@@ -25,11 +25,12 @@ use super::ears::Ears;
 use super::edition::Edition;
 use super::recorder::FlightRecorder;
 use super::recorder::{self, Recorder};
+use super::redirect::HttpsPort;
 use super::service::reloads::Orders;
 use super::shard::Shard;
 use super::stats::{Snapshot, Stats, Tallies};
 use super::worker::{Control, Worker, now, ring_all, stopwatch, unix_millis};
-use super::{Error, Result, admin, redirect};
+use super::{Error, Result, admin};
 
 /// Why an app cannot be replaced.
 const PRIVATE_DESCRIPTORS: &str = "the app: each worker has a descriptor table of its own \
@@ -46,7 +47,7 @@ pub struct Running {
     workers: Vec<JoinHandle<io::Result<()>>>,
     handle: Handle,
     admin: Option<Box<Self>>,
-    redirect: Option<Box<Self>>,
+    redirect: Option<ListenAddr>,
     // After the workers: their last lines are written before it ends.
     _logs: AccessLogs,
 }
@@ -61,10 +62,8 @@ pub struct Handle {
     tallies: Option<Arc<Tallies>>,
     pub(super) logs: LogControl,
     logs_follow: bool,
-    /// One for each worker, and for the one that sends visitors to https; none where nothing is recorded.
+    /// One for each worker; none where nothing is recorded.
     recorders: Arc<[Arc<Recorder>]>,
-    /// Ends with this one.
-    pub(super) redirect: Option<Arc<Self>>,
     replacements: Arc<Replacements>,
     orders: Arc<Orders>,
     /// Listeners that were given up. Locked by whoever changes where the server listens.
@@ -91,9 +90,6 @@ impl Handle {
     pub fn drain_after(&self, delay: Duration, grace: Duration) {
         self.control.drain(delay, grace);
         ring_all(&self.bells);
-        if let Some(redirect) = &self.redirect {
-            redirect.drain_after(delay, grace);
-        }
     }
 
     /// Has `app` answer every request that comes from now on. No listener and no connection is closed for it;
@@ -118,7 +114,9 @@ impl Handle {
     /// has open would be another one for the workers.
     pub fn replace(&self, app: App) -> Result<()> {
         self.check_replaceable()?;
-        self.replace_by(|running| Edition::new(app, running.config.clone()).logged(running.logs.clone()));
+        let renew =
+            |running: &Edition| Edition::new(app, running.config.clone()).logged(running.logs.clone());
+        self.replace_by(false, renew);
         Ok(())
     }
 
@@ -128,8 +126,7 @@ impl Handle {
     /// `worker_growth_bytes_max`, `blocking_threads`, `blocking_queue_max`.
     ///
     /// New limits and timeouts count for requests that begin afterwards; new limits of HTTP/2 for connections
-    /// that do, and those of HTTP/1 not for one that is in the midst of a request. The site that sends
-    /// visitors to https keeps what it has.
+    /// that do, and those of HTTP/1 not for one that is in the midst of a request.
     ///
     /// ```
     /// use kolk::{App, Config, Request, Response, Server, Workers};
@@ -146,7 +143,7 @@ impl Handle {
     /// As [`Handle::replace`].
     pub fn replace_with(&self, app: App, config: Config) -> Result<Vec<&'static str>> {
         self.check_replaceable()?;
-        Ok(self.take_over(app, config, None))
+        Ok(self.take_over(app, config, None, false))
     }
 
     /// The same, with requests written down in these logs from now on and in no others: see
@@ -177,13 +174,7 @@ impl Handle {
     ) -> Result<Vec<&'static str>> {
         self.check_replaceable()?;
         let logs = self.logs.replace(logs.into_iter().collect()).map_err(starting(OPEN_LOG))?;
-        if let Some(redirect) = &self.redirect {
-            let port = self.control.doors().and_then(|doors| doors.encrypted_port());
-            let app = redirect::app(port, app.request_ids());
-            let with = |running: &Edition| Edition::new(app, running.config.clone());
-            redirect.replace_by(|running| with(running).logged(Some(Arc::clone(&logs))));
-        }
-        Ok(self.take_over(app, config, Some(logs)))
+        Ok(self.take_over(app, config, Some(logs), false))
     }
 
     /// Opens what is not open of these logs; else the number of the one that cannot be opened.
@@ -193,10 +184,16 @@ impl Handle {
     }
 
     /// Serves `app` with `config`, as far as it can change, and writes requests down in `logs`, if they are
-    /// others than before; what cannot change.
-    pub(super) fn take_over(&self, app: App, config: Config, logs: Option<Arc<LogSet>>) -> Vec<&'static str> {
+    /// others than before; `to_https`: visitors may be sent there. What cannot change.
+    pub(super) fn take_over(
+        &self,
+        app: App,
+        config: Config,
+        logs: Option<Arc<LogSet>>,
+        to_https: bool,
+    ) -> Vec<&'static str> {
         let (mut stay, is_encrypted) = (Vec::new(), self.control.tls().is_some());
-        self.replace_by(|running| {
+        self.replace_by(to_https, |running| {
             let (config, names) = config.taken_over(&running.config, is_encrypted);
             stay = names;
             Edition::new(app, config).logged(logs.clone().or_else(|| running.logs.clone()))
@@ -228,8 +225,15 @@ impl Handle {
         Ok(())
     }
 
-    fn replace_by(&self, renew: impl FnOnce(&Edition) -> Edition) {
-        self.control.replace(|running| renew(running).counted_in(self.tallies.as_ref()));
+    /// `to_https`: visitors may be sent there from now on; where they ever were, some may still ask.
+    fn replace_by(&self, to_https: bool, renew: impl FnOnce(&Edition) -> Edition) {
+        self.control.replace(|running| {
+            let edition = renew(running).counted_in(self.tallies.as_ref());
+            match to_https || running.redirect.is_some() {
+                true => edition.sending_to(self.control.https()),
+                false => edition,
+            }
+        });
         self.replacements.done.fetch_add(1, Relaxed);
         ring_all(&self.bells);
     }
@@ -248,9 +252,6 @@ impl Handle {
     pub fn stop(&self) {
         self.control.stop();
         ring_all(&self.bells);
-        if let Some(redirect) = &self.redirect {
-            redirect.stop();
-        }
     }
 
     /// Opens the files of the logs anew, after another program has renamed them.
@@ -278,24 +279,17 @@ impl Handle {
 
     /// What the workers counted so far.
     pub fn snapshot(&self) -> Snapshot {
-        self.with_reloads(Snapshot::sum(self.all_stats()))
+        self.with_reloads(Snapshot::sum(self.stats.iter().map(Arc::as_ref)))
     }
 
     /// The same, and the longest turn begins anew.
     pub(super) fn scrape(&self) -> Snapshot {
-        self.with_reloads(Snapshot::scrape(self.all_stats()))
-    }
-
-    /// Those of the workers, and of the one that sends visitors to https.
-    fn all_stats(&self) -> impl Iterator<Item = &Stats> + Clone {
-        let redirect = self.redirect.iter().flat_map(|redirect| redirect.stats.iter());
-        self.stats.iter().chain(redirect).map(Arc::as_ref)
+        self.with_reloads(Snapshot::scrape(self.stats.iter().map(Arc::as_ref)))
     }
 
     fn with_reloads(&self, sum: Snapshot) -> Snapshot {
         Snapshot {
             certificate_reloads_failed: self.control.tls().as_ref().map_or(0, Tls::reloads_failed),
-            workers_beside: self.redirect.as_ref().map_or(0, |redirect| redirect.stats.len()),
             replacements: self.replacements.done.load(Relaxed),
             replacements_refused: self.replacements.refused.load(Relaxed),
             last_reload: self.orders.last(),
@@ -312,15 +306,12 @@ impl Handle {
 
     /// Whether every worker serves: none has failed and has yet to begin anew.
     pub fn is_whole(&self) -> bool {
-        self.all_stats().all(|stats| stats.worker_down.get() == 0)
+        self.stats.iter().all(|stats| stats.worker_down.get() == 0)
     }
 
     /// Has every worker turn once, if it can.
     pub(super) fn wake_workers(&self) {
         ring_all(&self.bells);
-        if let Some(redirect) = &self.redirect {
-            redirect.wake_workers();
-        }
     }
 }
 
@@ -351,9 +342,9 @@ impl Running {
         self.admin.as_ref()?.addresses.first()
     }
 
-    /// Where the site listens that sends visitors to https.
-    pub fn redirect_addr(&self) -> Option<&ListenAddr> {
-        self.redirect.as_ref()?.addresses.first()
+    /// Where visitors were sent to https from the start; [`Handle::redirect_addr`] tells where they are now.
+    pub const fn redirect_addr(&self) -> Option<&ListenAddr> {
+        self.redirect.as_ref()
     }
 
     /// How many workers there are.
@@ -401,10 +392,6 @@ impl Running {
             admin.stop();
             admin.join()?;
         }
-        if let Some(redirect) = self.redirect.take() {
-            redirect.stop();
-            redirect.join()?;
-        }
         ended
     }
 
@@ -423,47 +410,39 @@ impl Running {
 
     pub(super) fn start(bound: Bound) -> Result<Self> {
         let Bound { app, config, access_logs, logs_follow, recorder, doors, tls, .. } = bound;
-        let Bound { admin, redirect, beside, descriptors, .. } = bound;
+        let Bound { admin, descriptors, .. } = bound;
         let started = now();
         let logs = AccessLogs::start(access_logs).map_err(starting(OPEN_LOG))?;
-        let set = beside.logs.clone().unwrap_or_else(|| logs.set());
         let (count, doors) = (doors.workers(), Arc::new(doors));
         let tallies = admin.is_some().then(|| Tallies::new(count));
-        let edition = Edition::new(app, config).logged(Some(set)).counted_in(tallies.as_ref());
-        let edition = Arc::new(edition);
+        let edition = Edition::new(app, config).logged(Some(logs.set())).counted_in(tallies.as_ref());
+        let https = HttpsPort::new(doors.https_port());
+        let edition = Arc::new(match doors.redirect() {
+            Some(_) => edition.sending_to(&https),
+            None => edition,
+        });
         let mut running = Self {
             addresses: doors.addresses(),
             urls: doors.urls(),
             workers: Vec::with_capacity(count),
             handle: Handle {
-                control: Arc::new(Control::new(Arc::clone(&edition), &doors, tls)),
+                control: Arc::new(Control::new(Arc::clone(&edition), &doors, tls, https)),
                 bells: Arc::new([]),
                 stats: Arc::new([]),
                 tallies,
                 logs: logs.control(),
                 logs_follow,
-                recorders: recorder.map_or_else(Arc::default, |options| options.build(count + 1)),
-                redirect: None,
+                recorders: recorder.map_or_else(Arc::default, |options| options.build(count)),
                 replacements: Arc::default(),
                 orders: Arc::default(),
                 leaving: Arc::default(),
             },
             admin: None,
-            redirect: None,
+            redirect: doors.redirect().cloned(),
             _logs: logs,
         };
-        if let Some(redirect) = redirect {
-            let recorder = running.handle.recorders.last().map(Arc::clone);
-            let beside = Beside { workers: count, logs: edition.logs.clone(), recorder };
-            let app = redirect::app(doors.encrypted_port(), edition.app.request_ids());
-            let config = redirect::config(&edition.config);
-            let redirect = Bound::beside(app, config, redirect, beside, descriptors).start()?;
-            running.redirect = Some(Box::new(redirect));
-            running.handle.redirect = running.redirect.as_ref().map(|redirect| Arc::new(redirect.handle()));
-        }
-        let first = beside.workers;
-        let workers = running.build(&edition, &doors, beside, descriptors)?;
-        for (number, worker) in (first..).zip(workers) {
+        let workers = running.build(&edition, &doors, descriptors)?;
+        for (number, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("kolk-{number}"));
             let handle = thread.spawn(move || worker.run()).map_err(starting("start a worker's thread"))?;
             running.workers.push(handle);
@@ -471,21 +450,14 @@ impl Running {
         if let Some(doors) = admin {
             let app = admin::app(running.handle(), started);
             let config = Config { workers: Workers::Exactly(1), ..Config::default() };
-            let admin = Bound::beside(app, config, doors, Beside::default(), descriptors);
+            let admin = Bound::beside(app, config, doors, descriptors);
             running.admin = Some(Box::new(admin.start()?));
         }
         Ok(running)
     }
 
     /// All workers, on this thread: whatever they share exists before any of them runs.
-    fn build(
-        &mut self,
-        edition: &Arc<Edition>,
-        doors: &Arc<Doors>,
-        beside: Beside,
-        descriptors: u64,
-    ) -> Result<Vec<Worker>> {
-        let Beside { workers: first, recorder, .. } = beside;
+    fn build(&mut self, edition: &Arc<Edition>, doors: &Arc<Doors>, descriptors: u64) -> Result<Vec<Worker>> {
         let count = doors.workers();
         let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
@@ -510,8 +482,8 @@ impl Running {
                 stats,
                 post: mailbox.post(),
                 pool: Arc::clone(&pool),
-                worker: first + number,
-                recorder: self.handle.recorders.get(number).or(recorder.as_ref()).map(Arc::clone),
+                worker: number,
+                recorder: self.handle.recorders.get(number).map(Arc::clone),
                 stopwatch,
                 unix_millis,
             };

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use crate::app::Params;
+use crate::app::{Params, Visitor};
 use crate::base::{Pool, Reusable, Tick};
 use crate::http::{FieldTable, Response};
 use crate::proto::hpack::FieldList;
 use crate::proto::{Preset, h2};
 use crate::wire::{Output, QUEUED_BYTES_HIGH};
 
-use super::config::INPUT_BYTES;
+use super::config::{Config, INPUT_BYTES};
 use super::doubts::Doubts;
 use super::peers::Peers;
 
@@ -44,8 +44,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The buffers of a shard whose answers carry `preset`, and whose windows grow by so much together.
-    pub(crate) fn new(preset: Preset, window_growth_bytes_max: u32) -> Self {
+    /// The buffers of a shard whose answers carry `presets`, and whose windows grow by so much together.
+    pub(crate) fn new(presets: Presets, window_growth_bytes_max: u32) -> Self {
         Self {
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
             output: None,
@@ -56,7 +56,7 @@ impl Scratch {
                 response: Response::default(),
                 params: Params::default(),
                 path: String::new(),
-                preset,
+                presets,
                 answered: Answered::default(),
                 reader: None,
                 peers: Peers::default(),
@@ -77,13 +77,54 @@ pub(crate) struct Blank {
     /// The normalised path, where it differs from the one sent.
     pub(crate) path: String,
     /// What every answer has.
-    pub(crate) preset: Preset,
+    pub(crate) presets: Presets,
     /// What was answered in this turn, and the kernel has yet to be given.
     pub(crate) answered: Answered,
     /// How long the readers of this turn's answers may take nothing, if a route says that.
     pub(crate) reader: Option<Duration>,
     /// Who is at the other end of the connections that were served last.
     pub(crate) peers: Peers,
+}
+
+/// What every answer has.
+#[derive(Debug)]
+pub(crate) struct Presets {
+    usual: Preset,
+    /// In the clear, where that is something else.
+    clear: Option<Preset>,
+}
+
+impl Presets {
+    /// Those of a server that works with `config`, at this second.
+    pub(crate) fn new(config: &Config, second: u64) -> Self {
+        let clear = Preset::new(config.server_name.as_deref(), second);
+        match config.hsts {
+            None => Self { usual: clear, clear: None },
+            hsts => Self { usual: clear.clone().with_hsts(hsts), clear: Some(clear) },
+        }
+    }
+
+    /// That for answers to `peer`.
+    #[inline]
+    pub(crate) fn of(&self, peer: &dyn Visitor) -> &Preset {
+        match &self.clear {
+            Some(clear) if !peer.is_encrypted() => clear,
+            _ => &self.usual,
+        }
+    }
+
+    /// That for answers in the clear: nothing is said of TLS where there is none. RFC 6797 §7.2.
+    pub(crate) fn clear(&self) -> &Preset {
+        self.clear.as_ref().unwrap_or(&self.usual)
+    }
+
+    /// The wall clock says another second.
+    pub(crate) fn set_second(&mut self, second: u64) {
+        self.usual.set_second(second);
+        if let Some(clear) = &mut self.clear {
+            clear.set_second(second);
+        }
+    }
 }
 
 /// Answers whose way to the kernel is measured together: they leave in one call.

@@ -18,15 +18,15 @@ use std::sync::Arc;
 use crate::app::{AddressSeat, ConnectionsPerAddress, Mail};
 use crate::base::{Key, Slots, Tick, Wheel};
 use crate::http::Phase;
-use crate::net::{Link, Peer, Transport, Versions};
-use crate::proto::{Preset, h1};
+use crate::net::{Link, Peer, Terms, Transport};
+use crate::proto::h1;
 use crate::reactor::Readiness;
 
 use super::access_log::Rings;
 use super::call::Env;
 use super::connection::{Connection, Desk, Verdict};
 use super::edition::Edition;
-use super::scratch::{Answered, Scratch};
+use super::scratch::{Answered, Presets, Scratch};
 use super::stats::{Cause, CloseReason, Stats, Timeout};
 
 /// What a waiting connection costs in its slot, in bytes: all of its own memory, and no buffer. Its timer is
@@ -57,6 +57,8 @@ pub enum Seat {
 /// The connections of one worker.
 pub struct Shard<T> {
     env: Env,
+    /// What connections are given that came where visitors are sent to https, if there may be some.
+    to_https: Option<Env>,
     slots: Slots<Connection<T>>,
     wheel: Wheel,
     run_queue: VecDeque<Key>,
@@ -80,12 +82,12 @@ impl<T: Transport> Shard<T> {
     /// A shard for at most `connections_max` connections.
     pub fn new(env: Env, connections_max: usize, rings: Option<Rings>) -> Self {
         let growth_bytes_max = env.edition.config.limits.http2.worker_growth_bytes_max;
-        let preset = preset_of(&env.edition, env.unix_millis);
+        let presets = Presets::new(&env.edition.config, env.unix_millis / 1000);
         Self {
             slots: Slots::with_capacity(connections_max),
             wheel: Wheel::new(connections_max),
             run_queue: VecDeque::new(),
-            scratch: Scratch::new(preset, growth_bytes_max),
+            scratch: Scratch::new(presets, growth_bytes_max),
             rings,
             lines_lost: 0,
             fired: Vec::new(),
@@ -95,6 +97,7 @@ impl<T: Transport> Shard<T> {
             seats: Vec::new(),
             seats_awaited: 0,
             shed_from: 0,
+            to_https: beside(&env),
             env,
         }
     }
@@ -131,16 +134,20 @@ impl<T: Transport> Shard<T> {
     /// The wall clock, for `Date` and the log.
     pub fn set_unix_millis(&mut self, unix_millis: u64) {
         self.env.unix_millis = unix_millis;
-        self.scratch.blank.preset.set_second(unix_millis / 1000);
+        if let Some(beside) = &mut self.to_https {
+            beside.unix_millis = unix_millis;
+        }
+        self.scratch.blank.presets.set_second(unix_millis / 1000);
     }
 
     /// New requests are answered by `edition` from now on; what is open keeps what it began with.
     pub fn replace(&mut self, edition: Arc<Edition>) {
         let former = std::mem::replace(&mut self.env.edition, edition);
         for connection in self.slots.values_mut() {
-            connection.replace(&former, &self.env.edition);
+            connection.replace(former.of(connection.to_https), &self.env.edition);
         }
-        self.scratch.blank.preset = preset_of(&self.env.edition, self.env.unix_millis);
+        self.to_https = beside(&self.env);
+        self.scratch.blank.presets = Presets::new(&self.env.edition.config, self.env.unix_millis / 1000);
         if let Some(logs) = &self.env.edition.logs {
             match &mut self.rings {
                 Some(rings) => rings.renew(logs),
@@ -168,24 +175,20 @@ impl<T: Transport> Shard<T> {
     /// # Panics
     /// If the shard is full (debug builds).
     pub fn accept_seated(&mut self, transport: T, seat: Seat, now: Tick) -> Option<Key> {
-        self.accept_speaking(transport, seat, Versions::All, now)
+        self.accept_on(&Terms::default(), transport, seat, now)
     }
 
-    /// The same where only these versions are spoken.
+    /// The same for one that came in on these terms: with its versions, and to be answered by whoever answers
+    /// there.
     ///
     /// # Panics
     /// If the shard is full (debug builds).
-    pub fn accept_speaking(
-        &mut self,
-        transport: T,
-        seat: Seat,
-        versions: Versions,
-        now: Tick,
-    ) -> Option<Key> {
+    pub fn accept_on(&mut self, terms: &Terms, transport: T, seat: Seat, now: Tick) -> Option<Key> {
         let config = &self.env.edition.config;
         let machine = h1::Server::new(Arc::clone(&config.limits.http1));
         let mut connection = Connection::new(transport, machine, now, &config.timeouts);
-        connection.dialogue.speak(versions);
+        connection.dialogue.speak(terms.versions);
+        connection.to_https = terms.to_https;
         let deadline = connection.deadline();
         if self.draining {
             connection.drain(now, &config.timeouts);
@@ -386,7 +389,8 @@ impl<T: Transport> Shard<T> {
         self.lines_lost = stats.log_lines_dropped.get();
         self.wheel = Wheel::new(self.slots.slots_max());
         let growth_bytes_max = edition.config.limits.http2.worker_growth_bytes_max;
-        self.scratch = Scratch::new(preset_of(&edition, self.env.unix_millis), growth_bytes_max);
+        let presets = Presets::new(&edition.config, self.env.unix_millis / 1000);
+        self.scratch = Scratch::new(presets, growth_bytes_max);
         self.rings = edition.logs.as_ref().and_then(Rings::of_any);
         self.run_queue.clear();
         self.fired.clear();
@@ -394,6 +398,7 @@ impl<T: Transport> Shard<T> {
         self.seats.clear();
         self.seats_awaited = 0;
         let former = std::mem::replace(&mut self.env.edition, edition);
+        self.to_https = beside(&self.env);
         let _ = catch_unwind(AssertUnwindSafe(|| drop(former)));
     }
 
@@ -467,7 +472,8 @@ impl<T: Transport> Shard<T> {
     ) {
         let Some(connection) = self.slots.get_mut(key) else { return };
         let before = connection.deadline();
-        let mut desk = Desk { env: &self.env, scratch: &mut self.scratch, rings: self.rings.as_mut(), now };
+        let env = self.to_https.as_ref().filter(|_| connection.to_https).unwrap_or(&self.env);
+        let mut desk = Desk { env, scratch: &mut self.scratch, rings: self.rings.as_mut(), now };
         let acted = catch_unwind(AssertUnwindSafe(|| act(&mut *connection, key, &mut desk)));
         match acted {
             Ok(Verdict::Rest) => {}
@@ -527,7 +533,8 @@ impl<T: Transport> Shard<T> {
             self.seats_awaited -= usize::from(matches!(seat, Seat::Awaited));
         }
         if connection.has_open() {
-            let (env, scratch, rings) = (&self.env, &mut self.scratch, self.rings.as_mut());
+            let env = self.to_https.as_ref().filter(|_| connection.to_https).unwrap_or(&self.env);
+            let (scratch, rings) = (&mut self.scratch, self.rings.as_mut());
             // Nothing is measured any more.
             let mut desk = Desk { env, scratch, rings, now: Tick::ZERO };
             connection.end_open(key, cause, &mut desk);
@@ -563,10 +570,10 @@ impl<T: Transport> Shard<T> {
     }
 }
 
-/// What every answer has.
-fn preset_of(edition: &Edition, unix_millis: u64) -> Preset {
-    let config = &edition.config;
-    Preset::new(config.server_name.as_deref(), unix_millis / 1000).with_hsts(config.hsts)
+/// The same for whoever is sent to https.
+fn beside(env: &Env) -> Option<Env> {
+    let edition = env.edition.redirect.as_ref()?;
+    Some(Env { edition: Arc::clone(edition), ..env.clone() })
 }
 
 impl<T> std::fmt::Debug for Shard<T> {

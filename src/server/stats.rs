@@ -361,8 +361,6 @@ pub struct Snapshot {
     pub pending_buffers: u64,
     /// What is worth knowing of each worker alone, in the order in which they were summed.
     pub workers: Vec<WorkerShare>,
-    /// How many of them, the last, send visitors to https: nobody has asked for their number.
-    pub workers_beside: usize,
     /// Routes that somebody has asked for, by site and pattern; none without an admin address.
     pub routes: Vec<RouteShare>,
     /// What became of requests at the rates that are layers, by name; none without an admin address.

@@ -24,6 +24,7 @@ use crate::sys::{clock, cpu, descriptors};
 use super::doors::Doors;
 use super::ears::Ears;
 use super::edition::Edition;
+use super::redirect::HttpsPort;
 use super::shard::{Effect, Shard};
 
 /// The wall clock is looked at so often.
@@ -58,6 +59,8 @@ pub(crate) struct Control {
     drain_until: AtomicU64,
     /// How often there was something new.
     generation: AtomicU64,
+    /// Where visitors are sent to who are sent to https.
+    https: Arc<HttpsPort>,
     present: Mutex<Present>,
 }
 
@@ -82,8 +85,13 @@ struct News {
 
 impl Control {
     /// No orders yet: `edition` is served at `doors`, whose workers know it, with `tls` where it is
-    /// encrypted.
-    pub(crate) fn new(edition: Arc<Edition>, doors: &Arc<Doors>, tls: Option<Tls>) -> Self {
+    /// encrypted, at the port `https`.
+    pub(crate) fn new(
+        edition: Arc<Edition>,
+        doors: &Arc<Doors>,
+        tls: Option<Tls>,
+        https: Arc<HttpsPort>,
+    ) -> Self {
         let letters = (0..doors.workers()).map(|_| Vec::new()).collect();
         let present = Present { edition, edition_since: 0, tls, doors: Arc::downgrade(doors), letters };
         Self {
@@ -92,6 +100,7 @@ impl Control {
             drain_from: AtomicU64::new(0),
             drain_until: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            https,
             present: Mutex::new(present),
         }
     }
@@ -122,8 +131,9 @@ impl Control {
         self.present().tls = tls;
     }
 
-    /// The workers listen at `doors`.
+    /// The workers listen at `doors`, and whoever is sent to https is sent there.
     pub(crate) fn move_to(&self, doors: &Arc<Doors>) {
+        self.https.set(doors.https_port());
         let mut present = self.present();
         present.doors = Arc::downgrade(doors);
         present.letters.iter_mut().for_each(|letters| letters.push(Arc::clone(doors)));
@@ -172,6 +182,11 @@ impl Control {
     /// Where the server listens; nothing, where it does not any more.
     pub(crate) fn doors(&self) -> Option<Arc<Doors>> {
         self.present().doors.upgrade()
+    }
+
+    /// Where visitors are sent to who are sent to https.
+    pub(super) const fn https(&self) -> &Arc<HttpsPort> {
+        &self.https
     }
 
     /// What new connections are encrypted with.

@@ -121,8 +121,7 @@ impl<T: Transport> Connection<T> {
         desk: &mut Desk<'_>,
     ) -> Verdict {
         let peer = Caller(&self.transport);
-        // RFC 6797 §7.2: nothing is said of TLS where there is none.
-        let preset = desk.scratch.blank.preset.clone().with_hsts(None);
+        let preset = desk.scratch.blank.presets.clear().clone();
         let mut call = desk.call(key, output, &peer);
         call.preset = &preset;
         if let Some(clear) = error.get_ref().and_then(|inner| inner.downcast_ref::<InTheClear>()) {
