@@ -172,6 +172,26 @@ fn what_a_start_has_to_do_is_named_and_the_rest_is_done() {
     assert_eq!(kolk.ended(), Some(0));
 }
 
+#[test]
+fn what_flags_say_waits_for_no_start() {
+    let folder = Scratch::new("drills-given");
+    file(&folder, "one", "pid_file = \"one.pid\"");
+    let (path, pid_file) = (folder.join("kolk.toml"), folder.join("own.pid"));
+    let path = path.to_str().unwrap();
+    let mut serve = command(&["serve", "--pid-file", pid_file.to_str().unwrap(), "-c", path]);
+    let kolk = Kolk::spawn(serve.env("KOLK_WORKERS", "1"));
+    assert!(pid_file.exists() && !folder.join("one.pid").exists());
+    file(&folder, "two", "pid_file = \"two.pid\"\npin = true");
+    let text = fs::read_to_string(path).unwrap();
+    folder.put("kolk.toml", text.replace("workers = 2", "workers = 3"));
+    let admin = format!("unix:{}", folder.join("admin.sock").display());
+    let (code, told, stderr) = reload(&["--admin", &admin]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    let waits: Vec<&str> = told.lines().skip(1).collect();
+    assert_eq!(waits, [format!("  {path}:5: `pin` takes effect at the next start")]);
+    assert!(eventually(|| says(&mut kolk.connect()) == "two"));
+}
+
 // ── kolk reload ─────────────────────────────────────────────────────────────────────────────────────
 
 /// Exit code, standard output and standard error of `kolk reload`.

@@ -52,17 +52,17 @@ pub(super) fn admin(given: Option<&str>, file: Option<&Path>, whom: &str) -> Res
         Some(file) => file,
         None => found().ok_or_else(|| Failure::new(Exit::Usage, whom))?,
     };
-    let read = read(file)?;
+    let read = read(file, &Given::default())?;
     let admin = read.server.admin.as_ref().map(|address| address.value.to_string());
     admin.ok_or_else(|| Failure::new(Exit::Usage, format!("{} has no `admin`: {whom}", file.display())))
 }
 
-/// What the file at `path` says.
+/// What the file at `path` says, and what is `given` instead.
 ///
 /// # Errors
 /// All that is wrong with it.
-pub(super) fn read(path: &Path) -> Result<Configuration, Failure> {
-    Configuration::load(path).map_err(|errors| refused(path, &errors))
+pub(super) fn read(path: &Path, given: &Given) -> Result<Configuration, Failure> {
+    Configuration::load_given(path, given).map_err(|errors| refused(path, &errors))
 }
 
 /// The server that it describes.
@@ -93,8 +93,9 @@ pub(super) fn server(
     Ok(server)
 }
 
-/// What flags and variables say instead of the file: what [`server`] and the start go by.
-pub(super) fn given(serving: &Serving, said: &Said) -> Given {
+/// What flags and variables say of the process instead of the file: also when that is read again, which says
+/// nothing new then.
+pub(super) fn of_the_process(serving: &Serving, said: &Said) -> Given {
     let workers = match serving.workers {
         Count::Auto => "auto".to_owned(),
         Count::Exactly(workers) => workers.to_string(),
@@ -114,6 +115,12 @@ pub(super) fn given(serving: &Serving, said: &Said) -> Given {
             given = given.value(key, &text, origin);
         }
     }
+    given
+}
+
+/// What flags and variables say instead of the file: what [`server`] and the start go by.
+pub(super) fn given(serving: &Serving, said: &Said) -> Given {
+    let mut given = of_the_process(serving, said);
     // What a passed socket is called is known where it was passed.
     let is_name =
         |address: &String| address.strip_prefix("fd:").is_some_and(|number| number.parse::<u32>().is_err());
@@ -163,12 +170,12 @@ pub(super) fn ending(configuration: &Configuration) -> Ending {
 }
 
 /// What is to be done when the process is told to read the file at `path` again, with which `server` was
-/// `started`; and then `certificates`.
+/// `started`, and what is `given` instead; and then `certificates`.
 pub(super) fn reload(
     path: &Path,
     started: Configuration,
     server: Handle,
-    serving: &Serving,
+    (serving, given): (&Serving, Given),
     mut certificates: Option<Reload>,
 ) -> Reload {
     let (path, serving) = (path.to_owned(), serving.clone());
@@ -180,7 +187,7 @@ pub(super) fn reload(
     #[cfg(feature = "tls")]
     let mut is_watched = server.identity().is_some();
     Box::new(move |end| {
-        let read = Configuration::load(&path);
+        let read = Configuration::load_given(&path, &given);
         let replaced = read.and_then(|file| replace(&file, &server, &started).map(|waits| (file, waits)));
         // Of those that are served now: the files may be the same, and something else in them.
         let identity = certificates.as_mut().map_or_else(|| Ok(Vec::new()), |certificates| certificates(end));

@@ -80,6 +80,7 @@ use self::banner::Banner;
 use self::failure::{Exit, Failure};
 use self::passed::Passed;
 use self::question::Question;
+use self::said::Said;
 use self::status::Status;
 use self::supervisor::Supervisor;
 
@@ -116,8 +117,8 @@ pub(crate) fn main() -> ExitCode {
 /// One command.
 fn run(args: &Args, passed: Passed, supervisor: &Supervisor) -> Result<ExitCode, Failure> {
     match &args.command {
-        None => serve(&args.serving, None, passed, supervisor)?,
-        Some(Command::Serve(files)) => serve(&args.serving, Some(files), passed, supervisor)?,
+        None => serve((&args.serving, &args.said), None, passed, supervisor)?,
+        Some(Command::Serve(files)) => serve((&args.serving, &args.said), Some(files), passed, supervisor)?,
         Some(Command::Healthcheck { url, .. }) => {
             let (asked, status_max) = match (url, args.serving.listen.first()) {
                 (Some(url), _) => (url.as_str(), healthcheck::FOUND_MAX),
@@ -179,13 +180,14 @@ fn print(text: &[u8]) -> Result<(), Failure> {
 
 /// Serves until it is told to end: a directory, or the built-in site.
 fn serve(
-    serving: &Serving,
+    (serving, said): (&Serving, &Said),
     directory: Option<&Directory>,
     passed: Passed,
     supervisor: &Supervisor,
 ) -> Result<(), Failure> {
     let file = configured::file(directory);
-    let configuration = file.as_deref().map(configured::read).transpose()?;
+    let given = configured::of_the_process(serving, said);
+    let configuration = file.as_deref().map(|path| configured::read(path, &given)).transpose()?;
     let configured = file.as_deref().zip(configuration.as_ref());
     let user = configured::user(configured, serving)?;
     if user.is_some() {
@@ -214,7 +216,9 @@ fn serve(
     let reload = None;
     let ending = configuration.as_ref().map_or_else(signals::Ending::default, configured::ending);
     let reload = match file.as_deref().zip(configuration) {
-        Some((path, started)) => Some(configured::reload(path, started, running.handle(), serving, reload)),
+        Some((path, started)) => {
+            Some(configured::reload(path, started, running.handle(), (serving, given), reload))
+        }
         None => reload,
     };
     signals::listen(signals, running.handle(), supervisor.clone(), ending, reload, serving.quiet)
