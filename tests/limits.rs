@@ -22,8 +22,8 @@ use kolk::server::Limits;
 use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
-    App, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome, Policy,
-    Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, Response, Running,
+    App, Config, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome,
+    Policy, Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, Response, Running,
     Server, Trust, Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
@@ -338,6 +338,41 @@ fn four_workers_count_the_connections_of_a_client_however_many_come_at_once() {
     assert_eq!(server.snapshot().address_refusals, refused.len() as u64);
     let shares = server.snapshot().workers.into_iter().filter(|worker| worker.connections > 0);
     assert!(shares.count() > 1, "all came to one of them");
+}
+
+#[test]
+fn another_number_of_connections_counts_for_those_that_come_from_then_on() {
+    let says = |text: &'static str| App::new().get("/", move |_: &Request<'_>| Response::text(text));
+    let server = start(alone(says("any number")));
+    // Who was there before it was limited is not counted.
+    let mut before = [(); 3].map(|()| Client::to(&server));
+    assert!(before.iter_mut().all(|client| client.get("/").text() == "any number"));
+    let mut become_one_of = |text: &'static str, most: Option<u32>| {
+        let config = Config {
+            workers: Workers::Exactly(1),
+            connections_max: Some(256),
+            limits: Limits { connections_per_address_max: most, ..Limits::default() },
+            ..Config::default()
+        };
+        assert!(server.handle().replace_with(says(text), config).unwrap().is_empty());
+        until("it is so", || before[0].get("/").text() == text);
+    };
+    become_one_of("one", Some(1));
+    let mut first = Client::to(&server);
+    assert_eq!(first.get("/").text(), "one");
+    assert_eq!(Client::to(&server).is_cut(), b"");
+    become_one_of("two", Some(2));
+    let mut second = Client::to(&server);
+    assert_eq!(second.get("/").text(), "two", "the first is counted still");
+    assert_eq!(Client::to(&server).is_cut(), b"");
+    // Whoever has more keeps them.
+    become_one_of("one again", Some(1));
+    assert_eq!((first.get("/").text(), second.get("/").text()), ("one again", "one again"));
+    assert_eq!(Client::to(&server).is_cut(), b"");
+    assert_eq!(client_of([127, 0, 0, 2], &server).get("/").text(), "one again");
+    become_one_of("any number again", None);
+    assert_eq!(Client::to(&server).get("/").text(), "any number again");
+    assert_eq!(server.snapshot().address_refusals, 3);
 }
 
 #[test]

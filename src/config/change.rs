@@ -39,8 +39,6 @@ impl Changes {
         self.look("blocking_queue", Some(&old.blocking_queue), Some(&new.blocking_queue), table);
         self.look("user", old.user.as_ref(), new.user.as_ref(), table);
         self.look("max_connections", old.max_connections.as_ref(), new.max_connections.as_ref(), table);
-        let each = [old, new].map(|server| server.max_connections_per_client.as_ref());
-        self.look("max_connections_per_client", each[0], each[1], table);
         self.look("admin", old.admin.as_ref(), new.admin.as_ref(), table);
         self.look("flight_recorder", Some(&old.flight_recorder), Some(&new.flight_recorder), table);
         self.look("pid_file", old.pid_file.as_ref(), new.pid_file.as_ref(), table);

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use crate::app::App;
+use crate::app::{App, ConnectionsPerAddress};
 
 use super::access_log::LogSet;
 use super::config::Config;
@@ -28,6 +28,8 @@ pub struct Edition {
     pub(super) routes: Option<RouteTallies>,
     /// Where requests are written down; nothing: where they were before.
     pub(super) logs: Option<Arc<LogSet>>,
+    /// How many connections each client has, where that is limited.
+    pub(super) addresses: Option<Arc<ConnectionsPerAddress>>,
     /// What those are answered by who are sent to https, if there have ever been such listeners.
     pub(super) redirect: Option<Arc<Self>>,
 }
@@ -35,7 +37,7 @@ pub struct Edition {
 impl Edition {
     /// `app`, served with `config`.
     pub const fn new(app: App, config: Config) -> Self {
-        Self { app, config, routes: None, logs: None, redirect: None }
+        Self { app, config, routes: None, logs: None, addresses: None, redirect: None }
     }
 
     /// The same, whose answers are counted in `tallies`, too.
@@ -46,6 +48,19 @@ impl Edition {
     /// The same, whose requests are written down in these logs.
     pub(super) fn logged(self, logs: Option<Arc<LogSet>>) -> Self {
         Self { logs, ..self }
+    }
+
+    /// The same, which counts the connections of each client if they are limited, from what `former` has
+    /// counted on.
+    pub(super) fn counting_after(self, former: Option<&Arc<ConnectionsPerAddress>>) -> Self {
+        let addresses = self.config.limits.connections_per_address_max.map(|most| match former {
+            Some(addresses) => {
+                addresses.set_max(most);
+                Arc::clone(addresses)
+            }
+            None => Arc::new(ConnectionsPerAddress::new(most)),
+        });
+        Self { addresses, ..self }
     }
 
     /// The same, beside which visitors are sent to this port, with the same numbers and in the same logs.
@@ -65,7 +80,6 @@ impl Config {
     /// This one, as far as a server can take it over that has started with `running`: what cannot change
     /// stays as it is there. And the names of the fields that would have changed.
     pub(super) fn taken_over(self, running: &Self, is_encrypted: bool) -> (Self, Vec<&'static str>) {
-        let per_address = running.limits.connections_per_address_max;
         let growth = |config: &Self| config.limits.http2.worker_growth_bytes_max;
         let stay = [
             ("workers", self.workers != running.workers),
@@ -73,12 +87,11 @@ impl Config {
             ("private_descriptors", self.private_descriptors != running.private_descriptors),
             ("backlog", self.backlog != running.backlog),
             ("connections_max", self.connections_max != running.connections_max),
-            ("connections_per_address_max", self.limits.connections_per_address_max != per_address),
             ("worker_growth_bytes_max", growth(&self) != growth(running)),
             ("blocking_threads", self.blocking_threads != running.blocking_threads),
             ("blocking_queue_max", self.blocking_queue_max != running.blocking_queue_max),
         ];
-        let mut config = Self {
+        let config = Self {
             workers: running.workers,
             pin: running.pin,
             private_descriptors: running.private_descriptors,
@@ -90,7 +103,6 @@ impl Config {
             hsts: self.hsts.filter(|_| is_encrypted),
             ..self
         };
-        config.limits.connections_per_address_max = per_address;
         (config, stay.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[cfg(feature = "config")]
 use crate::app::Counts;
-use crate::app::{App, BlockingPool, ConnectionsPerAddress};
+use crate::app::{App, BlockingPool};
 use crate::base::Mailbox;
 use crate::net::tls::Tls;
 use crate::net::{Leaving, ListenAddr};
@@ -122,11 +122,13 @@ impl Handle {
 
     /// The same, served with `config`, as far as that can change while the server runs: the names of those
     /// of its fields that differ and stay as they were are given back. They are `workers`, `pin`,
-    /// `private_descriptors`, `backlog`, `connections_max`, `connections_per_address_max`,
-    /// `worker_growth_bytes_max`, `blocking_threads`, `blocking_queue_max`.
+    /// `private_descriptors`, `backlog`, `connections_max`, `worker_growth_bytes_max`, `blocking_threads`,
+    /// `blocking_queue_max`.
     ///
     /// New limits and timeouts count for requests that begin afterwards; new limits of HTTP/2 for connections
-    /// that do, and those of HTTP/1 not for one that is in the midst of a request.
+    /// that do, and those of HTTP/1 not for one that is in the midst of a request. Whoever has more connections
+    /// than a client may have from now on keeps them; where that was not limited before, those that are open
+    /// are not counted.
     ///
     /// ```
     /// use kolk::{App, Config, Request, Response, Server, Workers};
@@ -229,6 +231,7 @@ impl Handle {
     fn replace_by(&self, to_https: bool, renew: impl FnOnce(&Edition) -> Edition) {
         self.control.replace(|running| {
             let edition = renew(running).counted_in(self.tallies.as_ref());
+            let edition = edition.counting_after(running.addresses.as_ref());
             match to_https || running.redirect.is_some() {
                 true => edition.sending_to(self.control.https()),
                 false => edition,
@@ -416,6 +419,7 @@ impl Running {
         let (count, doors) = (doors.workers(), Arc::new(doors));
         let tallies = admin.is_some().then(|| Tallies::new(count));
         let edition = Edition::new(app, config).logged(Some(logs.set())).counted_in(tallies.as_ref());
+        let edition = edition.counting_after(None);
         let https = HttpsPort::new(doors.https_port());
         let edition = Arc::new(match doors.redirect() {
             Some(_) => edition.sending_to(&https),
@@ -464,8 +468,6 @@ impl Running {
         let balance = Arc::new(Balance::new(count));
         let share = connections_max(config, descriptors).div_ceil(count).max(1);
         let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
-        let per_address = config.limits.connections_per_address_max;
-        let addresses = per_address.map(|most| Arc::new(ConnectionsPerAddress::new(most)));
         let reactors = (0..count)
             .map(|_| Reactor::new(EVENTS_PER_TURN_MAX))
             .collect::<io::Result<Vec<_>>>()
@@ -489,8 +491,7 @@ impl Running {
             };
             let rings = edition.logs.as_ref().and_then(Rings::of_any);
             let (balance, bells) = (Arc::clone(&balance), Arc::clone(&self.handle.bells));
-            let mut shard = Shard::new(env, share, rings);
-            shard.count_addresses(addresses.clone());
+            let shard = Shard::new(env, share, rings);
             workers.push(Worker {
                 reactor,
                 shard,

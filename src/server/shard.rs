@@ -93,7 +93,7 @@ impl<T: Transport> Shard<T> {
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
-            addresses: None,
+            addresses: env.edition.addresses.clone(),
             seats: Vec::new(),
             seats_awaited: 0,
             shed_from: 0,
@@ -147,6 +147,8 @@ impl<T: Transport> Shard<T> {
             connection.replace(former.of(connection.to_https), &self.env.edition);
         }
         self.to_https = beside(&self.env);
+        // Who is here already and was not counted is not.
+        self.addresses = self.env.edition.addresses.clone();
         self.scratch.blank.presets = Presets::new(&self.env.edition.config, self.env.unix_millis / 1000);
         if let Some(logs) = &self.env.edition.logs {
             match &mut self.rings {
@@ -209,11 +211,6 @@ impl<T: Transport> Shard<T> {
         self.wheel.arm(key.index(), deadline);
         self.drive(key, now, Connection::turn);
         self.slots.get(key).is_some().then_some(key)
-    }
-
-    /// Counts the connections of each client.
-    pub fn count_addresses(&mut self, addresses: Option<Arc<ConnectionsPerAddress>>) {
-        self.addresses = addresses;
     }
 
     /// The seat of a connection that has come; `None` if its client has as many as it may.
@@ -399,6 +396,7 @@ impl<T: Transport> Shard<T> {
         self.seats_awaited = 0;
         let former = std::mem::replace(&mut self.env.edition, edition);
         self.to_https = beside(&self.env);
+        self.addresses = self.env.edition.addresses.clone();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(former)));
     }
 

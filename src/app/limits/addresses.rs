@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key::AddressKey;
@@ -29,7 +30,7 @@ const SHARDS: usize = 64;
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 pub struct ConnectionsPerAddress {
-    connections_max: u32,
+    connections_max: AtomicU32,
     shards: Box<[Shard]>,
     hasher: RandomState,
 }
@@ -47,7 +48,12 @@ impl ConnectionsPerAddress {
     /// At most so many for each client.
     pub fn new(connections_max: u32) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { connections_max, shards, hasher: RandomState::new() }
+        Self { connections_max: AtomicU32::new(connections_max), shards, hasher: RandomState::new() }
+    }
+
+    /// Another number from now on: whoever has more keeps them, and gets no other.
+    pub fn set_max(&self, connections_max: u32) {
+        self.connections_max.store(connections_max, Relaxed);
     }
 
     /// One connection more for the client of this address; `None` if it has as many as it may.
@@ -55,7 +61,7 @@ impl ConnectionsPerAddress {
         let client = AddressKey::of(address);
         let mut shard = self.shard(client);
         let connections = shard.get(&client).copied().unwrap_or(0);
-        if connections >= self.connections_max {
+        if connections >= self.connections_max.load(Relaxed) {
             return None;
         }
         shard.insert(client, connections + 1);
@@ -89,7 +95,7 @@ impl Drop for AddressSeat {
 impl fmt::Debug for ConnectionsPerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionsPerAddress")
-            .field("connections_max", &self.connections_max)
+            .field("connections_max", &self.connections_max.load(Relaxed))
             .finish_non_exhaustive()
     }
 }
@@ -112,6 +118,23 @@ mod tests {
         drop(first);
         assert!(take("2001:db8::3").is_some());
         drop(second);
+        assert_eq!(addresses.clients(), 0);
+    }
+
+    #[test]
+    fn another_number_counts_for_whoever_comes_next() {
+        let addresses = Arc::new(ConnectionsPerAddress::new(2));
+        let take = || addresses.take_seat(IpAddr::from([192, 0, 2, 1]));
+        let seats = [take().unwrap(), take().unwrap()];
+        addresses.set_max(1);
+        assert!(take().is_none());
+        let [one, other] = seats;
+        drop(one);
+        assert!(take().is_none(), "one is as many as it may have now");
+        addresses.set_max(3);
+        let more = [take(), take()];
+        assert!(more.iter().all(Option::is_some) && take().is_none());
+        drop((other, more));
         assert_eq!(addresses.clients(), 0);
     }
 
