@@ -19,8 +19,8 @@ use kolk::http::{Phase, Pull, Pulled, Source};
 use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
-    App, HandlerExt, Outcome, Presence, Reply, Request, Response, Server, Sink, StatusCode, Take, Timeouts,
-    Wakeup, Workers, blocking, channel, deferred, receiving,
+    App, Config, HandlerExt, Outcome, Presence, Reply, Request, Response, Server, Sink, StatusCode, Take,
+    Timeouts, Wakeup, Workers, blocking, channel, deferred, receiving,
 };
 
 use support::scratch::Scratch;
@@ -468,6 +468,42 @@ fn a_full_blocking_pool_is_a_503_that_says_when_to_come_back() {
         assert_eq!(client.answer().text(), "done");
     }
     assert_eq!(clients[2].get("/slow").text(), "done", "there is room again");
+}
+
+#[test]
+fn a_blocking_pool_grows_while_the_server_runs() {
+    let (gate, _keeper) = Gate::new();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let app = || {
+        let (pass, begun) = (gate.clone(), Arc::clone(&begun));
+        let slow = move |_: &Request<'_>| {
+            begun.fetch_add(1, SeqCst);
+            pass.pass();
+            "done".to_owned()
+        };
+        site().get("/slow", blocking(slow))
+    };
+    let server = start(alone(app()).blocking(1, 1));
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::to(&server)).collect();
+    clients[..2].iter_mut().for_each(|client| client.send(get("/slow")));
+    let handling = Phase::Handling as usize;
+    until("one waits", || server.snapshot().phases[handling] == 2);
+    until("and one runs", || begun.load(SeqCst) == 1);
+    assert_eq!(clients[2].get("/slow").status, 503);
+    let config = Config {
+        workers: Workers::Exactly(1),
+        connections_max: Some(256),
+        blocking_threads: 3,
+        blocking_queue_max: 0,
+        ..Config::default()
+    };
+    assert!(server.handle().replace_with(app(), config).unwrap().is_empty());
+    until("whoever waited does not any more", || begun.load(SeqCst) == 2);
+    clients[2].send(get("/slow"));
+    until("and there is a third thread", || begun.load(SeqCst) == 3);
+    assert_eq!(Client::to(&server).get("/slow").status, 503, "but no fourth");
+    gate.open();
+    assert!(clients.iter_mut().all(|client| client.answer().text() == "done"));
 }
 
 #[test]

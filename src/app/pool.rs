@@ -4,8 +4,9 @@
 //!  reserve ──► Seat ──submit──► queue ──► thread ──► seat is free again
 //!     └─ none left: PoolFull (the caller still has its request, and answers 503)
 //! ```
-//! Invariant: `seated` counts the seats held, the jobs queued and the jobs running; it never exceeds
-//! `threads_max + queue_max`. Knows nothing of requests.
+//! Invariant: `seated` counts the seats held, the jobs queued and the jobs running; no seat is given beyond
+//! `threads_max + queue_max`. Both may change; a thread too many ends with its job. Knows nothing of
+//! requests.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -36,13 +37,35 @@ impl BlockingPool {
     /// A pool of at most `threads_max` threads, each started when there is work for it, with room
     /// for `queue_max` jobs that wait.
     pub fn new(threads_max: usize, queue_max: usize) -> Self {
-        let shared = Shared {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            threads_max: threads_max.max(1),
-            queue_max,
-        };
+        let state = State { threads_max: threads_max.max(1), queue_max, ..State::default() };
+        let shared = Shared { state: Mutex::new(state), work: Condvar::new() };
         Self { shared: Arc::new(shared), threads: Mutex::default() }
+    }
+
+    /// As many threads and waiting jobs as this from now on. What was accepted is done, whatever there is
+    /// room for now; threads that are too many end with their jobs.
+    ///
+    /// ```
+    /// use kolk::app::BlockingPool;
+    ///
+    /// let pool = BlockingPool::new(1, 0);
+    /// let seat = pool.reserve().unwrap();
+    /// assert!(pool.reserve().is_err());
+    /// pool.resize(1, 1);
+    /// assert!(pool.reserve().is_ok());
+    /// # drop(seat);
+    /// ```
+    pub fn resize(&self, threads_max: usize, queue_max: usize) {
+        let mut state = self.shared.lock();
+        (state.threads_max, state.queue_max) = (threads_max.max(1), queue_max);
+        let waiting = state.queue.len();
+        drop(state);
+        self.shared.work.notify_all();
+        for _ in 0..waiting {
+            if !self.start_thread() {
+                break;
+            }
+        }
     }
 
     /// Starts all threads now: they inherit the caller's descriptor table, affinity and name space.
@@ -56,7 +79,7 @@ impl BlockingPool {
     /// [`PoolFull`] when every thread is taken and the queue is full.
     pub fn reserve(&self) -> Result<Seat<'_>, PoolFull> {
         let mut state = self.shared.lock();
-        if state.seated >= self.shared.threads_max.saturating_add(self.shared.queue_max) {
+        if state.seated >= state.threads_max.saturating_add(state.queue_max) {
             return Err(PoolFull);
         }
         state.seated += 1;
@@ -88,7 +111,7 @@ impl BlockingPool {
     fn start_thread(&self) -> bool {
         let number = {
             let mut state = self.shared.lock();
-            if state.started == self.shared.threads_max {
+            if state.started >= state.threads_max {
                 return false;
             }
             state.started += 1;
@@ -100,7 +123,9 @@ impl BlockingPool {
             .spawn(move || shared.work_until_closed())
         {
             Ok(handle) => {
-                self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+                let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(handle);
                 true
             }
             Err(error) => {
@@ -139,9 +164,9 @@ impl fmt::Debug for BlockingPool {
         let state = self.shared.lock();
         f.debug_struct("BlockingPool")
             .field("threads", &state.started)
-            .field("threads_max", &self.shared.threads_max)
+            .field("threads_max", &state.threads_max)
             .field("seated", &state.seated)
-            .field("queue_max", &self.shared.queue_max)
+            .field("queue_max", &state.queue_max)
             .finish_non_exhaustive()
     }
 }
@@ -161,7 +186,7 @@ impl Seat<'_> {
         let more_threads = {
             let mut state = self.pool.shared.lock();
             state.queue.push_back(job);
-            state.queue.len() > state.idle && state.started < self.pool.shared.threads_max
+            state.queue.len() > state.idle && state.started < state.threads_max
         };
         if !(more_threads && self.pool.start_thread()) {
             self.pool.shared.work.notify_one();
@@ -193,12 +218,12 @@ impl Error for PoolFull {}
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
-    threads_max: usize,
-    queue_max: usize,
 }
 
 #[derive(Default)]
 struct State {
+    threads_max: usize,
+    queue_max: usize,
     queue: VecDeque<Job>,
     seated: usize,
     started: usize,
@@ -215,6 +240,12 @@ impl Shared {
     fn work_until_closed(&self) {
         let mut state = self.lock();
         loop {
+            if state.started > state.threads_max {
+                state.started -= 1;
+                // What it was woken for is another's.
+                self.work.notify_one();
+                return;
+            }
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
                 if catch_unwind(AssertUnwindSafe(job)).is_err() {
@@ -273,6 +304,40 @@ mod tests {
         pool.submit(Box::new(move || done.send(()).unwrap())).unwrap();
         releases.clear();
         is_done.recv().unwrap();
+    }
+
+    #[test]
+    fn more_threads_take_what_waits_and_fewer_end_with_their_jobs() {
+        let pool = BlockingPool::new(1, 3);
+        let (running, runs) = mpsc::channel();
+        let mut releases = Vec::new();
+        for _ in 0..4 {
+            let (release, job) = blocker(&running);
+            pool.submit(job).unwrap();
+            releases.push(release);
+        }
+        runs.recv().unwrap();
+        assert!(runs.try_recv().is_err(), "one thread, four jobs");
+        pool.resize(3, 0);
+        runs.recv().unwrap();
+        runs.recv().unwrap();
+        assert!(runs.try_recv().is_err(), "three threads, four jobs");
+        assert_eq!(pool.reserve().unwrap_err(), PoolFull, "there are more than there is room for now");
+
+        pool.resize(1, 1);
+        releases.clear();
+        runs.recv().unwrap();
+        // Whoever is left does what comes.
+        let (done, is_done) = mpsc::channel();
+        let mut job: Job = Box::new(move || done.send(()).unwrap());
+        while pool.reserve().map(|seat| seat.submit(std::mem::replace(&mut job, Box::new(|| ())))).is_err() {
+            thread::yield_now();
+        }
+        is_done.recv().unwrap();
+        while pool.shared.lock().started > 1 {
+            thread::yield_now();
+        }
+        assert_eq!(pool.shared.lock().started, 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! [`Changes`]: what a file says otherwise than before, and only a start can make so.
 //!
 //! ```text
-//!  [server] workers, user, admin, …       they stay as they are until then
+//!  [server] workers, user, admin, …       they stay as they are until then (the reference lists them)
 //!  [log.error]
 //!  everything else                        takes effect while the server runs
 //! ```
@@ -34,9 +34,6 @@ impl Changes {
         let table = &new.origin;
         self.look("workers", Some(&old.workers), Some(&new.workers), table);
         self.look("pin", Some(&old.pin), Some(&new.pin), table);
-        let threads = [&old.blocking_threads, &new.blocking_threads].map(Some);
-        self.look("blocking_threads", threads[0], threads[1], table);
-        self.look("blocking_queue", Some(&old.blocking_queue), Some(&new.blocking_queue), table);
         self.look("user", old.user.as_ref(), new.user.as_ref(), table);
         self.look("max_connections", old.max_connections.as_ref(), new.max_connections.as_ref(), table);
         self.look("admin", old.admin.as_ref(), new.admin.as_ref(), table);
@@ -130,6 +127,48 @@ mod tests {
             "17: `[log.error]` takes effect at the next start",
         ];
         assert_eq!(between(BEFORE, &after), all);
+    }
+
+    #[test]
+    fn whatever_waits_for_a_start_is_listed() {
+        let after = "
+            [server]
+            workers = 3
+            pin = true
+            blocking_threads = 2
+            blocking_queue = 2
+            user = \"other\"
+            max_connections = 2
+            max_connections_per_client = 2
+            shutdown_delay = \"2s\"
+            shutdown_grace = \"2s\"
+            admin = \"127.0.0.1:82\"
+            flight_recorder = \"2MiB\"
+            server_name = \"other\"
+            request_ids = \"any\"
+            pid_file = \"other\"
+            [server.limits]
+            body = \"2MiB\"
+            [server.timeouts]
+            header = \"2s\"
+            [log]
+            level = \"debug\"
+            [log.error]
+            format = \"json\"
+            [[site]]
+            hosts = \"*\"
+            respond = 204
+        ";
+        let waits = between(BEFORE, after);
+        let names: Vec<&str> = waits.iter().filter_map(|line| line.split('`').nth(1)).collect();
+        let all = ["workers", "pin", "user", "max_connections", "admin", "flight_recorder", "pid_file"];
+        assert_eq!(names, [&all[..], &["[log.error]"]].concat());
+        let page = crate::config::reference::reference();
+        let listed = page.split_once("What waits for the next start is named then: ").unwrap().1;
+        let listed = listed.split_once(".\n").unwrap().0;
+        let listed: Vec<&str> =
+            listed.split('`').skip(1).step_by(2).filter(|name| *name != "[server]").collect();
+        assert_eq!(listed, names);
     }
 
     #[test]

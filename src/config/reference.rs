@@ -28,6 +28,10 @@ for editors.
   the site itself says (its `respond` or `redirect`). If nothing fits, the most specific path decides: 405 if
   its routes have other methods, else 404. OPTIONS that no route of the most specific path is for, kolk
   answers with their methods. `static` alone is for GET and HEAD.
+* The file is read again on HUP, or when `kolk reload` says so. All of it takes effect then, for what comes
+  from then on: listeners, too, may be added, given up, encrypted, or send visitors to https, and who waits in
+  the queue of one is not lost. What waits for the next start is named then: `workers`, `pin`, `user`,
+  `max_connections`, `admin`, `flight_recorder` and `pid_file` of `[server]`, and `[log.error]`.
 * Over TLS a connection may ask for every host that has the certificate which it was shown: one certificate
   for two sites is fine for both. A host with another certificate is answered with 421, `route.misdirected`
   (RFC 9110 §7.4), and served on a connection of its own. A host that no site has is answered with 404, over

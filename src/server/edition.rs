@@ -88,8 +88,6 @@ impl Config {
             ("backlog", self.backlog != running.backlog),
             ("connections_max", self.connections_max != running.connections_max),
             ("worker_growth_bytes_max", growth(&self) != growth(running)),
-            ("blocking_threads", self.blocking_threads != running.blocking_threads),
-            ("blocking_queue_max", self.blocking_queue_max != running.blocking_queue_max),
         ];
         let config = Self {
             workers: running.workers,
@@ -97,8 +95,6 @@ impl Config {
             private_descriptors: running.private_descriptors,
             backlog: running.backlog,
             connections_max: running.connections_max,
-            blocking_threads: running.blocking_threads,
-            blocking_queue_max: running.blocking_queue_max,
             // RFC 6797 §7.2: never in the clear.
             hsts: self.hsts.filter(|_| is_encrypted),
             ..self

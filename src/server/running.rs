@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub struct Handle {
     logs_follow: bool,
     /// One for each worker; none where nothing is recorded.
     recorders: Arc<[Arc<Recorder>]>,
+    /// Of the workers: it ends with them.
+    pool: Weak<BlockingPool>,
     replacements: Arc<Replacements>,
     orders: Arc<Orders>,
     /// Listeners that were given up. Locked by whoever changes where the server listens.
@@ -122,13 +124,12 @@ impl Handle {
 
     /// The same, served with `config`, as far as that can change while the server runs: the names of those
     /// of its fields that differ and stay as they were are given back. They are `workers`, `pin`,
-    /// `private_descriptors`, `backlog`, `connections_max`, `worker_growth_bytes_max`, `blocking_threads`,
-    /// `blocking_queue_max`.
+    /// `private_descriptors`, `backlog`, `connections_max`, `worker_growth_bytes_max`.
     ///
     /// New limits and timeouts count for requests that begin afterwards; new limits of HTTP/2 for connections
-    /// that do, and those of HTTP/1 not for one that is in the midst of a request. Whoever has more connections
-    /// than a client may have from now on keeps them; where that was not limited before, those that are open
-    /// are not counted.
+    /// that do, and those of HTTP/1 not for one that is in the midst of a request. Whoever has more
+    /// connections than a client may have from now on keeps them; where that was not limited before, those
+    /// that are open are not counted.
     ///
     /// ```
     /// use kolk::{App, Config, Request, Response, Server, Workers};
@@ -198,6 +199,9 @@ impl Handle {
         self.replace_by(to_https, |running| {
             let (config, names) = config.taken_over(&running.config, is_encrypted);
             stay = names;
+            if let Some(pool) = self.pool.upgrade() {
+                pool.resize(config.blocking_threads, config.blocking_queue_max);
+            }
             Edition::new(app, config).logged(logs.clone().or_else(|| running.logs.clone()))
         });
         stay
@@ -437,6 +441,7 @@ impl Running {
                 logs: logs.control(),
                 logs_follow,
                 recorders: recorder.map_or_else(Arc::default, |options| options.build(count)),
+                pool: Weak::new(),
                 replacements: Arc::default(),
                 orders: Arc::default(),
                 leaving: Arc::default(),
@@ -465,6 +470,7 @@ impl Running {
         let count = doors.workers();
         let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
+        self.handle.pool = Arc::downgrade(&pool);
         let balance = Arc::new(Balance::new(count));
         let share = connections_max(config, descriptors).div_ceil(count).max(1);
         let cpus = if config.pin { cpu::allowed_cpus() } else { Vec::new() };
