@@ -6,10 +6,11 @@
 #   scripts/drill.sh --quick     without the slow download
 #
 # Load: HTTP/1.1 and HTTP/2 at the same time, on a fixed answer, a file, and a page behind a password (bcrypt), by
-# examples/drill.rs, which knows of each request what became of it; beside them a slow download with curl. Two workers.
-# Fails unless 0 requests are lost, every file that was right is served and no other, the listener that every other file
-# has comes and goes, memory grows by less than 2 MiB from the 20th reload on (or the 5th), and no descriptor is left
-# open. Installs curl if missing.
+# examples/drill.rs, which knows of each request what became of it; beside them a slow download with curl, and a visitor
+# of a port that is a site's by turns, and by turns sends everybody to https. Two workers. Fails unless 0 requests are
+# lost, every file that was right is served and no other, the listener that every other file has comes and goes, memory
+# grows by less than 2 MiB from the 20th reload on (or the 5th), and no descriptor is left open. Installs curl and
+# openssl if missing.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -20,6 +21,7 @@ options reloads:RELOADS connections:CONNECTIONS quick:QUICK=yes -- "$@"
 KIB_MAX=2048
 
 tool curl curl
+tool openssl openssl
 release_build
 cargo build --quiet --example drill
 DRILL=$TARGET/debug/examples/drill
@@ -29,11 +31,16 @@ head -c 40000 /dev/zero >"$SCRATCH/www/file.bin"
 truncate -s 20M "$SCRATCH/www/large.bin"
 printf 'drill:%s\n' "$("$KOLK" hash-password --algorithm bcrypt <<<drill)" >"$SCRATCH/users"
 
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+    -keyout "$SCRATCH/key.pem" -out "$SCRATCH/cert.pem" 2>"$SCRATCH/openssl.err" || die "$(cat "$SCRATCH/openssl.err")"
+MOVED=$(free_port)
+
 # file NUMBER [MORE]: the configuration that answers with NUMBER, put in its place at once; with an odd one it listens
-# on a socket file, too.
+# on a socket file, too, and sends everybody to https who comes to the port that is a site's otherwise.
 file() {
     local more=
-    (($1 % 2 == 0)) || more="[[listen]]
+    (($1 % 2 == 0)) || more="redirect_to_https = true
+[[listen]]
 addr = \"unix:$SCRATCH/odd.sock\""
     cat >"$SCRATCH/kolk.toml.new" <<TOML
 [server]
@@ -42,8 +49,16 @@ admin = "unix:$SCRATCH/admin.sock"
 shutdown_delay = "2s"
 shutdown_grace = "10s"
 ${2-}
+[[tls.cert]]
+cert = "cert.pem"
+key = "key.pem"
 [[listen]]
 addr = "127.0.0.1:0"
+[[listen]]
+addr = "127.0.0.1:0"
+tls = true
+[[listen]]
+addr = "127.0.0.1:$MOVED"
 $more
 [rate.all]
 rate = "100000000/s"
@@ -92,11 +107,19 @@ until_so() {
 is_counted() { [[ $(counted "$1") == "$2" ]]; }
 says() { [[ $(curl -s "http://127.0.0.1:$PORT/") == "$1" ]]; }
 is_gone() { [[ ! -e $1 ]]; }
+moved_answers() { [[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$MOVED/") == "$1" ]]; }
 says_at_socket() { [[ $(curl -s --unix-socket "$SCRATCH/odd.sock" http://kolk/) == "$1" ]]; }
 status() {
     [[ $(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$SCRATCH/admin.sock" "http://kolk$1") == "$2" ]]
 }
 descriptors() { find "/proc/$PID/fd" -mindepth 1 | wc -l; }
+
+# visit: comes to the port that is handed over again and again, as long as there is a file that says so.
+visit() {
+    while [[ -e $SCRATCH/visiting ]]; do
+        curl -s -o /dev/null -w '%{http_code}\n' "http://127.0.0.1:$MOVED/" || true
+    done >"$SCRATCH/visits"
+}
 
 # under_load: the clients begin, in the background, and write what came of it. They stop when descriptor 9 is closed.
 mkfifo "$SCRATCH/enough"
@@ -132,6 +155,10 @@ if [[ -z $QUICK ]]; then
     PIDS+=("$DOWNLOAD")
 fi
 under_load
+touch "$SCRATCH/visiting"
+visit &
+VISITOR=$!
+PIDS+=("$VISITOR")
 done_count=0 refused=0
 for ((number = 1; number <= RELOADS; number++)); do
     if ((number % 10 == 0)); then
@@ -148,14 +175,21 @@ for ((number = 1; number <= RELOADS; number++)); do
     until_so "file $number is served" says "$number"
     if ((number % 2)); then
         until_so "file $number is served at its socket" says_at_socket "$number"
+        until_so "file $number sends to https" moved_answers 308
     else
         until_so "the listener that file $number does without is gone" is_gone "$SCRATCH/odd.sock"
+        until_so "file $number sends nobody to https" moved_answers 200
     fi
     if ((number == (RELOADS < 50 ? 5 : 20))); then
         KIB_BEFORE=$(rss_kib "$PID") OPEN_BEFORE=$(descriptors)
     fi
 done
 KIB_AFTER=$(rss_kib "$PID") OPEN_AFTER=$(descriptors)
+rm "$SCRATCH/visiting"
+wait "$VISITOR" || die 'the visitor failed'
+lost_visits=$(grep -cvE '^(200|308)$' "$SCRATCH/visits" || true)
+ASKED=$((ASKED + $(wc -l <"$SCRATCH/visits")))
+[[ $lost_visits == 0 ]] || die "visits were lost: $(sort "$SCRATCH/visits" | uniq -c)"
 heard "$RELOADS reloads, $refused refused"
 printf '; memory %+d KiB, descriptors %+d\n' $((KIB_AFTER - KIB_BEFORE)) $((OPEN_AFTER - OPEN_BEFORE))
 ((KIB_AFTER - KIB_BEFORE < KIB_MAX)) || die "memory grew from $KIB_BEFORE to $KIB_AFTER KiB"
