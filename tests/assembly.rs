@@ -1426,11 +1426,14 @@ fn a_log_that_a_changed_file_names_is_written_from_then_on() {
     let server = start(started.server().unwrap());
     let handle = server.handle();
     let status = || Client::at(address(&server)).get("/?card=1").status;
+    let named = || handle.snapshot().logs.iter().map(|log| log.name.to_string()).collect::<Vec<_>>();
     assert_eq!(status(), 204);
+    assert_eq!(named(), ["b"]);
     assert!(handle.recent(1).contains("/?card=1\""), "{}", handle.recent(1));
     let told = changed.replace(&handle, &started).unwrap();
     assert!(told.is_empty(), "{told:?}");
     support::until("the changed file answers", || status() == 200);
+    assert_eq!(named(), ["b", "a"]);
     assert!(handle.recent(1).contains("/?card=***\""), "{}", handle.recent(1));
     assert_eq!(Client::at(address(&server)).get("/none").status, 404);
     // And back: what the file says now is not what it said at the start.

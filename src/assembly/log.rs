@@ -65,8 +65,8 @@ impl<'c> Logs<'c> {
 
     /// All of them.
     pub(super) fn build(&self, configuration: &Configuration, problems: &mut Vec<Problem>) -> Vec<Log> {
-        let named = self.names.iter().filter_map(|name| configuration.log.access.get(*name));
-        named.filter_map(|log| build(log, problems)).collect()
+        let named = self.names.iter().filter_map(|name| Some((*name, configuration.log.access.get(*name)?)));
+        named.filter_map(|(name, log)| Some(build(log, problems)?.named(name))).collect()
     }
 }
 

@@ -36,6 +36,7 @@ pub fn render(sum: &Snapshot, uptime: Duration, version: &str) -> String {
     requests(&mut page, sum);
     routes(&mut page, sum);
     rates(&mut page, sum);
+    logs(&mut page, sum);
     loops(&mut page, sum);
     stages(&mut page, sum);
     page.text
@@ -115,7 +116,6 @@ fn requests(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_streams_reset_total", "Exchanges that their clients gave up.", sum.streams_reset);
     page.counter("kolk_handler_panics_total", "Handlers that panicked.", sum.handler_panics);
     page.counter("kolk_worker_restarts_total", "Workers that failed and began anew.", sum.worker_restarts);
-    page.counter("kolk_log_lines_dropped_total", "Access log lines lost.", sum.log_lines_dropped);
 }
 
 /// Those that somebody has asked for.
@@ -148,6 +148,17 @@ fn rates(page: &mut Page, sum: &Snapshot) {
             let count = share.requests[verdict.index()];
             page.series(name, &[("rate", &share.name), ("result", verdict.name())], count);
         }
+    }
+}
+
+fn logs(page: &mut Page, sum: &Snapshot) {
+    if sum.logs.is_empty() {
+        return;
+    }
+    let name = "kolk_log_lines_dropped_total";
+    page.family(name, "counter", "Lines that an access log has lost, by its name.");
+    for share in &sum.logs {
+        page.series(name, &[("log", &share.name)], share.lines_dropped);
     }
 }
 
@@ -275,6 +286,7 @@ fn escaped(value: &str) -> Cow<'_, str> {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use super::super::access_log::LogShare;
     use super::super::stats::{RateShare, RouteShare, Row, Stats};
     use super::*;
     use crate::net::{Alarm, Handshake};
@@ -393,10 +405,12 @@ mod tests {
     }
 
     #[test]
-    fn routes_and_rates_are_told_by_their_names() {
+    fn routes_rates_and_logs_are_told_by_their_names() {
         let mut sum = Snapshot::scrape(&workers());
         let page = |sum: &Snapshot| render(sum, Duration::ZERO, "1");
-        assert!(!page(&sum).contains("kolk_route_") && !page(&sum).contains("kolk_rate_"));
+        for family in ["kolk_route_", "kolk_rate_", "kolk_log_"] {
+            assert!(!page(&sum).contains(family), "{family}: nothing has a name");
+        }
         let requests_by_class = sum.requests_by_class.clone();
         sum.routes = vec![RouteShare {
             site: "*.example.com".into(),
@@ -405,6 +419,9 @@ mod tests {
             in_flight_refusals: 3,
         }];
         sum.rates = vec![RateShare { name: "api".into(), requests: Row::default() }];
+        sum.logs = [("main", 0), ("a \"b\"", 7)]
+            .map(|(name, lines_dropped)| LogShare { name: name.into(), lines_dropped })
+            .into();
         let page = page(&sum);
         for line in [
             r#"kolk_route_requests_total{site="*.example.com",route="/a\"b\\{c}",class="2xx"} 2"#,
@@ -412,14 +429,18 @@ mod tests {
             r#"kolk_route_in_flight_refusals_total{site="*.example.com",route="/a\"b\\{c}"} 3"#,
             r#"kolk_rate_requests_total{rate="api",result="passed"} 0"#,
             r#"kolk_rate_requests_total{rate="api",result="would_refuse"} 0"#,
+            r#"kolk_log_lines_dropped_total{log="main"} 0"#,
+            r#"kolk_log_lines_dropped_total{log="a \"b\""} 7"#,
         ] {
             assert_eq!(page.lines().filter(|other| *other == line).count(), 1, "{line}:\n{page}");
         }
         // A strict reader takes it, too, where no value has to be escaped.
         sum.routes[0].route = "/a".into();
+        sum.logs.truncate(1);
         let families = parse(&render(&sum, Duration::ZERO, "1"));
         assert_eq!(families["kolk_route_requests_total"].samples.len(), CLASSES.len());
         assert_eq!(families["kolk_rate_requests_total"].samples.len(), RateVerdict::ALL.len());
+        assert_eq!(families["kolk_log_lines_dropped_total"].samples.len(), 1);
     }
 
     #[test]

@@ -302,6 +302,7 @@ impl Handle {
             last_reload: self.orders.last(),
             routes: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.routes()),
             rates: self.tallies.as_ref().map_or_else(Vec::new, |tallies| tallies.rates()),
+            logs: self.logs.shares(),
             ..sum
         }
     }

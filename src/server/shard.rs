@@ -64,8 +64,6 @@ pub struct Shard<T> {
     run_queue: VecDeque<Key>,
     scratch: Scratch,
     rings: Option<Rings>,
-    /// Lines that were lost before these rings.
-    lines_lost: u64,
     fired: Vec<u32>,
     effects: Vec<Effect>,
     draining: bool,
@@ -89,7 +87,6 @@ impl<T: Transport> Shard<T> {
             run_queue: VecDeque::new(),
             scratch: Scratch::new(presets, growth_bytes_max),
             rings,
-            lines_lost: 0,
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
@@ -323,7 +320,6 @@ impl<T: Transport> Shard<T> {
     #[inline]
     pub fn flush_log(&mut self, now: Tick) -> Option<Tick> {
         let rings = self.rings.as_mut()?;
-        self.env.stats.log_lines_dropped.set(self.lines_lost + rings.dropped());
         rings.flush(now)
     }
 
@@ -383,7 +379,6 @@ impl<T: Transport> Shard<T> {
         for gauge in [&stats.body_bytes, &stats.carry_buffers, &stats.pending_buffers] {
             gauge.set(0);
         }
-        self.lines_lost = stats.log_lines_dropped.get();
         self.wheel = Wheel::new(self.slots.slots_max());
         let growth_bytes_max = edition.config.limits.http2.worker_growth_bytes_max;
         let presets = Presets::new(&edition.config, self.env.unix_millis / 1000);

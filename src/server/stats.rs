@@ -14,6 +14,7 @@ use std::ops::{Deref, Index};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::access_log::LogShare;
 use crate::http::{Phase, Reason};
 use crate::net::{Alarm, Alert, Handshake};
 
@@ -236,8 +237,6 @@ pub struct Stats {
     pub worker_restarts: Counter,
     /// 1 from such a failure until the worker serves again; for good, if it was given up.
     pub worker_down: Gauge,
-    /// Lines of the access log that were lost.
-    pub log_lines_dropped: Counter,
     /// Bytes of request bodies that are kept for their handlers.
     pub body_bytes: Gauge,
     /// Connections that hold a carry buffer (an unread rest).
@@ -355,7 +354,6 @@ pub struct Snapshot {
     pub worker_restarts: u64,
     /// Workers that do not serve now.
     pub workers_down: u64,
-    pub log_lines_dropped: u64,
     pub body_bytes: u64,
     pub carry_buffers: u64,
     pub pending_buffers: u64,
@@ -365,6 +363,8 @@ pub struct Snapshot {
     pub routes: Vec<RouteShare>,
     /// What became of requests at the rates that are layers, by name; none without an admin address.
     pub rates: Vec<RateShare>,
+    /// What the access logs of new requests have lost, by name.
+    pub logs: Vec<LogShare>,
 }
 
 /// One worker's part of the work.
@@ -430,7 +430,6 @@ impl Snapshot {
             (&mut self.streams_reset, &stats.streams_reset),
             (&mut self.handler_panics, &stats.handler_panics),
             (&mut self.worker_restarts, &stats.worker_restarts),
-            (&mut self.log_lines_dropped, &stats.log_lines_dropped),
         ] {
             *sum += counter.get();
         }

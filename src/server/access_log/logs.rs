@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::losses::{LogShare, Losses};
 use super::redaction::Redacted;
 use super::ring::RING_BATCHES;
 use super::sample::Sample;
@@ -56,6 +57,7 @@ pub(super) struct LiveLog {
     pub(super) redacted: Redacted,
     pub(super) sample: Sample,
     pub(super) door: Arc<Door>,
+    pub(super) losses: Arc<Losses>,
 }
 
 /// Where a writer is spoken to.
@@ -185,6 +187,18 @@ impl LogControl {
         self.state().set = Arc::clone(set);
     }
 
+    /// What those of new requests have lost, each name once, in their order.
+    pub fn shares(&self) -> Vec<LogShare> {
+        let set = Arc::clone(&self.state().set);
+        let mut seen: Vec<&Arc<Losses>> = Vec::new();
+        for losses in set.logs.iter().map(|log| &log.losses) {
+            if !seen.iter().any(|known| Arc::ptr_eq(known, losses)) {
+                seen.push(losses);
+            }
+        }
+        seen.into_iter().map(|losses| losses.share()).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,27 +228,34 @@ impl State {
         }
         let batches = (RING_BATCHES / logs.len().max(1)).max(RING_BATCHES_MIN);
         let mut old: Vec<_> = before.logs.iter().map(Some).collect();
-        let mut live = Vec::with_capacity(logs.len());
+        let mut live: Vec<Arc<LiveLog>> = Vec::with_capacity(logs.len());
         for (number, log) in logs.into_iter().enumerate() {
             // Each goes on once.
             let kept = old.iter_mut().find(|old| old.is_some_and(|old| old.is_as(&log)));
             live.push(match kept.and_then(Option::take) {
                 Some(kept) => Arc::clone(kept),
-                None => Arc::new(self.open(log).map_err(|error| (number, error))?),
+                None => {
+                    let known = before.logs.iter().chain(&live).map(|live| &live.losses);
+                    let known = known.into_iter().find(|known| known.name() == log.name()).map(Arc::clone);
+                    Arc::new(self.open(log, known).map_err(|error| (number, error))?)
+                }
             });
         }
         Ok(Arc::new(LogSet { logs: live.into(), batches }))
     }
 
-    /// A log with the writer of its destination, which may have to be started.
-    fn open(&mut self, Log { format, to, sample, redacted }: Log) -> io::Result<LiveLog> {
+    /// A log with the writer of its destination, which may have to be started; `losses`: those that its name
+    /// has had so far.
+    fn open(&mut self, log: Log, losses: Option<Arc<Losses>>) -> io::Result<LiveLog> {
+        let losses = losses.unwrap_or_else(|| Losses::of(&log.name()));
+        let Log { format, to, sample, redacted, name: _ } = log;
         let place = to.place();
         let writer = self.writers.iter().find(|writer| writer.is_to(place.as_ref()));
         let door = match writer.and_then(|writer| writer.door.upgrade()) {
             Some(door) => door,
             None => self.start(to)?,
         };
-        Ok(LiveLog { format, redacted, sample, door })
+        Ok(LiveLog { format, redacted, sample, door, losses })
     }
 
     fn start(&mut self, to: Destination) -> io::Result<Arc<Door>> {
@@ -269,6 +290,7 @@ impl LiveLog {
     fn is_as(&self, log: &Log) -> bool {
         self.door.to.is_some()
             && self.door.to == log.to.place()
+            && self.losses.name() == log.name()
             && (&self.format, &self.redacted, self.sample) == (&log.format, &log.redacted, log.sample)
     }
 }

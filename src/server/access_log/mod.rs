@@ -19,6 +19,7 @@
 //! | `ring` | [`Ring`]: the batches of one worker for one log |
 //! | `held` | what is missing in lines of answers that have yet to leave |
 //! | `doubt` | lines of answers that the kernel has not taken whole |
+//! | `losses` | how many lines each log has lost, by its name |
 //! | `sample` | which requests have a line |
 //! | `format`, `template` | a record as a line: combined, JSON, pretty, [`Template`] |
 //! | `redaction` | what of a head lines do not show |
@@ -33,6 +34,7 @@ mod doubt;
 mod format;
 mod held;
 mod logs;
+mod losses;
 mod redaction;
 mod ring;
 mod rings;
@@ -41,6 +43,7 @@ mod template;
 pub(super) mod text;
 mod writer;
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -49,6 +52,7 @@ use ::http::{HeaderName, header};
 
 pub(super) use self::doubt::{Cut, Doubt};
 pub use self::logs::{AccessLogs, LogControl, LogSet};
+pub use self::losses::LogShare;
 use self::redaction::Redacted;
 pub(super) use self::redaction::without;
 pub use self::ring::Ring;
@@ -97,6 +101,18 @@ pub enum Destination {
 impl Destination {
     /// Where the log of the system listens on Linux and the BSDs.
     pub const SYSLOG: &str = "/dev/log";
+
+    /// As a configuration file has it.
+    fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::Stdout => "stdout".into(),
+            Self::Stderr => "stderr".into(),
+            Self::File(path) => path.display().to_string().into(),
+            Self::Datagrams(path) => format!("unix:{}", path.display()).into(),
+            Self::Syslog(_) => "syslog:".into(),
+            Self::Sink(_) => "sink".into(),
+        }
+    }
 
     /// Where that is, if it has a name.
     fn place(&self) -> Option<Place> {
@@ -153,12 +169,27 @@ pub struct Log {
     to: Destination,
     sample: Sample,
     redacted: Redacted,
+    name: Option<String>,
 }
 
 impl Log {
     /// A line for each request, with all that `format` has.
     pub fn new(format: Format, to: Destination) -> Self {
-        Self { format, to, sample: Sample::ALL, redacted: Redacted::default() }
+        Self { format, to, sample: Sample::ALL, redacted: Redacted::default(), name: None }
+    }
+
+    /// What it is called where its losses are counted: [`LogShare`]. Without a name, by where its lines go.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        match &self.name {
+            Some(name) => name.into(),
+            None => self.to.text(),
+        }
     }
 
     /// A line for a part of the requests, from 0.0 (none) to 1.0 (all): for `ok` of those that are answered
@@ -785,6 +816,58 @@ mod tests {
         turn_until(&mut rings, |rings| rings.flush_is_over());
         assert_eq!(rings.dropped(), 10);
         assert!(rings.wanting(LogId::MAIN, 200).is_none());
+    }
+
+    /// A log of this name that loses each line.
+    fn full(name: &str) -> Log {
+        let full = Planned(Memory::default(), |_| Err(io::ErrorKind::StorageFull.into()));
+        Log::new(Format::Combined, Destination::Sink(Box::new(full))).named(name)
+    }
+
+    /// The names of the logs of new requests, and what they have lost.
+    fn losses(logs: &AccessLogs) -> Vec<(String, u64)> {
+        let shares = logs.control().shares().into_iter();
+        shares.map(|share| (share.name.to_string(), share.lines_dropped)).collect()
+    }
+
+    #[test]
+    fn what_was_lost_is_told_by_the_name_of_the_log() {
+        let fine = || Log::new(Format::Combined, Destination::Sink(Box::new(io::sink())));
+        let logs = AccessLogs::start(vec![full("a"), fine().named("b"), full("c"), fine(), full("a")]);
+        let logs = logs.unwrap();
+        let named = |counts: [u64; 4]| {
+            let names = ["a", "b", "c", "sink"].into_iter().zip(counts);
+            names.map(|(name, count)| (name.to_owned(), count)).collect::<Vec<_>>()
+        };
+        assert_eq!(losses(&logs), named([0; 4]));
+        let mut workers = [logs.rings(), logs.rings()];
+        for rings in &mut workers {
+            for (log, lines) in [(0, 2), (1, 3), (2, 4), (3, 5), (4, 6)] {
+                (0..lines).for_each(|number| write(rings, log, number));
+            }
+            turn_until(rings, |rings| rings.dropped() == 12);
+            rings.flush(Tick::from_millis(1));
+        }
+        assert_eq!(losses(&logs), named([16, 0, 8, 0]), "of all workers, and of both that are called so");
+
+        // Another log of a name goes on with its count, whatever it is; who is gone is gone.
+        let before = logs.set();
+        let after = logs.control().replace(vec![full("c"), full("d"), fine().named("a")]).unwrap();
+        let counts = |counts: [u64; 3]| {
+            let names = ["c", "d", "a"].into_iter().zip(counts);
+            names.map(|(name, count)| (name.to_owned(), count)).collect::<Vec<_>>()
+        };
+        assert_eq!(losses(&logs), counts([8, 0, 16]));
+        let [mut rings, _] = workers;
+        rings.renew(&after);
+        write(&mut rings, 1, 1);
+        // Of requests that began before, and of rings that are gone.
+        write(rings.of(&before).unwrap(), 0, 1);
+        turn_until(&mut rings, |rings| rings.dropped() == 14);
+        write(rings.of(&before).unwrap(), 0, 1);
+        drop(before);
+        turn_until(&mut rings, Rings::flush_is_over);
+        assert_eq!(losses(&logs), counts([8, 1, 18]));
     }
 
     #[test]

@@ -6,13 +6,14 @@
 //!                  └─ gone with the last edition that has their set
 //! ```
 //! The rings of new requests are found by their number alone. Whoever began before another set took over is
-//! rare, and pays for it.
+//! rare, and pays for it. What rings lose is told to their logs at each turn's end.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::doubt::{Cut, Doubt};
 use super::logs::LogSet;
+use super::losses::Losses;
 use super::ring::{Home, Ring};
 use crate::app::LogId;
 use crate::base::Tick;
@@ -24,21 +25,40 @@ const FORMER_LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Rings {
     /// By [`LogId`].
-    rings: Box<[Ring]>,
+    rings: Box<[Told]>,
     set: Weak<LogSet>,
     /// Of requests that began with other logs.
     former: Vec<Self>,
-    /// Of rings that are gone: where their last batches come back to.
-    homes: Vec<Arc<Home>>,
-    /// Lines that those have lost.
+    /// Of rings that are gone: their last batches.
+    left: Vec<Left>,
+    /// Lines that rings have lost of which nothing is left.
     lost: u64,
+}
+
+/// A ring, and how many of the lines that it has lost its log was told of.
+#[derive(Debug)]
+struct Told {
+    ring: Ring,
+    lines: u64,
+}
+
+/// What is left of a ring that is gone.
+#[derive(Debug)]
+struct Left {
+    /// Where its last batches come back to.
+    home: Arc<Home>,
+    /// Lines that it has lost, but for those.
+    dropped: u64,
+    /// Whose they are, and of how many that was told.
+    losses: Arc<Losses>,
+    told: u64,
 }
 
 impl Rings {
     /// The rings of one more worker.
     pub fn new(set: &Arc<LogSet>) -> Self {
-        let rings = set.logs().iter().map(|log| Ring::new(log, set.batches())).collect();
-        Self { rings, set: Arc::downgrade(set), former: Vec::new(), homes: Vec::new(), lost: 0 }
+        let rings = set.logs().iter().map(|log| Told::of(Ring::new(log, set.batches()))).collect();
+        Self { rings, set: Arc::downgrade(set), former: Vec::new(), left: Vec::new(), lost: 0 }
     }
 
     /// The same, if there is any log at all.
@@ -54,7 +74,7 @@ impl Rings {
             return None;
         }
         let index = if log.index() < self.rings.len() { log.index() } else { LogId::MAIN.index() };
-        let ring = self.rings.get_mut(index)?;
+        let ring = &mut self.rings.get_mut(index)?.ring;
         ring.takes(status).then_some(ring)
     }
 
@@ -73,26 +93,28 @@ impl Rings {
         if self.are_of(set) {
             return;
         }
-        let mut before: Vec<Option<Ring>> = std::mem::take(&mut self.rings).into_iter().map(Some).collect();
-        let logs: Vec<_> = before.iter().flatten().map(|ring| Arc::clone(ring.log())).collect();
+        let mut before: Vec<Option<Told>> = std::mem::take(&mut self.rings).into_iter().map(Some).collect();
+        let logs: Vec<_> = before.iter().flatten().map(|told| Arc::clone(told.ring.log())).collect();
         let kept = set.logs().iter().map(|log| {
-            let same =
-                |ring: &&mut Option<Ring>| ring.as_ref().is_some_and(|ring| Arc::ptr_eq(ring.log(), log));
+            let same = |told: &&mut Option<Told>| {
+                told.as_ref().is_some_and(|told| Arc::ptr_eq(told.ring.log(), log))
+            };
             let ring = before.iter_mut().find(same).and_then(Option::take);
-            ring.unwrap_or_else(|| Ring::new(log, set.batches()))
+            ring.unwrap_or_else(|| Told::of(Ring::new(log, set.batches())))
         });
         self.rings = kept.collect();
         let former = std::mem::replace(&mut self.set, Arc::downgrade(set));
         let batches = former.upgrade().map_or(0, |former| former.batches());
-        let left = before.into_iter().zip(&logs);
-        let rings = left.map(|(ring, log)| ring.unwrap_or_else(|| Ring::new(log, batches))).collect();
-        self.former.push(Self { rings, set: former, former: Vec::new(), homes: Vec::new(), lost: 0 });
+        let rings = before.into_iter().zip(&logs);
+        let rings = rings.map(|(ring, log)| ring.unwrap_or_else(|| Told::of(Ring::new(log, batches))));
+        let rings = rings.collect();
+        self.former.push(Self { rings, set: former, former: Vec::new(), left: Vec::new(), lost: 0 });
     }
 
     /// The answers of a connection's turn have left at `at`: see [`Ring::leave_at`].
     #[inline]
     pub fn leave_at(&mut self, at: Tick) {
-        self.rings.iter_mut().for_each(|ring| ring.leave_at(at));
+        self.rings.iter_mut().for_each(|told| told.ring.leave_at(at));
         self.former.iter_mut().for_each(|former| former.leave_at(at));
     }
 
@@ -121,8 +143,8 @@ impl Rings {
     /// At a turn's end: see [`Ring::flush`]. When the next lines are due.
     #[inline]
     pub fn flush(&mut self, now: Tick) -> Option<Tick> {
-        let due = self.rings.iter_mut().filter_map(|ring| ring.flush(now)).min();
-        if self.former.is_empty() && self.homes.is_empty() {
+        let due = self.rings.iter_mut().filter_map(|told| told.flush(now)).min();
+        if self.former.is_empty() && self.left.is_empty() {
             return due;
         }
         due.into_iter().chain(self.flush_former(now)).min()
@@ -131,10 +153,10 @@ impl Rings {
     /// How many lines were lost, in all logs.
     #[inline]
     pub fn dropped(&self) -> u64 {
-        let own: u64 = self.rings.iter().map(Ring::dropped).sum();
+        let own: u64 = self.rings.iter().map(|told| told.ring.dropped()).sum();
         own + self.lost
             + self.former.iter().map(Self::dropped).sum::<u64>()
-            + self.homes.iter().map(|home| home.lost.get()).sum::<u64>()
+            + self.left.iter().map(Left::lost).sum::<u64>()
     }
 
     /// The ring of the only log.
@@ -142,13 +164,13 @@ impl Rings {
     pub(super) fn only(self) -> Ring {
         let mut rings = Vec::from(self.rings);
         assert_eq!(rings.len(), 1, "one log");
-        rings.swap_remove(0)
+        rings.swap_remove(0).ring
     }
 
     /// Whether nothing of former rings is left.
     #[cfg(test)]
     pub(super) const fn flush_is_over(&self) -> bool {
-        self.former.is_empty() && self.homes.is_empty()
+        self.former.is_empty() && self.left.is_empty()
     }
 
     fn are_of(&self, set: &Arc<LogSet>) -> bool {
@@ -165,26 +187,57 @@ impl Rings {
             self.leave(former);
         }
         let mut lost = 0;
-        // A batch that is on its way keeps its home.
-        self.homes.retain_mut(|home| match Arc::get_mut(home) {
-            Some(home) => {
-                lost += home.lost.get();
-                false
+        self.left.retain_mut(|left| {
+            // A batch that is on its way keeps its home.
+            let is_over = Arc::get_mut(&mut left.home).is_some();
+            left.tell();
+            if is_over {
+                lost += left.lost();
             }
-            None => true,
+            !is_over
         });
         self.lost += lost;
         let due = self.former.iter_mut().filter_map(|former| former.flush(now)).min();
-        let is_rest = self.former.is_empty() && self.homes.is_empty();
+        let is_rest = self.former.is_empty() && self.left.is_empty();
         let look = (!is_rest).then(|| now.after(FORMER_LOOK));
         due.into_iter().chain(look).min()
     }
 
     fn leave(&mut self, former: Self) {
-        for ring in former.rings {
-            let (home, dropped) = ring.leave();
-            self.homes.push(home);
-            self.lost += dropped;
+        self.left.extend(former.rings.into_iter().map(Told::leave));
+    }
+}
+
+impl Told {
+    const fn of(ring: Ring) -> Self {
+        Self { ring, lines: 0 }
+    }
+
+    #[inline]
+    fn flush(&mut self, now: Tick) -> Option<Tick> {
+        let lost = self.ring.dropped();
+        if lost != self.lines {
+            self.ring.log().losses.add(lost - self.lines);
+            self.lines = lost;
         }
+        self.ring.flush(now)
+    }
+
+    fn leave(self) -> Left {
+        let (losses, told) = (Arc::clone(&self.ring.log().losses), self.lines);
+        let (home, dropped) = self.ring.leave();
+        Left { home, dropped, losses, told }
+    }
+}
+
+impl Left {
+    fn lost(&self) -> u64 {
+        self.dropped + self.home.lost.get()
+    }
+
+    fn tell(&mut self) {
+        let lost = self.lost();
+        self.losses.add(lost - self.told);
+        self.told = lost;
     }
 }
