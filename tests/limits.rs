@@ -23,8 +23,8 @@ use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
     App, Config, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome,
-    Policy, Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, Response, Running,
-    Server, Trust, Workers, deferred,
+    Policy, Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, Response,
+    Running, Server, Trust, Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 

@@ -62,7 +62,8 @@ fn a_file_has_what_happens_and_is_opened_anew() {
     kolk.signal("USR1");
     // The library's own words: the folder of the access log is gone.
     let line = written(&folder, "own.log", "stays as it was");
-    assert!(line.contains(" kolk: warn: access log: ") && line.contains("/logs/access "), "{line}");
+    let told = " kolk: warn: the access log stays as it was: ";
+    assert!(line.contains(told) && line.contains("/logs/access: "), "{line}");
     written(&folder, "own.log.1", "serving what ");
 
     fs::create_dir(folder.join("logs")).unwrap();
@@ -133,6 +134,33 @@ fn a_log_that_cannot_be_written_is_told_at_the_start() {
     }
 }
 
+#[test]
+fn an_access_log_that_cannot_be_opened_is_told_at_its_line() {
+    let folder = Scratch::new("server-log-access");
+    for (place, why) in [
+        ("unix:nobody", "nobody: No such file"),
+        ("unix:gone", "gone: Connection refused"),
+        ("closed", "closed: Too many levels"),
+        ("pipe", "pipe: nobody reads this pipe"),
+    ] {
+        configure(&folder, "");
+        let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+        folder.put("kolk.toml", text.replace("logs/access", place));
+        drop(UnixDatagram::bind(folder.join("gone")));
+        let _ = std::os::unix::fs::symlink("closed", folder.join("closed"));
+        let _ = Command::new("mkfifo").arg(folder.join("pipe")).status();
+        let (code, _, stderr) = run(command(&["serve", "-c", "kolk.toml"]).current_dir(&*folder));
+        assert_eq!(code, Some(3), "{stderr}");
+        assert!(stderr.contains("cannot open the access log: ") && stderr.contains(why), "{stderr}");
+        assert!(stderr.contains("kolk.toml:5:6\n") && stderr.contains("1 error in kolk.toml"), "{stderr}");
+        // Where flags say another place, that of the file is not opened.
+        let flags = ["serve", "-c", "kolk.toml", "--log", "json", "--log-file", "nowhere/log"];
+        let (code, _, stderr) = run(command(&flags).current_dir(&*folder));
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("nowhere/log: No such file") && !stderr.contains("toml"), "{stderr}");
+    }
+}
+
 /// A named pipe.
 fn pipe(folder: &Scratch, name: &str) {
     assert!(Command::new("mkfifo").arg(folder.join(name)).status().unwrap().success());
@@ -188,7 +216,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_reload_nor_end() {
     let own = reader(&folder, "own");
     kolk.signal("USR1");
     let line = heard(own);
-    assert!(line.contains("/logs/access stays as it was: nobody reads this pipe"), "{line}");
+    assert!(line.contains("the access log stays as it was: ") && line.contains("nobody reads"), "{line}");
     assert_eq!(kolk.get("/").status(), 200);
     kolk.signal("TERM");
     assert_eq!(kolk.ended(), Some(0));

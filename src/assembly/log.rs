@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::noted;
 use crate::app::LogId;
-use crate::config::{AccessLog, Configuration, Host, LogFormat, LogTo, Problem, Redacted, Route, Site};
+use crate::config::{
+    AccessLog, Configuration, Errors, Host, LogFormat, LogTo, Problem, Redacted, Route, Site,
+};
+use crate::server::Error;
 use crate::server::access_log::{Destination, Format, Log, Template};
 
 impl Configuration {
@@ -16,11 +19,36 @@ impl Configuration {
     ///
     /// let text = "[log]\nerror = \"syslog:\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
     /// let configuration = Configuration::parse(text, "kolk.toml")?;
-    /// assert!(matches!(configuration.error_log(), Destination::Syslog(_)));
+    /// assert!(matches!(configuration.error_log(), Destination::Syslog { facility: None, .. }));
     /// # Ok::<(), kolk::Errors>(())
     /// ```
     pub fn error_log(&self) -> Destination {
         destination(&self.log.error.to.value)
+    }
+
+    /// What kept the server from being started, at the line that names it, if that is one of the access logs
+    /// of this file.
+    ///
+    /// ```
+    /// use kolk::Configuration;
+    ///
+    /// let log = "[log.access]\nmain = \"unix:nobody\"\n[[listen]]\naddr = \"127.0.0.1:0\"\n";
+    /// let site = "[[site]]\nhosts = \"*\"\naccess_log = \"main\"\nrespond = 404\n";
+    /// let configuration = Configuration::parse(format!("{log}{site}"), "kolk.toml")?;
+    /// let error = configuration.server()?.start().unwrap_err();
+    /// let told = configuration.at_its_line(&error).unwrap().to_string();
+    /// assert!(told.contains("kolk.toml:2:8"), "{told}");
+    /// # Ok::<(), kolk::Errors>(())
+    /// ```
+    pub fn at_its_line(&self, error: &Error) -> Option<Errors> {
+        self.unopened(error).map(|problem| Errors::new(vec![problem]))
+    }
+
+    /// The access log that could not be opened, if one could not.
+    pub(super) fn unopened(&self, error: &Error) -> Option<Problem> {
+        let Error::Log { number, .. } = error else { return None };
+        let table = Logs::of(self).table(self, *number)?;
+        Some(Problem::at(&table.to.origin, error.to_string()))
     }
 }
 
@@ -59,7 +87,7 @@ impl<'c> Logs<'c> {
     }
 
     /// What `configuration` says of the one with this number.
-    pub(super) fn table(&self, configuration: &'c Configuration, number: usize) -> Option<&'c AccessLog> {
+    fn table(&self, configuration: &'c Configuration, number: usize) -> Option<&'c AccessLog> {
         configuration.log.access.get(*self.names.get(number)?)
     }
 
@@ -99,6 +127,8 @@ fn destination(to: &LogTo) -> Destination {
         LogTo::Stderr => Destination::Stderr,
         LogTo::File(path) => Destination::File(path.clone()),
         LogTo::Unix(path) => Destination::Datagrams(path.clone()),
-        LogTo::Syslog => Destination::Syslog(Destination::SYSLOG.into()),
+        LogTo::Syslog(facility) => {
+            Destination::Syslog { path: Destination::SYSLOG.into(), facility: *facility }
+        }
     }
 }

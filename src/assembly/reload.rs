@@ -9,7 +9,6 @@
 
 use std::io::ErrorKind::PermissionDenied;
 
-use super::log::Logs;
 use crate::config::{Changes, Configuration, Errors, Listen, Problem};
 use crate::server::{Error, Handle, Refusal, Refused, Server};
 
@@ -75,6 +74,9 @@ impl Configuration {
 
     /// Which line cannot be had.
     fn told(&self, Refusal { what, error }: &Refusal) -> Problem {
+        if let Some(problem) = self.unopened(error) {
+            return problem;
+        }
         let says = |redirects: bool| {
             self.listen.iter().filter(move |listen: &&Listen| listen.redirect_to_https.value == redirects)
         };
@@ -82,9 +84,6 @@ impl Configuration {
         let line = match what {
             Some(Refused::Listener(number)) => says(false).nth(*number).map(address),
             Some(Refused::Redirect) => says(true).next_back().map(address),
-            Some(Refused::Log(number)) => {
-                Logs::of(self).table(self, *number).map(|log| log.to.origin.clone())
-            }
             None => None,
         };
         let Some(line) = line else { return Problem::new(None, error.to_string()) };

@@ -93,6 +93,17 @@ pub(super) fn server(
     Ok(server)
 }
 
+/// Why the server that a file describes has not started: with the line, where that is a log of the file.
+pub(super) fn unstarted(
+    configured: Option<(&Path, &Configuration)>,
+    serving: &Serving,
+    error: kolk::Error,
+) -> Failure {
+    let told = configured.filter(|_| log_destination(serving).is_none());
+    let told = told.and_then(|(path, configuration)| Some((path, configuration.at_its_line(&error)?)));
+    told.map_or_else(|| error.into(), |(path, errors)| refused(path, &errors))
+}
+
 /// What flags and variables say of the process instead of the file: also when that is read again, which says
 /// nothing new then.
 pub(super) fn of_the_process(serving: &Serving, said: &Said) -> Given {

@@ -208,7 +208,7 @@ fn serve(
     if let Some((name, user)) = &user {
         user.assume().map_err(|error| Failure::assume(name, &error))?;
     }
-    let running = bound.start()?;
+    let running = bound.start().map_err(|error| configured::unstarted(configured, serving, error))?;
     readable::warn(user.as_ref().map(|(name, _)| &**name), configuration.as_ref(), &running.handle());
     #[cfg(feature = "tls")]
     let reload = (identity.is_some() || file.is_some()).then(|| certificates::reloading(running.handle()));

@@ -10,6 +10,7 @@ use super::place::Placed;
 use super::read::{FromText, Named, Reader, nearest, quoted, shortened};
 use super::template::Template;
 use super::value::{self, Fraction};
+use crate::sys::syslog::Facility;
 
 words! {
     /// How much the server says about itself.
@@ -52,7 +53,8 @@ table! {
 table! {
     /// Where the server writes what it says about itself.
     pub struct ErrorLog in "[log.error]", short "to" {
-        /// `"stderr"`, `"stdout"`, `"syslog:"`, `"unix:PATH"` (datagrams) or a file, which USR1 opens anew.
+        /// `"stderr"`, `"stdout"`, `"syslog:"` (facility daemon), `"syslog:local3"` (or another),
+        /// `"unix:PATH"` (datagrams) or a file, which USR1 opens anew.
         to: Placed<LogTo> = "stderr",
         /// How its lines look.
         format: Placed<ErrorFormat> = "text",
@@ -62,7 +64,8 @@ table! {
 table! {
     /// A log with a line for each request.
     pub struct AccessLog in "[log.access.NAME]", short "to" {
-        /// `"stdout"`, `"stderr"`, `"syslog:"`, `"unix:PATH"` (datagrams) or a file, which USR1 opens anew.
+        /// `"stdout"`, `"stderr"`, `"syslog:"` (facility local7), `"syslog:local3"` (or another),
+        /// `"unix:PATH"` (datagrams) or a file, which USR1 opens anew.
         to: Placed<LogTo> = "stdout",
         /// `"json"`, `"combined"`, `"pretty"`, or a text with placeholders such as
         /// `"{client} {method} {target} {status}"`.
@@ -92,8 +95,8 @@ pub enum LogTo {
     Stdout,
     /// Standard error.
     Stderr,
-    /// The log of the system.
-    Syslog,
+    /// The log of the system, and where that sorts them, if it is said.
+    Syslog(Option<Facility>),
     /// Datagrams to this socket.
     Unix(PathBuf),
     /// This file.
@@ -108,9 +111,12 @@ impl FromText for LogTo {
         match text {
             "stdout" => return Ok(Self::Stdout),
             "stderr" => return Ok(Self::Stderr),
-            "syslog:" => return Ok(Self::Syslog),
+            "syslog:" => return Ok(Self::Syslog(None)),
             "unix:" => return Err("the path of a socket must follow: unix:/run/log.sock".to_owned()),
             _ => {}
+        }
+        if let Some(name) = text.strip_prefix("syslog:") {
+            return facility(name).map(|facility| Self::Syslog(Some(facility)));
         }
         if let Some(meant) = misspelt(text) {
             return Err(format!("did you mean `{meant}`? A file of this name is `./{}`", shortened(text)));
@@ -131,11 +137,20 @@ impl FromText for LogTo {
         match self {
             Self::Stdout => "stdout".to_owned(),
             Self::Stderr => "stderr".to_owned(),
-            Self::Syslog => "syslog:".to_owned(),
+            Self::Syslog(facility) => format!("syslog:{}", facility.map_or("", Facility::name)),
             Self::Unix(path) => format!("unix:{}", path.display()),
             Self::File(path) => path.display().to_string(),
         }
     }
+}
+
+/// The facility of this name, or else the one that is meant.
+fn facility(name: &str) -> Result<Facility, String> {
+    let names = || Facility::ALL.iter().map(|facility| facility.name());
+    Facility::named(name).ok_or_else(|| match nearest(name, names()) {
+        Some(meant) => format!("did you mean `syslog:{meant}`?"),
+        None => format!("its facilities are {}", names().collect::<Vec<_>>().join(", ")),
+    })
 }
 
 /// What is meant by a text that is nearly a word, and would be a file beside the configuration.
@@ -144,7 +159,6 @@ fn misspelt(text: &str) -> Option<&'static str> {
     if lower.starts_with("unix:") {
         return (!text.starts_with("unix:")).then_some("unix:PATH");
     }
-    // There is one facility.
     if lower.starts_with("syslog:") {
         return Some("syslog:");
     }

@@ -12,7 +12,14 @@ pub enum Error {
     Address(AddressError),
     /// An address that this process cannot listen on now: what to do about it.
     Listen(io::Error),
-    /// Something else that a start needs: descriptors, threads, the log's file.
+    /// An access log that cannot be opened.
+    Log {
+        /// Which one, from 0: the order in which they were given.
+        number: usize,
+        /// What the system said, with the place.
+        source: io::Error,
+    },
+    /// Something else that a start needs: descriptors, threads.
     Start {
         /// What was tried, to be read behind "cannot".
         what: &'static str,
@@ -38,6 +45,7 @@ impl fmt::Display for Error {
         match self {
             Self::Address(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
+            Self::Log { source, .. } => write!(f, "cannot open the access log: {source}"),
             Self::Start { what, source } => write!(f, "cannot {what}: {source}"),
             Self::Fixed(what) => write!(f, "cannot replace {what}"),
             Self::Worker { number, source } => write!(f, "worker {number} failed: {source}"),
@@ -51,7 +59,9 @@ impl std::error::Error for Error {
             Self::Address(error) => Some(error),
             Self::Listen(error) => Some(error),
             Self::Fixed(_) => None,
-            Self::Start { source, .. } | Self::Worker { source, .. } => Some(source),
+            Self::Log { source, .. } | Self::Start { source, .. } | Self::Worker { source, .. } => {
+                Some(source)
+            }
         }
     }
 }

@@ -41,15 +41,13 @@ pub(crate) struct Refusal {
     pub(crate) error: Error,
 }
 
-/// What cannot be had: an address, or a place for a log.
+/// What cannot be had: an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// That with this number, in the order in which they were said.
     Listener(usize),
     /// That where visitors are sent to https.
     Redirect,
-    /// The log with this number.
-    Log(usize),
 }
 
 impl Handle {
@@ -185,10 +183,7 @@ impl Handle {
     ) -> std::result::Result<Vec<&'static str>, Refusal> {
         let (logs, recorder) = (std::mem::take(&mut server.access_logs), server.recorder.take());
         let logs = match server.logs_follow && self.logs_follow_a_file() {
-            true => Some(self.open_logs(logs).map_err(|(number, error)| {
-                let what = Some(Refused::Log(number));
-                Refusal { what, error }
-            })?),
+            true => Some(self.logs.open(logs)?),
             false => None,
         };
         let stay = self.renew_in(server, logs.clone())?;

@@ -35,7 +35,6 @@ use super::{Error, Result, admin};
 /// Why an app cannot be replaced.
 const PRIVATE_DESCRIPTORS: &str = "the app: each worker has a descriptor table of its own \
     (private_descriptors), in which what another app has open means something else";
-const OPEN_LOG: &str = "open the access log";
 /// Letters that may wait for a worker.
 const LETTERS_MAX: usize = 65_536;
 
@@ -168,7 +167,7 @@ impl Handle {
     /// ```
     ///
     /// # Errors
-    /// As [`Handle::replace`]; and [`Error::Start`] if a log cannot be opened: all then stays.
+    /// As [`Handle::replace`]; and [`Error::Log`] if a log cannot be opened: all then stays.
     pub fn replace_logged(
         &self,
         app: App,
@@ -176,14 +175,8 @@ impl Handle {
         logs: impl IntoIterator<Item = Log>,
     ) -> Result<Vec<&'static str>> {
         self.check_replaceable()?;
-        let logs = self.logs.replace(logs.into_iter().collect()).map_err(starting(OPEN_LOG))?;
+        let logs = self.logs.replace(logs.into_iter().collect())?;
         Ok(self.take_over(app, config, Some(logs), false))
-    }
-
-    /// Opens what is not open of these logs; else the number of the one that cannot be opened.
-    pub(super) fn open_logs(&self, logs: Vec<Log>) -> std::result::Result<Arc<LogSet>, (usize, Error)> {
-        let opened = self.logs.open_or_refuse(logs);
-        opened.map_err(|(number, error)| (number, starting(OPEN_LOG)(error)))
     }
 
     /// Serves `app` with `config`, as far as it can change, and writes requests down in `logs`, if they are
@@ -420,7 +413,7 @@ impl Running {
         let Bound { app, config, access_logs, logs_follow, recorder, doors, tls, .. } = bound;
         let Bound { admin, descriptors, .. } = bound;
         let started = now();
-        let logs = AccessLogs::start(access_logs).map_err(starting(OPEN_LOG))?;
+        let logs = AccessLogs::start(access_logs)?;
         let (count, doors) = (doors.workers(), Arc::new(doors));
         let tallies = admin.is_some().then(|| Tallies::new(count));
         let edition = Edition::new(app, config).logged(Some(logs.set())).counted_in(tallies.as_ref());

@@ -3,6 +3,8 @@
 //! | file | what it asks the kernel for |
 //! | --- | --- |
 //! | `append` | a file to append to, and nobody to wait for |
+//! | `datagrams` | messages to a daemon of this machine |
+//! | `syslog` | nothing: what the log of the system is told beside a line |
 //! | `socket` | listening TCP sockets and their options |
 //! | `socket_file` | listening Unix sockets and the file that names them |
 //! | `accept` | the next connection of a listener, and what a failure means |
@@ -37,6 +39,7 @@ pub mod bell;
 pub mod beneath;
 pub mod clock;
 pub mod cpu;
+pub mod datagrams;
 pub mod descriptors;
 pub mod environment;
 pub mod folder;
@@ -49,10 +52,12 @@ pub mod sendfile;
 pub mod socket;
 pub mod socket_file;
 pub mod stream;
+pub mod syslog;
 pub mod terminal;
 pub mod vector;
 
 use std::io;
+use std::path::Path;
 
 /// A system call's verdict: -1 is the error in `errno`.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -67,6 +72,11 @@ fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             result => return result,
         }
     }
+}
+
+/// The same error, with the place: there may be many of its kind.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// A count from the kernel, whatever integer this system writes it in; what does not fit is "unlimited".

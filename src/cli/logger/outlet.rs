@@ -2,23 +2,22 @@
 //!
 //! ```text
 //!  <28>kolk[4242]: warn: accept paused: no file descriptors left
-//!  └┬─┘└──┬──────┘
-//!  daemon, warning   the tag: what programs tell the log of their own machine (RFC 3164 §4.1.1, §4.1.3)
+//!  └┬─┘
+//!  daemon, or the facility that the configuration has, and how bad it is: warning
 //! ```
 //! Lines are short and few, and neither a socket nor a pipe is ever waited for. Knows no format.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 
-use kolk::access_log::{Destination, append_to};
+use kolk::access_log::{Datagrams, Destination, Facility, Severity, append_to};
 use log::Level;
 
 use super::super::terminal;
 
-/// The facility `daemon`, in its place: RFC 3164 §4.1.1.
-const FACILITY: u8 = 3 << 3;
+/// Where the system sorts what the server says about itself, unless it is told.
+const FACILITY: Facility = Facility::Daemon;
 
 /// Where lines go.
 pub(super) enum Outlet {
@@ -26,12 +25,10 @@ pub(super) enum Outlet {
     Stderr,
     Stdout,
     File(PathBuf, File),
-    /// A daemon's socket, and whether it is that of the system's log.
-    Socket {
-        path: PathBuf,
-        socket: UnixDatagram,
-        is_syslog: bool,
-    },
+    /// A daemon's socket.
+    Socket(Datagrams),
+    /// That of the system's log.
+    Syslog(Datagrams, Facility),
     Other(Box<dyn io::Write + Send>),
 }
 
@@ -42,9 +39,12 @@ impl Outlet {
         match to {
             Destination::Stderr => Ok(Self::Stderr),
             Destination::Stdout => Ok(Self::Stdout),
-            Destination::File(path) => open(&path).map(|file| Self::File(path, file)),
-            Destination::Datagrams(path) => Self::connect(path, false),
-            Destination::Syslog(path) => Self::connect(path, true),
+            Destination::File(path) => append_to(&path).map(|file| Self::File(path, file)),
+            Destination::Datagrams(path) => Datagrams::connect(path, None).map(Self::Socket),
+            Destination::Syslog { path, facility } => {
+                let datagrams = Datagrams::connect(path, None)?;
+                Ok(Self::Syslog(datagrams, facility.unwrap_or(FACILITY)))
+            }
             Destination::Sink(sink) => Ok(Self::Other(sink)),
         }
     }
@@ -55,7 +55,7 @@ impl Outlet {
     /// It cannot be opened: what was written to before still is.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         if let Self::File(path, file) = self {
-            *file = open(path)?;
+            *file = append_to(path)?;
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Outlet {
     /// Who speaks, where the outlet does not say that itself.
     pub(super) const fn name(&self) -> &'static str {
         match self {
-            Self::Socket { is_syslog: true, .. } => "",
+            Self::Syslog(..) => "",
             _ => "kolk: ",
         }
     }
@@ -88,59 +88,30 @@ impl Outlet {
             // One write, so that lines of other processes do not come between.
             Self::File(_, file) => file.write_all(format!("{line}\n").as_bytes())?,
             Self::Other(sink) => sink.write_all(format!("{line}\n").as_bytes())?,
-            Self::Socket { path, socket, is_syslog } => {
-                let datagram = if *is_syslog { tagged(level, line) } else { line.to_owned() };
-                match socket.send(datagram.as_bytes()) {
-                    // It may have come back.
-                    Err(error) if is_gone(&error) => {
-                        socket.connect(path)?;
-                        socket.send(datagram.as_bytes())?;
-                    }
-                    sent => _ = sent?,
-                }
+            Self::Socket(datagrams) => datagrams.send(line.as_bytes())?,
+            Self::Syslog(datagrams, facility) => {
+                let message = facility.tag(severity(level)) + line;
+                datagrams.send(message.as_bytes())?;
             }
         }
         Ok(())
     }
+}
 
-    fn connect(path: PathBuf, is_syslog: bool) -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        socket.connect(&path).map_err(|error| at(&path, &error))?;
-        Ok(Self::Socket { path, socket, is_syslog })
+const fn severity(level: Level) -> Severity {
+    match level {
+        Level::Error => Severity::Error,
+        Level::Warn => Severity::Warning,
+        Level::Info => Severity::Info,
+        Level::Debug | Level::Trace => Severity::Debug,
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    append_to(path).map_err(|error| at(path, &error))
-}
-
-/// The same error, with the place.
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// As the log of the system takes it.
-fn tagged(level: Level, line: &str) -> String {
-    let severity = match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    };
-    format!("<{}>kolk[{}]: {line}", FACILITY | severity, std::process::id())
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::NotConnected
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::net::UnixDatagram;
 
     use super::super::super::scratch::Scratch;
     use super::*;
@@ -155,10 +126,14 @@ mod tests {
     fn the_log_of_the_system_learns_how_bad_it_is() {
         let folder = Scratch::new("outlet-syslog");
         let path = folder.join("log");
-        assert!(Outlet::open(Destination::Syslog(path.clone())).is_err(), "nobody is there");
+        let syslog = |facility| Outlet::open(Destination::Syslog { path: path.clone(), facility });
+        assert!(syslog(None).is_err(), "nobody is there");
         let daemon = UnixDatagram::bind(&path).unwrap();
-        let mut outlet = Outlet::open(Destination::Syslog(path.clone())).unwrap();
         let own = std::process::id();
+        let mut outlet = syslog(Some(Facility::Local3)).unwrap();
+        outlet.write(Level::Error, "a line").unwrap();
+        assert_eq!(heard(&daemon), format!("<155>kolk[{own}]: a line"));
+        let mut outlet = syslog(None).unwrap();
         for (level, priority) in
             [(Level::Error, 27), (Level::Warn, 28), (Level::Info, 30), (Level::Trace, 31)]
         {

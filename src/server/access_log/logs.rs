@@ -25,6 +25,7 @@ use super::ring::RING_BATCHES;
 use super::sample::Sample;
 use super::writer::{Message, Orders, Writer};
 use super::{Destination, Format, Log, Place};
+use crate::server::error::{Error, Result};
 
 /// How many batches of all workers may wait for a writer.
 const WAITING_MAX: usize = 1024;
@@ -91,8 +92,8 @@ impl AccessLogs {
     /// Opens all destinations and starts a thread for each, `kolk-log`.
     ///
     /// # Errors
-    /// A destination cannot be opened, or no thread can be started.
-    pub fn start(logs: Vec<Log>) -> io::Result<Self> {
+    /// [`Error::Log`]: a destination cannot be opened, or no thread can be started.
+    pub fn start(logs: Vec<Log>) -> Result<Self> {
         let set = Arc::new(LogSet { logs: Box::default(), batches: 0 });
         let state = State { set, writers: Vec::new(), is_over: false };
         let control = LogControl(Arc::new(Mutex::new(state)));
@@ -157,15 +158,7 @@ impl LogControl {
     ///
     /// # Errors
     /// As [`AccessLogs::start`].
-    pub fn open(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
-        self.open_or_refuse(logs).map_err(|(_, error)| error)
-    }
-
-    /// The same, with the number of the log that cannot be opened.
-    pub(in crate::server) fn open_or_refuse(
-        &self,
-        logs: Vec<Log>,
-    ) -> Result<Arc<LogSet>, (usize, io::Error)> {
+    pub fn open(&self, logs: Vec<Log>) -> Result<Arc<LogSet>> {
         let mut state = self.state();
         state.forget_ended();
         if state.is_over { Ok(Arc::clone(&state.set)) } else { state.set_of(logs) }
@@ -175,7 +168,7 @@ impl LogControl {
     ///
     /// # Errors
     /// As [`AccessLogs::start`].
-    pub fn replace(&self, logs: Vec<Log>) -> io::Result<Arc<LogSet>> {
+    pub fn replace(&self, logs: Vec<Log>) -> Result<Arc<LogSet>> {
         let set = self.open(logs)?;
         self.write_in(&set);
         Ok(set)
@@ -220,7 +213,7 @@ impl LogSet {
 }
 
 impl State {
-    fn set_of(&mut self, logs: Vec<Log>) -> Result<Arc<LogSet>, (usize, io::Error)> {
+    fn set_of(&mut self, logs: Vec<Log>) -> Result<Arc<LogSet>> {
         let before = Arc::clone(&self.set);
         let is_same = |(old, new): (&Arc<LiveLog>, &Log)| old.is_as(new);
         if before.logs.len() == logs.len() && before.logs.iter().zip(&logs).all(is_same) {
@@ -237,7 +230,7 @@ impl State {
                 None => {
                     let known = before.logs.iter().chain(&live).map(|live| &live.losses);
                     let known = known.into_iter().find(|known| known.name() == log.name()).map(Arc::clone);
-                    Arc::new(self.open(log, known).map_err(|error| (number, error))?)
+                    Arc::new(self.open(log, known).map_err(|source| Error::Log { number, source })?)
                 }
             });
         }

@@ -64,6 +64,11 @@ use crate::app::RateNote;
 use crate::http::{Head, Timeline};
 use crate::server::stats::Cause;
 pub use crate::sys::append::append_to;
+pub use crate::sys::datagrams::Datagrams;
+pub use crate::sys::syslog::{Facility, Severity};
+
+/// Where the system sorts requests, unless it is told.
+const FACILITY: Facility = Facility::Local7;
 
 /// How a line looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +96,13 @@ pub enum Destination {
     File(PathBuf),
     /// One datagram for each line, without its end, to the Unix socket of this name.
     Datagrams(PathBuf),
-    /// One message for each line to the log of the system, which listens at this socket: usually
-    /// [`Destination::SYSLOG`]. Facility local7, severity info, tag `kolk`.
-    Syslog(PathBuf),
+    /// One message for each line to the log of the system. Severity info, tag `kolk`.
+    Syslog {
+        /// The socket that it listens at: usually [`Destination::SYSLOG`].
+        path: PathBuf,
+        /// Where it sorts them; `None`: local7 for requests, daemon for what a server says about itself.
+        facility: Option<Facility>,
+    },
     /// Anything else; used from the writer's thread alone.
     Sink(Box<dyn io::Write + Send>),
 }
@@ -109,7 +118,8 @@ impl Destination {
             Self::Stderr => "stderr".into(),
             Self::File(path) => path.display().to_string().into(),
             Self::Datagrams(path) => format!("unix:{}", path.display()).into(),
-            Self::Syslog(_) => "syslog:".into(),
+            Self::Syslog { facility: None, .. } => "syslog:".into(),
+            Self::Syslog { facility: Some(facility), .. } => format!("syslog:{}", facility.name()).into(),
             Self::Sink(_) => "sink".into(),
         }
     }
@@ -121,7 +131,7 @@ impl Destination {
             Self::Stderr => Place::Stderr,
             Self::File(path) => Place::File(path.clone()),
             Self::Datagrams(path) => Place::Datagrams(path.clone()),
-            Self::Syslog(path) => Place::Syslog(path.clone()),
+            Self::Syslog { path, facility } => Place::Syslog(path.clone(), facility.unwrap_or(FACILITY)),
             Self::Sink(_) => return None,
         })
     }
@@ -134,7 +144,7 @@ enum Place {
     Stderr,
     File(PathBuf),
     Datagrams(PathBuf),
-    Syslog(PathBuf),
+    Syslog(PathBuf, Facility),
 }
 
 impl std::fmt::Debug for Destination {
@@ -144,7 +154,9 @@ impl std::fmt::Debug for Destination {
             Self::Stderr => f.write_str("Stderr"),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Datagrams(path) => f.debug_tuple("Datagrams").field(path).finish(),
-            Self::Syslog(path) => f.debug_tuple("Syslog").field(path).finish(),
+            Self::Syslog { path, facility } => {
+                f.debug_struct("Syslog").field("path", path).field("facility", facility).finish()
+            }
             Self::Sink(_) => f.write_str("Sink"),
         }
     }

@@ -122,7 +122,7 @@ impl Rings {
     #[cold]
     pub(in crate::server) fn take_back(&mut self, taken: u64, doubts: &mut Vec<Doubt>) {
         let known = doubts.len();
-        self.rings.iter_mut().for_each(|ring| ring.take_back(taken, doubts));
+        self.rings.iter_mut().for_each(|told| told.ring.take_back(taken, doubts));
         for doubt in &mut doubts[known..] {
             doubt.keep(self.set.upgrade());
         }
@@ -134,9 +134,12 @@ impl Rings {
     pub(in crate::server) fn put(&mut self, doubt: &Doubt, at: Tick, cut: Option<Cut>) {
         let former = self.former.iter_mut().flat_map(|former| &mut former.rings);
         let mut rings = self.rings.iter_mut().chain(former);
-        match rings.find(|ring| Arc::ptr_eq(ring.log(), doubt.log())) {
-            Some(ring) => ring.put(doubt, at, cut),
-            None => self.lost += 1,
+        match rings.find(|told| Arc::ptr_eq(told.ring.log(), doubt.log())) {
+            Some(told) => told.ring.put(doubt, at, cut),
+            None => {
+                self.lost += 1;
+                doubt.log().losses.add(1);
+            }
         }
     }
 

@@ -7,16 +7,16 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::Destination;
-use super::datagrams::Datagrams;
+use super::datagrams::Lines;
 use super::ring::{Batch, Home};
+use super::{Destination, FACILITY};
 use crate::sys::append::append_to;
 
 /// How often, and after which pause, a destination that would block is asked again.
@@ -68,14 +68,10 @@ impl Writer {
             // Descriptors of our own: the standard library's buffer would hide which bytes were taken.
             Destination::Stdout => (Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)), None),
             Destination::Stderr => (Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)), None),
-            Destination::File(path) => {
-                (Box::new(append_to(&path).map_err(|error| at(&path, &error))?), Some(path))
-            }
-            Destination::Datagrams(path) => {
-                (Box::new(Datagrams::plain(path.clone()).map_err(|error| at(&path, &error))?), None)
-            }
-            Destination::Syslog(path) => {
-                (Box::new(Datagrams::syslog(path.clone()).map_err(|error| at(&path, &error))?), None)
+            Destination::File(path) => (Box::new(append_to(&path)?), Some(path)),
+            Destination::Datagrams(path) => (Box::new(Lines::plain(path)?), None),
+            Destination::Syslog { path, facility } => {
+                (Box::new(Lines::syslog(path, facility.unwrap_or(FACILITY))?), None)
             }
             Destination::Sink(sink) => (sink, None),
         };
@@ -138,14 +134,9 @@ impl Writer {
                 // The line's beginning is in the other file.
                 self.torn.clear();
             }
-            Err(error) => log::warn!("access log: {} stays as it was: {error}", path.display()),
+            Err(error) => log::warn!("the access log stays as it was: {error}"),
         }
     }
-}
-
-/// The same error, with the place: a server may have many logs.
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Writes `bytes`, and says how many were taken before it failed.
