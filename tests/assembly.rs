@@ -10,7 +10,8 @@ mod identity;
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc;
 
 use bytes::Bytes;
 use kolk::access_log::{Destination, Format};
@@ -20,7 +21,7 @@ use rustls::version::{TLS12, TLS13};
 use identity::Identity;
 use support::configured::{configuration, serve, server_of};
 use support::scratch::Scratch;
-use support::{Client, address, start};
+use support::{Client, PATIENCE, address, start};
 
 const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
@@ -1070,6 +1071,76 @@ format = "{status}{bytes}"
         Configuration::parse(text, files.join("kolk.toml")).unwrap().server().unwrap_err().to_string();
     for said in ["kolk.toml:4:8", "users:1", "between `{status}` and the placeholder", "kolk.toml:11:"] {
         assert!(errors.contains(said), "{said}: {errors}");
+    }
+}
+
+/// What names a file to be read, `FILE` in its place: what stands before the site, and what in it.
+const NAMED: &[(&str, &str)] = &[
+    ("include = \"FILE\"", ""),
+    ("[auth.a]\nkind = \"basic\"\nfile = \"FILE\"", "auth = \"a\""),
+    ("[auth.a]\nkind = \"bearer\"\ntokens = \"FILE\"", "auth = \"a\""),
+    #[cfg(feature = "jwt")]
+    ("[auth.a]\nkind = \"jwt\"\nalgorithms = [\"ES256\"]\njwks = \"FILE\"", "auth = \"a\""),
+    #[cfg(feature = "jwt")]
+    ("[auth.a]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret = \"FILE\"", "auth = \"a\""),
+    ("[[tls.cert]]\ncert = \"FILE\"\nkey = \"own.key\"", ""),
+    ("[[tls.cert]]\ncert = \"own.pem\"\nkey = \"FILE\"", ""),
+    ("[tls]\nclient_ca = \"FILE\"\n[[tls.cert]]\ncert = \"own.pem\"\nkey = \"own.key\"", ""),
+    ("", "[[site.route]]\npath = \"/x\"\nrespond = { file = \"FILE\" }"),
+    ("", "maintenance = { on = true, file = \"FILE\" }"),
+    ("", "error_pages = { 404 = \"/FILE\" }\n[[site.route]]\npath = \"/{*path}\"\nstatic = \".\""),
+    ("", "[[site.route]]\npath = \"/{*path}\"\nstatic = { root = \".\", spa = \"FILE\" }"),
+    ("", "[[site.route]]\npath = \"/{*path}\"\nstatic = { root = \".\", not_found = \"FILE\" }"),
+];
+
+/// What is wrong with a configuration that names `file`; the place where it does.
+fn wrong_with(files: &Scratch, (before, within): (&str, &str), file: &str) -> (String, String) {
+    let is_encrypted = before.contains("tls");
+    let listen = format!("[[listen]]\naddr = \"127.0.0.1:0\"\ntls = {is_encrypted}\n");
+    let text = format!("{before}\n{listen}[[site]]\nhosts = \"*\"\nrespond = 404\n{within}\n");
+    let head: Vec<&str> = text.split_once("FILE").unwrap().0.split('\n').collect();
+    // Where its quote stands.
+    let column = head[head.len() - 1].rfind('"').unwrap() + 1;
+    let (text, path) = (text.replace("FILE", file), files.join("kolk.toml"));
+    let (sender, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let read = Configuration::parse(&text, path);
+        sender.send(read.and_then(|configuration| configuration.server()).map(drop))
+    });
+    let told =
+        told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{file} is waited for: {before}{within}"));
+    let told = told.expect_err(&format!("{file}: {before}{within}"));
+    (told.to_string(), format!("kolk.toml:{}:{column}\n", head.len()))
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_its_place_and_neither_waited_for_nor_read_without_end() {
+    let files = Scratch::new("assembly-no-file");
+    let own = Identity::new(&["example.com"]);
+    files.put("own.pem", &own.chain);
+    files.put("own.key", &own.key);
+    files.put("folder/index.html", "");
+    assert!(std::process::Command::new("mkfifo").arg(files.join("pipe")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", files.join("device")).unwrap();
+    let _socket = UnixListener::bind(files.join("socket")).unwrap();
+    std::fs::File::create(files.join("large")).unwrap().set_len(16 * 1024 * 1024 + 1).unwrap();
+    for &row in NAMED {
+        for (file, why) in [
+            ("pipe", "this is a named pipe"),
+            ("device", "this is a device"),
+            ("socket", "this is a socket"),
+            ("folder", "this is a folder"),
+            ("large", "larger than"),
+        ] {
+            let is_page = row.1.contains("error_pages");
+            let is_sent_by_pieces = row.1.contains("spa") || row.1.contains("not_found");
+            if (is_page && file == "folder") || (is_sent_by_pieces && file == "large") {
+                continue;
+            }
+            let why = if is_page && file != "large" { "this site answers /" } else { why };
+            let (told, place) = wrong_with(&files, row, file);
+            assert!(told.contains(why) && told.contains(&place), "{file}, {place}: {told}");
+        }
     }
 }
 

@@ -137,6 +137,9 @@ fn a_log_that_cannot_be_written_is_told_at_the_start() {
 #[test]
 fn an_access_log_that_cannot_be_opened_is_told_at_its_line() {
     let folder = Scratch::new("server-log-access");
+    drop(UnixDatagram::bind(folder.join("gone")).unwrap());
+    std::os::unix::fs::symlink("closed", folder.join("closed")).unwrap();
+    pipe(&folder, "pipe");
     for (place, why) in [
         ("unix:nobody", "nobody: No such file"),
         ("unix:gone", "gone: Connection refused"),
@@ -146,9 +149,6 @@ fn an_access_log_that_cannot_be_opened_is_told_at_its_line() {
         configure(&folder, "");
         let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
         folder.put("kolk.toml", text.replace("logs/access", place));
-        drop(UnixDatagram::bind(folder.join("gone")));
-        let _ = std::os::unix::fs::symlink("closed", folder.join("closed"));
-        let _ = Command::new("mkfifo").arg(folder.join("pipe")).status();
         let (code, _, stderr) = run(command(&["serve", "-c", "kolk.toml"]).current_dir(&*folder));
         assert_eq!(code, Some(3), "{stderr}");
         assert!(stderr.contains("cannot open the access log: ") && stderr.contains(why), "{stderr}");

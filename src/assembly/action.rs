@@ -1,6 +1,6 @@
 //! What a route does, as a handler.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use crate::config::{
     Rewrite as RewriteTable, Rewriting, StaticFiles, Template,
 };
 use crate::http::Response;
+use crate::sys::regular;
 
 use super::noted;
 
 /// The largest file that is kept in memory as a whole answer, in bytes.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The handler of `action`; `compress`: how its answers are.
 pub(super) fn handler(
@@ -128,14 +129,13 @@ pub(super) fn content<T>(
     placed: &Placed<T>,
     problems: &mut Vec<Problem>,
 ) -> Option<(Vec<u8>, HeaderValue)> {
-    let told = |error: std::io::Error| format!("{}: {error}", path.display());
-    let length = noted(fs::metadata(path), placed, told, problems)?.len();
-    if length > FILE_BYTES_MAX {
-        let message = format!("{} is larger than 16 MiB: serve it with `static`", path.display());
-        problems.push(Problem::at(&placed.origin, message));
-        return None;
-    }
-    let content = noted(fs::read(path), placed, told, problems)?;
+    let told = |error: std::io::Error| match error.kind() {
+        ErrorKind::FileTooLarge => {
+            format!("{} is larger than 16 MiB: serve it with `static`", path.display())
+        }
+        _ => format!("{}: {error}", path.display()),
+    };
+    let content = noted(regular::read(path, FILE_BYTES_MAX), placed, told, problems)?;
     let media_type = HeaderValue::from_static(StaticDir::media_type_of(path));
     Some((content, media_type))
 }

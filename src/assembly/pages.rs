@@ -17,7 +17,7 @@ use crate::config::{
     Maintenance as MaintenanceTable, Map, Origin, Placed, Problem, Route, Site, StatusSet, Text,
 };
 
-use super::action::content;
+use super::action::{FILE_BYTES_MAX, content};
 use super::{line, noted};
 
 /// What errors are sent with, by status and class, in the order of the file.
@@ -112,6 +112,13 @@ impl<'s> Pages<'s> {
 
 /// What the site `bare` has at `path`.
 fn page(bare: &App, path: &str) -> Result<Page, String> {
+    // Before it is in memory.
+    let head = ::http::Request::head(path).body("").map_err(|error| error.to_string())?;
+    let length = bare.oneshot(head).headers().get(header::CONTENT_LENGTH).cloned();
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > FILE_BYTES_MAX) {
+        return Err(format!("what this site has at {path} is larger than 16 MiB: no page is"));
+    }
     let request = ::http::Request::get(path).body("").map_err(|error| error.to_string())?;
     let answer = bare.oneshot(request);
     if answer.status() != StatusCode::OK {

@@ -209,7 +209,13 @@ pub(super) fn certificates(configuration: &Configuration, problems: &mut Vec<Pro
             None => Tls::from_files(chain, key),
             Some(tls) => tls.and_files(chain, key),
         };
-        let mut read = noted(read, &pair.cert, told, problems)?;
+        let is_of_key = |error: &TlsError| match error {
+            TlsError::File(path, _) => path == key && key != chain,
+            TlsError::NoKey(_) => true,
+            _ => false,
+        };
+        let placed = if read.as_ref().is_err_and(is_of_key) { &pair.key } else { &pair.cert };
+        let mut read = noted(read, placed, told, problems)?;
         if let Some(hosts) = &pair.hosts {
             let named = read.for_hosts(hosts.value.iter().map(|host| super::site::written(&host.value)));
             read = noted(named, hosts, told, problems)?;

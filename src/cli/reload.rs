@@ -8,7 +8,6 @@
 //! A server takes no orders from a socket: the kernel decides who may signal it. Numbers of processes mean
 //! nothing on another machine and in another container, so that a process is also asked since when it is.
 
-use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -170,10 +169,10 @@ impl Server {
 /// Signals the process whose number is in the file at `path`; `advice`: what to do if there is none.
 fn hang_up_that_of(path: &Path, advice: &str) -> Result<String, Failure> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
+    let process = service::process_in(path).map_err(|error| {
         Failure::new(Exit::Runtime, format!("cannot read {shown}: {error}: does the server run?{advice}"))
     })?;
-    let process = text.trim().parse().map_err(|_| {
+    let process = process.ok_or_else(|| {
         Failure::new(Exit::Runtime, format!("{shown} has no number of a process: is it a pid file?"))
     })?;
     if let Some(program) = service::program(process).filter(|program| !is_kolk(program)) {

@@ -6,7 +6,7 @@
 //! Lists of tables grow, tables are merged, names are there once, and every other key, too: the order of
 //! files never matters. Each file is read once.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use super::place::{Origin, Place, Text};
 use super::problem::Problem;
 use super::read::{Reader, items};
 use super::value::MAY_NOT_BE_READ;
+use crate::sys::regular;
 
 /// Longer files are refused, in bytes: nobody writes them.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -116,15 +117,10 @@ impl Sources {
 
 /// The file at `path`, the first one or one that is included at `place`.
 pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) -> Option<Arc<Text>> {
-    let mut content = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut content))
-        .and_then(|bytes| match bytes as u64 {
-            FILE_BYTES_MAX.. => Err(std::io::Error::other("it is too long")),
-            _ => Ok(()),
-        });
-    let content = read.map(|()| String::from_utf8(content));
-    let why = match content {
+    // Whoever names the first one may have it piped, and sees that it is waited for.
+    let file = if place.is_some() { regular::open(path) } else { std::fs::File::open(path) };
+    let content = file.and_then(|file| regular::rest(file, FILE_BYTES_MAX));
+    let why = match content.map(String::from_utf8) {
         Ok(Ok(content)) => return Some(Text::new(path, content)),
         Ok(Err(_)) => "it is not UTF-8".to_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),

@@ -13,8 +13,9 @@ use super::problem::Problem;
 use super::read::Reader;
 use super::site::{Coding, Compress, Cors, Route, RouteTimeouts, Site};
 use super::template::{Part, Template};
-use super::value::{Text, unknown_placeholder};
+use super::value::{self, Text, unknown_placeholder};
 use crate::http::Path;
+use crate::sys::regular;
 
 /// The placeholders that every request has a text for.
 const REQUEST: [&str; 4] = ["uri", "path", "query", "host"];
@@ -219,9 +220,10 @@ fn no_path(to: &Template) -> Option<&'static str> {
 fn files(files: &StaticFiles, reader: &mut Reader<'_>) {
     let named = [("spa", &files.spa), ("not_found", &files.not_found)];
     for (key, name) in named.into_iter().filter_map(|(key, name)| Some((key, name.as_ref()?))) {
-        if !files.root.0.join(&name.0).is_file() {
+        let path = files.root.0.join(&name.0);
+        if let Err(error) = path.metadata().and_then(|found| regular::check(&found)) {
             let message = format!("`{key}` is no file of the folder");
-            let label = format!("{} does not exist", files.root.0.join(&name.0).display());
+            let label = value::unusable(&path, &error);
             let problem = Problem::at(&name.origin, message).label(label);
             reader.problems.push(problem.other(files.root.place(), "the folder"));
         }

@@ -24,6 +24,7 @@ use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest, quoted};
 use super::units::{duration, duration_text, size, size_before, size_text};
 use crate::net::ListenAddr;
+use crate::sys::regular;
 
 /// Why a file is of no use, and what makes it: whom the process has become reads it again.
 pub(super) const MAY_NOT_BE_READ: &str =
@@ -448,8 +449,7 @@ impl FromText for ExistingFile {
     fn of(text: &str, folder: &Path) -> Result<Self, String> {
         let path = PathBuf::of(text, folder)?;
         // Opened, so that one that may not be read is told, too.
-        match std::fs::metadata(&path).and_then(|kind| std::fs::File::open(&path).map(|_| kind)) {
-            Ok(kind) if kind.is_dir() => Err("this is a folder".to_owned()),
+        match regular::open(&path) {
             Ok(_) => Ok(Self(path)),
             Err(error) => Err(unusable(&path, &error)),
         }
@@ -470,8 +470,7 @@ impl FromText for WatchedFile {
 
     fn of(text: &str, folder: &Path) -> Result<Self, String> {
         let path = PathBuf::of(text, folder)?;
-        match std::fs::metadata(&path) {
-            Ok(kind) if kind.is_dir() => Err("this is a folder".to_owned()),
+        match std::fs::metadata(&path).and_then(|found| regular::check(&found)) {
             // It may be in a folder that only root may look into.
             Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(unusable(&path, &error)),
             _ => Ok(Self(path)),
@@ -548,10 +547,13 @@ pub(super) fn unknown_placeholder(origin: &Origin, reader: &mut Reader<'_>, name
     });
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> String {
+/// Why a file is of no use.
+pub(super) fn unusable(path: &Path, error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => format!("{} does not exist", path.display()),
         ErrorKind::PermissionDenied => format!("{} {}", path.display(), MAY_NOT_BE_READ),
+        // What it is, and no file.
+        ErrorKind::IsADirectory | ErrorKind::InvalidInput => error.to_string(),
         _ => format!("{}: {error}", path.display()),
     }
 }

@@ -13,6 +13,7 @@
 //! | `page_cache` | what of a file is in memory |
 //! | `terminal` | not to show what is typed |
 //! | `sendfile` | bytes from a file into a socket |
+//! | `regular` | a whole file, and nobody to wait for |
 //! | `names` | names in an open folder: made, moved, removed |
 //! | `beneath` | files below a folder, and nothing outside |
 //! | `folder` | what is in an open folder and below it, without a path |
@@ -48,6 +49,7 @@ pub mod notify;
 pub mod page_cache;
 pub mod privileges;
 pub mod process;
+pub mod regular;
 pub mod sendfile;
 pub mod socket;
 pub mod socket_file;

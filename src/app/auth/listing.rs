@@ -8,12 +8,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::basic::UserError;
+use crate::sys::regular;
 
 /// A longer file is no list of users, in bytes.
 pub(super) const LIST_BYTES_MAX: u64 = 1024 * 1024;
@@ -89,19 +89,17 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str, &st
 /// The text of the file `path`. Whoever can read it could try its secrets: everybody should not.
 pub(super) fn read(path: &Path) -> Result<String, ListError> {
     let read = || -> io::Result<Vec<u8>> {
-        let file = File::open(path)?;
+        let file = regular::open(path)?;
         if file.metadata()?.mode() & 0o004 != 0 {
             log::warn!("{}: everybody on this machine can read it: chmod o-r", path.display());
         }
-        let mut bytes = Vec::new();
-        file.take(LIST_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        regular::rest(file, LIST_BYTES_MAX)
     };
     let whole = |problem| ListError::whole(problem).of(path);
-    let bytes = read().map_err(|error| whole(ListProblem::Unreadable(error)))?;
-    if bytes.len() as u64 > LIST_BYTES_MAX {
-        return Err(whole(ListProblem::TooLarge));
-    }
+    let bytes = read().map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => whole(ListProblem::TooLarge),
+        _ => whole(ListProblem::Unreadable(error)),
+    })?;
     String::from_utf8(bytes).map_err(|_| whole(ListProblem::NotText))
 }
 

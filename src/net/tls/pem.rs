@@ -1,7 +1,6 @@
 //! [`Pem`]: certificates and keys as files or texts have them, and whether they are of use now. RFC 7468.
 
 use std::borrow::Cow;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +16,10 @@ use rustls::sign::CertifiedKey;
 use super::TlsError;
 use super::served;
 use crate::base::{Certificate, Validity};
-use crate::sys::clock;
+use crate::sys::{clock, regular};
+
+/// A longer file has no certificates of this server, in bytes.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// A text, or a file with one.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl Pem {
     fn read(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
             Self::Text(_, text) => Ok(text.into()),
-            Self::File(path) => match fs::read(path) {
+            Self::File(path) => match regular::read(path, FILE_BYTES_MAX) {
                 Ok(text) => Ok(text.into()),
                 Err(error) => Err(TlsError::File(path.clone(), error)),
             },

@@ -58,6 +58,6 @@ pub use crate::sys::notify::Notifier;
 pub use crate::sys::privileges::{User, is_root, no_new_privileges};
 pub use crate::sys::process::{began, hang_up, program};
 
-pub use pid_file::PidFile;
+pub use pid_file::{PidFile, process_in};
 pub use pulse::Pulse;
 pub use reloads::{Reloading, Reloads};

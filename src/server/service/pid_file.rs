@@ -4,11 +4,11 @@
 //! process of the same program has its number in it, as far as the system says what a process is.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::sys::process;
+use crate::sys::{process, regular};
 
 /// The longest number of a process, with its line end.
 const NUMBER_BYTES_MAX: u64 = 16;
@@ -32,7 +32,7 @@ impl PidFile {
         let path = std::path::absolute(path)?;
         if let Some(other) = owner(&path) {
             let why = format!("process {other}, whose number is in it, still runs: end that first");
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            return Err(io::Error::new(ErrorKind::AlreadyExists, why));
         }
         let mut beside = path.clone().into_os_string();
         beside.push(format!(".{}", std::process::id()));
@@ -52,6 +52,18 @@ impl PidFile {
     }
 }
 
+/// The number of a process in the file at `path`; `None` if there is something else.
+///
+/// # Errors
+/// The file cannot be read, or is none.
+pub fn process_in(path: &Path) -> io::Result<Option<u32>> {
+    match regular::read(path, NUMBER_BYTES_MAX) {
+        Ok(text) => Ok(str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok())),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Drop for PidFile {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino()));
@@ -66,9 +78,7 @@ impl Drop for PidFile {
 fn owner(path: &Path) -> Option<u32> {
     // Nobody waits at a pipe.
     fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let mut text = String::new();
-    File::open(path).ok()?.take(NUMBER_BYTES_MAX).read_to_string(&mut text).ok()?;
-    let number = text.trim().parse().ok().filter(|number| *number != process::own())?;
+    let number = process_in(path).ok()?.filter(|number| *number != process::own())?;
     let is_this_program = process::program(number)? == process::program(process::own())?;
     is_this_program.then_some(number)
 }
@@ -110,7 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_read_of_a_file_that_has_nothing_else() {
+        let scratch = Scratch::new("number");
+        let path = scratch.join("pid");
+        for (text, number) in
+            [("4711\n", Some(4711)), ("", None), ("1 2", None), ("00000000000000001\n", None)]
+        {
+            fs::write(&path, text).unwrap();
+            assert_eq!(process_in(&path).unwrap(), number, "{text:?}");
+        }
+        assert_eq!(process_in(&scratch).unwrap_err().kind(), ErrorKind::IsADirectory);
+    }
+
+    #[test]
     fn a_folder_that_is_not_there_is_told() {
-        assert_eq!(PidFile::write(Path::new("/no/such/k.pid")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(PidFile::write(Path::new("/no/such/k.pid")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 }
