@@ -355,6 +355,53 @@ fn of_a_set_of_keys_those_count_that_are_for_the_algorithms_of_the_file() {
     }
 }
 
+/// However often its tokens were right before.
+#[cfg(feature = "jwt")]
+#[test]
+fn a_key_that_a_changed_file_has_not_any_more_opens_nothing_from_then_on() {
+    let files = Scratch::new("assembly-jwt-reload");
+    let key = |kid: &str, secret: &str| {
+        format!(r#"{{ "kty": "oct", "alg": "HS256", "kid": "{kid}", "k": "{secret}" }}"#)
+    };
+    let [old, new] = [
+        key("1", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s"),
+        key("2", "bGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGw"),
+    ];
+    let keys = |all: &[&str]| files.put("keys.json", format!(r#"{{ "keys": [{}] }}"#, all.join(", ")));
+    let file = |text: &str| {
+        let text = format!(
+            "[server]\nworkers = 1\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
+             [auth.api]\nkind = \"jwt\"\njwks = \"keys.json\"\nalgorithms = [\"HS256\"]\n\
+             [[site]]\nhosts = [\"*\"]\nauth = \"api\"\nrespond = {{ text = \"in\" }}\n\
+             [[site.route]]\npath = \"/text\"\nauth = \"\"\nrespond = {{ text = \"{text}\" }}\n"
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    keys(&[&old, &new]);
+    let started = file("first");
+    let server = start(started.server().unwrap());
+    let handle = server.handle();
+    let mut client = Client::at(address(&server));
+    let mut ask = |path: &str| {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", TOKENS[0]));
+        let answer = client.answer();
+        (answer.status, answer.text().to_owned())
+    };
+    assert_eq!((ask("/").0, ask("/").0), (200, 200));
+    file("the same keys").replace(&handle, &started).unwrap();
+    support::until("the changed file answers", || ask("/text").1 == "the same keys");
+    assert_eq!(ask("/").0, 200);
+    keys(&[&new]);
+    file("a key less").replace(&handle, &started).unwrap();
+    support::until("the file with a key less answers", || ask("/text").1 == "a key less");
+    let (status, text) = ask("/");
+    assert!(status == 401 && text.contains("handler.token_invalid"), "{status} {text}");
+    keys(&[&old, &new]);
+    file("back").replace(&handle, &started).unwrap();
+    support::until("the key is back", || ask("/text").1 == "back");
+    assert_eq!(ask("/").0, 200);
+}
+
 #[test]
 fn a_rate_is_one_budget_for_all_that_name_it() {
     let files = Scratch::new("assembly-rates");

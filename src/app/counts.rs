@@ -2,7 +2,8 @@
 //! it.
 //!
 //! ```text
-//!  app ── Counts: rates, requests at a time, wrong and right passwords ──┐ the same name, the same limit
+//!  app ── Counts: rates, requests at a time, wrong and right passwords ──┐ the same name, the same limit,
+//!   │                and tokens                                           │ the same keys
 //!  app that takes its place ◄── Counts::successor ◄──────────────────────┘ what nobody asks for is forgotten
 //! ```
 //! Whoever was about to use up a limit has no gain from a change of what is served. Names are the maker's:
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::auth::BasicAuth;
+#[cfg(feature = "jwt")]
+use super::auth::JwtAuth;
 use super::limits::{InFlight, Rates};
 
 /// What an app counts.
@@ -37,6 +40,8 @@ pub struct Counts {
     rates: Arc<Rates>,
     in_flight: BTreeMap<Box<str>, InFlight>,
     passwords: BTreeMap<Box<str>, BasicAuth>,
+    #[cfg(feature = "jwt")]
+    tokens: BTreeMap<Box<str>, JwtAuth>,
 }
 
 impl Counts {
@@ -76,6 +81,21 @@ impl Counts {
             None => auth,
         };
         self.passwords.insert(name.into(), auth.clone());
+        auth
+    }
+
+    /// `auth` as it is, but for what `former` knows of the same name: if the keys and all that is asked of
+    /// tokens are the same, [which were right](JwtAuth::knowing_with); and, if the limit is the same, how
+    /// many were wrong.
+    #[cfg(feature = "jwt")]
+    #[must_use]
+    pub fn tokens(&mut self, name: &str, auth: JwtAuth, former: &Self) -> JwtAuth {
+        let auth = match former.tokens.get(name) {
+            Some(former) if auth.is_limited_like(former) => auth.knowing_with(former).failing_with(former),
+            Some(former) => auth.knowing_with(former),
+            None => auth,
+        };
+        self.tokens.insert(name.into(), auth.clone());
         auth
     }
 }

@@ -224,7 +224,7 @@ fn guard(
             let list = BearerAuth::new(realm).token_file(tokens);
             Some(Arc::new(noted(list, auth.tokens.as_ref()?, told, problems)?))
         }
-        Scheme::Jwt { .. } => signed(auth, problems),
+        Scheme::Jwt { .. } => signed(name, auth, (counts, former), problems),
         Scheme::Mtls { subjects } => {
             let mut list = CertificateAuth::new();
             for subject in subjects {
@@ -245,7 +245,12 @@ fn guard(
 
 /// Tokens that somebody has signed.
 #[cfg(feature = "jwt")]
-fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
+fn signed(
+    name: &str,
+    auth: &Auth,
+    (counts, former): (&mut Counts, &Counts),
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn Layer>> {
     use crate::app::JwtAuth;
     use crate::config::JwtKeys;
 
@@ -269,11 +274,16 @@ fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
             }
         }
     }
-    Some(Arc::new(jwt))
+    Some(Arc::new(counts.tokens(name, jwt, former)))
 }
 
 #[cfg(not(feature = "jwt"))]
-fn signed(auth: &Auth, problems: &mut Vec<Problem>) -> Option<Arc<dyn Layer>> {
+fn signed(
+    _: &str,
+    auth: &Auth,
+    _: (&mut Counts, &Counts),
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn Layer>> {
     let message = "this kolk was built without signed tokens: build it with the feature `jwt`";
     problems.push(Problem::at(&auth.kind.origin, message));
     None

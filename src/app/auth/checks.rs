@@ -130,6 +130,15 @@ impl Checks {
         limit(self) == limit(other)
     }
 
+    /// Whether failures are counted together.
+    #[cfg(all(test, feature = "jwt"))]
+    pub(super) fn shares_failures(&self, other: &Self) -> bool {
+        match (&self.failures, &other.failures) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// Whether too many failures came from this client: then the answer is in `response`, a 429 that says
     /// when to come back. RFC 6585 §4.
     #[cfg(feature = "jwt")]

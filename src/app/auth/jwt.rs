@@ -254,6 +254,29 @@ impl JwtAuth {
         self
     }
 
+    /// Goes on where `other` is, if both have the same keys, algorithms, issuers, audiences and leeway: what
+    /// was found right there is believed here, too, and what is being checked there is not checked once more.
+    /// For keys that take the place of others, so that not all tokens are checked at once. Where anything is
+    /// not the same, nothing is taken over: a key that is gone opens nothing. What is told of either after
+    /// this is its own.
+    #[must_use]
+    pub fn knowing_with(mut self, other: &Self) -> Self {
+        if self.judges_like(other) {
+            self.seal = other.seal.clone();
+            self.verified = Arc::clone(&other.verified);
+            self.checks.waiting_with(&other.checks);
+        }
+        self
+    }
+
+    /// Counts tokens that are none together with `other`, up to the limit of that: for keys that take the
+    /// place of others, so that whoever guesses does not begin anew.
+    #[must_use]
+    pub fn failing_with(mut self, other: &Self) -> Self {
+        self.checks.failing_with(&other.checks);
+        self
+    }
+
     /// Lets in only these subjects; the others are answered with 403.
     #[must_use]
     pub fn users<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
@@ -264,6 +287,21 @@ impl JwtAuth {
     /// `handler`, for who has such a token alone.
     pub fn guard<H: IntoHandler>(&self, handler: H) -> Layered<H::Handler> {
         Layered::before(handler.into_handler(), self.clone())
+    }
+
+    /// Whether what is right for the one is for the other.
+    fn judges_like(&self, other: &Self) -> bool {
+        let keys = self.keys.iter().zip(&other.keys);
+        self.keys.len() == other.keys.len()
+            && keys.into_iter().all(|(key, other)| key.is_like(other))
+            && self.issuers == other.issuers
+            && self.audiences == other.audiences
+            && self.leeway == other.leeway
+    }
+
+    /// Whether the limit of wrong tokens is that of `other`.
+    pub(in crate::app) fn is_limited_like(&self, other: &Self) -> bool {
+        self.checks.is_limited_like(&other.checks)
     }
 
     fn add(&mut self, key: Key) -> Result<(), String> {

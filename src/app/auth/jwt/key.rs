@@ -6,6 +6,7 @@
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, crypto};
 use serde_json::Value;
+use subtle::ConstantTimeEq as _;
 
 /// What somebody signs with, as others see it.
 pub(super) struct Key {
@@ -66,6 +67,12 @@ impl Key {
     /// Its name, `kid`.
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// Whether name, algorithms and what is checked with are the same: then what the one has signed, the
+    /// other has.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.id == other.id && self.algorithms == other.algorithms && are_same(&self.key, &other.key)
     }
 
     /// Whether it is used with this algorithm.
@@ -132,6 +139,20 @@ fn check(key: &DecodingKey, algorithm: Algorithm) -> Result<(), String> {
         return Err(format!("a key for {algorithm:?} has at least {bytes_min} bytes, this one {bytes}"));
     }
     Ok(())
+}
+
+/// In constant time where it is a secret.
+fn are_same(one: &DecodingKey, other: &DecodingKey) -> bool {
+    let same = |one: &[u8], other: &[u8]| bool::from(one.ct_eq(other));
+    one.family() == other.family()
+        && match (one.kind(), other.kind()) {
+            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(other)) => same(one, other),
+            (
+                DecodingKeyKind::RsaModulusExponent { n, e },
+                DecodingKeyKind::RsaModulusExponent { n: other_n, e: other_e },
+            ) => same(n, other_n) && same(e, other_e),
+            _ => false,
+        }
 }
 
 /// How many bytes it has: of RSA the modulus.

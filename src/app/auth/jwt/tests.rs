@@ -9,7 +9,7 @@ use rcgen::{
 use serde_json::json;
 
 use super::*;
-use crate::app::App;
+use crate::app::{App, Counts};
 
 const NOW: u64 = 1_795_000_000;
 const SECRET: &[u8] = b"thirty-two bytes are what it has";
@@ -272,6 +272,64 @@ fn what_was_verified_is_remembered_until_it_expires_and_by_these_rules_alone() {
     for wrong in ["", ".", "..", "...", "a.b", "a.b.c.d", "e30.e30.e30"] {
         assert_eq!(judged(&auth, wrong), Err(Reason::TokenInvalid), "{wrong}");
     }
+}
+
+#[test]
+fn keys_that_take_the_place_of_others_believe_what_these_did_only_if_nothing_is_different() {
+    let oct =
+        |kid: &str, byte: u8| json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": base64([byte; 32]) });
+    let with = |keys: &[Value]| JwtAuth::new("x").jwks(&json!({ "keys": keys }).to_string()).unwrap();
+    let token = |kid: &str, byte: u8| {
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::HS256) };
+        signed(&header, &good(), &EncodingKey::from_secret(&[byte; 32]))
+    };
+    let mut counts = Counts::default();
+    let first = counts.tokens("api", with(&[oct("a", 1), oct("b", 2)]), &Counts::default());
+    for (kid, byte) in [("a", 1), ("b", 2)] {
+        assert_eq!(judged(&first, &token(kid, byte)).as_deref(), Ok("ada"));
+    }
+    let after = |auth: JwtAuth, name: &str| counts.successor().tokens(name, auth, &counts);
+    // The realm and who is let in change nothing of what is right.
+    let same = || with(&[oct("a", 1), oct("b", 2)]);
+    assert_eq!(after(same(), "api").verified.len(), 2);
+    assert_eq!(after(same().users(["eve"]).failures(3, LEEWAY), "api").verified.len(), 2);
+    let later = after(same(), "api").issuer("us");
+    assert_eq!((later.verified.len(), first.verified.len()), (0, 2), "what is told afterwards is its own");
+    for (other, why) in [
+        (after(same(), "other"), "another name"),
+        (after(with(&[oct("a", 1)]), "api"), "a key less"),
+        (after(with(&[oct("a", 1), oct("c", 2)]), "api"), "another kid"),
+        (after(with(&[oct("a", 1), oct("b", 3)]), "api"), "another secret"),
+        (after(with(&[oct("a", 1), oct("b", 2), oct("c", 3)]), "api"), "a key more"),
+        (after(same().issuer("us"), "api"), "an issuer"),
+        (after(same().audience("us"), "api"), "an audience"),
+        (after(same().leeway(Duration::from_secs(1)), "api"), "another leeway"),
+    ] {
+        assert_eq!(other.verified.len(), 0, "{why}");
+    }
+    let less = after(with(&[oct("a", 1)]), "api");
+    assert_eq!(judged(&less, &token("b", 2)), Err(Reason::TokenInvalid), "its key is gone");
+    assert_eq!(judged(&less, &token("a", 1)).as_deref(), Ok("ada"));
+    assert_eq!(judged(&after(same().issuer("us"), "api"), &token("a", 1)), Err(Reason::TokenIssuer));
+    // Public keys, too.
+    let keys: Vec<_> = pairs().into_iter().map(|(_, _, jwk)| jwk).collect();
+    let of = |jwk: &Value| with(std::slice::from_ref(jwk));
+    for jwk in &keys {
+        let alike: Vec<_> = keys.iter().filter(|other| of(jwk).judges_like(&of(other))).collect();
+        assert_eq!(alike, [jwk]);
+    }
+}
+
+#[test]
+fn who_guesses_does_not_begin_anew_where_other_keys_take_the_place() {
+    let other_key =
+        |count| JwtAuth::new("x").secret("HS256", &[1; 32]).unwrap().failures(count, Duration::from_secs(60));
+    let mut counts = Counts::default();
+    let first = counts.tokens("api", secret().failures(2, Duration::from_secs(60)), &Counts::default());
+    let shares =
+        |auth: JwtAuth| counts.successor().tokens("api", auth, &counts).checks.shares_failures(&first.checks);
+    assert!(shares(other_key(2)));
+    assert!(!shares(other_key(3)), "another limit");
 }
 
 #[test]
