@@ -147,6 +147,40 @@ fn what_a_route_says_of_time_is_in_its_rule() {
     assert_eq!((&*own, &*usual), ("handler 2s, body 500ms, body_rate 1024B/s, write 3s", ""));
 }
 
+/// And a changed file changes it for what comes from then on.
+#[test]
+fn what_the_server_says_of_handlers_holds_where_a_route_says_nothing() {
+    let files = Scratch::new("assembly-timeouts-server");
+    let file = |handler: &str| {
+        let text = format!(
+            "[server]\nworkers = 1\n{handler}\n[[listen]]\naddr = \"127.0.0.1:0\"\n\
+             [[site]]\nhosts = [\"*\"]\nrespond = 404\n\
+             [[site.route]]\npath = \"/own\"\ntimeouts = {{ handler = \"2s\" }}\nrespond = 200\n\
+             [[site.route]]\npath = \"/part\"\ntimeouts = {{ body_idle = \"3s\" }}\nrespond = 200\n\
+             [[site.route]]\npath = \"/usual\"\nrespond = 200\n\
+             [[site.route]]\npath = \"/first\"\nrate = [\"slow\"]\nrespond = 200\n\
+             [rate.slow]\nrate = \"1/d\"\nmode = \"delay\"\ndelay_max = \"2h\"\n"
+        );
+        Configuration::parse(&text, files.join("kolk.toml")).unwrap()
+    };
+    let (without, with) = (file(""), file("timeouts.handler = \"9s\""));
+    let told = |configuration: &Configuration| {
+        let app = configuration.app().unwrap();
+        app.routes().iter().map(|route| route.rule().timeouts.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&without)[..3], ["handler 2s", "body 3s", ""]);
+    assert_eq!(told(&with)[..3], ["handler 2s", "handler 9s, body 3s", "handler 9s"]);
+    let explained = |path: &str| {
+        let request = http::Request::get(path).body(()).unwrap();
+        let steps = with.explain(request, Ipv4Addr::LOCALHOST.into()).unwrap();
+        let step = steps.steps().iter().find(|step| step.topic() == "timeouts").cloned().unwrap();
+        (step.text().to_owned(), step.place().unwrap_or_default().rsplit('/').next().unwrap().to_owned())
+    };
+    assert_eq!(explained("/usual"), ("handler 9s".to_owned(), "kolk.toml:3".to_owned()));
+    assert_eq!(explained("/own"), ("handler 2s".to_owned(), "kolk.toml:11".to_owned()));
+    assert_eq!(explained("/nowhere").0, "handler 9s");
+}
+
 #[test]
 fn conditions_choose_among_routes_of_one_path() {
     let files = Scratch::new("assembly-conditions");

@@ -73,6 +73,11 @@ impl<'c> Around<'c> {
         own.unwrap_or(&self.configuration.server.limits.body)
     }
 
+    /// How long handlers may take of which nothing else is said.
+    pub(super) fn handler_timeout(&self) -> Option<&'c Placed<Duration>> {
+        self.configuration.server.timeouts.handler.as_ref()
+    }
+
     /// Everything around `route`, or around answers without one, the outermost first.
     pub(super) fn layers<'s>(
         &mut self,

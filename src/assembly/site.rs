@@ -79,7 +79,7 @@ fn assemble(
             },
             predicates: route.predicates(),
             body_bytes_max: Some(around.body_limit(site, Some(route)).value.0),
-            timeouts: timeouts(route),
+            timeouts: timeouts(Some(*route), around),
             log: logs.id(site, Some(route)),
             place: line([&route.path.origin]),
             told: told(site, Some(route), around),
@@ -98,7 +98,7 @@ fn assemble(
             layers: around.layers(&mut pages, None, problems),
             predicates: Vec::new(),
             body_bytes_max: Some(around.body_limit(site, None).value.0),
-            timeouts: RouteTimeouts::default(),
+            timeouts: timeouts(None, around),
             log: logs.id(site, None),
             place: line([action::origin(&action)]),
             told: told(site, None, around),
@@ -152,13 +152,17 @@ fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
     let body = around.body_limit(site, route);
     let bytes = format!("at most {} bytes", body.value.0);
     let mut told = vec![Step::new(Stage::Handle, "body", bytes).at(Some(line([&body.origin])))];
-    if let Some((table, route)) = route.and_then(|route| Some((route.timeouts.as_deref()?, route))) {
-        let times = [&table.handler, &table.body_idle, &table.write_stall];
-        let times = times.into_iter().flatten().map(|time| &time.origin);
-        let place = line(times.chain(table.body_min_rate.iter().map(|rate| &rate.origin)));
-        told.push(Step::new(Stage::Handle, "timeouts", timeouts(route).to_string()).at(Some(place)));
-    }
     let action = route.map_or_else(|| site.action(), Route::action);
+    let times = timeouts(route, around);
+    // Those of the route that answers count.
+    if times != RouteTimeouts::default() && !matches!(action, Some(Action::Rewrite(_))) {
+        let table = route.and_then(|route| route.timeouts.as_deref());
+        let handler = table.and_then(|table| table.handler.as_ref()).or_else(|| around.handler_timeout());
+        let rest = table.into_iter().flat_map(|table| [&table.body_idle, &table.write_stall]).flatten();
+        let rate = table.and_then(|table| table.body_min_rate.as_ref()).map(|rate| &rate.origin);
+        let places = handler.into_iter().chain(rest).map(|time| &time.origin).chain(rate);
+        told.push(Step::new(Stage::Handle, "timeouts", times.to_string()).at(Some(line(places))));
+    }
     if let Some(Action::Static(_)) = action {
         let table = route.and_then(|route| route.compress.as_deref()).unwrap_or(&site.compress);
         told.extend(compressing(table));
@@ -185,15 +189,20 @@ fn compressing(table: &Compress) -> Option<Step> {
     (!codings.is_empty()).then(|| step.at(Some(line([&table.codings.origin, &table.min.origin]))))
 }
 
-/// What the route says of time.
-fn timeouts(route: &Route) -> RouteTimeouts {
-    let Some(table) = route.timeouts.as_deref() else { return RouteTimeouts::default() };
-    RouteTimeouts {
+/// What the route says of time, and what all routes have of which nothing else is said.
+fn timeouts(route: Option<&Route>, around: &Around<'_>) -> RouteTimeouts {
+    let usual = RouteTimeouts {
+        handler: around.handler_timeout().map(|time| time.value),
+        ..RouteTimeouts::default()
+    };
+    let Some(table) = route.and_then(|route| route.timeouts.as_deref()) else { return usual };
+    let own = RouteTimeouts {
         handler: table.handler.as_ref().map(|time| time.value),
         body: table.body_idle.as_ref().map(|time| time.value),
         body_rate_bytes_min: table.body_min_rate.as_ref().map(|rate| rate.value.0),
         write: table.write_stall.as_ref().map(|time| time.value),
-    }
+    };
+    own.or(usual)
 }
 
 pub(super) fn written(host: &Host) -> String {

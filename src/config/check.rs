@@ -21,6 +21,7 @@ const HEAD_BYTES_MAX: u64 = u16::MAX as u64;
 /// Notes everything that is wrong between the tables of `root`, which was read from `tree`.
 pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     limits(&root.server.limits, reader);
+    root.server.timeouts.handler.iter().for_each(|time| routes::timely(time, reader));
     listeners(root, reader);
     encryption(root, tree, reader);
     let names = Names { tree };

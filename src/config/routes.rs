@@ -79,15 +79,18 @@ fn timeouts(timeouts: &RouteTimeouts, reader: &mut Reader<'_>) {
     if times.iter().all(|time| time.is_none()) && timeouts.body_min_rate.is_none() {
         reader.problems.push(Problem::at(&timeouts.origin, "these timeouts say nothing"));
     }
-    for time in times.into_iter().flatten() {
-        let why = match time.value {
-            Duration::ZERO => "nobody is that fast",
-            time if time > TIME_MAX => "nobody waits longer than a day",
-            _ => continue,
-        };
-        let problem = Problem::at(&time.origin, why);
-        reader.problems.push(problem.help("leave it out, and it is as everywhere else"));
-    }
+    times.into_iter().flatten().for_each(|time| timely(time, reader));
+}
+
+/// A time that somebody can keep, and that somebody waits for.
+pub(super) fn timely(time: &Placed<Duration>, reader: &mut Reader<'_>) {
+    let why = match time.value {
+        Duration::ZERO => "nobody is that fast",
+        time if time > TIME_MAX => "nobody waits longer than a day",
+        _ => return,
+    };
+    let problem = Problem::at(&time.origin, why);
+    reader.problems.push(problem.help("leave it out, and it is as everywhere else"));
 }
 
 /// What a site does with requests that no route is for says nothing if there are none. Files leave it all

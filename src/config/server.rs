@@ -186,6 +186,9 @@ table! {
         tls_handshake: Placed<Duration> = "10s",
         /// For a whole head, from its first byte: 408.
         header: Placed<Duration> = "10s",
+        /// For the answer of a handler, and of those who are asked before it, in routes that say nothing of
+        /// it: 504. Without it, for as long as it takes.
+        handler: Option<Placed<Duration>>,
         /// For the next request on an idle connection.
         keepalive: Placed<Duration> = "75s",
         /// For the next byte of a body: 408.
