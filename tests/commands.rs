@@ -247,6 +247,7 @@ fn a_configuration_is_checked_and_shown() {
 #[test]
 fn what_this_machine_lacks_is_told_before_a_start_and_at_one() {
     let dir = Scratch::new("check-machine");
+    dir.put("made/in-it", "");
     let site = "[[site]]\nhosts = \"*\"\nrespond = 404\n";
     for (line, said) in [
         ("[server]\nuser = \"a-name-that-nobody-has\"", "there is no user `a-name-that-nobody-has`"),
@@ -255,6 +256,9 @@ fn what_this_machine_lacks_is_told_before_a_start_and_at_one() {
         ("[server]\nadmin = \"unix:run/admin.sock\"", "there is no folder run"),
         ("[server]\nadmin = \"unix:kolk.toml/admin.sock\"", "there is no folder kolk.toml"),
         ("[[listen]]\naddr = \"unix:run/kolk.sock\"", "there is no folder run"),
+        ("[[listen]]\naddr = \"unix:kolk.toml\"", "kolk.toml is there already, and is no socket"),
+        ("[server]\nadmin = \"unix:made\"", "made is there already, and is no socket"),
+        ("[server]\npid_file = \"made\"", "made is there already, and is a folder"),
     ] {
         dir.put("kolk.toml", format!("{line}\n{site}"));
         let (code, _, told) = run(command(&["check"]).current_dir(&*dir));

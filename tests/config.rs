@@ -62,11 +62,13 @@ fn every_case() {
     let cases = cases::check("config", &Kinds { question: "toml", answer: "says" }, |title, text| {
         match parse(text) {
             Ok(configuration) => {
-                // Its files stand for others. Routes that do not tie here do not in the app.
-                let built = configuration.app().map_err(|errors| errors.to_string());
-                let tie =
-                    built.err().filter(|text| text.contains("there already") || text.contains("same paths"));
-                assert_eq!(tie, None, "{title}");
+                // What is read without a complaint can be built; but files may stand for others, and then
+                // still no routes tie that do not tie here.
+                let stands_for_others = text == EXAMPLE || text.contains("README.md");
+                let is_tie = |text: &str| text.contains("there already") || text.contains("same paths");
+                let refused = configuration.app().err().map(|errors| errors.to_string());
+                let wrong = refused.filter(|text| !stands_for_others || is_tie(text));
+                assert_eq!(wrong, None, "{title}");
                 configuration.dump()
             }
             Err(errors) => {

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use crate::config::{Configuration, Errors, Problem};
@@ -40,7 +41,7 @@ impl Configuration {
     }
 }
 
-/// Notes the user that is nobody, and the folders that are not there.
+/// Notes the user that is nobody, the folders that are not there, and what stands where a file is to be made.
 pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) {
     found(configuration, problems);
     let process = &configuration.server;
@@ -52,10 +53,14 @@ pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) 
         }
         _ => None,
     });
-    let files = process.pid_file.iter().map(|file| (&file.origin, &file.value)).chain(sockets);
-    for (origin, path) in files {
+    let files = process.pid_file.iter().map(|file| (&file.origin, &file.value));
+    let files = files.map(|file| (file, false)).chain(sockets.map(|socket| (socket, true)));
+    for ((origin, path), is_socket) in files {
         if let Some(folder) = missing_folder(path) {
             problems.push(Problem::at(origin, format!("there is no folder {}", folder.display())));
+        } else if is_taken(path, is_socket) {
+            let (path, what) = (path.display(), if is_socket { "no socket" } else { "a folder" });
+            problems.push(Problem::at(origin, format!("{path} is there already, and is {what}")));
         }
     }
 }
@@ -64,6 +69,14 @@ pub(super) fn check(configuration: &Configuration, problems: &mut Vec<Problem>) 
 fn found(configuration: &Configuration, problems: &mut Vec<Problem>) -> Option<User> {
     let user = configuration.server.user.as_ref()?;
     noted(User::find(&user.value.0), user, |error| error.to_string(), problems)
+}
+
+/// Whether something is there that nobody puts a file of his own in the place of: of a socket, all but one.
+fn is_taken(path: &Path, is_socket: bool) -> bool {
+    let found = if is_socket { fs::symlink_metadata(path) } else { fs::metadata(path) };
+    let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    is_folder
+        || found.is_ok_and(|found| if is_socket { !found.file_type().is_socket() } else { found.is_dir() })
 }
 
 /// The folder that `path` would be in, if it is known not to be there.

@@ -122,13 +122,13 @@ impl FromText for LogTo {
             return Err(format!("did you mean `{meant}`? A file of this name is `./{}`", shortened(text)));
         }
         if let Some(path) = text.strip_prefix("unix:") {
-            return <PathBuf as FromText>::of(path, folder).map(Self::Unix);
+            return <PathBuf as FromText>::of(path, folder).and_then(value::socket).map(Self::Unix);
         }
         let path = <PathBuf as FromText>::of(text, folder)?;
         let above = path.parent().filter(|above| !above.as_os_str().is_empty());
         match above.filter(|above| !above.is_dir()) {
             Some(above) => Err(format!("there is no folder {}", above.display())),
-            None if path.is_dir() => Err("this is a folder".to_owned()),
+            None if path.is_dir() || text.ends_with('/') => Err("this is a folder".to_owned()),
             None => Ok(Self::File(path)),
         }
     }

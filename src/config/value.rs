@@ -353,6 +353,19 @@ impl FromText for IpNet {
     }
 }
 
+/// The longest name of a socket that the system takes, in bytes.
+const SOCKET_BYTES_MAX: usize = 107;
+
+/// The path of a socket, if the system takes one as long.
+pub(super) fn socket(path: PathBuf) -> Result<PathBuf, String> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let length = bytes.strip_prefix(b"@").unwrap_or(bytes).len();
+    match length > SOCKET_BYTES_MAX {
+        true => Err(format!("the path of a socket has at most {SOCKET_BYTES_MAX} bytes, this one {length}")),
+        false => Ok(path),
+    }
+}
+
 impl FromText for ListenAddr {
     const WHAT: &'static str = "an address to listen on";
     const EXAMPLE: &'static str = ":443";
@@ -363,8 +376,9 @@ impl FromText for ListenAddr {
         Ok(match address {
             // A name that begins with `@` has no file.
             Self::Unix(path) if !path.as_os_str().as_encoded_bytes().starts_with(b"@") => {
-                Self::Unix(folder.join(path))
+                Self::Unix(socket(folder.join(path))?)
             }
+            Self::Unix(path) => Self::Unix(socket(path)?),
             address => address,
         })
     }

@@ -128,7 +128,10 @@ fn split(text: &str) -> Result<(&str, u16), String> {
 /// A literal address, or the first that the system knows for a name, preferably of IPv4.
 fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok((ip, port).into());
+        return match ip {
+            IpAddr::V6(ip) => hindrance(ip, port).map_or_else(|| Ok((ip, port).into()), Err),
+            IpAddr::V4(ip) => Ok((ip, port).into()),
+        };
     }
     // RFC 6761 §6.3: loopback, whatever a resolver says.
     if host.eq_ignore_ascii_case("localhost") {
@@ -139,6 +142,16 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
         (host, port).to_socket_addrs().map_err(|error| unknown(format!(": {error}")))?.collect();
     let preferred = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
     preferred.copied().ok_or_else(|| unknown(String::new()))
+}
+
+/// Why nobody listens on this address, wherever it is tried.
+fn hindrance(ip: Ipv6Addr, port: u16) -> Option<String> {
+    if let Some(ip) = ip.to_ipv4_mapped() {
+        return Some(format!("an address of IPv4 is written as one: {ip}:{port}"));
+    }
+    ip.is_unicast_link_local().then(|| {
+        format!("a link-local address needs its interface, which cannot be named here: write :{port} for all")
+    })
 }
 
 impl fmt::Display for ListenAddr {
@@ -205,6 +218,8 @@ mod tests {
             ("[127.0.0.1]:80", "only an IPv6 address stands in brackets"),
             ("[::1:80", "only an IPv6 address stands in brackets"),
             ("no such host:80", "no address for the name `no such host`"),
+            ("[::ffff:127.0.0.1]:80", "an address of IPv4 is written as one: 127.0.0.1:80"),
+            ("[fe80::1]:80", "write :80 for all"),
             ("unix:", "as in unix:/run/kolk.sock"),
             ("fd:", "as in fd:3"),
             ("fd:-1", "as in fd:3"),
