@@ -1530,7 +1530,7 @@ fn answers_are_compressed_as_the_site_or_the_route_says() {
         compress = { codings = ["gzip"], min = "100B" }
         [[site.route]]
         path = "/{*file}"
-        static = "www"
+        static = { root = "www", listing = true }
         [[site.route]]
         path = "/usual/{*file}"
         compress = ["zstd", "br"]
@@ -1554,9 +1554,48 @@ fn answers_are_compressed_as_the_site_or_the_route_says() {
     assert_eq!(coding("http://a/usual/ready.css").as_deref(), Some("zstd"));
     assert_eq!(coding("http://a/ready.css").as_deref(), Some("br"), "what lies ready is sent");
     assert_eq!(coding("http://a/fixed").as_deref(), Some("gzip"), "from the first time on");
+    assert_eq!(coding("http://a/").as_deref(), Some("gzip"), "what is in a folder, each time");
     assert_eq!(coding("http://a/fixed/usual"), None, "it is shorter than is usual");
     let plain = ask(&app, "GET", "http://a/fixed", &[]);
     assert_eq!((plain.headers()["vary"].as_bytes(), plain.body().len()), (&b"Accept-Encoding"[..], 120));
+}
+
+#[test]
+fn pages_for_errors_are_compressed_as_the_site_or_the_route_says() {
+    let files = Scratch::new("assembly-compress-pages");
+    files.put("404.html", "<p>{status} {title}</p>\n".repeat(20));
+    let app = app(
+        &files,
+        r#"
+        [headers.fixed]
+        set = { "cache-control" = "no-transform" }
+        [[site]]
+        hosts = ["*"]
+        compress = { codings = ["gzip"], min = "100B" }
+        error_pages = { 404 = "/404.html" }
+        [[site.route]]
+        path = "/404.html"
+        respond = { file = "404.html" }
+        [[site.route]]
+        path = "/gone"
+        compress = []
+        respond = 404
+        [[site.route]]
+        path = "/fixed"
+        headers = ["fixed"]
+        respond = 404
+        "#,
+    );
+    let told = |path: &str, accepted: &str| {
+        let answer = ask(&app, "GET", path, &[("accept-encoding", accepted)]);
+        assert_eq!(answer.status(), 404);
+        let vary = answer.headers().get_all("vary").iter().any(|vary| vary == "Accept-Encoding");
+        (answer.headers().get("content-encoding").is_some(), vary, answer.body().len() > 200)
+    };
+    assert_eq!(told("/nowhere", "gzip, br"), (true, true, false));
+    assert_eq!(told("/nowhere", "br"), (false, true, true));
+    assert_eq!(told("/gone", "gzip"), (false, false, true), "the route says that nothing is");
+    assert_eq!(told("/fixed", "gzip"), (false, false, true), "it is told not to be");
 }
 
 /// With what it leaves out: the flight recorder leaves that out, too.

@@ -33,6 +33,7 @@
 //! | `rewrite` | [`Rewrite`]: has the routes asked again, with another path |
 //! | `request_ids` | [`RequestIds`]: what requests are called, and their place in a trace |
 //! | `server_timing` | [`ServerTiming`]: how long the stages took, told to whoever asked |
+//! | `compress` | [`Compress`]: compresses what handlers answer with |
 //! | `error_pages` | [`ErrorPages`]: what is sent with errors |
 //! | `cors` | [`Cors`]: which pages of other origins may read answers |
 //! | `upload` | [`Upload`]: files that clients put into a folder |
@@ -48,6 +49,7 @@ mod app;
 mod attributes;
 mod auth;
 mod channel;
+mod compress;
 mod cors;
 mod counts;
 mod endpoint;
@@ -97,6 +99,7 @@ pub use auth::{
     NoRandomBytes, PasswordHash, Token, UserError,
 };
 pub use channel::{BodyWriter, Gone, TryWriteError, channel};
+pub use compress::Compress;
 pub use cors::{Cors, OriginError};
 pub use counts::Counts;
 pub use endpoint::Methods;

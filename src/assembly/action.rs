@@ -32,8 +32,7 @@ pub(super) fn handler(
         Action::Static(files) => Some(Arc::new(static_dir(files, compress, problems)?)),
         Action::Respond(respond) => {
             let response = response(respond, problems)?.into_handler();
-            let compression = Compression::new().codings(codings(compress)).from_bytes(compress.min.value.0);
-            Some(Arc::new(response.compress(&compression)))
+            Some(Arc::new(response.compress(&compression(compress))))
         }
         Action::Redirect(redirect) => {
             let to = Redirect::to(&redirect.to.value.text());
@@ -90,6 +89,11 @@ fn static_dir(files: &StaticFiles, compress: &Compress, problems: &mut Vec<Probl
         site = site.media_type(&extension.value.0, value.value.to_str().unwrap_or_default());
     }
     Some(site)
+}
+
+/// How answers are compressed.
+pub(super) fn compression(compress: &Compress) -> Compression {
+    Compression::new().codings(codings(compress)).from_bytes(compress.min.value.0)
 }
 
 fn codings(compress: &Compress) -> impl Iterator<Item = CodingOf> {

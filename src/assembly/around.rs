@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  request ─► CORS ─► maintenance ─► networks ─► rates ─► requests at a time ─► who it is ─► handler
-//!  client ◄─ HSTS ◄─ timing ◄─ the route's fields ◄─ the site's ◄─ Cache-Control ◄─ error pages ◄─ answer
+//!  client ◄─ coding ◄─ HSTS ◄─ timing ◄─ route's fields ◄─ site's ◄─ Cache-Control ◄─ error pages ◄─ answer
 //! ```
 //! What the site says comes before what the route says, and counts besides it; of CORS, of maintenance and of
 //! who may come in the route's own counts instead.
@@ -12,14 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{
-    BasicAuth, BearerAuth, CacheControl, CertificateAuth, Cors, Counts, Headers, Layer, ListError, Located,
-    Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
+    BasicAuth, BearerAuth, CacheControl, CertificateAuth, Compress, Cors, Counts, Headers, Layer, ListError,
+    Located, Policy, Quota, Rate, RateKey, RateLimit, Rates, ServerTiming,
 };
 use crate::config::{
     Auth, Configuration, Cors as CorsTable, Origin, PageOrigin, Placed, Problem, RateKey as KeyTable,
     RateLimit as RateTable, RateMode, Route, Scheme, Site, Size, Subject,
 };
 
+use super::action::compression;
 use super::answers::{self, hsts, networks};
 use super::pages::Pages;
 use super::{line, noted};
@@ -33,6 +34,7 @@ pub(super) struct Around<'c> {
     rates: BTreeMap<&'c str, RateLimit>,
     keys: BTreeMap<&'c str, Arc<dyn Layer>>,
     headers: BTreeMap<&'c str, Headers>,
+    compress: Compress,
     counts: Counts,
     /// What was counted before.
     former: &'c Counts,
@@ -56,7 +58,7 @@ impl<'c> Around<'c> {
         let headers = configuration.headers.iter();
         let headers = headers.filter_map(|(name, table)| Some((&**name, answers::headers(table, problems)?)));
         let headers = headers.collect();
-        Self { configuration, rates, keys, headers, counts, former }
+        Self { configuration, rates, keys, headers, compress: Compress::default(), counts, former }
     }
 
     /// All that is counted.
@@ -86,16 +88,28 @@ impl<'c> Around<'c> {
         problems: &mut Vec<Problem>,
     ) -> Vec<Arc<dyn Layer>> {
         let site = pages.site();
-        let mut layers = self.dressing(site, route);
-        layers.extend(pages.errors(route, problems));
+        let (errors, maintenance) = (pages.errors(route, problems), pages.maintenance(route, problems));
+        // Files and fixed answers are compressed before they are asked for; only pages are not.
+        let has_pages = errors.is_some() || maintenance.is_some();
+        let compress = self.compressing(site, route).filter(|_| has_pages);
+        let mut layers: Vec<_> = compress.into_iter().collect();
+        layers.extend(self.dressing(site, route));
+        layers.extend(errors);
         let cors = route.and_then(|route| route.cors.as_deref()).or(site.cors.as_deref());
         let cors = cors.and_then(|table| Some((shared(table)?, &table.origins.origin)));
         layers.extend(cors.map(|(cors, origin)| at(cors, [origin])));
-        layers.extend(pages.maintenance(route, problems));
+        layers.extend(maintenance);
         layers.extend(networks(site.allow.as_ref(), site.deny.as_ref()));
         layers.extend(route.and_then(|route| networks(route.allow.as_ref(), route.deny.as_ref())));
         layers.extend(self.guards(site, route));
         layers
+    }
+
+    /// What compresses pages: behind all that says something of them.
+    fn compressing(&self, site: &Site, route: Option<&Route>) -> Option<Arc<dyn Layer>> {
+        let table = route.and_then(|route| route.compress.as_deref()).unwrap_or(&site.compress);
+        let layer = || at(self.compress.with(compression(table)), [&table.codings.origin, &table.min.origin]);
+        (!table.codings.value.is_empty()).then(layer)
     }
 
     /// What only changes answers.

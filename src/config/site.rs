@@ -234,9 +234,10 @@ words! {
 }
 
 table! {
-    /// How the files of `static` and the content of `respond` are compressed, of types that get smaller by
-    /// it. What `respond` sends is compressed when the configuration is read; a file once for each of its
-    /// versions, beside the requests: the first ones get it as it is, the later ones compressed.
+    /// How the files of `static`, the content of `respond` and the pages for errors are compressed, of types
+    /// that get smaller by it. What `respond` sends is compressed when the configuration is read; a file once
+    /// for each of its versions, beside the requests: the first ones get it as it is, the later ones
+    /// compressed; such a page, or one of what is in a folder, each time.
     pub struct Compress in "[compress]", short "codings" {
         /// The codings, the most welcome first; an empty list for none.
         codings: Placed<Vec<Placed<Coding>>> = ["br", "zstd", "gzip"],

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
+use kolk::app::Compress;
 use kolk::http::{Fields, Pull, Pulled, Source};
 use kolk::{
     App, BasicAuth, Body, Cors, Handler, HandlerExt, HeaderValue, Layer, Outcome, Passage, Predicate,
@@ -236,6 +237,29 @@ fn held() -> App {
         .mount("/barred", App::new().layer(Porter { asked: Arc::default(), bars: true }).any("/", told))
 }
 
+/// What is compressed on its way, and what must not be.
+fn packed() -> App {
+    let text = || "all work and no play\n".repeat(100);
+    let large: bytes::Bytes = "all work and no play\n".repeat(50_000).into();
+    App::new()
+        .layer(Compress::default())
+        .any("/short", |_: &Request<'_>| "short")
+        .any("/whole", move |_: &Request<'_>| {
+            Response::html(text()).with_header(header::ETAG, HeaderValue::from_static("\"a\""))
+        })
+        .any("/large", move |_: &Request<'_>| Response::typed("text/plain", Body::Shared(large.clone())))
+        .any("/stream", |_: &Request<'_>| tape(5_000, 999, false, Some("sum")))
+        .any("/known", |_: &Request<'_>| tape(5_000, 1_000, true, None))
+        .any("/status/{name}", move |request: &Request<'_>| {
+            let code = request.param("name").and_then(|text| text.parse().ok()).unwrap_or(500);
+            Response::text(text()).with_status(StatusCode::from_u16(code).unwrap_or_default())
+        })
+        .any("/kept", move |_: &Request<'_>| {
+            Response::text(text())
+                .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"))
+        })
+}
+
 /// Paths whose more specific routes are for some requests alone.
 fn passed() -> App {
     let status = |code: u16| move |_: &Request<'_>| StatusCode::from_u16(code).unwrap();
@@ -351,6 +375,7 @@ pub(crate) fn site(files: &Path, uploads: &Path) -> App {
         .any("/cors", cors.wrap(told))
         .mount("/held", held())
         .mount("/passed", passed())
+        .mount("/packed", packed())
         .any("/rewritten/{*rest}", Rewrite::strip_prefix("/rewritten"))
         .any("/round", Rewrite::by(|_| Some("/round".to_owned())))
         // What is compressed by the server itself comes compressed once that is done.

@@ -217,6 +217,23 @@ fn answers() -> Vec<Exchange> {
         all.push(get(&format!("/source/{name}"), 200));
         all.push(get(&format!("/source/{name}"), 200).with("TE", "trailers"));
     }
+    for accepted in ["", "br", "gzip", "zstd", "gzip;q=0"] {
+        for (name, status) in [
+            ("short", 200),
+            ("whole", 200),
+            ("large", 200),
+            ("stream", 200),
+            ("known", 200),
+            ("status/206", 206),
+            ("status/404", 404),
+            ("kept", 200),
+        ] {
+            let path = format!("/packed/{name}");
+            all.push(get(&path, status).with("Accept-Encoding", accepted));
+            all.push(get(&path, status).with("Accept-Encoding", accepted).with("TE", "trailers"));
+            all.push(ask("HEAD", &path, status).with("Accept-Encoding", accepted));
+        }
+    }
     all.extend([
         get("/fixed/empty", 204),
         get("/moved", 302),

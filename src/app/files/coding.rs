@@ -33,10 +33,10 @@ pub enum Coding {
 
 impl Coding {
     /// All codings, the preferred one first.
-    pub(super) const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+    pub(in crate::app) const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
     /// Its name in `Content-Encoding` and `Accept-Encoding`.
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::app) const fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
             Self::Zstd => "zstd",
@@ -45,7 +45,7 @@ impl Coding {
     }
 
     /// Its name as the value of `Content-Encoding`.
-    pub(super) const fn value(self) -> &'static HeaderValue {
+    pub(in crate::app) const fn value(self) -> &'static HeaderValue {
         static VALUES: [HeaderValue; 3] = [
             HeaderValue::from_static(Coding::Brotli.name()),
             HeaderValue::from_static(Coding::Zstd.name()),
@@ -105,6 +105,11 @@ impl Preference {
         self.order[..self.made].contains(&coding)
     }
 
+    /// Those that are made, the most welcome first.
+    pub(super) fn made(&self) -> &[Coding] {
+        &self.order[..self.made]
+    }
+
     /// Whether files are compressed at all.
     pub(super) const fn makes_some(&self) -> bool {
         self.made > 0
@@ -118,7 +123,7 @@ impl Preference {
 /// comes after everything that is; a coding that is named twice has its lower weight; an element that is
 /// malformed, also by a weight that is none, is as if it were not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(in crate::app) struct Accepted {
     /// 0: refused. By [`Coding`].
     codings: [u16; 3],
     identity: u16,
@@ -130,7 +135,7 @@ impl Accepted {
 
     /// What `head` accepts.
     #[inline]
-    pub(super) fn of(head: &Head<'_>) -> Self {
+    pub(in crate::app) fn of(head: &Head<'_>) -> Self {
         match head.known(Known::AcceptEncoding) {
             None => Self::IDENTITY,
             Some(_) if head.table().is_repeated(Known::AcceptEncoding) => {

@@ -134,7 +134,7 @@ pub(super) fn compress(coding: Coding, bytes: &[u8], effort: Effort) -> io::Resu
 }
 
 /// Whether the `compressed` length is worth it: the fields that a coding costs, and the work of decoding.
-pub(super) const fn is_worth_it(length: usize, compressed: usize) -> bool {
+pub(in crate::app) const fn is_worth_it(length: usize, compressed: usize) -> bool {
     compressed <= length - length / 16
 }
 
@@ -181,7 +181,7 @@ const COMPRESSIBLE: &[&str] = &[
 
 /// Whether files of this media type, in any case and with any parameters, shrink: text in its many forms,
 /// WebAssembly, bare fonts. Never pictures, sound, films, archives or WOFF: they are compressed already.
-pub(super) fn is_compressible(media_type: &str) -> bool {
+pub(in crate::app) fn is_compressible(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim_ascii().as_bytes();
     let is_text = essence.first_chunk().is_some_and(|start: &[u8; 5]| start.eq_ignore_ascii_case(b"text/"));
     let is_structured = [&b"+json"[..], b"+xml", b"+text"].into_iter().any(|suffix| {

@@ -9,6 +9,7 @@
 //! ```
 //! Nothing is compressed while a request waits. Knows no file.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, header};
@@ -57,6 +58,11 @@ impl Compression {
         Self { codings: Preference::ALL, bounds: Bounds::default() }
     }
 
+    /// In these codings, within these bounds.
+    pub(super) const fn of(codings: Preference, bounds: Bounds) -> Self {
+        Self { codings, bounds }
+    }
+
     /// With these alone; of those that a client takes as gladly the first is sent.
     #[must_use]
     pub fn codings(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
@@ -71,6 +77,22 @@ impl Compression {
         self
     }
 
+    /// Whether anything is compressed at all.
+    pub(in crate::app) const fn makes_some(&self) -> bool {
+        self.codings.makes_some()
+    }
+
+    /// Content of fewer bytes is left as it is.
+    pub(in crate::app) const fn bytes_min(&self) -> u64 {
+        self.bounds.compress_bytes_min
+    }
+
+    /// The coding that whoever accepts these takes most gladly, of those that are made.
+    pub(in crate::app) fn made_for(&self, accepted: Accepted) -> Option<Coding> {
+        let is_made = |coding: &Coding| self.codings.makes(*coding) && can_compress(*coding);
+        accepted.ranked(&self.codings).find(is_made)
+    }
+
     /// `content` in `coding`, if that is worth it.
     fn coded(&self, coding: Coding, content: &[u8]) -> Option<Vec<u8>> {
         if !self.codings.makes(coding) || !can_compress(coding) {
@@ -78,6 +100,15 @@ impl Compression {
         }
         let coded = compress(coding, content, Effort::for_length(content.len())).ok()?;
         is_worth_it(content.len(), coded.len()).then_some(coded)
+    }
+}
+
+/// `br, gzip from 1024 bytes on`
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let codings = self.codings.made().iter().filter(|coding| can_compress(**coding));
+        let codings: Vec<_> = codings.map(|coding| coding.name()).collect();
+        write!(f, "{} from {} bytes on", codings.join(", "), self.bounds.compress_bytes_min)
     }
 }
 

@@ -54,7 +54,7 @@ use std::sync::Arc;
 use ::http::{HeaderValue, header};
 
 use self::archive::Archives;
-use self::coding::{Accepted, Preference};
+use self::coding::Preference;
 use self::compress::Bounds;
 use self::compressions::Compressions;
 use self::digests::Digests;
@@ -70,13 +70,17 @@ use self::transfer::Cold;
 use self::tree::{Found, Open, Stamp, Tree};
 use self::variants::Offers;
 use super::adapters::blocking;
+use super::compress::Compress;
 use super::explain::{Stage, Step};
 use super::handler::{Handler, Outcome};
+use super::layer::Layer as _;
 use super::request::Request;
 use crate::http::{Known, Method, Reason, Response};
 use crate::sys::folder;
 
+pub(super) use self::coding::Accepted;
 pub use self::coding::Coding;
+pub(super) use self::compress::{is_compressible, is_worth_it};
 pub use self::compressed::{Compressed, Compression};
 pub use crate::sys::beneath::Links;
 
@@ -129,6 +133,8 @@ struct Site {
     bounds: Bounds,
     memory_bytes_max: usize,
     compressions: Compressions<Stamp>,
+    /// Compresses what is made for one request.
+    made: Compress,
     /// Where tags are made of the content.
     digests: Option<Digests>,
 }
@@ -164,6 +170,7 @@ impl StaticDir {
                 bounds: Bounds::default(),
                 memory_bytes_max: CACHE_BYTES,
                 compressions: Compressions::new(CACHE_BYTES, Bounds::default()),
+                made: Compress::default(),
                 digests: None,
             }),
         })
@@ -393,6 +400,7 @@ impl Site {
             can_upload: self.takes_files,
         };
         response.replace(listing.answer(query.format(request.header(header::ACCEPT))));
+        self.made.with(Compression::of(self.offers.codings, self.bounds)).after(request, response);
         Ok(())
     }
 

@@ -128,7 +128,7 @@ impl StaticDir {
     }
 
     /// Compresses what gets smaller by it, once for each version of a file and on the blocking pool; until
-    /// then it is sent as it is. Default: yes.
+    /// then it is sent as it is; what is in a folder, each time. Default: yes.
     #[must_use]
     pub fn compressed(self, compresses: bool) -> Self {
         let codings = if compresses { Preference::ALL } else { Preference::NONE };
