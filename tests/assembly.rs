@@ -341,6 +341,66 @@ fn who_may_come_in_is_said_by_the_site_and_by_the_route_instead() {
     assert_eq!(told(&ask(&app, "GET", "/nowhere", &[key])).0, 404);
 }
 
+/// And says why it is not enough.
+#[test]
+fn every_kind_of_proof_of_a_file_asks_for_itself() {
+    let files = Scratch::new("assembly-proofs");
+    // Made by `htpasswd` (Apache 2.4.68): -B -C 4, of "correct horse".
+    files.put("users", "ada:$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC\n");
+    let token = kolk::Token::random().unwrap();
+    files.put("tokens", token.line("ci"));
+    let app = app(
+        &files,
+        r#"
+        [auth.staff]
+        kind = "basic"
+        file = "users"
+        realm = "Staff"
+        [auth.robots]
+        kind = "bearer"
+        tokens = "tokens"
+        realm = "Robots"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/staff"
+        auth = "staff"
+        respond = { text = "in" }
+        [[site.route]]
+        path = "/robots"
+        auth = "robots"
+        respond = { text = "in" }
+        [[site.route]]
+        path = "/near"
+        allow = ["10.0.0.0/8"]
+        auth = "staff"
+        respond = { text = "in" }
+        "#,
+    );
+    let (basic, bearer) = (r#"Basic realm="Staff", charset="UTF-8""#, r#"Bearer realm="Robots""#);
+    let unknown = format!(r#"{bearer}, error="invalid_token""#);
+    let right = ["Basic YWRhOmNvcnJlY3QgaG9yc2U=".to_owned(), format!("Bearer {}", token.reveal())];
+    for (path, shown, status, challenge, reason) in [
+        ("/staff", "", 401, basic, "handler.unauthorized"),
+        ("/staff", "Basic YWRhOndyb25n", 401, basic, "handler.unauthorized"),
+        ("/staff", &right[1], 401, basic, "handler.unauthorized"),
+        ("/staff", &right[0], 200, "", "in"),
+        ("/robots", "", 401, bearer, "handler.token_missing"),
+        ("/robots", "Bearer kolk_wrong", 401, &unknown, "handler.token_unknown"),
+        ("/robots", &right[0], 401, bearer, "handler.token_missing"),
+        ("/robots", &right[1], 200, "", "in"),
+        // Where it is asked from comes first, and no proof helps.
+        ("/near", &right[0], 403, "", "limit.client_unknown"),
+    ] {
+        let field = [("authorization", shown)];
+        let answer = ask(&app, "GET", path, if shown.is_empty() { &[] } else { &field });
+        let asked = answer.headers().get("www-authenticate").map_or("", |value| value.to_str().unwrap());
+        assert_eq!((answer.status().as_u16(), asked), (status, challenge), "{path} {shown}");
+        let (_, text) = told(&answer);
+        assert!(text.contains(reason), "{path} {shown}: {text}");
+    }
+}
+
 #[cfg(feature = "jwt")]
 #[test]
 fn of_a_set_of_keys_those_count_that_are_for_the_algorithms_of_the_file() {
