@@ -30,7 +30,7 @@ every connection a small state machine";
 
 const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    "\nHTTP/1.0 and HTTP/1.1, TLS 1.2 and 1.3, edge-triggered event loops on mio",
+    "\nHTTP/1.0, HTTP/1.1 and HTTP/2, TLS 1.2 and 1.3, edge-triggered event loops on mio",
     "\nlicense ",
     env!("CARGO_PKG_LICENSE"),
 );
@@ -316,6 +316,21 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Which of these flags `command` makes something of, by their ids; `None`: of all.
+    fn of_command(command: &str) -> Option<&'static [&'static str]> {
+        match command {
+            "serve" => None,
+            "check" => {
+                Some(&["workers", "listen", "log", "log_file", "user", "pid_file", "quiet", "verbose"])
+            }
+            "reload" => Some(&["admin", "pid_file", "quiet", "verbose"]),
+            "top" | "why" => Some(&["admin", "quiet", "verbose"]),
+            "healthcheck" => Some(&["listen", "tls", "quiet", "verbose"]),
+            "doctor" => Some(&["backlog", "quiet", "verbose"]),
+            _ => Some(&["quiet", "verbose"]),
+        }
+    }
+
     /// Whether flags are there that say nothing without `--tls`: the first of them.
     #[cfg(feature = "tls")]
     pub(crate) fn idle_without_tls(&self) -> Option<&'static str> {
@@ -371,12 +386,27 @@ pub(crate) enum Log {
 }
 
 impl Args {
+    /// The definition of the command line. Every command takes every flag of [`Serving`], and its help, the
+    /// man page and the completions name those that it makes something of.
+    pub(crate) fn line() -> clap::Command {
+        let mut line = Self::command();
+        line.build();
+        line.mut_subcommands(|command| {
+            let counts = Serving::of_command(command.get_name());
+            command.mut_args(|flag| {
+                let is_idle =
+                    flag.is_global_set() && counts.is_some_and(|ids| !ids.contains(&flag.get_id().as_str()));
+                if is_idle { flag.hide(true) } else { flag }
+            })
+        })
+    }
+
     /// The arguments and the environment of this process, which was `activated` if it was given sockets.
     ///
     /// # Errors
     /// clap's, which also carries `--help` and `--version`.
     pub(crate) fn from_process(activated: bool) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
+        let mut command = Self::line();
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         args.said = Said::of(&command, &matches);
@@ -578,6 +608,31 @@ mod tests {
         let mut activated = parse("kolk").serving;
         activated.resolve_listen(Some("3000"), true).unwrap();
         assert!(activated.listen.is_empty(), "what was passed is meant");
+    }
+
+    #[test]
+    fn a_command_tells_of_the_flags_that_count_there_and_takes_all() {
+        let mut line = Args::line();
+        let mut help = |name| line.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+        for (command, has, lacks) in [
+            ("serve", &["--backlog", "--admin", "--log-file"][..], &[][..]),
+            ("check", &["--workers", "--pid-file"], &["--backlog", "--admin"]),
+            ("why", &["--admin", "--json"], &["--workers", "--listen"]),
+            ("doctor", &["--backlog"], &["--listen"]),
+            ("schema", &["--quiet"], &["--admin", "--workers", "--tls"]),
+        ] {
+            let said = help(command);
+            has.iter().for_each(|flag| assert!(said.contains(flag), "{flag} of {command}: {said}"));
+            lacks.iter().for_each(|flag| assert!(!said.contains(flag), "{flag} of {command}: {said}"));
+        }
+        let known: Vec<_> = line.get_arguments().map(|flag| flag.get_id().to_string()).collect();
+        for command in line.get_subcommands().map(clap::Command::get_name) {
+            for id in Serving::of_command(command).into_iter().flatten() {
+                let is_left_out = cfg!(not(feature = "tls")) && *id == "tls";
+                assert!(is_left_out || known.iter().any(|known| known == id), "{command}: {id}");
+            }
+        }
+        assert!(line.try_get_matches_from_mut(["kolk", "schema", "--workers", "2"]).is_ok());
     }
 
     #[test]

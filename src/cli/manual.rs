@@ -2,7 +2,6 @@
 
 use std::io::{self, Write as _};
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -11,7 +10,7 @@ use super::args::{AFTER_HELP, Args};
 /// The completions for `shell`.
 pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "kolk", &mut script);
+    clap_complete::generate(shell, &mut Args::line(), "kolk", &mut script);
     script
 }
 
@@ -21,7 +20,7 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
 /// None that can be: it is written to memory.
 pub(crate) fn page() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let command = Args::command();
+    let command = Args::line();
     let whole = Man::new(command.clone());
     whole.render_title(&mut page)?;
     whole.render_name_section(&mut page)?;

@@ -54,7 +54,7 @@ reasons! {
         "look at what the client takes for a method: one word, GET or the like, with nothing before it";
     Target = 400, "parse.target", "the request target has a form or a character that is not allowed",
         "have the client encode what a URL cannot hold, and send a path, or a whole URL to a proxy";
-    Path = 400, "parse.path", "the path is not valid percent-encoded UTF-8",
+    Path = 400, "parse.path", "the path is no encoded UTF-8, has a control character or a backslash, or leads above /",
         "encode the path as UTF-8 and then by percent; a % that stands for itself is %25";
     VersionSyntax = 400, "parse.version", "the version is not HTTP/1.0 or HTTP/1.1",
         "have the client speak HTTP/1.1; something in between may have damaged the line";
