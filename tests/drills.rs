@@ -396,6 +396,8 @@ fn how_often_clients_came_is_not_forgotten() {
     for line in [
         "kolk_rate_requests_total{rate=\"few\",result=\"passed\"} 2\n",
         "kolk_rate_requests_total{rate=\"few\",result=\"refused\"} 4\n",
+        "kolk_refusals_total{reason=\"limit.rate.few\"} 4\n",
+        "kolk_refusals_total{reason=\"limit.rate\"} 0\n",
         "kolk_route_requests_total{site=\"*\",route=\"/\",class=\"4xx\"} 4\n",
     ] {
         assert!(metrics.contains(line), "{line}{metrics}");

@@ -54,9 +54,8 @@ fn page() -> String {
         "# Reasons\n\n\
          Why kolk made an answer itself, or closed, and what the client or the operator can do. The\n\
          code stands in the answer, in the access log (`reason`), in the metrics, in `kolk top` and in\n\
-         `kolk why`, and never gets another meaning. NAME is that of a rate, as in `[rate.NAME]`; in the\n\
-         metrics it is a label of its own. Of HTTP/2, an error of a frame has no answer: its code stands\n\
-         in GOAWAY and in the metrics.\n",
+         `kolk why`, and never gets another meaning. NAME is that of a rate, as in `[rate.NAME]`. Of\n\
+         HTTP/2, an error of a frame has no answer: its code stands in GOAWAY and in the metrics.\n",
     );
     for (stage, about) in STAGES {
         let _ = write!(

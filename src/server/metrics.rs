@@ -109,8 +109,7 @@ fn handshakes(page: &mut Page, sum: &Snapshot) {
 fn requests(page: &mut Page, sum: &Snapshot) {
     let classes = CLASSES.into_iter().zip(sum.requests_by_class.iter().copied());
     page.table("kolk_requests_total", "counter", "Answers by status class.", "class", classes);
-    let refusals = Reason::ALL.iter().map(|reason| (reason.code(), sum.refusals[reason.index()]));
-    page.table("kolk_refusals_total", "counter", "Answers of kolk's own, by reason.", "reason", refusals);
+    refusals(page, sum);
     page.counter("kolk_late_answers_total", "Answers whose exchange was over.", sum.late_answers);
     page.counter("kolk_http2_connections_total", "Connections that speak HTTP/2.", sum.http2_connections);
     page.counter("kolk_streams_reset_total", "Exchanges that their clients gave up.", sum.streams_reset);
@@ -119,6 +118,17 @@ fn requests(page: &mut Page, sum: &Snapshot) {
 }
 
 /// Those that somebody has asked for.
+/// What a rate has refused is counted by its name, which stands behind the code.
+fn refusals(page: &mut Page, sum: &Snapshot) {
+    let name = "kolk_refusals_total";
+    let refusals = Reason::ALL.iter().map(|reason| (reason.code(), sum.refusals[reason.index()]));
+    page.table(name, "counter", "Answers of kolk's own, by reason.", "reason", refusals);
+    for share in &sum.rates {
+        let code = format!("{}.{}", Reason::Rate.code(), share.name);
+        page.series(name, &[("reason", &code)], share.requests[RateVerdict::Refused.index()]);
+    }
+}
+
 fn routes(page: &mut Page, sum: &Snapshot) {
     if sum.routes.is_empty() {
         return;
@@ -431,6 +441,7 @@ mod tests {
             r#"kolk_rate_requests_total{rate="api",result="would_refuse"} 0"#,
             r#"kolk_log_lines_dropped_total{log="main"} 0"#,
             r#"kolk_log_lines_dropped_total{log="a \"b\""} 7"#,
+            r#"kolk_refusals_total{reason="limit.rate.api"} 0"#,
         ] {
             assert_eq!(page.lines().filter(|other| *other == line).count(), 1, "{line}:\n{page}");
         }

@@ -29,7 +29,7 @@ mod term;
 
 use std::sync::Arc;
 
-use crate::app::Presence;
+use crate::app::{Attributes, Presence};
 use crate::base::Tick;
 use crate::http::{Event, Phase, Reason, StreamId, Timeline};
 use crate::net::{Agreed, Versions};
@@ -371,7 +371,7 @@ impl Dialogue {
             self.speech.machine().refuse(call.response, encoding);
             return self.end_open(reason.into(), call.output.unsent_bytes(), call);
         }
-        respond::count(call.env, call.response);
+        respond::count(call, &Attributes::default());
         let is_unread = !matches!(&self.speech, Speech::Http1 { machine, .. } if machine.has_request());
         let mut exchange = match self.only_taken() {
             Some(open) => open,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{Attributes, Origin, RouteId, Scope, Visitor};
 use crate::base::Tick;
-use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, Response, StreamId, Timeline};
+use crate::http::{ExchangeId, Head, Holds, OwnedHead, Reason, Rendered, StreamId, Timeline};
 use crate::proto::{Encoding, Gone, Protocol};
 
 use super::Dialogue;
@@ -120,7 +120,7 @@ impl Dialogue {
         }
         // Let go where nobody keeps them.
         let holds = call.response.take_holds();
-        count(call.env, call.response);
+        count(call, &asked.attributes);
         let stream = asked.stream;
         let mut sent = Sent::of(call.response);
         if head.is_none() && self.speech.is_head(stream) {
@@ -361,12 +361,17 @@ pub(super) fn count_by_name(
     }
 }
 
-/// Counts an answer.
+/// Counts the answer to a request with these `attributes`. What a rate has refused is counted there, where rates are
+/// counted by name.
 #[inline]
-pub(super) fn count(env: &Env, response: &Response) {
+pub(super) fn count(call: &Call<'_>, attributes: &Attributes) {
+    let (env, response) = (call.env, &*call.response);
     env.stats.answered(response.status().as_u16());
     if let Some(reason) = response.reason() {
-        env.stats.refused(reason);
+        let refuser = call.edition.routes.as_ref().and_then(|_| attributes.rate());
+        if refuser.is_none_or(|rate| rate.refuser(reason).is_none()) {
+            env.stats.refused(reason);
+        }
         env.stats.handler_panics.add(u64::from(reason == Reason::HandlerPanic));
     }
 }
