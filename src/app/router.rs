@@ -237,8 +237,8 @@ impl Router {
         self.follow(Behind::Node(ROOT), 0, &mut Search { path, params, wanted })
     }
 
-    /// Goes on with what is `behind` an edge, which has matched up to `end`. Leaves no parameters where it finds
-    /// nothing.
+    /// Goes on with what is `behind` an edge, which has matched up to `end`. Leaves no parameters where it
+    /// finds nothing.
     fn follow(
         &self,
         behind: Behind,
