@@ -1,9 +1,9 @@
 //! [`Losses`]: how many lines a log has lost; [`LogShare`]: the same, for whoever asks.
 //!
 //! ```text
-//!  worker 0  Ring ─┐  what is new, at a turn's end
-//!  worker 1  Ring ─┼──► Losses of `main` ──► LogShare ──► metrics
-//!  worker 2  Ring ─┘
+//!  worker 0  Rings ─┐  what found no room, at a turn's end
+//!  worker 1  Rings ─┼──► Losses of `main` ──► LogShare ──► metrics
+//!  kolk-log  Writer ┘  what is not taken, at once
 //! ```
 //! A log keeps its count as long as there is one of its name, however it is changed. Lines are lost where
 //! nobody has time for them, so that workers may meet here.

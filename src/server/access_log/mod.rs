@@ -842,6 +842,13 @@ mod tests {
         shares.map(|share| (share.name.to_string(), share.lines_dropped)).collect()
     }
 
+    /// The losses become those that are expected, or the test does not end.
+    fn await_losses(logs: &AccessLogs, expected: &[(String, u64)]) {
+        while losses(logs) != expected {
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn what_was_lost_is_told_by_the_name_of_the_log() {
         let fine = || Log::new(Format::Combined, Destination::Sink(Box::new(io::sink())));
@@ -857,10 +864,11 @@ mod tests {
             for (log, lines) in [(0, 2), (1, 3), (2, 4), (3, 5), (4, 6)] {
                 (0..lines).for_each(|number| write(rings, log, number));
             }
-            turn_until(rings, |rings| rings.dropped() == 12);
             rings.flush(Tick::from_millis(1));
+            rings.flush(Tick::from_millis(200));
         }
-        assert_eq!(losses(&logs), named([16, 0, 8, 0]), "of all workers, and of both that are called so");
+        // Without another turn; of all workers, and of both logs that are called so.
+        await_losses(&logs, &named([16, 0, 8, 0]));
 
         // Another log of a name goes on with its count, whatever it is; who is gone is gone.
         let before = logs.set();
@@ -879,7 +887,35 @@ mod tests {
         write(rings.of(&before).unwrap(), 0, 1);
         drop(before);
         turn_until(&mut rings, Rings::flush_is_over);
-        assert_eq!(losses(&logs), counts([8, 1, 18]));
+        await_losses(&logs, &counts([8, 1, 18]));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_told_by_name_too() {
+        let (hold, gate) = bounded::<()>(0);
+        let stuck = Planned(Memory::default(), move |length| {
+            let _ = gate.recv();
+            Ok(length)
+        });
+        let log = Log::new(Format::Combined, Destination::Sink(Box::new(stuck))).named("a");
+        let logs = AccessLogs::start(vec![log]).unwrap();
+        let mut rings = logs.rings();
+        while rings.dropped() < 10 {
+            write(&mut rings, 0, 1);
+        }
+        assert_eq!(losses(&logs), [("a".to_owned(), 0)], "at a turn's end");
+        for turn in [1, 2] {
+            rings.flush(Tick::from_millis(turn));
+            assert_eq!(losses(&logs), [("a".to_owned(), 10)]);
+        }
+        // And when nobody needs the ring any more.
+        let before = logs.set();
+        rings.renew(&logs.control().replace(vec![full("a")]).unwrap());
+        write(rings.of(&before).unwrap(), 0, 1);
+        drop(before);
+        rings.flush(Tick::from_millis(3));
+        assert_eq!(losses(&logs), [("a".to_owned(), 11)]);
+        drop(hold);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::doubt::{Cut, Doubt, Made};
 use super::format::Formatter;
 use super::held::{Held, is_measured};
 use super::logs::LiveLog;
+use super::losses::Losses;
 use super::sample::Sampler;
 use super::text::LINE_BYTES_MAX;
 use super::writer::Message;
@@ -56,6 +57,8 @@ pub(super) struct Home {
     pub(super) free: Sender<Batch>,
     /// Lines that the writer lost. The writer's alone to write.
     pub(super) lost: Counter,
+    /// Where it tells them at once.
+    pub(super) losses: Arc<Losses>,
 }
 
 /// One worker's end of a log.
@@ -95,7 +98,7 @@ impl Ring {
             batches: 0,
             batches_max,
             free,
-            home: Arc::new(Home { free: home, lost: Counter::default() }),
+            home: Arc::new(Home { free: home, lost: Counter::default(), losses: Arc::clone(&log.losses) }),
             dropped: 0,
         }
     }
@@ -242,6 +245,12 @@ impl Ring {
     #[inline]
     pub fn dropped(&self) -> u64 {
         self.dropped + self.home.lost.get()
+    }
+
+    /// Those of them that found no room here.
+    #[inline]
+    pub(super) const fn without_room(&self) -> u64 {
+        self.dropped
     }
 
     #[cfg(test)]

@@ -6,14 +6,13 @@
 //!                  └─ gone with the last edition that has their set
 //! ```
 //! The rings of new requests are found by their number alone. Whoever began before another set took over is
-//! rare, and pays for it. What rings lose is told to their logs at each turn's end.
+//! rare, and pays for it. What found no room is told to the log at each turn's end.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::doubt::{Cut, Doubt};
 use super::logs::LogSet;
-use super::losses::Losses;
 use super::ring::{Home, Ring};
 use crate::app::LogId;
 use crate::base::Tick;
@@ -29,36 +28,24 @@ pub struct Rings {
     set: Weak<LogSet>,
     /// Of requests that began with other logs.
     former: Vec<Self>,
-    /// Of rings that are gone: their last batches.
-    left: Vec<Left>,
-    /// Lines that rings have lost of which nothing is left.
+    /// Of rings that are gone: where their last batches come back to.
+    homes: Vec<Arc<Home>>,
+    /// Lines that those have lost.
     lost: u64,
 }
 
-/// A ring, and how many of the lines that it has lost its log was told of.
+/// A ring, and of how many lines without room its log was told. What its writer loses, that tells.
 #[derive(Debug)]
 struct Told {
     ring: Ring,
     lines: u64,
 }
 
-/// What is left of a ring that is gone.
-#[derive(Debug)]
-struct Left {
-    /// Where its last batches come back to.
-    home: Arc<Home>,
-    /// Lines that it has lost, but for those.
-    dropped: u64,
-    /// Whose they are, and of how many that was told.
-    losses: Arc<Losses>,
-    told: u64,
-}
-
 impl Rings {
     /// The rings of one more worker.
     pub fn new(set: &Arc<LogSet>) -> Self {
         let rings = set.logs().iter().map(|log| Told::of(Ring::new(log, set.batches()))).collect();
-        Self { rings, set: Arc::downgrade(set), former: Vec::new(), left: Vec::new(), lost: 0 }
+        Self { rings, set: Arc::downgrade(set), former: Vec::new(), homes: Vec::new(), lost: 0 }
     }
 
     /// The same, if there is any log at all.
@@ -108,7 +95,7 @@ impl Rings {
         let rings = before.into_iter().zip(&logs);
         let rings = rings.map(|(ring, log)| ring.unwrap_or_else(|| Told::of(Ring::new(log, batches))));
         let rings = rings.collect();
-        self.former.push(Self { rings, set: former, former: Vec::new(), left: Vec::new(), lost: 0 });
+        self.former.push(Self { rings, set: former, former: Vec::new(), homes: Vec::new(), lost: 0 });
     }
 
     /// The answers of a connection's turn have left at `at`: see [`Ring::leave_at`].
@@ -147,7 +134,7 @@ impl Rings {
     #[inline]
     pub fn flush(&mut self, now: Tick) -> Option<Tick> {
         let due = self.rings.iter_mut().filter_map(|told| told.flush(now)).min();
-        if self.former.is_empty() && self.left.is_empty() {
+        if self.former.is_empty() && self.homes.is_empty() {
             return due;
         }
         due.into_iter().chain(self.flush_former(now)).min()
@@ -159,7 +146,7 @@ impl Rings {
         let own: u64 = self.rings.iter().map(|told| told.ring.dropped()).sum();
         own + self.lost
             + self.former.iter().map(Self::dropped).sum::<u64>()
-            + self.left.iter().map(Left::lost).sum::<u64>()
+            + self.homes.iter().map(|home| home.lost.get()).sum::<u64>()
     }
 
     /// The ring of the only log.
@@ -173,7 +160,7 @@ impl Rings {
     /// Whether nothing of former rings is left.
     #[cfg(test)]
     pub(super) const fn flush_is_over(&self) -> bool {
-        self.former.is_empty() && self.left.is_empty()
+        self.former.is_empty() && self.homes.is_empty()
     }
 
     fn are_of(&self, set: &Arc<LogSet>) -> bool {
@@ -190,24 +177,29 @@ impl Rings {
             self.leave(former);
         }
         let mut lost = 0;
-        self.left.retain_mut(|left| {
-            // A batch that is on its way keeps its home.
-            let is_over = Arc::get_mut(&mut left.home).is_some();
-            left.tell();
-            if is_over {
-                lost += left.lost();
+        // A batch that is on its way keeps its home.
+        self.homes.retain_mut(|home| match Arc::get_mut(home) {
+            Some(home) => {
+                lost += home.lost.get();
+                false
             }
-            !is_over
+            None => true,
         });
         self.lost += lost;
         let due = self.former.iter_mut().filter_map(|former| former.flush(now)).min();
-        let is_rest = self.former.is_empty() && self.left.is_empty();
+        let is_rest = self.former.is_empty() && self.homes.is_empty();
         let look = (!is_rest).then(|| now.after(FORMER_LOOK));
         due.into_iter().chain(look).min()
     }
 
     fn leave(&mut self, former: Self) {
-        self.left.extend(former.rings.into_iter().map(Told::leave));
+        for told in former.rings {
+            let losses = Arc::clone(&told.ring.log().losses);
+            let (home, dropped) = told.ring.leave();
+            losses.add(dropped - told.lines);
+            self.homes.push(home);
+            self.lost += dropped;
+        }
     }
 }
 
@@ -218,29 +210,11 @@ impl Told {
 
     #[inline]
     fn flush(&mut self, now: Tick) -> Option<Tick> {
-        let lost = self.ring.dropped();
+        let lost = self.ring.without_room();
         if lost != self.lines {
             self.ring.log().losses.add(lost - self.lines);
             self.lines = lost;
         }
         self.ring.flush(now)
-    }
-
-    fn leave(self) -> Left {
-        let (losses, told) = (Arc::clone(&self.ring.log().losses), self.lines);
-        let (home, dropped) = self.ring.leave();
-        Left { home, dropped, losses, told }
-    }
-}
-
-impl Left {
-    fn lost(&self) -> u64 {
-        self.dropped + self.home.lost.get()
-    }
-
-    fn tell(&mut self) {
-        let lost = self.lost();
-        self.losses.add(lost - self.told);
-        self.told = lost;
     }
 }

@@ -116,6 +116,7 @@ impl Writer {
         }
         let lines = memchr::memchr_iter(b'\n', lost).map(|_| 1_u64).sum();
         home.lost.add(lines);
+        home.losses.add(lines);
         self.complain(batch.second, &error);
     }
 
