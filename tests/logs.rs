@@ -213,6 +213,103 @@ fn who_has_asked_for_which_host_is_left_out_everywhere() {
     assert_eq!(lines(server, &files.join("main")), expected);
 }
 
+/// What clients send to be taken for somebody else, or for several requests: `PATH` is that of the log.
+const HOSTILE: [&str; 8] = [
+    "GET PATH?x=%0a203.0.113.9 HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "GET PATH?\"|401,\"client\":\"203.0.113.9\\ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "GET PATH HTTP/1.1\r\nHost: a.example\r\nReferer: x\" 401 0 \"-\"\t|203.0.113.9 - -\r\n\
+     User-Agent: caf\u{e9} \u{1f300} \\\" } {\"status\":401}\r\n\r\n",
+    "GET PATH HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 203.0.113.9\" - ada\r\n\
+     X-Request-Id: a\" |b\r\n\r\n",
+    "GET PATH HTTP/1.1\r\nHost: a.example\r\nAuthorization: Basic YSIgfGIKYzp4\r\n\r\n",
+    "GE|T'`* PATH HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "GET http://a.example|\"/PATH HTTP/1.1\r\nHost: a.example|\"\r\n\r\n",
+    "GET PATH HTTP/1.1\r\nHost: a.example\r\nUser-Agent: a\r\n\x1b[2J: b\r\n\r\n",
+];
+
+/// One request is one line in every format, and its parts are as many as ever.
+#[test]
+fn nothing_that_a_client_sends_makes_another_line_or_another_part_of_one() {
+    let formats =
+        ["json", "combined", "pretty", "{client}|{host}|{method}|{target}|{referer}|{user_agent}|{id}"];
+    for format in formats {
+        let files = Scratch::new("logs-hostile");
+        let server = serve(
+            &files,
+            &format!(
+                r#"
+                server.request_ids = "any"
+                [log.access]
+                main = {{ to = "log", format = '{format}' }}
+                [[site]]
+                hosts = ["*"]
+                access_log = "main"
+                respond = 204
+                "#
+            ),
+        );
+        for request in HOSTILE {
+            let mut client = Client::at(address(&server));
+            client.send(request.replace("PATH", "/path"));
+            client.answer();
+        }
+        let lines = lines(server, &files.join("log"));
+        assert_eq!(lines.len(), HOSTILE.len(), "{lines:#?}");
+        for line in &lines {
+            assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+            match format {
+                "json" => {
+                    shown(line, &members());
+                    let line: Value = serde_json::from_str(line).unwrap();
+                    assert_eq!(line["client"], "127.0.0.1", "{line}");
+                }
+                "combined" => {
+                    assert_eq!(line.matches('"').count(), 6, "{line}");
+                    assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
+                }
+                "pretty" => {}
+                _ => {
+                    assert_eq!(line.matches('|').count(), format.matches('|').count(), "{line}");
+                    assert!(line.starts_with("127.0.0.1|"), "{line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_counted_by_the_name_of_the_log() {
+    let files = Scratch::new("logs-full");
+    let server = serve(
+        &files,
+        r#"
+        [log.access]
+        full = { to = "/dev/full" }
+        well = { to = "well", format = "{target}" }
+        [[site]]
+        hosts = ["*"]
+        access_log = "full"
+        respond = 204
+        [[site.route]]
+        path = "/well"
+        access_log = "well"
+        respond = 204
+        "#,
+    );
+    let mut client = Client::at(address(&server));
+    for path in ["/", "/well", "/"] {
+        client.send(get(path, ""));
+        assert_eq!(client.answer().status, 204);
+    }
+    // Without another request.
+    support::until("both are counted", || {
+        let logs = server.snapshot().logs;
+        logs.iter().map(|log| (&*log.name, log.lines_dropped)).eq([("full", 2), ("well", 0)])
+    });
+    drop(client);
+    assert_eq!(lines(server, &files.join("well")), ["/well"]);
+}
+
 #[test]
 fn datagrams_are_lines() {
     let files = Scratch::new("logs-datagrams");
