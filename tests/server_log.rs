@@ -10,10 +10,12 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
+use std::thread;
 
 use program::scratch::Scratch;
-use program::{Kolk, PATIENCE, command, eventually, run};
+use program::{Client, Kolk, PATIENCE, command, eventually, run};
 
 /// A file with one site, and with this log.
 fn configure(folder: &Scratch, log: &str) {
@@ -161,6 +163,73 @@ fn an_access_log_that_cannot_be_opened_is_told_at_its_line() {
     }
 }
 
+/// Two sites that write to one file, which they call differently, while somebody moves it away.
+#[test]
+fn a_file_that_is_moved_away_under_load_loses_no_line_and_mixes_none() {
+    let folder = Scratch::new("server-log-load");
+    fs::create_dir(folder.join("logs")).unwrap();
+    let site = |name: &str| {
+        format!("[[site]]\nhosts = \"{name}.example\"\naccess_log = \"{name}\"\nrespond = 200\n")
+    };
+    let log = |to: &str| format!("{{ to = \"{to}\", format = \"{{target}} {{user_agent}}\" }}\n");
+    folder.put(
+        "kolk.toml",
+        format!(
+            "[server]\nworkers = 2\n[log.access]\na = {}b = {}[[listen]]\naddr = \"127.0.0.1:0\"\n{}{}",
+            log("logs/access"),
+            log("logs/../logs/access"),
+            site("a"),
+            site("b")
+        ),
+    );
+    let mut kolk = start(&folder);
+    let agent = "x".repeat(500);
+    let ask = |client: &mut Client, name: char, number: u32| {
+        let request =
+            format!("GET /{name}/{number} HTTP/1.1\r\nHost: {name}.example\r\nUser-Agent: {agent}\r\n\r\n");
+        assert_eq!(client.ask(&request).status(), 200);
+    };
+    let path = folder.join("logs/access");
+    let is_over = AtomicBool::new(false);
+    let moved: Vec<String> = (0..6).map(|number| format!("logs/access.{number}")).collect();
+    let mut expected = thread::scope(|scope| {
+        let load = |name: char| {
+            let mut client = kolk.connect();
+            let (ask, is_over) = (&ask, &is_over);
+            scope.spawn(move || {
+                let asked = (0..).take_while(|_| !is_over.load(Relaxed));
+                asked.map(|number| ask(&mut client, name, number)).count()
+            })
+        };
+        let loads = [('a', load('a')), ('b', load('b'))];
+        for name in &moved[1..] {
+            fs::rename(&path, folder.join(name)).unwrap();
+            kolk.signal("USR1");
+            assert!(eventually(|| path.exists()), "it is opened anew");
+        }
+        is_over.store(true, Relaxed);
+        let asked = loads.into_iter().map(|(name, load)| (name, load.join().unwrap()));
+        asked.flat_map(|(name, count)| (0..count).map(move |number| (name, number))).collect::<Vec<_>>()
+    });
+    // A folder in its place: what was written to before still is.
+    fs::rename(&path, folder.join(&moved[0])).unwrap();
+    fs::create_dir(&path).unwrap();
+    kolk.signal("USR1");
+    kolk.says("the access log stays as it was: ");
+    let last = expected.iter().filter(|(name, _)| *name == 'a').count();
+    ask(&mut kolk.connect(), 'a', last.try_into().unwrap());
+    expected.push(('a', last));
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+    let text: String = moved.iter().map(|name| fs::read_to_string(folder.join(name)).unwrap()).collect();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    let mut expected: Vec<String> =
+        expected.iter().map(|(name, number)| format!("/{name}/{number} {agent}")).collect();
+    expected.sort_unstable();
+    assert!(lines == expected, "{} lines of {} requests", lines.len(), expected.len());
+}
+
 /// A named pipe.
 fn pipe(folder: &Scratch, name: &str) {
     assert!(Command::new("mkfifo").arg(folder.join(name)).status().unwrap().success());
@@ -174,7 +243,7 @@ fn reader(folder: &Scratch, name: &str) -> fs::File {
 /// The next line of a pipe, which is closed then.
 fn heard(pipe: fs::File) -> String {
     let (sender, line) = mpsc::channel();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let mut line = String::new();
         BufReader::new(pipe).read_line(&mut line).unwrap();
         sender.send(line)
