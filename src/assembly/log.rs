@@ -34,7 +34,7 @@ impl Configuration {
     ///
     /// let log = "[log.access]\nmain = \"unix:nobody\"\n[[listen]]\naddr = \"127.0.0.1:0\"\n";
     /// let site = "[[site]]\nhosts = \"*\"\naccess_log = \"main\"\nrespond = 404\n";
-    /// let configuration = Configuration::parse(format!("{log}{site}"), "kolk.toml")?;
+    /// let configuration = Configuration::parse(&format!("{log}{site}"), "kolk.toml")?;
     /// let error = configuration.server()?.start().unwrap_err();
     /// let told = configuration.at_its_line(&error).unwrap().to_string();
     /// assert!(told.contains("kolk.toml:2:8"), "{told}");

@@ -35,8 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits for what.
     pub timeouts: Timeouts,
-    /// Measures the stages of every request, for the metrics and for [`ServerTiming`](crate::ServerTiming): a
-    /// clock is read five times. A log that tells how long something took asks for it, too.
+    /// Measures the stages of every request, for the metrics and for [`ServerTiming`](crate::ServerTiming):
+    /// the time is taken five times. A log that tells how long something took asks for it, too.
     pub stages: bool,
     /// Threads of the blocking pool, at most.
     pub blocking_threads: usize,

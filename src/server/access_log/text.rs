@@ -155,12 +155,12 @@ fn put(line: &mut Vec<u8>, text: u64, length: usize) {
 pub(in crate::server) fn address(line: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            let [first, rest @ ..] = address.octets();
-            number(line, first.into());
-            for octet in rest {
-                line.push(b'.');
-                number(line, octet.into());
+            let [before @ .., last] = address.octets();
+            for octet in before.map(u64::from) {
+                let zeros = zeros_before(octet);
+                put(line, (digits(octet) | u64::from(b'.') << 24) >> (8 * zeros), 4 - zeros);
             }
+            number(line, last.into());
         }
         IpAddr::V6(address) => address_v6(line, address),
     }

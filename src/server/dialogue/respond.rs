@@ -361,8 +361,8 @@ pub(super) fn count_by_name(
     }
 }
 
-/// Counts the answer to a request with these `attributes`. What a rate has refused is counted there, where rates are
-/// counted by name.
+/// Counts the answer to a request with these `attributes`. What a rate has refused is counted there, where
+/// rates are counted by name.
 #[inline]
 pub(super) fn count(call: &Call<'_>, attributes: &Attributes) {
     let (env, response) = (call.env, &*call.response);
