@@ -893,11 +893,14 @@ fn a_full_worker_leaves_the_rest_to_one_that_has_room() {
     let (gate, _keeper) = Gate::new();
     let app = App::new().get("/gated", gated(&gate));
     let server = start(Server::new(app).workers(Workers::Exactly(2)).max_connections(8));
-    // The kernel deals by a hash: one worker gets more than its four.
-    let mut clients: Vec<Client> = (0..8).map(|_| Client::to(&server)).collect();
-    for client in &mut clients {
+    // The kernel deals by a hash: one worker gets more than its four. All ask at once: whoever is idle where
+    // there is no room gives way.
+    let ask = |_| {
+        let mut client = Client::to(&server);
         client.send(get("/gated"));
-    }
+        client
+    };
+    let mut clients: Vec<Client> = (0..8).map(ask).collect();
     until("all are served", || server.snapshot().phases[Phase::Handling as usize] == 8);
     gate.open();
     for client in &mut clients {
