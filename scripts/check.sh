@@ -13,5 +13,6 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
 step format cargo fmt --check
 step lints cargo clippy --all-targets -- -D warnings
+step 'lints of the library alone' cargo clippy --no-default-features --lib -- -D warnings
 step tests cargo test
 step documentation env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

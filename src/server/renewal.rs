@@ -36,7 +36,6 @@ const GLANCE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// What cannot be had.
-    #[cfg_attr(not(feature = "config"), expect(dead_code, reason = "only a file has lines"))]
     pub(crate) what: Option<Refused>,
     pub(crate) error: Error,
 }
