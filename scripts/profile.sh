@@ -7,6 +7,7 @@
 #   scripts/profile.sh --handshakes handshakes   (full ones, one request each, for `-- SECONDS`, or `--resume` behind)
 #   DEPTH=16 scripts/profile.sh pipelined        METHOD=POST BYTES=1024 scripts/profile.sh echo /echo
 #   DIR=folder scripts/profile.sh file /name     (the files of a folder)
+#   CONFIG=kolk.toml scripts/profile.sh site /   (the sites of a file, which says where to listen: 127.0.0.1:0)
 #   FOLDED=file scripts/profile.sh ...           (keeps the folded stacks, too)
 #
 # The client is wrk, which speaks HTTP/1.1; with `--h2` h2load, with prior knowledge where it is not `--tls`; with
@@ -56,7 +57,11 @@ perf stat -e cycles true 2>&1 | grep -q 'not supported' && EVENT=cpu-clock
 
 SERVER=("$KOLK")
 [[ -z ${DIR-} ]] || SERVER+=(serve "$DIR")
-SERVER+=(-w 1 -l 127.0.0.1:0)
+if [[ -n ${CONFIG-} ]]; then
+    SERVER+=(serve -w 1 -c "$CONFIG")
+else
+    SERVER+=(-w 1 -l 127.0.0.1:0)
+fi
 [[ $SCHEME == http ]] || SERVER+=(--tls)
 XDG_DATA_HOME=$SCRATCH start "${SERVER[@]}"
 URL=$SCHEME://127.0.0.1:$PORT$URL_PATH
