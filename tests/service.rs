@@ -307,6 +307,8 @@ fn privileges_are_gone_before_the_first_connection() {
         assert_eq!(line("Gid:"), "23456\t23456\t23456\t23456");
         assert_eq!(line("Groups:"), "23456");
         assert_eq!(line("NoNewPrivs:"), "1");
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+        assert_eq!(line("Seccomp:"), "2", "calls pass a filter");
         assert_eq!(line("CapEff:"), "0000000000000000");
         assert_eq!(line("CapPrm:"), "0000000000000000");
         seen += 1;

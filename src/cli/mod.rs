@@ -191,8 +191,7 @@ fn serve(
     let configured = file.as_deref().zip(configuration.as_ref());
     let user = configured::user(configured, serving)?;
     if user.is_some() {
-        // Before there are other threads: it is a promise of each.
-        service::no_new_privileges().map_err(|error| Failure::cannot("give up new privileges", &error))?;
+        give_up().map_err(|error| Failure::cannot("give up new privileges", &error))?;
     }
     let (server, says) = described(serving, directory, configured)?;
     #[cfg(feature = "tls")]
@@ -243,6 +242,16 @@ fn serve(
         .map_err(|error| Failure::cannot("start the watchdog's thread", &error))?;
     let _status = status(directory.is_some(), serving, &running)?;
     running.join()?;
+    Ok(())
+}
+
+/// What a server that is not root any more never does. Before there are other threads: it is a promise of
+/// each.
+fn give_up() -> io::Result<()> {
+    service::no_new_privileges()?;
+    if let Err(error) = service::confine() {
+        log::warn!("system calls that no server needs are not refused: {error}");
+    }
     Ok(())
 }
 

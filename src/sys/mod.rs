@@ -26,6 +26,7 @@
 //! | `environment` | variables that were meant for this process alone |
 //! | `notify` | words with the service manager |
 //! | `privileges` | to be somebody else from now on |
+//! | `confinement` | to refuse what no server does |
 //! | `process` | which process it is, and a signal to it |
 //!
 //! Functions are safe, take borrowed descriptors and answer with `io::Result`. Systems differ in small
@@ -39,6 +40,7 @@ pub mod append;
 pub mod bell;
 pub mod beneath;
 pub mod clock;
+pub mod confinement;
 pub mod cpu;
 pub mod datagrams;
 pub mod descriptors;

@@ -54,6 +54,7 @@ mod pulse;
 pub(super) mod reloads;
 
 pub use crate::sys::activation::{PassedSocket, passed_sockets};
+pub use crate::sys::confinement::confine;
 pub use crate::sys::notify::Notifier;
 pub use crate::sys::privileges::{User, is_root, no_new_privileges};
 pub use crate::sys::process::{began, hang_up, program};
