@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
 use program::scratch::Scratch;
@@ -228,6 +229,16 @@ fn a_configuration_is_checked_and_shown() {
     }
     let (code, _, stderr) = check(&["--keepalive", "1s"]);
     assert_eq!((code, stderr.contains("--keepalive says nothing beside kolk.toml")), (Some(2), true));
+    // What a start would want of the machine, and whoever checks may not have.
+    let socket = dir.join("log.sock");
+    let log = format!("[log.access.main]\nto = \"unix:{}\"\n", socket.display());
+    fs::write(&file, format!("{log}[[site]]\nhosts = \"*\"\naccess_log = \"main\"\nrespond = 404\n"))
+        .unwrap();
+    let (code, _, stderr) = check(&[]);
+    let told = format!("kolk: warn: nobody reads {} (kolk.toml:2): before", socket.display());
+    assert!(code == Some(0) && stderr.starts_with(&told), "{code:?} {stderr}");
+    let _reader = UnixDatagram::bind(&socket).unwrap();
+    assert_eq!(check(&[]), (Some(0), "kolk.toml: 1 site, 0 routes: fine\n".into(), String::new()));
     // All errors at once, on standard error, without colours where nobody looks.
     fs::write(&file, "[server]\npni = true\nworkers = 0\n").unwrap();
     let (code, stdout, stderr) = check(&[]);

@@ -1,11 +1,13 @@
 //! The access logs that sites and routes name, and where the server writes of itself.
 
 use std::collections::BTreeSet;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 
 use super::noted;
 use crate::app::LogId;
 use crate::config::{
-    AccessLog, Configuration, Errors, Host, LogFormat, LogTo, Problem, Redacted, Route, Site,
+    AccessLog, Configuration, Errors, Host, LogFormat, LogTo, Placed, Problem, Redacted, Route, Site,
 };
 use crate::server::Error;
 use crate::server::access_log::{Destination, Format, Log, Template};
@@ -24,6 +26,30 @@ impl Configuration {
     /// ```
     pub fn error_log(&self) -> Destination {
         destination(&self.log.error.to.value)
+    }
+
+    /// The sockets that logs are written to and where nobody listens now, each with the line that names it:
+    /// as long as that is so, no server is started.
+    ///
+    /// ```
+    /// use kolk::Configuration;
+    ///
+    /// let text = "[log.access]\nmain = \"unix:nobody\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
+    /// let unheard = Configuration::parse(text, "kolk.toml")?.unheard_logs();
+    /// assert_eq!(unheard[0].origin.place().unwrap().line(), 2);
+    /// # Ok::<(), kolk::Errors>(())
+    /// ```
+    pub fn unheard_logs(&self) -> Vec<Placed<PathBuf>> {
+        let places = self.log.access.values().map(|log| &log.to).chain([&self.log.error.to]);
+        let unheard = places.filter_map(|to| {
+            let (Destination::Datagrams(path) | Destination::Syslog { path, .. }) = destination(&to.value)
+            else {
+                return None;
+            };
+            let heard = UnixDatagram::unbound().and_then(|socket| socket.connect(&path));
+            heard.is_err().then(|| Placed { value: path, origin: to.origin.clone() })
+        });
+        unheard.collect()
     }
 
     /// What kept the server from being started, at the line that names it, if that is one of the access logs

@@ -29,14 +29,28 @@ pub(super) fn check(file: &Path, given: &Given, dumps: bool) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what its `user` will not be able to read again. Only root can try that out.
+/// Says what is fine in the file, and not yet on this machine.
 fn warn(configuration: &Configuration) {
-    let Some(name) = configuration.server.user.as_ref().map(|user| &*user.value.0) else { return };
-    let needed = readable::needed(Some(configuration));
-    let tried = User::find(name).and_then(|user| user.try_out(|| readable::complaints(&needed, name)));
-    for line in tried.unwrap_or_default() {
+    for line in unreadable(configuration).into_iter().chain(unheard(configuration)) {
         terminal::say(&format!("kolk: warn: {line}\n"));
     }
+}
+
+/// What its `user` will not be able to read again. Only root can try that out.
+fn unreadable(configuration: &Configuration) -> Vec<String> {
+    let Some(name) = configuration.server.user.as_ref().map(|user| &*user.value.0) else { return Vec::new() };
+    let needed = readable::needed(Some(configuration));
+    let tried = User::find(name).and_then(|user| user.try_out(|| readable::complaints(&needed, name)));
+    tried.unwrap_or_default()
+}
+
+/// The logs that go to a socket where nobody listens now.
+fn unheard(configuration: &Configuration) -> Vec<String> {
+    let lines = configuration.unheard_logs().into_iter().map(|socket| {
+        let (path, place) = (socket.value.display(), &socket.origin);
+        format!("nobody reads {path} ({place}): before somebody does, kolk does not start")
+    });
+    lines.collect()
 }
 
 /// Says what is wrong with a file.

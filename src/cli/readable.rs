@@ -33,10 +33,8 @@ pub(super) fn warn(user: Option<&str>, configuration: Option<&Configuration>, se
 pub(super) fn needed(configuration: Option<&Configuration>) -> Vec<Needed> {
     let Some(configuration) = configuration else { return Vec::new() };
     let own = configuration.files().iter().map(|path| (path.clone(), None));
-    let named = configuration.named_files().iter().map(|file| {
-        let place = file.origin.place();
-        (file.value.clone(), place.map(|place| format!("{}:{}", place.file().display(), place.line())))
-    });
+    let named = configuration.named_files().iter();
+    let named = named.map(|file| (file.value.clone(), Some(file.origin.to_string())));
     own.chain(named).collect()
 }
 
