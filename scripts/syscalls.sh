@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Counts system calls: one recv and one send a request, at most one epoll_wait, nothing else.
+# Counts system calls: one recv and one send a request, at most one epoll_wait, nothing else; also with everything that
+# a file can put before an answer that never changes.
 #
 #   scripts/syscalls.sh            builds the release program first
 #   KOLK=path scripts/syscalls.sh  counts that one's
@@ -84,5 +85,28 @@ release_build
 start "$KOLK" -w 1 -l 127.0.0.1:0
 run keep-alive 1
 run pipelined 16
+cat >"$SCRATCH/kolk.toml" <<TOML
+[server]
+admin = "unix:$SCRATCH/admin.sock"
+trust = { proxies = ["192.0.2.0/24"] }
+request_ids = "own"
+[rate.all]
+rate = "1000000/s"
+burst = 1000000
+[headers.one]
+set = { x-content-type-options = "nosniff" }
+[[listen]]
+addr = "127.0.0.1:0"
+[[site]]
+hosts = ["*"]
+rate = ["all"]
+deny = ["192.0.2.0/24"]
+headers = ["one"]
+[[site.route]]
+path = "/plaintext"
+respond = { text = "Hello, World!" }
+TOML
+start "$KOLK" serve -w 1 -c "$SCRATCH/kolk.toml"
+run 'a site of a file' 1
 [[ -z $FAILED ]] || exit 1
 echo 'syscalls: one recv and one send a turn, nothing else'

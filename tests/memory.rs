@@ -3,7 +3,7 @@
 use kolk::app::App;
 use kolk::base::Tick;
 use kolk::reactor::Readiness;
-use kolk::{Response, server};
+use kolk::{Request, Response, server};
 
 #[path = "memory/lane.rs"]
 mod lane;
@@ -40,4 +40,28 @@ fn a_connection_in_the_middle_of_a_head_owns_one_buffer() {
     shard.validate();
     shard.stop();
     assert_eq!(shard.buffers_out(), 0);
+}
+
+/// To ask is a system call: of a connection it takes one, and another one of the next in its place.
+#[test]
+fn who_is_at_the_other_end_is_asked_once_for_each_connection() {
+    let client = |request: &Request<'_>| {
+        assert!(request.peer().is_none() && request.client_address().is_none());
+        Response::text("hi")
+    };
+    let mut shard = shard(App::new().get("/", client), 1);
+    let now = Tick::from_millis(1);
+    let lane = Lane::new(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for connections in 1..=3 {
+        let key = shard.accept(lane.transport(), now).expect("it stays open");
+        assert_eq!(lane.asked(), connections - 1, "nobody wants to know before a request");
+        for _ in 0..10 {
+            lane.refill();
+            shard.ready(key, Readiness::READABLE, now);
+        }
+        assert_eq!(lane.asked(), connections);
+        lane.close();
+        shard.ready(key, Readiness::READ_CLOSED, now);
+        assert!(shard.is_empty());
+    }
 }

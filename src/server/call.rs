@@ -13,7 +13,6 @@ use crate::wire::Output;
 use super::access_log::{Record, Rings};
 use super::dialogue::{Asked, exchange::Sent};
 use super::edition::Edition;
-use super::peers::Peers;
 use super::recorder::Recorder;
 use super::scratch::{Answered, Blank};
 use super::stats::Stats;
@@ -65,7 +64,6 @@ pub(crate) struct Call<'c> {
     pub(crate) answered: &'c mut Answered,
     /// How long the readers of this turn's answers may take nothing, if a route says that.
     pub(crate) reader: &'c mut Option<Duration>,
-    pub(crate) peers: &'c mut Peers,
     pub(crate) rings: Option<&'c mut Rings>,
     pub(crate) peer: &'c dyn Visitor,
 }
@@ -82,7 +80,7 @@ impl<'c> Call<'c> {
         rings: Option<&'c mut Rings>,
         peer: &'c dyn Visitor,
     ) -> Self {
-        let Blank { response, params, path, presets, answered, reader, peers } = blank;
+        let Blank { response, params, path, presets, answered, reader } = blank;
         let (edition, received, preset) = (&env.edition, Tick::ZERO, presets.of(peer));
         Self {
             key,
@@ -97,7 +95,6 @@ impl<'c> Call<'c> {
             preset,
             answered,
             reader,
-            peers,
             rings,
             peer,
         }
@@ -119,7 +116,6 @@ impl<'c> Call<'c> {
             preset: self.preset,
             answered: &mut *self.answered,
             reader: &mut *self.reader,
-            peers: &mut *self.peers,
             rings: match (self.rings.as_deref_mut(), &edition.logs) {
                 (Some(rings), Some(logs)) => rings.of(logs),
                 (rings, _) => rings,
@@ -181,8 +177,7 @@ impl<'c> Call<'c> {
         }
         let site = scope.map_or("", |scope| app.site_name(scope));
         let route = scope.map_or("", |scope| app.pattern_of(scope).text());
-        let connection = connection_number(self.env.worker, self.key);
-        let peer = self.peers.of(connection, || self.peer.address());
+        let peer = self.peer.address();
         let trust = self.edition.config.trust.as_deref();
         let asker = Asker { peer: self.peer, trust };
         let told = head.filter(|_| trust.is_some()).map(|head| asker.told(head));
@@ -209,7 +204,7 @@ impl<'c> Call<'c> {
             rate: rate.as_deref(),
             timeline: &asked.timeline,
             worker: self.env.worker,
-            connection,
+            connection: connection_number(self.env.worker, self.key),
             request: asked.number,
             id: attributes.id().map(|id| id.as_str()),
         };

@@ -1,41 +1,61 @@
-//! [`Caller`]: what a transport knows of its client, as handlers ask for it. [`Remembered`]: what it knew.
+//! [`Caller`]: what is known of the client of a connection, as handlers ask for it. [`Remembered`]: what was.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::peers::Peers;
 use crate::app::Visitor;
-use crate::base::Certificate;
+use crate::base::{Certificate, Key};
 use crate::net::{Handshake, Peer, Transport};
 
-/// The client behind a transport.
-pub(super) struct Caller<'t, T>(pub(super) &'t T);
+/// The client of a connection: what its transport knows, and what it need not be asked again.
+pub(super) struct Caller<'t, T> {
+    transport: &'t T,
+    connection: Key,
+    peers: &'t Peers,
+}
+
+impl<'t, T: Transport> Caller<'t, T> {
+    #[inline]
+    pub(super) const fn of(connection: Key, transport: &'t T, peers: &'t Peers) -> Self {
+        Self { transport, connection, peers }
+    }
+
+    fn peer(&self) -> Peer {
+        if !self.transport.is_peer_known() {
+            // A proxy has yet to say who it is.
+            return self.transport.peer();
+        }
+        self.peers.of(self.connection, || self.transport.peer())
+    }
+}
 
 impl<T: Transport> Visitor for Caller<'_, T> {
     fn address(&self) -> Option<SocketAddr> {
-        match self.0.peer() {
+        match self.peer() {
             Peer::Ip(address) => Some(address),
             Peer::Unix | Peer::Unknown => None,
         }
     }
 
     fn is_unix(&self) -> bool {
-        self.0.peer() == Peer::Unix
+        self.peer() == Peer::Unix
     }
 
     fn is_gone(&self) -> bool {
-        self.0.peer() == Peer::Unknown
+        self.peer() == Peer::Unknown
     }
 
     fn means(&self, host: &str) -> bool {
-        self.0.is_meant_for(host)
+        self.transport.is_meant_for(host)
     }
 
     fn is_encrypted(&self) -> bool {
-        self.0.handshake() != Handshake::None
+        self.transport.handshake() != Handshake::None
     }
 
     fn certificate(&self) -> Option<Arc<Certificate>> {
-        self.0.certificate()
+        self.transport.certificate()
     }
 }
 

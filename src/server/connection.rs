@@ -395,7 +395,7 @@ impl<T: Transport> Connection<T> {
             None => (&input[..count], &mut *fresh),
         };
         let mut unread = Input::new(bytes, self.fin);
-        let peer = Caller(&self.transport);
+        let peer = Caller::of(key, &self.transport, desk.peers);
         let mut call = Call::new(key, desk.env, desk.now, blank, output, desk.rings.as_deref_mut(), &peer);
         if self.dialogue.timed() {
             call.received = (desk.env.stopwatch)();
@@ -430,7 +430,7 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
-        let peer = Caller(&self.transport);
+        let peer = Caller::of(key, &self.transport, desk.peers);
         let pumped = self.dialogue.pump(&mut desk.call(key, output, &peer));
         self.dialogue.end_turn(desk.now, output, &mut desk.scratch.room);
         match verdict {
@@ -442,7 +442,7 @@ impl<T: Transport> Connection<T> {
 
     /// Moves the body of the answer; `None` when it is complete and the connection can go on.
     fn pump(&mut self, key: Key, output: &mut Output, desk: &mut Desk<'_>) -> Option<Verdict> {
-        let peer = Caller(&self.transport);
+        let peer = Caller::of(key, &self.transport, desk.peers);
         match self.dialogue.pump(&mut desk.call(key, output, &peer)) {
             Pumped::Nothing => None,
             Pumped::Full => Some(Verdict::Again),
@@ -451,7 +451,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn letter(&mut self, key: Key, mail: Mail, output: &mut Pending, desk: &mut Desk<'_>) -> bool {
-        let peer = Caller(&self.transport);
+        let peer = Caller::of(key, &self.transport, desk.peers);
         let mut call = desk.call(key, &mut output.output, &peer);
         match mail {
             Mail::Answer { to, response } => self.dialogue.answer(to.stream, *response, &mut call),

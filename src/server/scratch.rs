@@ -15,7 +15,6 @@ use crate::wire::{Output, QUEUED_BYTES_HIGH};
 
 use super::config::{Config, INPUT_BYTES};
 use super::doubts::Doubts;
-use super::peers::Peers;
 
 /// Spare buffers that a shard keeps of each kind.
 const SPARE_MAX: usize = 64;
@@ -59,7 +58,6 @@ impl Scratch {
                 presets,
                 answered: Answered::default(),
                 reader: None,
-                peers: Peers::default(),
             },
             carries: Pool::new(SPARE_MAX),
             queues: Pool::new(SPARE_MAX),
@@ -82,8 +80,6 @@ pub(crate) struct Blank {
     pub(crate) answered: Answered,
     /// How long the readers of this turn's answers may take nothing, if a route says that.
     pub(crate) reader: Option<Duration>,
-    /// Who is at the other end of the connections that were served last.
-    pub(crate) peers: Peers,
 }
 
 /// What every answer has.

@@ -26,6 +26,7 @@ use super::access_log::Rings;
 use super::call::Env;
 use super::connection::{Connection, Desk, Verdict};
 use super::edition::Edition;
+use super::peers::Peers;
 use super::scratch::{Answered, Presets, Scratch};
 use super::stats::{Cause, CloseReason, Stats, Timeout};
 
@@ -64,6 +65,7 @@ pub struct Shard<T> {
     run_queue: VecDeque<Key>,
     scratch: Scratch,
     rings: Option<Rings>,
+    peers: Peers,
     fired: Vec<u32>,
     effects: Vec<Effect>,
     draining: bool,
@@ -87,6 +89,7 @@ impl<T: Transport> Shard<T> {
             run_queue: VecDeque::new(),
             scratch: Scratch::new(presets, growth_bytes_max),
             rings,
+            peers: Peers::default(),
             fired: Vec::new(),
             effects: Vec::new(),
             draining: false,
@@ -466,7 +469,8 @@ impl<T: Transport> Shard<T> {
         let Some(connection) = self.slots.get_mut(key) else { return };
         let before = connection.deadline();
         let env = self.to_https.as_ref().filter(|_| connection.to_https).unwrap_or(&self.env);
-        let mut desk = Desk { env, scratch: &mut self.scratch, rings: self.rings.as_mut(), now };
+        let (scratch, rings) = (&mut self.scratch, self.rings.as_mut());
+        let mut desk = Desk { env, scratch, rings, peers: &self.peers, now };
         let acted = catch_unwind(AssertUnwindSafe(|| act(&mut *connection, key, &mut desk)));
         match acted {
             Ok(Verdict::Rest) => {}
@@ -529,9 +533,10 @@ impl<T: Transport> Shard<T> {
             let env = self.to_https.as_ref().filter(|_| connection.to_https).unwrap_or(&self.env);
             let (scratch, rings) = (&mut self.scratch, self.rings.as_mut());
             // Nothing is measured any more.
-            let mut desk = Desk { env, scratch, rings, now: Tick::ZERO };
+            let mut desk = Desk { env, scratch, rings, peers: &self.peers, now: Tick::ZERO };
             connection.end_open(key, cause, &mut desk);
         }
+        self.peers.forget(key);
         connection.give_back(&mut self.scratch);
         let stats = &self.env.stats;
         stats.phases[connection.phase() as usize].sub(1);

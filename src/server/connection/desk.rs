@@ -4,6 +4,7 @@ use crate::app::Visitor;
 use crate::base::{Key, Tick};
 use crate::server::access_log::Rings;
 use crate::server::call::{Call, Env};
+use crate::server::peers::Peers;
 use crate::server::scratch::{Pending, Scratch};
 use crate::server::stats::{Cause, Stage};
 use crate::wire::Output;
@@ -13,6 +14,8 @@ pub(crate) struct Desk<'d> {
     pub(crate) env: &'d Env,
     pub(crate) scratch: &'d mut Scratch,
     pub(crate) rings: Option<&'d mut Rings>,
+    /// Who is at the other end of the connections that were served last.
+    pub(crate) peers: &'d Peers,
     pub(crate) now: Tick,
 }
 

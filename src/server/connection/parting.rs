@@ -21,7 +21,7 @@ impl<T: Transport> Connection<T> {
             desk.scratch.carries.give(carry);
         }
         self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = Caller(&connection.transport);
+            let peer = Caller::of(key, &connection.transport, desk.peers);
             let mut call = desk.call(key, &mut output.output, &peer);
             connection.dialogue.refuse(reason, &mut call);
             connection.work(key, output, desk)
@@ -38,7 +38,7 @@ impl<T: Transport> Connection<T> {
         desk: &mut Desk<'_>,
     ) -> Verdict {
         self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = Caller(&connection.transport);
+            let peer = Caller::of(key, &connection.transport, desk.peers);
             let mut call = desk.call(key, &mut output.output, &peer);
             connection.dialogue.refuse_open(stream, reason, &mut call);
             connection.work(key, output, desk)
@@ -49,7 +49,7 @@ impl<T: Transport> Connection<T> {
     #[cold]
     pub(in crate::server) fn answer_overdue(&mut self, key: Key, desk: &mut Desk<'_>) -> Verdict {
         self.with_output(key, desk, |connection, key, output, desk| {
-            let peer = Caller(&connection.transport);
+            let peer = Caller::of(key, &connection.transport, desk.peers);
             let mut call = desk.call(key, &mut output.output, &peer);
             connection.dialogue.answer_overdue(&mut call);
             connection.work(key, output, desk)
@@ -63,7 +63,7 @@ impl<T: Transport> Connection<T> {
             desk.end_doubts(pending, cause);
         }
         let unsent_bytes = self.pending.as_ref().map_or(0, |pending| pending.output.unsent_bytes());
-        let peer = Caller(&self.transport);
+        let peer = Caller::of(key, &self.transport, desk.peers);
         let mut output = Output::default();
         let mut call = desk.call(key, &mut output, &peer);
         self.dialogue.end_open(cause, unsent_bytes, &mut call);
@@ -120,7 +120,7 @@ impl<T: Transport> Connection<T> {
         output: &mut Output,
         desk: &mut Desk<'_>,
     ) -> Verdict {
-        let peer = Caller(&self.transport);
+        let peer = Caller::of(key, &self.transport, desk.peers);
         let preset = desk.scratch.blank.presets.clear().clone();
         let mut call = desk.call(key, output, &peer);
         call.preset = &preset;
