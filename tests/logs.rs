@@ -15,7 +15,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kolk::access_log::{Destination, Format, Log, Template};
 use kolk::config::LogFormat;
@@ -30,7 +30,7 @@ use socket2::SockRef;
 use frame::bytes_of;
 use support::configured::{serve, server_of};
 use support::scratch::Scratch;
-use support::{Client, Gate, PATIENCE, address, alone, quick, start};
+use support::{Client, Gate, PATIENCE, address, alone, dawdle, quick, start};
 
 const PAGE: &str = "docs/access-log.md";
 
@@ -340,6 +340,42 @@ fn datagrams_are_lines() {
     let server = server_of(&files, text).listen("127.0.0.1:0").unwrap();
     let error = server.start().unwrap_err().to_string();
     assert!(error.contains("the access log") && error.contains("/socket: No such file"), "{error}");
+}
+
+/// The wall clock is not read for each request, and still nothing seems to be answered before it is asked.
+#[test]
+fn times_of_lines_are_those_of_their_requests() {
+    const DAY: u64 = 86_400_000;
+    let folder = Scratch::new("logs-times");
+    let log = folder.join("log");
+    let app = App::new().get("/", Response::text("hi"));
+    let server = start(alone(app).access_logs([Log::new(Format::Json, Destination::File(log.clone()))]));
+    let mut client = Client::at(address(&server));
+    let asked = (0..30).map(|_| {
+        let asked = millis_of_day();
+        client.send(get("/", ""));
+        client.answer();
+        dawdle(Duration::from_millis(7));
+        asked
+    });
+    let asked: Vec<u64> = asked.collect();
+    drop(client);
+    for (line, asked) in lines(server, &log).iter().zip(&asked) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let clock = line["time"].as_str().unwrap()[11..23].split([':', '.']);
+        let parts = clock.map(|part| part.parse::<u64>().unwrap()).zip([3_600_000, 60_000, 1_000, 1]);
+        let said: u64 = parts.map(|(part, millis)| part * millis).sum();
+        // Each rounds for itself.
+        let later = (said + 2 + DAY - asked) % DAY;
+        assert!(later < 10_000, "asked at {asked}, said {said}");
+    }
+}
+
+/// By the wall clock: milliseconds since midnight, UTC.
+#[expect(clippy::disallowed_methods, reason = "a client of the server under test has a clock of its own")]
+fn millis_of_day() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap() % 86_400_000
 }
 
 #[test]
@@ -923,7 +959,7 @@ fn a_large_answer_has_its_line_when_it_is_over() {
     let mut client = Client::to(&server);
     client.send(get("/", ""));
     waits();
-    support::dawdle(Duration::from_millis(50));
+    dawdle(Duration::from_millis(50));
     assert_eq!(client.answer().body.len(), LARGE_BYTES);
     drop(client);
     ended(&server, 2);

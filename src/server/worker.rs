@@ -27,7 +27,7 @@ use super::edition::Edition;
 use super::redirect::HttpsPort;
 use super::shard::{Effect, Shard};
 
-/// The wall clock is looked at so often.
+/// The wall clock is looked at so often; in between the other clock tells how it goes on.
 const CALENDAR_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// Of so many turns one is measured.
@@ -228,9 +228,9 @@ impl Worker {
         self.ears.open(&self.reactor)?;
         let mut wakes = Vec::new();
         let mut letters = Vec::new();
-        let mut calendar_at = Tick::ZERO;
         let mut log_due = None;
         let mut now = now();
+        let mut calendar = Calendar::at(now);
         loop {
             let until = self.next_moment(now, log_due);
             self.reactor.turn(now, until, &mut wakes)?;
@@ -239,10 +239,7 @@ impl Worker {
             now = self::now();
             tls::begin_turn(now);
             self.take_news(now);
-            if now.since(calendar_at) >= CALENDAR_AGE_MAX {
-                calendar_at = now;
-                self.shard.set_unix_millis(unix_millis());
-            }
+            self.shard.set_unix_millis(calendar.unix_millis(now));
             for wake in wakes.drain(..) {
                 match wake {
                     Wake::Ready(key, readiness) => self.shard.ready(key, readiness, now),
@@ -387,6 +384,27 @@ pub(crate) fn watch(shard: &mut Shard<Link>, reactor: &Reactor, key: Key) {
 pub(crate) fn ring_all(bells: &[Arc<Doorbell>]) {
     for bell in bells {
         bell.wake();
+    }
+}
+
+/// The wall clock, without a call for each turn.
+struct Calendar {
+    looked_at: Tick,
+    showed_millis: u64,
+}
+
+impl Calendar {
+    fn at(now: Tick) -> Self {
+        Self { looked_at: now, showed_millis: unix_millis() }
+    }
+
+    /// Milliseconds since 1970.
+    #[inline]
+    fn unix_millis(&mut self, now: Tick) -> u64 {
+        if now.since(self.looked_at) >= CALENDAR_AGE_MAX {
+            *self = Self::at(now);
+        }
+        self.showed_millis + u64::from(now.since(self.looked_at).subsec_millis())
     }
 }
 
