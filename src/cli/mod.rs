@@ -191,7 +191,8 @@ fn serve(
     let configured = file.as_deref().zip(configuration.as_ref());
     let user = configured::user(configured, serving)?;
     if user.is_some() {
-        give_up().map_err(|error| Failure::cannot("give up new privileges", &error))?;
+        let runs_a_browser = directory.is_some_and(|directory| directory.open);
+        give_up(runs_a_browser).map_err(|error| Failure::cannot("give up new privileges", &error))?;
     }
     let (server, says) = described(serving, directory, configured)?;
     #[cfg(feature = "tls")]
@@ -247,8 +248,11 @@ fn serve(
 
 /// What a server that is not root any more never does. Before there are other threads: it is a promise of
 /// each.
-fn give_up() -> io::Result<()> {
+fn give_up(runs_a_browser: bool) -> io::Result<()> {
     service::no_new_privileges()?;
+    if runs_a_browser {
+        return Ok(());
+    }
     if let Err(error) = service::confine() {
         log::warn!("system calls that no server needs are not refused: {error}");
     }
