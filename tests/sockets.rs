@@ -19,8 +19,8 @@ use kolk::http::{Phase, Pull, Pulled, Source};
 use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
-    App, Config, HandlerExt, Outcome, Presence, Reply, Request, Response, Server, Sink, StatusCode, Take,
-    Timeouts, Wakeup, Workers, blocking, channel, deferred, receiving,
+    App, Config, FlightRecorder, HandlerExt, Outcome, Presence, Reply, Request, Response, Server, Sink,
+    StatusCode, Take, Timeouts, Wakeup, Workers, blocking, channel, deferred, receiving,
 };
 
 use support::scratch::Scratch;
@@ -976,6 +976,33 @@ fn the_admin_site_counts_along() {
     drop(client);
     until("the close is counted", || value("kolk_closes_total{reason=\"close.refused\"}") == 1.0);
     assert_eq!(Client::to(&server).get("/_kolk/metrics").status, 404, "the public site does not tell");
+}
+
+/// A page of the web whose name has come to stand for 127.0.0.1 asks by that name.
+#[test]
+fn the_admin_site_tells_nothing_to_who_has_a_name_in_the_dns() {
+    let recorder = FlightRecorder::new(64 * 1024);
+    let server = alone(site()).flight_recorder(recorder).admin("127.0.0.1:0").unwrap();
+    let server = start(server);
+    let mut admin = Client::at(server.admin_addr().unwrap().socket_addr().unwrap());
+    let mut status = |path: &str, host: &str| {
+        admin.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        admin.answer().status
+    };
+    for path in ["/_kolk/metrics", "/_kolk/recent", "/_kolk/why/x", "/_kolk/reload"] {
+        for host in ["evil.example", "evil.example:9100", "127.0.0.1.evil.example", "localhost.", "1.2.3.4.5"]
+        {
+            assert_eq!(status(path, host), 403, "{path} of {host}");
+        }
+        for host in
+            ["localhost", "localhost:9100", "127.0.0.1:9100", "[::1]:9100", "[::ffff:127.0.0.1]", "metrics"]
+        {
+            assert_ne!(status(path, host), 403, "{path} of {host}");
+        }
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(status(path, "evil.example"), 200, "{path}");
+    }
 }
 
 #[test]

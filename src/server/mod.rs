@@ -240,7 +240,8 @@ impl Server {
     /// JSON, says what became of the last order to read the configuration again ([`service::Reloads`]), else
     /// 404. With a [flight recorder](Server::flight_recorder) also `/_kolk/why/ID`, JSON, or 404 if no
     /// request of this id is remembered; and `/_kolk/recent`, JSON lines, the oldest first (`?n=100`, at most
-    /// 1000).
+    /// 1000). Who comes from this machine and asks a name with a dot is told nothing but the first two (403):
+    /// a page of the web may have its name stand for this machine.
     ///
     /// # Errors
     /// [`Error::Address`] if it cannot be read.
