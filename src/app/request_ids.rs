@@ -49,8 +49,7 @@ static HEX: [[u8; 2]; 256] = {
 /// Where it is around everything, what nobody could read has an id, too: always one of its own.
 ///
 /// The `X-Request-Id` of a client becomes the id if it comes from a proxy that the server
-/// [trusts](super::Trust), has 1 to 128 bytes, and no others than letters, digits and `-._~+/=:@`; nor a `.`
-/// or `..` as a segment of a path, as which it could not be asked for.
+/// [trusts](super::Trust), and if it [can be one](RequestIds::is_id).
 ///
 /// ```
 /// use kolk::{App, Request, RequestIds};
@@ -96,6 +95,19 @@ impl RequestIds {
     pub const fn believing_nobody(mut self) -> Self {
         self.believed = Believed::Nobody;
         self
+    }
+
+    /// Whether it can be an id: 1 to 128 bytes, no others than letters, digits and `-._~+/=:@`; and of a path
+    /// neither an empty segment nor `.` or `..`, as which it could not be asked for.
+    ///
+    /// ```
+    /// use kolk::RequestIds;
+    ///
+    /// assert!(RequestIds::is_id("Root=1-67891233/abc"));
+    /// assert!(!RequestIds::is_id("a b") && !RequestIds::is_id("../metrics") && !RequestIds::is_id("a//b"));
+    /// ```
+    pub fn is_id(text: &str) -> bool {
+        is_id(text.as_bytes())
     }
 
     fn id_of(&self, request: &Request<'_>) -> RequestId {
@@ -316,10 +328,10 @@ const fn mixed(mut bits: u64) -> u64 {
 /// Whether it can be an id.
 fn is_id(text: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=:@".contains(byte);
-    let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
+    let is_lost = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
     (1..=REQUEST_ID_BYTES_MAX).contains(&text.len())
         && text.iter().all(is_plain)
-        && !text.split(|byte| *byte == b'/').any(is_dots)
+        && !text.split(|byte| *byte == b'/').any(is_lost)
 }
 
 /// The last digits of `number`, as many as there is room for: an even number of them.
@@ -421,7 +433,7 @@ mod tests {
         {
             assert!(!is_id(bad.as_bytes()), "{bad}");
         }
-        for dots in [".", "..", "../x", "a/./b", "a/.."] {
+        for dots in [".", "..", "../x", "a/./b", "a/..", "/", "a//b", "/a", "a/"] {
             assert!(!is_id(dots.as_bytes()), "{dots}");
         }
     }

@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use kolk::RequestIds;
 use serde_json::Value;
 
 use super::clock;
@@ -50,9 +51,7 @@ const FACTS: [(&str, &str); 15] = [
 /// requests.
 pub(crate) fn why(id: Option<&str>, admin: &str, json: bool) -> Result<String, Failure> {
     let question = Question::parse(admin)?;
-    let is_id =
-        |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:@".contains(&byte));
-    if let Some(id) = id.filter(|id| !is_id(id)) {
+    if let Some(id) = id.filter(|id| !RequestIds::is_id(id)) {
         return Err(Failure::new(Exit::Usage, format!("{id:?} is no id of a request")));
     }
     let path = id.map_or_else(|| "/_kolk/recent".to_owned(), |id| format!("/_kolk/why/{id}"));

@@ -54,7 +54,7 @@ pub(super) use self::doubt::{Cut, Doubt};
 pub use self::logs::{AccessLogs, LogControl, LogSet};
 pub use self::losses::LogShare;
 use self::redaction::Redacted;
-pub(super) use self::redaction::without;
+pub(super) use self::redaction::{is_one_of, without};
 pub use self::ring::Ring;
 pub use self::rings::Rings;
 use self::sample::Sample;

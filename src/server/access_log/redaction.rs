@@ -106,9 +106,12 @@ impl Redaction {
             false => shown.target,
         };
         Shown {
-            target: hostless.map(|text| without(names, text, target)),
+            target: hostless.map(|text| without_named(names, text, target)),
             hides_host: redacted.host,
-            referer: shown.referer.filter(|_| !redacted.referer).map(|text| without(names, text, referer)),
+            referer: shown
+                .referer
+                .filter(|_| !redacted.referer)
+                .map(|text| without_named(names, text, referer)),
             user_agent: shown.user_agent.filter(|_| !redacted.user_agent),
         }
     }
@@ -139,9 +142,22 @@ fn no_host<'t>(text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
     left
 }
 
-/// `text` without the values of these parameters, as far as a line can show it.
-pub(in crate::server) fn without<'t>(names: &[String], text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
-    let Some(start) = memchr::memchr2(b'?', b'#', text).filter(|_| !names.is_empty()) else { return text };
+/// `text` without the values of these parameters.
+fn without_named<'t>(names: &[String], text: &'t [u8], left: &'t mut Vec<u8>) -> &'t [u8] {
+    if names.is_empty() {
+        return text;
+    }
+    without(|word| is_one_of(names, word), text, left)
+}
+
+/// `text` without the values of parameters whose names, as they are written, are secret; as far as a line can
+/// show it.
+pub(in crate::server) fn without<'t>(
+    is_secret: impl Fn(&[u8]) -> bool,
+    text: &'t [u8],
+    left: &'t mut Vec<u8>,
+) -> &'t [u8] {
+    let Some(start) = memchr::memchr2(b'?', b'#', text) else { return text };
     left.clear();
     let (before, mut rest) = text.split_at(start + 1);
     left.extend_from_slice(before);
@@ -152,7 +168,7 @@ pub(in crate::server) fn without<'t>(names: &[String], text: &'t [u8], left: &'t
         let Some((delimiter, behind)) = behind.split_first() else { break };
         left.push(*delimiter);
         rest = behind;
-        if *delimiter == b'=' && names.iter().any(|name| is_written(name, word)) {
+        if *delimiter == b'=' && is_secret(word) {
             left.extend_from_slice(INSTEAD);
             rest = memchr::memchr(b'&', rest).map_or(&[], |end| &rest[end..]);
         }
@@ -160,17 +176,20 @@ pub(in crate::server) fn without<'t>(names: &[String], text: &'t [u8], left: &'t
     left
 }
 
-/// Whether `word` is a way to write `name` in a query.
-fn is_written(name: &str, word: &[u8]) -> bool {
-    let mut rest = word;
-    for expected in name.bytes() {
-        let Some((byte, behind)) = query::first_byte(rest) else { return false };
-        if !byte.eq_ignore_ascii_case(&expected) {
-            return false;
+/// Whether `word` is a way to write one of `names` in a query.
+pub(in crate::server) fn is_one_of(names: &[String], word: &[u8]) -> bool {
+    let is_written = |name: &String| {
+        let mut rest = word;
+        for expected in name.bytes() {
+            let Some((byte, behind)) = query::first_byte(rest) else { return false };
+            if !byte.eq_ignore_ascii_case(&expected) {
+                return false;
+            }
+            rest = behind;
         }
-        rest = behind;
-    }
-    rest.is_empty()
+        rest.is_empty()
+    };
+    names.iter().any(is_written)
 }
 
 #[cfg(test)]
@@ -181,7 +200,7 @@ mod tests {
 
     fn left(names: &[&str], text: &[u8]) -> Vec<u8> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        without(&names, text, &mut Vec::new()).to_vec()
+        without_named(&names, text, &mut Vec::new()).to_vec()
     }
 
     #[test]
@@ -252,8 +271,8 @@ mod tests {
     fn nothing_is_copied_where_nothing_can_be_left_out() {
         assert!(Redaction::new(Redacted::default()).is_none());
         let mut buffer = Vec::new();
-        assert_eq!(without(&[], b"/?a=1", &mut buffer), b"/?a=1");
-        assert_eq!(without(&["a".to_owned()], b"/a=1", &mut buffer), b"/a=1");
+        assert_eq!(without_named(&[], b"/?a=1", &mut buffer), b"/?a=1");
+        assert_eq!(without_named(&["a".to_owned()], b"/a=1", &mut buffer), b"/a=1");
         assert_eq!(buffer.capacity(), 0);
     }
 
@@ -268,7 +287,7 @@ mod tests {
             prop_assert!(found.ends_with("&y"), "{found}");
             let query = found.split_once('?').map_or("", |(_, query)| query);
             for pair in query.split('&').filter_map(|pair| pair.split_once('=')) {
-                prop_assert!(!is_written("b", pair.0.as_bytes()) || pair.1 == "***", "{found}");
+                prop_assert!(!is_one_of(&["b".to_owned()], pair.0.as_bytes()) || pair.1 == "***", "{found}");
             }
         }
     }

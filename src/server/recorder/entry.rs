@@ -16,8 +16,10 @@ use crate::http::{Head, Timeline, Version};
 use crate::server::access_log::text::{
     Moment, address, address_and_port, escaped_json, escaped_json_text, micros, number, three_digits,
 };
-use crate::server::access_log::{Cut, Record, without};
+use crate::server::access_log::{Cut, Record, is_one_of, without};
 use crate::server::stats::Cause;
+
+use super::secrets::sounds_secret;
 
 /// Bytes of all texts of an entry.
 const TEXT_BYTES: usize = 752;
@@ -97,7 +99,10 @@ impl Entry {
         let method = record.head.map_or(&[][..], Head::method_bytes);
         let target = record.head.map_or(&[][..], |head| match head.table().line().is_plain_path {
             true => head.target_bytes(),
-            false => without(parameters, head.target_bytes(), spare),
+            false => {
+                let is_secret = |word: &[u8]| sounds_secret(word) || is_one_of(parameters, word);
+                without(is_secret, head.target_bytes(), spare)
+            }
         });
         let host = record.head.and_then(Head::authority_bytes).unwrap_or_default();
         let texts = [

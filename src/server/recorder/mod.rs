@@ -13,11 +13,13 @@
 //! | --- | --- |
 //! | `entry` | [`Entry`]: what is kept of one request, and how it reads |
 //! | `ring` | [`Ring`]: the last of many |
+//! | `secrets` | whose values are not kept |
 //!
 //! Knows no connection: it is told what the access log is told.
 
 mod entry;
 mod ring;
+mod secrets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,27 +28,6 @@ use crate::app::Numbers;
 use crate::base::Tick;
 use entry::Entry;
 use ring::Ring;
-
-/// Names of parameters whose values are not kept, whatever else is said.
-const SECRET_PARAMETERS: [&str; 17] = [
-    "access_token",
-    "api_key",
-    "apikey",
-    "auth",
-    "authorization",
-    "client_secret",
-    "code",
-    "id_token",
-    "jwt",
-    "key",
-    "passwd",
-    "password",
-    "refresh_token",
-    "secret",
-    "session",
-    "signature",
-    "token",
-];
 
 /// A recorder of the last requests: what it may cost, and what it does not keep.
 ///
@@ -75,7 +56,7 @@ impl FlightRecorder {
     #[must_use]
     pub fn new(worker_bytes: usize) -> Self {
         let worker_bytes = worker_bytes.min(Self::WORKER_BYTES_MAX);
-        Self { worker_bytes, parameters: SECRET_PARAMETERS.map(str::to_owned).into() }
+        Self { worker_bytes, parameters: Vec::new() }
     }
 
     /// Does not keep the values of this parameter of the query either, however its name is written.
