@@ -121,7 +121,9 @@ table! {
         failures: Option<Placed<Failures>>,
         /// With `kind = "bearer"`: a file with a token a line.
         tokens: Option<Placed<ExistingFile>>,
-        /// With `kind = "jwt"`: the keys of who signs, a JSON Web Key Set.
+        /// With `kind = "jwt"`: the keys of who signs, a JSON Web Key Set. Of a key whose kind, curve or
+        /// algorithm is not known the log warns, and the others are used; a key for which others than its
+        /// owner could sign is an error.
         jwks: Option<Placed<ExistingFile>>,
         /// With `kind = "jwt"`: a file with the secret that both sides know.
         secret: Option<Placed<ExistingFile>>,

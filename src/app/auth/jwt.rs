@@ -19,9 +19,11 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `key` | a key, its algorithm, and how long a check takes |
+//! | `sound` | whether a key is one that its owner alone can sign with |
 //! | `verified` | tokens that were found right |
 
 mod key;
+mod sound;
 mod verified;
 
 use std::fmt;
@@ -42,7 +44,7 @@ use crate::app::layer::{Acts, Layer, Layered, Passage};
 use crate::app::request::Request;
 use crate::http::{Reason, Response};
 
-use key::Key;
+use key::{Found, Key};
 use verified::Verified;
 
 /// Longer tokens are not looked at, in bytes.
@@ -154,13 +156,28 @@ impl JwtAuth {
     }
 
     /// Also takes tokens that were signed with a key of this set (RFC 7517 §5). A key without `alg` has the
-    /// usual one: RS256, or that of its curve. Keys for encryption are left out, and those for other
-    /// algorithms than are [taken](Self::algorithms).
+    /// usual one: RS256, or that of its curve. Keys for something else than to verify are left out, and those
+    /// for other algorithms than are [taken](Self::algorithms); and, with a warning in the log, those of a
+    /// kind, of a curve or for an algorithm that is not known.
     ///
     /// # Errors
-    /// If it is no set of keys, if a key is of an unknown kind or too short, if two have one `kid`, or if all
-    /// are left out.
-    pub fn jwks(mut self, text: &str) -> Result<Self, ListError> {
+    /// If it is no set of keys, if a key is too short or anybody could sign for it, if two have one `kid`, or
+    /// if all are left out.
+    pub fn jwks(self, text: &str) -> Result<Self, ListError> {
+        self.set(text, "")
+    }
+
+    /// The same from the file `path`, which has at most 1 MiB.
+    ///
+    /// # Errors
+    /// If it cannot be read, too.
+    pub fn jwks_file(self, path: impl AsRef<Path>) -> Result<Self, ListError> {
+        let path = path.as_ref();
+        self.set(&listing::read(path)?, &format!("{}: ", path.display())).map_err(|error| error.of(path))
+    }
+
+    /// The keys of `text`, of which is said where it stands.
+    fn set(mut self, text: &str, place: &str) -> Result<Self, ListError> {
         let set: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
         let found = set.get("keys").and_then(Value::as_array);
         let found = found.ok_or_else(|| wrong("a set of keys has an array \"keys\"".into()))?;
@@ -170,9 +187,12 @@ impl JwtAuth {
                 .and_then(Value::as_str)
                 .map_or_else(|| (index + 1).to_string(), |id| format!("{id:?}"));
             let key = Key::of(value, &self.algorithms);
-            let key = key.map_err(|what| wrong(format!("key {named}: {what}")))?;
-            if let Some(key) = key {
-                self.add(key).map_err(wrong)?;
+            match key.map_err(|what| wrong(format!("key {named}: {what}")))? {
+                Found::Key(key) => self.add(key).map_err(wrong)?,
+                Found::ForOthers => {}
+                Found::Unknown(what) => {
+                    log::warn!("{place}key {named} is left out: its {what} is not known here");
+                }
             }
         }
         if self.keys.is_empty() {
@@ -183,15 +203,6 @@ impl JwtAuth {
         }
         self.forget();
         Ok(self)
-    }
-
-    /// The same from the file `path`, which has at most 1 MiB.
-    ///
-    /// # Errors
-    /// If it cannot be read, too.
-    pub fn jwks_file(self, path: impl AsRef<Path>) -> Result<Self, ListError> {
-        let path = path.as_ref();
-        self.jwks(&listing::read(path)?).map_err(|error| error.of(path))
     }
 
     /// Also takes tokens that were signed with this secret; `algorithm` is `HS256`, `HS384` or `HS512`.

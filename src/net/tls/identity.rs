@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -459,13 +460,13 @@ fn provider() -> CryptoProvider {
                 | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
         )
     };
-    let mut provider = aws_lc_rs::default_provider();
+    let mut provider = default_provider();
     provider.cipher_suites.sort_by_key(|supported| is_costly(supported.suite()));
     provider
 }
 
 fn tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
-    aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Refused(error.to_string()))
+    Ticketer::new().map_err(|error| TlsError::Refused(error.to_string()))
 }
 
 impl Clients {

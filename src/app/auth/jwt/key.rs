@@ -1,12 +1,19 @@
 //! [`Key`]: what signatures are checked with, and how long that takes. RFC 7515, RFC 7517, RFC 7518.
 //!
+//! ```text
+//!  JSON ─► to verify with? ─► kty, crv ─► alg, or of those that are listed ─► sound? ─► Key
+//!              │ no             │ unknown    │ none                              │ no
+//!              └► ForOthers     └► Unknown   └► ForOthers                        └► an error
+//! ```
 //! A key has its algorithms, whatever a token says: one, or those that the server takes for its kind. `none`
-//! is none.
+//! is none. RFC 7517 §5: of a set, what is not understood is left out, and the others are used.
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, crypto};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
+
+use super::sound;
 
 /// What somebody signs with, as others see it.
 pub(super) struct Key {
@@ -14,6 +21,16 @@ pub(super) struct Key {
     /// At least one, and all of one family.
     algorithms: Vec<Algorithm>,
     key: DecodingKey,
+}
+
+/// What a key of a set is to a server.
+pub(super) enum Found {
+    /// What it checks signatures with.
+    Key(Key),
+    /// It is for something else.
+    ForOthers,
+    /// This of it is not known.
+    Unknown(String),
 }
 
 impl Key {
@@ -26,42 +43,52 @@ impl Key {
         let algorithm = algorithm.filter(|known: &Algorithm| known.family() == AlgorithmFamily::Hmac);
         let algorithm = algorithm.ok_or("a secret is for HS256, HS384 or HS512")?;
         let key = DecodingKey::from_secret(secret);
-        check(&key, algorithm)?;
+        sound::check(&key, algorithm)?;
         Ok(Self { id: None, algorithms: vec![algorithm], key })
     }
 
-    /// The key that is written so; `None` if it is not for signatures, or for no algorithm of `listed`. An
-    /// empty list: whatever it is for.
+    /// The key that is written so, if it is for an algorithm of `listed`. An empty list: whatever it is for.
     ///
     /// # Errors
-    /// If it is of an unknown kind, or too short.
-    pub(super) fn of(value: &Value, listed: &[Algorithm]) -> Result<Option<Self>, String> {
-        let jwk: Jwk = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-        if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
-            return Ok(None);
+    /// If it is of a kind that is known and for an algorithm that is taken, and no key all the same.
+    pub(super) fn of(value: &Value, listed: &[Algorithm]) -> Result<Found, String> {
+        if !is_to_verify(value) {
+            return Ok(Found::ForOthers);
         }
-        let key = DecodingKey::from_jwk(&jwk).map_err(|error| error.to_string())?;
-        let usual = usual(&jwk.algorithm);
-        let said = jwk.common.key_algorithm.map(|said: KeyAlgorithm| Algorithm::try_from(said).ok());
-        let algorithms = match said.unwrap_or(usual) {
-            // What it does not say, the list does.
-            _ if said.is_none() && !listed.is_empty() => {
-                listed.iter().copied().filter(|listed| is_of(&key, usual, *listed)).collect()
-            }
-            own if !listed.is_empty() && !own.is_some_and(|own| listed.contains(&own)) => Vec::new(),
-            None => return Err("it has an unknown \"alg\" or none, or an unknown curve".to_owned()),
-            Some(own) if !is_of(&key, usual, own) => {
-                return Err(format!("its \"alg\" {own:?} is not for a key of its kind"));
-            }
-            Some(own) => vec![own],
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let usual = match (text("kty"), text("crv")) {
+            (Some("oct"), _) => None,
+            (Some("RSA"), _) => Some(Algorithm::RS256),
+            (Some("EC"), Some("P-256")) => Some(Algorithm::ES256),
+            (Some("EC"), Some("P-384")) => Some(Algorithm::ES384),
+            (Some("OKP"), Some("Ed25519")) => Some(Algorithm::EdDSA),
+            (Some("EC" | "OKP"), _) => return Ok(Found::Unknown(format!("crv {}", value["crv"]))),
+            _ => return Ok(Found::Unknown(format!("kty {}", value["kty"]))),
         };
-        let Some(first) = algorithms.first() else { return Ok(None) };
-        let checked = check(&key, *first);
-        let algorithms: Vec<_> = algorithms.into_iter().filter(|one| check(&key, *one).is_ok()).collect();
-        match algorithms.is_empty() {
-            true => checked.map(|()| None),
-            false => Ok(Some(Self { id: jwk.common.key_id.map(Into::into), algorithms, key })),
+        let said = value.get("alg").filter(|said| !said.is_null());
+        let own = said.map_or(usual, |said| said.as_str().and_then(|name| name.parse().ok()));
+        let algorithms: Vec<_> = match (own, said) {
+            // What it does not say, the list does.
+            (_, None) if !listed.is_empty() => {
+                listed.iter().copied().filter(|listed| is_of(usual, *listed)).collect()
+            }
+            (own, _) if !listed.is_empty() && !own.is_some_and(|own| listed.contains(&own)) => Vec::new(),
+            (Some(own), _) if is_of(usual, own) => vec![own],
+            (Some(own), _) => return Err(format!("its \"alg\" {own:?} is not for a key of its kind")),
+            (None, Some(said)) => return Ok(Found::Unknown(format!("alg {said}"))),
+            (None, None) => return Err("a secret has an \"alg\" that says what it is for".to_owned()),
+        };
+        let Some(first) = algorithms.first() else { return Ok(Found::ForOthers) };
+        let key = read(value, usual)?;
+        let checked = sound::check(&key, *first);
+        let is_sound = |algorithm: &Algorithm| sound::check(&key, *algorithm).is_ok();
+        let algorithms: Vec<_> = algorithms.iter().copied().filter(is_sound).collect();
+        if algorithms.is_empty() {
+            return checked.map(|()| Found::ForOthers);
         }
+        let id = value.get("kid").filter(|id| !id.is_null());
+        let id = id.map(|id| id.as_str().map(Into::into).ok_or("its \"kid\" is no text")).transpose()?;
+        Ok(Found::Key(Self { id, algorithms, key }))
     }
 
     /// Its name, `kid`.
@@ -100,45 +127,48 @@ impl Key {
     }
 }
 
-/// The algorithm of a key that names none: on a curve there is but one.
-fn usual(key: &AlgorithmParameters) -> Option<Algorithm> {
-    match key {
-        AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
-        AlgorithmParameters::EllipticCurve(key) => match key.curve {
-            EllipticCurve::P256 => Some(Algorithm::ES256),
-            EllipticCurve::P384 => Some(Algorithm::ES384),
-            _ => None,
-        },
-        AlgorithmParameters::OctetKeyPair(key) => {
-            (key.curve == EllipticCurve::Ed25519).then_some(Algorithm::EdDSA)
-        }
-        _ => None,
+/// Whether signatures may be checked with it. RFC 7517 §4.2, §4.3.
+fn is_to_verify(value: &Value) -> bool {
+    let is = |value: &Value, text: &str| value.as_str() == Some(text);
+    let operations =
+        |value: &Value| value.as_array().is_some_and(|all| all.iter().any(|one| is(one, "verify")));
+    value.get("use").is_none_or(|used| used.is_null() || is(used, "sig"))
+        && value.get("key_ops").is_none_or(|used| used.is_null() || operations(used))
+}
+
+/// Whether the algorithm is one for a key of the kind whose usual one this is: a secret has none, and on a
+/// curve there is but one.
+fn is_of(usual: Option<Algorithm>, algorithm: Algorithm) -> bool {
+    match usual {
+        None => algorithm.family() == AlgorithmFamily::Hmac,
+        Some(Algorithm::RS256) => algorithm.family() == AlgorithmFamily::Rsa,
+        Some(only) => algorithm == only,
     }
 }
 
-/// Whether the algorithm is one for such a key.
-fn is_of(key: &DecodingKey, usual: Option<Algorithm>, algorithm: Algorithm) -> bool {
-    key.family() == algorithm.family()
-        && match algorithm.family() {
-            AlgorithmFamily::Rsa | AlgorithmFamily::Hmac => true,
-            AlgorithmFamily::Ec | AlgorithmFamily::Ed => usual == Some(algorithm),
-        }
-}
-
-/// Whether it is long enough. RFC 7518 §3.2, §3.3.
-fn check(key: &DecodingKey, algorithm: Algorithm) -> Result<(), String> {
-    let bytes_min = match algorithm {
-        Algorithm::HS256 => 32,
-        Algorithm::HS384 => 48,
-        Algorithm::HS512 => 64,
-        _ if algorithm.family() == AlgorithmFamily::Rsa => 256,
-        _ => return Ok(()),
+/// What stands in it. RFC 7518 §6.2, §6.3, §6.4; RFC 8037 §2.
+fn read(value: &Value, usual: Option<Algorithm>) -> Result<DecodingKey, String> {
+    let part = |name: &str| {
+        let text = value.get(name).and_then(Value::as_str);
+        let bytes = text.and_then(|text| Base64UrlUnpadded::decode_vec(text).ok());
+        bytes.ok_or_else(|| format!("its {name:?} is missing, or not in base64url"))
     };
-    let bytes = length(key);
-    if bytes < bytes_min {
-        return Err(format!("a key for {algorithm:?} has at least {bytes_min} bytes, this one {bytes}"));
-    }
-    Ok(())
+    Ok(match usual {
+        None => DecodingKey::from_secret(&part("k")?),
+        Some(Algorithm::RS256) => {
+            let (n, e) = (part("n")?, part("e")?);
+            // RFC 7518 §6.3.1.1: some write a zero before the number, which is no part of its length.
+            DecodingKey::from_rsa_raw_components(number(&n), number(&e))
+        }
+        Some(Algorithm::EdDSA) => DecodingKey::from_ed_der(&part("x")?),
+        Some(_) => DecodingKey::from_ec_der(&[&[4], &*part("x")?, &*part("y")?].concat()),
+    })
+}
+
+/// Without the zeros before it.
+fn number(bytes: &[u8]) -> &[u8] {
+    let first = bytes.iter().position(|byte| *byte != 0);
+    &bytes[first.unwrap_or(bytes.len())..]
 }
 
 /// In constant time where it is a secret.

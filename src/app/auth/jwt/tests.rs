@@ -344,19 +344,128 @@ fn keys_that_are_none_are_named() {
             .starts_with("key \"a\": a key for HS256 has at least 32")
     );
     assert!(refused(json!({ "keys": [oct(32, "RS256")] })).contains("not for a key of its kind"));
-    assert!(refused(json!({ "keys": [oct(32, "A256KW")] })).contains("unknown \"alg\""));
-    assert!(refused(json!({ "keys": [{ "kty": "oct", "k": base64([1; 32]) }] })).starts_with("key 1: "));
+    let nameless = json!({ "kty": "oct", "k": base64([1; 32]) });
+    assert!(refused(json!({ "keys": [nameless] })).starts_with("key 1: a secret has an \"alg\""));
     assert!(refused(json!({ "keys": [oct(32, "HS256"), oct(32, "HS256")] })).contains("two keys"));
     let (_, _, mut curve) = pairs().swap_remove(0);
     curve["alg"] = "ES384".into();
     assert!(refused(json!({ "keys": [curve] })).contains("not for a key"));
-    let mut sealed = oct(32, "HS256");
-    sealed["use"] = "enc".into();
-    assert!(refused(json!({ "keys": [sealed] })).contains("no key"));
     for (algorithm, length) in [("HS256", 31), ("HS512", 63), ("RS256", 300), ("none", 64)] {
         assert!(JwtAuth::new("x").secret(algorithm, &vec![1; length]).is_err(), "{algorithm}");
     }
     assert!(!format!("{:?}", secret()).contains("thirty"), "a debug view has no secrets");
+}
+
+#[test]
+fn rfc_7517_5_of_a_set_what_is_not_known_is_left_out() {
+    let (_, key, good_one) = pairs().swap_remove(3);
+    let token = signed(&Header::new(Algorithm::RS256), &good(), &key);
+    let with = |auth: JwtAuth, keys: Value| auth.jwks(&json!({ "keys": keys }).to_string());
+    let any = || JwtAuth::new("x");
+    let listed = || any().algorithms(["RS256"]).unwrap();
+    for unknown in [
+        json!({ "kty": "AKP", "kid": "pq", "alg": "ML-DSA-44", "pub": "AAAA", "x5c": 7 }),
+        json!({ "kty": "EC", "crv": "secp256k1", "alg": "ES256K", "x": "AAAA", "y": "AAAA" }),
+        json!({ "kty": "EC", "crv": "P-521", "x": "AAAA", "y": "AAAA" }),
+        json!({ "kty": "EC", "x": "AAAA", "y": "AAAA" }),
+        json!({ "kty": "OKP", "crv": "Ed448", "alg": "EdDSA", "x": "AAAA" }),
+        json!({ "kty": "OKP", "crv": "X25519", "x": "AAAA" }),
+        json!({ "kty": "RSA", "alg": "RSA-OAEP-512", "n": "AAAA", "e": "AQAB" }),
+        json!({ "kty": "oct", "alg": "A256KW", "k": base64([1; 32]) }),
+        json!({ "kty": 5 }),
+        json!({}),
+        json!("a key"),
+    ] {
+        for auth in [any(), listed()] {
+            let auth = with(auth, json!([unknown, good_one])).unwrap();
+            assert_eq!(judged(&auth, &token).as_deref(), Ok("ada"), "{unknown}");
+        }
+        let alone = with(any(), json!([unknown])).unwrap_err().to_string();
+        assert_eq!(alone, "there is no key that could sign tokens", "{unknown}");
+        let alone = with(listed(), json!([unknown])).unwrap_err().to_string();
+        assert_eq!(alone, "none of the keys is for RS256", "{unknown}");
+    }
+    // Whatever is wrong with a key for something else.
+    let other = json!({ "kty": "RSA", "alg": "RS512", "n": "!" });
+    assert!(with(listed(), json!([other, good_one])).is_ok());
+    assert!(with(any(), json!([other, good_one])).is_err());
+}
+
+#[test]
+fn rfc_7517_4_2_4_3_a_key_for_something_else_checks_no_signature() {
+    let used = |name: &str, value: Value| {
+        let mut jwk = json!({ "kty": "oct", "alg": "HS256", "k": base64(SECRET) });
+        jwk[name] = value;
+        JwtAuth::new("x").jwks(&json!({ "keys": [jwk] }).to_string())
+    };
+    for (name, value) in [
+        ("use", json!("sig")),
+        ("use", json!(null)),
+        ("key_ops", json!(["verify"])),
+        ("key_ops", json!(["sign", "verify"])),
+    ] {
+        let auth = used(name, value.clone()).unwrap();
+        assert_eq!(judged(&auth, &by_secret(&good())).as_deref(), Ok("ada"), "{name}: {value}");
+    }
+    for (name, value) in [
+        ("use", json!("enc")),
+        ("use", json!("foo")),
+        ("use", json!("SIG")),
+        ("use", json!(["sig"])),
+        ("key_ops", json!(["encrypt", "wrapKey"])),
+        ("key_ops", json!(["sign"])),
+        ("key_ops", json!([])),
+        ("key_ops", json!("verify")),
+    ] {
+        let error = used(name, value.clone()).unwrap_err().to_string();
+        assert_eq!(error, "there is no key that could sign tokens", "{name}: {value}");
+    }
+}
+
+#[test]
+fn keys_for_which_others_could_sign_are_refused() {
+    let refused = |key: Value| {
+        let error = JwtAuth::new("x").jwks(&json!({ "keys": [key] }).to_string()).unwrap_err().to_string();
+        error.strip_prefix("key 1: ").unwrap().to_owned()
+    };
+    let point = |x: Vec<u8>| json!({ "kty": "OKP", "crv": "Ed25519", "x": base64(x) });
+    assert_eq!(refused(point(vec![1; 3])), "a key for EdDSA has 32 bytes, this one 3");
+    let neutral = [vec![1], vec![0; 31]].concat();
+    assert!(
+        refused(point(vec![0; 32])).contains("low order") && refused(point(neutral)).contains("low order")
+    );
+    let pairs = pairs();
+    let changed = |index: usize, name: &str, value: &[u8]| {
+        let (_, _, mut jwk) = pairs[index].clone();
+        jwk[name] = base64(value).into();
+        jwk
+    };
+    assert_eq!(refused(changed(0, "y", &[7; 32])), "its \"x\" and \"y\" are no point of its curve");
+    assert_eq!(refused(changed(1, "x", &[])), "its \"x\" and \"y\" are no point of its curve");
+    for e in [&[][..], &[0], &[1], &[0, 1], &[1, 0, 0]] {
+        assert!(refused(changed(3, "e", e)).contains("both are odd"), "{e:?}");
+    }
+    let short = [vec![0; 128], vec![0xFF; 128]].concat();
+    for (n, bits) in [(&vec![0; 256], 0), (&short, 1024)] {
+        let error = format!("a key for RS256 has 2048 to 8192 bits, this one {bits}");
+        assert_eq!(refused(changed(3, "n", n)), error);
+    }
+    for (index, name) in [(0, "x"), (2, "x"), (3, "n"), (3, "e"), (7, "k")] {
+        for nothing in [json!(null), json!(1), json!("A"), json!("AA==")] {
+            let (_, _, mut jwk) = pairs[index].clone();
+            jwk[name] = nothing;
+            assert_eq!(refused(jwk), format!("its {name:?} is missing, or not in base64url"));
+        }
+    }
+    let (_, _, mut nameless) = pairs[0].clone();
+    nameless["kid"] = 7.into();
+    assert_eq!(refused(nameless), "its \"kid\" is no text");
+    // RFC 7518 §6.3.1.1: the zero that some libraries write before a modulus.
+    let (algorithm, key, jwk) = &pairs[3];
+    let modulus = Base64UrlUnpadded::decode_vec(jwk["n"].as_str().unwrap()).unwrap();
+    let padded = changed(3, "n", &[vec![0], modulus].concat());
+    let auth = JwtAuth::new("x").jwks(&json!({ "keys": [padded] }).to_string()).unwrap();
+    assert_eq!(judged(&auth, &signed(&Header::new(*algorithm), &good(), key)).as_deref(), Ok("ada"));
 }
 
 #[test]
