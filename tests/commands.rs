@@ -255,6 +255,41 @@ fn a_configuration_is_checked_and_shown() {
     assert_eq!(serve, (Some(3), String::new(), format!("{excerpts}kolk: 2 errors in kolk.toml\n")));
 }
 
+#[cfg(feature = "jwt")]
+#[test]
+fn keys_that_are_no_secret_may_be_read_and_those_that_are_not_known_are_named() {
+    let dir = Scratch::new("check-keys");
+    let file = dir.join("kolk.toml");
+    let api = "[auth.api]\nkind = \"jwt\"\nalgorithms = [\"HS256\", \"ES256\"]\njwks = \"keys.json\"\n";
+    fs::write(&file, format!("{api}[[site]]\nhosts = \"*\"\nauth = \"api\"\nrespond = 404\n")).unwrap();
+    let point = "\"x\": \"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\", \
+                 \"y\": \"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"";
+    let public = format!("{{\"kty\": \"EC\", \"crv\": \"P-256\", {point}}}");
+    let told = |keys: &str| {
+        let path = dir.join("keys.json");
+        fs::write(&path, format!("{{\"keys\": [{keys}]}}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let (code, _, stderr) = run(command(&["check"]).current_dir(&*dir));
+        assert_eq!(code, Some(0), "{stderr}");
+        stderr
+    };
+    assert_eq!(told(&public), "");
+    let unknown = "{\"kty\": \"AKP\", \"kid\": \"pq\"}";
+    let stderr = told(&format!("{public}, {unknown}"));
+    let line = "keys.json: key \"pq\" is left out: its kty \"AKP\" is not known here\n";
+    assert!(stderr.starts_with("kolk: warn: ") && stderr.ends_with(line), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let secret = "{\"kty\": \"oct\", \"k\": \"c2VjcmV0IHRoYXQgaXMgbG9uZyBlbm91Z2ggZm9yIGl0\"}";
+    let private = public.replace("\"x\"", "\"d\": \"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI\", \"x\"");
+    for keys in [secret, &private] {
+        let stderr = told(keys);
+        assert!(
+            stderr.ends_with("keys.json: everybody on this machine can read it: chmod o-r\n"),
+            "{stderr}"
+        );
+    }
+}
+
 #[test]
 fn what_this_machine_lacks_is_told_before_a_start_and_at_one() {
     let dir = Scratch::new("check-machine");

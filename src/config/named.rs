@@ -125,7 +125,8 @@ table! {
         /// algorithm is not known the log warns, and the others are used; a key for which others than its
         /// owner could sign is an error.
         jwks: Option<Placed<ExistingFile>>,
-        /// With `kind = "jwt"`: a file with the secret that both sides know.
+        /// With `kind = "jwt"`: a file with the secret that both sides know: bytes, or a text, to which the end
+        /// of its line does not belong.
         secret: Option<Placed<ExistingFile>>,
         /// With `kind = "jwt"`: how tokens may be signed. Keys of `jwks` for anything else are not used, and
         /// one that does not say what it is for is used with those of these that are for its kind.

@@ -36,7 +36,7 @@ use jsonwebtoken::{Algorithm, Header, decode_header};
 use serde_json::Value;
 
 use super::checks::{Checks, Claim, Identity, Wrong};
-use super::listing::{self, ListError, ListProblem};
+use super::listing::{Content, ListError, ListProblem};
 use super::seal::{Digest, Seal};
 use super::who::{Challenge, Users};
 use crate::app::adapters::IntoHandler;
@@ -164,23 +164,26 @@ impl JwtAuth {
     /// If it is no set of keys, if a key is too short or anybody could sign for it, if two have one `kid`, or
     /// if all are left out.
     pub fn jwks(self, text: &str) -> Result<Self, ListError> {
-        self.set(text, "")
+        self.set(&keys_of(text)?, "")
     }
 
-    /// The same from the file `path`, which has at most 1 MiB.
+    /// The same from the file `path`, which has at most 1 MiB. If it has a secret or a private key and
+    /// everybody on this machine can read it, the log warns of that.
     ///
     /// # Errors
     /// If it cannot be read, too.
     pub fn jwks_file(self, path: impl AsRef<Path>) -> Result<Self, ListError> {
         let path = path.as_ref();
-        self.set(&listing::read(path)?, &format!("{}: ", path.display())).map_err(|error| error.of(path))
+        let content = Content::of(path)?;
+        let set = keys_of(content.text()?).map_err(|error| error.of(path))?;
+        if set.iter().any(key::is_secret) {
+            content.warn_if_open();
+        }
+        self.set(&set, &format!("{}: ", path.display())).map_err(|error| error.of(path))
     }
 
-    /// The keys of `text`, of which is said where it stands.
-    fn set(mut self, text: &str, place: &str) -> Result<Self, ListError> {
-        let set: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
-        let found = set.get("keys").and_then(Value::as_array);
-        let found = found.ok_or_else(|| wrong("a set of keys has an array \"keys\"".into()))?;
+    /// Those of `found` that are for signatures; `place` is where they stand.
+    fn set(mut self, found: &[Value], place: &str) -> Result<Self, ListError> {
         for (index, value) in found.iter().enumerate() {
             let named = value
                 .get("kid")
@@ -220,14 +223,17 @@ impl JwtAuth {
         Ok(self)
     }
 
-    /// The same from the file `path`: all of it, without the line's end.
+    /// The same from the file `path`: all of it; of a text, without the line's end.
     ///
     /// # Errors
     /// If it cannot be read, too.
     pub fn secret_file(self, algorithm: &str, path: impl AsRef<Path>) -> Result<Self, ListError> {
         let path = path.as_ref();
-        let text = listing::read(path)?;
-        self.secret(algorithm, text.trim_end_matches(['\r', '\n']).as_bytes()).map_err(|error| error.of(path))
+        let content = Content::of(path)?;
+        content.warn_if_open();
+        // Of random bytes the last ones may look like that.
+        let secret = content.text().map(|text| text.trim_end_matches(['\r', '\n']).as_bytes());
+        self.secret(algorithm, secret.unwrap_or_else(|_| content.bytes())).map_err(|error| error.of(path))
     }
 
     /// Takes only tokens of this issuer, or of another that is named so.
@@ -498,6 +504,15 @@ impl fmt::Debug for JwtAuth {
 
 fn wrong(what: String) -> ListError {
     ListError::whole(ListProblem::Keys(what))
+}
+
+/// What stands in a set of keys. RFC 7517 §5.
+fn keys_of(text: &str) -> Result<Vec<Value>, ListError> {
+    let mut set: Value = serde_json::from_str(text).map_err(|error| wrong(format!("no JSON: {error}")))?;
+    match set.get_mut("keys").map(Value::take) {
+        Some(Value::Array(keys)) => Ok(keys),
+        _ => Err(wrong("a set of keys has an array \"keys\"".into())),
+    }
 }
 
 /// `RS256, RS384 or RS512`

@@ -46,6 +46,14 @@ pub enum ListProblem {
     Keys(String),
 }
 
+/// What stands in a file.
+pub(super) struct Content<'p> {
+    path: &'p Path,
+    bytes: Vec<u8>,
+    /// Whether everybody on this machine can read it.
+    is_open: bool,
+}
+
 impl ListError {
     /// In line `line`, counted from 1.
     pub(super) const fn at(line: usize, problem: ListProblem) -> Self {
@@ -86,21 +94,49 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str, &st
     })
 }
 
-/// The text of the file `path`. Whoever can read it could try its secrets: everybody should not.
+/// The text of the file `path`, which has secrets.
 pub(super) fn read(path: &Path) -> Result<String, ListError> {
-    let read = || -> io::Result<Vec<u8>> {
-        let file = regular::open(path)?;
-        if file.metadata()?.mode() & 0o004 != 0 {
-            log::warn!("{}: everybody on this machine can read it: chmod o-r", path.display());
+    let content = Content::of(path)?;
+    content.warn_if_open();
+    Ok(content.text()?.to_owned())
+}
+
+impl<'p> Content<'p> {
+    /// That of the file `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has more than 1 MiB.
+    pub(super) fn of(path: &'p Path) -> Result<Self, ListError> {
+        let read = || -> io::Result<Self> {
+            let file = regular::open(path)?;
+            let is_open = file.metadata()?.mode() & 0o004 != 0;
+            Ok(Self { path, bytes: regular::rest(file, LIST_BYTES_MAX)?, is_open })
+        };
+        read().map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => ListError::whole(ListProblem::TooLarge).of(path),
+            _ => ListError::whole(ListProblem::Unreadable(error)).of(path),
+        })
+    }
+
+    /// Whoever can read it could try what is in it: everybody should not.
+    pub(super) fn warn_if_open(&self) {
+        if self.is_open {
+            log::warn!("{}: everybody on this machine can read it: chmod o-r", self.path.display());
         }
-        regular::rest(file, LIST_BYTES_MAX)
-    };
-    let whole = |problem| ListError::whole(problem).of(path);
-    let bytes = read().map_err(|error| match error.kind() {
-        ErrorKind::FileTooLarge => whole(ListProblem::TooLarge),
-        _ => whole(ListProblem::Unreadable(error)),
-    })?;
-    String::from_utf8(bytes).map_err(|_| whole(ListProblem::NotText))
+    }
+
+    /// All of it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The same as a text.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(super) fn text(&self) -> Result<&str, ListError> {
+        str::from_utf8(&self.bytes).map_err(|_| ListError::whole(ListProblem::NotText).of(self.path))
+    }
 }
 
 impl fmt::Display for ListError {

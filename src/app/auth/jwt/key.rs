@@ -127,6 +127,11 @@ impl Key {
     }
 }
 
+/// Whether it is one that nobody else should have. RFC 7518 §6.2.2, §6.3.2, §6.4; RFC 8037 §2.
+pub(super) fn is_secret(value: &Value) -> bool {
+    value["kty"] == "oct" || !value["d"].is_null()
+}
+
 /// Whether signatures may be checked with it. RFC 7517 §4.2, §4.3.
 fn is_to_verify(value: &Value) -> bool {
     let is = |value: &Value, text: &str| value.as_str() == Some(text);

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::app::{App, Counts};
+use crate::sys::scratch::Scratch;
 
 const NOW: u64 = 1_795_000_000;
 const SECRET: &[u8] = b"thirty-two bytes are what it has";
@@ -466,6 +467,22 @@ fn keys_for_which_others_could_sign_are_refused() {
     let padded = changed(3, "n", &[vec![0], modulus].concat());
     let auth = JwtAuth::new("x").jwks(&json!({ "keys": [padded] }).to_string()).unwrap();
     assert_eq!(judged(&auth, &signed(&Header::new(*algorithm), &good(), key)).as_deref(), Ok("ada"));
+}
+
+#[test]
+fn rfc_7518_3_2_a_secret_is_bytes_and_that_of_a_text_ends_with_its_line() {
+    let folder = Scratch::new("secrets");
+    let path = folder.join("secret");
+    let random = [&[0xFF; 31][..], b"\n"].concat();
+    for (content, secret) in [(SECRET, SECRET), (&[SECRET, b"\r\n"].concat(), SECRET), (&*random, &*random)] {
+        std::fs::write(&path, content).unwrap();
+        let auth = JwtAuth::new("x").secret_file("HS256", &path).unwrap();
+        let token = signed(&Header::new(Algorithm::HS256), &good(), &EncodingKey::from_secret(secret));
+        assert_eq!(judged(&auth, &token).as_deref(), Ok("ada"), "{content:?}");
+    }
+    std::fs::write(&path, [SECRET, b"\n"].concat().split_off(1)).unwrap();
+    let error = JwtAuth::new("x").secret_file("HS256", &path).unwrap_err().to_string();
+    assert!(error.ends_with("secret: a key for HS256 has at least 32 bytes, this one 31"), "{error}");
 }
 
 #[test]
