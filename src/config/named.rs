@@ -135,7 +135,8 @@ table! {
         issuer: Option<Placed<Text>>,
         /// With `kind = "jwt"`: for whom, `aud`; one of these.
         audience: Option<Placed<Vec<Placed<Text>>>>,
-        /// With `kind = "jwt"`: how wrong clocks may be; without it, not at all.
+        /// With `kind = "jwt"`: how wrong clocks may be, in whole seconds, rounded up; without it, not at
+        /// all.
         leeway: Option<Placed<Duration>>,
         /// With `kind = "mtls"`: whose certificates are accepted: a common name or the name of a host,
         /// `"ada"`; a common name alone, `"cn:ada"`; an address of mail, `"email:ada@example.org"`; or the

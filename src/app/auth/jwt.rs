@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use jsonwebtoken::{Algorithm, Header, decode_header};
+use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::checks::{Checks, Claim, Identity, Wrong};
@@ -47,8 +47,6 @@ use crate::http::{Reason, Response};
 use key::{Found, Key};
 use verified::Verified;
 
-/// Longer tokens are not looked at, in bytes.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// How far clocks may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
 /// What the loop checks itself, in microseconds: to leave it and come back takes as long.
@@ -82,6 +80,16 @@ pub struct JwtAuth {
     seal: Seal,
     verified: Arc<Verified>,
     checks: Checks,
+}
+
+/// What stands in a token, in its first two parts.
+struct Said {
+    algorithm: Algorithm,
+    /// The name of the key, `kid`.
+    id: Option<Box<str>>,
+    /// Whether there are extensions that must be understood. RFC 7515 §4.1.11.
+    has_extensions: bool,
+    claims: Value,
 }
 
 /// What a token says, which its signature has still to prove.
@@ -253,7 +261,8 @@ impl JwtAuth {
         self
     }
 
-    /// How far the clock of who signs may be from this one: 30 seconds unless told otherwise.
+    /// How far the clock of who signs may be from this one, in whole seconds, rounded up: 30 unless told
+    /// otherwise.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
@@ -335,14 +344,17 @@ impl JwtAuth {
     }
 
     /// What there is to prove of what a token says; `None` if nobody can.
-    fn weigh(&self, said: &(Header, Value), digest: Digest, now_seconds: u64) -> Option<Unproved> {
-        let (header, claims) = said;
-        let keys = self.keys_for(header.alg, header.kid.as_deref());
-        // RFC 7515 §4.1.11: extensions that must be understood are not.
-        if header.crit.is_some() || keys.is_empty() {
-            return None;
-        }
-        Some(Unproved { digest, keys, algorithm: header.alg, claims: self.judge(claims, now_seconds) })
+    fn weigh(&self, said: &Said, digest: Digest, now_seconds: u64) -> Option<Unproved> {
+        let Said { algorithm, claims, .. } = said;
+        let keys = self.keys_for(*algorithm, said.id.as_deref());
+        // RFC 7519 §4.1.6: it is only looked at whether it is a moment.
+        let is_dated = claims.get("iat").is_none_or(Value::is_number);
+        (!said.has_extensions && is_dated && !keys.is_empty()).then(|| Unproved {
+            digest,
+            keys,
+            algorithm: *algorithm,
+            claims: self.judge(claims, now_seconds),
+        })
     }
 
     /// The key of this name; else those without one; else, for a token that names none, the only one.
@@ -365,7 +377,7 @@ impl JwtAuth {
 
     /// RFC 7519 §4.1: until when it is taken, and who has it.
     fn judge(&self, claims: &Value, now_seconds: u64) -> Result<(u64, Arc<str>), Reason> {
-        let leeway = self.leeway.as_secs();
+        let leeway = self.leeway.as_secs().saturating_add(u64::from(self.leeway.subsec_nanos() > 0));
         let until = seconds(claims, "exp").map_err(|_| Reason::TokenExpiryMissing)?;
         let until = until.ok_or(Reason::TokenExpiryMissing)?.saturating_add(leeway);
         if now_seconds >= until {
@@ -442,9 +454,6 @@ impl Layer for JwtAuth {
             Ok(token) => token,
             Err(refused) => return refused,
         };
-        if token.len() > TOKEN_BYTES_MAX {
-            return self.challenge.refuse(Reason::TokenInvalid, response);
-        }
         let (digest, now_seconds) = (self.seal.digest(&[token]), request.unix_seconds());
         if let Some(subject) = self.verified.get(&digest, now_seconds) {
             return self.users.admit(&subject, request, response);
@@ -525,18 +534,27 @@ fn one_of(algorithms: &[Algorithm]) -> String {
     }
 }
 
-/// What stands in `token`: its header, and its claims between the dots.
-fn said_by(token: &[u8]) -> Option<(Header, Value)> {
-    let header = decode_header(token).ok()?;
-    let claims = str::from_utf8(token.split(|byte| *byte == b'.').nth(1)?).ok()?;
-    let claims = serde_json::from_slice(&Base64UrlUnpadded::decode_vec(claims).ok()?).ok()?;
-    Some((header, claims))
+/// What stands in `token`, if it has three parts, a header and claims. RFC 7515 §4.1, §7.1.
+fn said_by(token: &[u8]) -> Option<Said> {
+    let mut parts = str::from_utf8(token).ok()?.split('.');
+    let (header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    let read = |part: &str| -> Option<Value> {
+        serde_json::from_slice(&Base64UrlUnpadded::decode_vec(part).ok()?).ok()
+    };
+    let header = read(header).filter(|_| parts.next().is_none())?;
+    let id = header.get("kid").filter(|id| !id.is_null());
+    Some(Said {
+        algorithm: header.get("alg")?.as_str()?.parse().ok()?,
+        id: id.map(|id| id.as_str().map(Into::into).ok_or(())).transpose().ok()?,
+        has_extensions: header.get("crit").is_some(),
+        claims: read(claims)?,
+    })
 }
 
 /// A moment in whole seconds since 1970; `None` if it is not there. RFC 7519 §2.
 fn seconds(claims: &Value, name: &str) -> Result<Option<u64>, NoMoment> {
     match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
+        None => Ok(None),
         Some(value) => match (value.as_u64(), value.as_f64()) {
             (Some(seconds), _) => Ok(Some(seconds)),
             (None, Some(seconds)) if (0.0..1e15).contains(&seconds) => {
