@@ -143,6 +143,7 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
         }
         let Some(algorithms) = &auth.algorithms else { continue };
         filled(algorithms, "nobody passes an empty list", reader);
+        twice(algorithms.iter(), |algorithm| format!("the algorithm `{}`", algorithm.word()), reader);
         let Some(secret) = &auth.secret else { continue };
         for algorithm in algorithms.iter().filter(|algorithm| !algorithm.is_symmetric()) {
             let message = format!("`{}` is checked with a public key, not with a secret", algorithm.word());

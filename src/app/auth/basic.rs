@@ -35,7 +35,7 @@ use super::credentials::{CREDENTIALS_BYTES_MAX, Credentials};
 use super::hash::HashError;
 use super::listing::{self, ListError, ListProblem};
 use super::seal::Seal;
-use super::who::Users;
+use super::who::{Users, authorization};
 use crate::app::adapters::IntoHandler;
 use crate::app::layer::{Acts, Layer, Layered, Passage};
 use crate::app::request::Request;
@@ -140,13 +140,16 @@ impl BasicAuth {
     /// ```
     ///
     /// # Errors
-    /// If a line is no user, or a name stands twice.
+    /// If a line is no user, a name stands twice, or there is nobody.
     pub fn htpasswd(mut self, text: &str) -> Result<Self, ListError> {
         for line in listing::lines(text) {
             let (number, name, rest) = line?;
             let hash = rest.split(':').next().unwrap_or_default();
             let user = self.user(name, hash);
             self = user.map_err(|error| ListError::at(number, ListProblem::User(error)))?;
+        }
+        if self.accounts.is_empty() {
+            return Err(ListError::whole(ListProblem::Nobody));
         }
         Ok(self)
     }
@@ -230,8 +233,13 @@ impl BasicAuth {
     /// Who the request claims to come from.
     fn judge(&self, request: &Request<'_>, response: &mut Response) -> Passage {
         let mut buffer = [0; CREDENTIALS_BYTES_MAX];
-        let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let (Some((_, value)), None) = (fields.next(), fields.next()) else { return self.refuse(response) };
+        let value = match authorization(request) {
+            Ok(value) => value.unwrap_or_default(),
+            Err(repeated) => {
+                response.refuse(repeated);
+                return Passage::answered();
+            }
+        };
         let Some(credentials) = Credentials::decode(value, &mut buffer) else { return self.refuse(response) };
         let Some((account, is_user)) = self.account_of(credentials.user) else {
             return self.refuse(response);

@@ -103,7 +103,7 @@ impl BearerAuth {
     /// place.
     ///
     /// # Errors
-    /// If a line is none of these, or a token stands twice.
+    /// If a line is none of these, a token stands twice, or there is none.
     pub fn tokens(mut self, text: &str) -> Result<Self, ListError> {
         let tokens = Arc::make_mut(&mut self.tokens);
         for line in listing::lines(text) {
@@ -119,6 +119,9 @@ impl BearerAuth {
                 Ok(_) => return Err(wrong(ListProblem::Token("this token stands here twice: remove one"))),
                 Err(place) => tokens.insert(place, Owner { number: place_of, digest, name: name.into() }),
             }
+        }
+        if self.tokens.is_empty() {
+            return Err(ListError::whole(ListProblem::Nobody));
         }
         Ok(self)
     }
@@ -321,6 +324,8 @@ mod tests {
         assert!(!refused("ada:secret").contains("secret"));
         assert!(refused(&good).contains("twice") && refused(&good.replace("ci:", "ada:")).contains("twice"));
         assert!(refused(&good.replace("ci:", ":")).contains("no user name"));
+        let error = BearerAuth::new("x").tokens("# nobody yet\n").unwrap_err().to_string();
+        assert_eq!(error, "it names nobody: add a line, or nobody could come in");
         let text =
             format!("{:?} {:?}", Token::random().unwrap(), BearerAuth::new("x").tokens(&good).unwrap());
         assert_eq!(text, "Token BearerAuth { tokens: 1, .. }", "a debug view has no secrets");

@@ -36,6 +36,8 @@ pub enum ListProblem {
     TooLarge,
     /// It is not UTF-8.
     NotText,
+    /// It names nobody.
+    Nobody,
     /// A line has no colon; it may be a secret, and is not repeated.
     NoColon,
     /// A line names nobody who could be let in.
@@ -153,6 +155,7 @@ impl fmt::Display for ListError {
                 write!(f, "it is larger than {LIST_BYTES_MAX} bytes: is it the right file?")
             }
             ListProblem::NotText => f.write_str("it is not UTF-8"),
+            ListProblem::Nobody => f.write_str("it names nobody: add a line, or nobody could come in"),
             ListProblem::NoColon => f.write_str("there is no colon between a name and what belongs to it"),
             ListProblem::User(error) => error.fmt(f),
             ListProblem::Token(what) => f.write_str(what),

@@ -53,7 +53,9 @@ fn only_the_right_pair_is_let_in() {
     let twice = ::http::Request::get("/")
         .header("authorization", basic("ada:password"))
         .header("authorization", basic("ada:password"));
-    assert_challenged(&app.oneshot(twice.body("").unwrap()));
+    let answer = app.oneshot(twice.body("").unwrap());
+    assert_eq!(answer.status(), 400);
+    assert!(answer.body().ends_with(b"(handler.credentials_repeated)\n"), "{:?}", answer.body());
     let nobody = App::new().get("/", BasicAuth::new("a \"realm\"").guard(|_: &Request<'_>| "secret"));
     assert_challenged(&send(&nobody, "GET", &basic("ada:password"), ""));
 }
@@ -150,6 +152,15 @@ fn a_line_of_htpasswd_that_is_none_is_named() {
     assert!(
         refused(":$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC").contains("no user name")
     );
+}
+
+#[test]
+fn a_list_of_users_has_some() {
+    for text in ["", "\u{FEFF}\n", "# ada:$2y$04$\n \n"] {
+        let error = BasicAuth::new("x").htpasswd(text).unwrap_err().to_string();
+        assert_eq!(error, "it names nobody: add a line, or nobody could come in");
+        assert!(auth().htpasswd(text).is_ok(), "others are there");
+    }
 }
 
 #[test]

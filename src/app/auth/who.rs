@@ -73,12 +73,8 @@ impl Challenge {
         request: &Request<'a>,
         response: &mut Response,
     ) -> Result<&'a [u8], Passage> {
-        let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let value = match (fields.next(), fields.next()) {
-            (None, _) => return Err(self.refuse(Reason::TokenMissing, response)),
-            (Some((_, value)), None) => value,
-            _ => return Err(self.refuse(Reason::CredentialsRepeated, response)),
-        };
+        let value = authorization(request).and_then(|value| value.ok_or(Reason::TokenMissing));
+        let value = value.map_err(|reason| self.refuse(reason, response))?;
         let (scheme, rest) = value.split_at(value.len().min(b"Bearer".len()));
         let token = rest.trim_ascii_start();
         if !scheme.eq_ignore_ascii_case(b"Bearer") || (token.len() == rest.len() && !rest.is_empty()) {
@@ -107,6 +103,16 @@ impl Challenge {
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.plain.as_bytes()))
+    }
+}
+
+/// What the field `Authorization` says, if there is one; or why nobody could say which of several counts. RFC
+/// 9110 §11.6.2.
+pub(super) fn authorization<'a>(request: &Request<'a>) -> Result<Option<&'a [u8]>, Reason> {
+    let mut fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    match (fields.next(), fields.next()) {
+        (first, None) => Ok(first.map(|(_, value)| value)),
+        _ => Err(Reason::CredentialsRepeated),
     }
 }
 
