@@ -113,6 +113,8 @@ impl Folder {
 const CONFIGURATION: &str = "[[site]]\nhosts = \"*\"\n[[site.route]]\npath = \"/{*rest}\"\nrespond = 204\n\
                              [[site.route]]\npath = \"/\"\nclient = [\"192.0.2.0/24\"]\nrespond = 200\n";
 
+const USERS: &str = "ada:$2y$04$vad9ZIL/CzQHKqS4bqk/3usZ9meXiKvBk663AT9GpWf49O/yWzNJC\n";
+
 #[test]
 fn the_program_says_which_line_decides() {
     let folder = Folder::new("explain", CONFIGURATION);
@@ -149,6 +151,27 @@ fn the_program_says_which_line_decides() {
     assert_eq!((code, &json["status"]), (Some(0), &204.into()), "the most specific path is passed over");
     let why = "any method / if client in 192.0.2.0/24: `client in 192.0.2.0/24` does not hold";
     assert!(json["steps"].as_array().unwrap().iter().any(|step| step["says"] == why), "{stdout}");
+}
+
+#[test]
+fn the_servers_name_is_nobody_elses_whoever_answers() {
+    let auth = "[auth.staff]\nkind = \"basic\"\nfile = \"users\"\n";
+    let site = "[[site]]\nhosts = \"*\"\nauth = \"staff\"\nerror_pages = { 401 = \"/401.html\" }\nrespond = 204\n\
+                [[site.route]]\npath = \"/401.html\"\nrespond = 200\n";
+    for (name, told) in [("", "not sent"), ("shop", "shop")] {
+        let server = format!("[server]\nserver_name = \"{name}\"\n");
+        let folder = Folder::new("explain-server", &[&server, auth, site].concat());
+        fs::write(folder.0.join("users"), USERS).unwrap();
+        let (code, stdout, stderr) = folder.explain(&["GET", "/"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(
+            stdout.contains("\n  status            401 Unauthorized, handler.unauthorized\n"),
+            "{stdout}"
+        );
+        let line = stdout.lines().find(|line| line.starts_with("  server ")).unwrap();
+        let words: Vec<_> = line.split("  ").filter(|words| !words.is_empty()).map(str::trim).collect();
+        assert_eq!(words, ["server", told, "# kolk.toml:2"]);
+    }
 }
 
 #[test]

@@ -263,6 +263,9 @@ impl<'a> Telling<'a> {
         let (status, reason) = (response.status(), response.reason());
         self.steps.push(Step::new(Stage::Respond, "status", told(status, reason)));
         for Field { name, value, by, place } in std::mem::take(&mut self.fields) {
+            // Whoever made the answer, that field is the server's.
+            let is_servers = (&*name, &*value) == (SERVER, SERVER_NAME);
+            let (by, place) = if is_servers { (None, None) } else { (by, place) };
             let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
             let value = if value.is_empty() { "\"\"".to_owned() } else { value };
             self.steps.push(Step::new(Stage::Respond, name, format!("{value}{by}")).at(place));
