@@ -72,12 +72,11 @@ impl Counts {
     }
 
     /// `auth` as it is, but for what `former` knows of the same name: [which passwords were
-    /// right](BasicAuth::knowing_with), and, if the limit is the same, how many were wrong.
+    /// right](BasicAuth::knowing_with), and [how many were wrong](BasicAuth::failing_with).
     #[must_use]
     pub fn passwords(&mut self, name: &str, auth: BasicAuth, former: &Self) -> BasicAuth {
         let auth = match former.passwords.get(name) {
-            Some(former) if auth.is_limited_like(former) => auth.knowing_with(former).failing_with(former),
-            Some(former) => auth.knowing_with(former),
+            Some(former) => auth.knowing_with(former).failing_with(former),
             None => auth,
         };
         self.passwords.insert(name.into(), auth.clone());
@@ -85,14 +84,13 @@ impl Counts {
     }
 
     /// `auth` as it is, but for what `former` knows of the same name: if the keys and all that is asked of
-    /// tokens are the same, [which were right](JwtAuth::knowing_with); and, if the limit is the same, how
-    /// many were wrong.
+    /// tokens are the same, [which were right](JwtAuth::knowing_with); and [how many were
+    /// wrong](JwtAuth::failing_with).
     #[cfg(feature = "jwt")]
     #[must_use]
     pub fn tokens(&mut self, name: &str, auth: JwtAuth, former: &Self) -> JwtAuth {
         let auth = match former.tokens.get(name) {
-            Some(former) if auth.is_limited_like(former) => auth.knowing_with(former).failing_with(former),
-            Some(former) => auth.knowing_with(former),
+            Some(former) => auth.knowing_with(former).failing_with(former),
             None => auth,
         };
         self.tokens.insert(name.into(), auth.clone());

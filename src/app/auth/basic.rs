@@ -174,8 +174,8 @@ impl BasicAuth {
         self
     }
 
-    /// Counts wrong passwords together with `other`, up to the limit of that: for users that take the place
-    /// of others, so that whoever guesses does not begin anew.
+    /// Counts wrong passwords together with `other`, each up to its own limit, if both have one: for users
+    /// that take the place of others, so that whoever guesses does not begin anew.
     #[must_use]
     pub fn failing_with(mut self, other: &Self) -> Self {
         self.checks.failing_with(&other.checks);
@@ -218,11 +218,6 @@ impl BasicAuth {
     pub fn users<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.admitted = Users::only(names);
         self
-    }
-
-    /// Whether wrong passwords are counted up to the same limit as in `other`.
-    pub(in crate::app) fn is_limited_like(&self, other: &Self) -> bool {
-        self.checks.is_limited_like(&other.checks)
     }
 
     /// `handler`, for these users alone.

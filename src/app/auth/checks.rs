@@ -114,9 +114,11 @@ impl Checks {
         self
     }
 
-    /// Failures are those of `other`, up to its limit.
+    /// Failures are those of `other`, too, each up to its limit.
     pub(super) fn failing_with(&mut self, other: &Self) {
-        self.failures.clone_from(&other.failures);
+        if let (Some(own), Some(other)) = (&self.failures, &other.failures) {
+            self.failures = Some(Arc::new(own.of(other)));
+        }
     }
 
     /// What waits and who works on it are those of `other`.
@@ -124,17 +126,11 @@ impl Checks {
         self.queue = Arc::clone(&other.queue);
     }
 
-    /// Whether the limit of failures is that of `other`.
-    pub(super) fn is_limited_like(&self, other: &Self) -> bool {
-        let limit = |checks: &Self| checks.failures.as_ref().map(|failures| failures.limit());
-        limit(self) == limit(other)
-    }
-
     /// Whether failures are counted together.
     #[cfg(all(test, feature = "jwt"))]
     pub(super) fn shares_failures(&self, other: &Self) -> bool {
         match (&self.failures, &other.failures) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (Some(one), Some(other)) => one.is_of(other),
             _ => false,
         }
     }

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::base::Tick;
@@ -27,9 +27,15 @@ pub(super) struct Failures {
     /// So many are let through within the time.
     count_max: u32,
     within: Duration,
-    addresses: Mutex<HashMap<u128, Failed>>,
+    addresses: Arc<Addresses>,
+}
+
+/// Who has failed, and how often: what a change of the limit leaves as it is.
+#[derive(Debug, Default)]
+struct Addresses {
+    failed: Mutex<HashMap<u128, Failed>>,
     /// Nobody fails on most days: then nobody is asked for an address.
-    is_empty: AtomicBool,
+    is_used: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,17 +47,23 @@ struct Failed {
 
 impl Failures {
     pub(super) fn new(count_max: u32, within: Duration) -> Self {
-        Self { count_max, within, addresses: Mutex::default(), is_empty: AtomicBool::new(true) }
+        Self { count_max, within, addresses: Arc::default() }
     }
 
-    /// How many are let through, and within which time.
-    pub(super) const fn limit(&self) -> (u32, Duration) {
-        (self.count_max, self.within)
+    /// The same limit, of the addresses of `other`: who fails in the one has failed in both.
+    pub(super) fn of(&self, other: &Self) -> Self {
+        Self { addresses: Arc::clone(&other.addresses), ..*self }
+    }
+
+    /// Whether both are of the same addresses.
+    #[cfg(all(test, feature = "jwt"))]
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.addresses, &other.addresses)
     }
 
     /// Whether nobody has failed.
     pub(super) fn is_empty(&self) -> bool {
-        self.is_empty.load(Relaxed)
+        !self.addresses.is_used.load(Relaxed)
     }
 
     /// How long `address` is refused from `now` on, if it is.
@@ -84,11 +96,11 @@ impl Failures {
             *failed = new;
         }
         failed.count = failed.count.saturating_add(1);
-        self.is_empty.store(false, Relaxed);
+        self.addresses.is_used.store(true, Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Failed>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.addresses.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,6 +139,27 @@ mod tests {
         failures.count(here, later(60));
         assert_eq!(failures.refuses(here, later(61)), None, "it begins anew");
         assert_eq!(failures.refuses(ip("192.0.2.2"), later(2)), None, "a neighbour");
+    }
+
+    #[test]
+    fn another_limit_goes_on_with_what_was_counted() {
+        let (here, start) = (ip("192.0.2.1"), Tick::from_millis(5_000));
+        let strict = Failures::new(2, MINUTE);
+        strict.count(here, start);
+        strict.count(here, start);
+        let mild = Failures::new(3, MINUTE * 60).of(&strict);
+        assert!(!mild.is_empty() && mild.refuses(here, start).is_none(), "one more may fail");
+        mild.count(here, start);
+        assert_eq!(mild.refuses(here, start), Some(MINUTE), "it ends when it was to end");
+        assert_eq!(strict.refuses(here, start), Some(MINUTE));
+        mild.count(here, start.after(MINUTE));
+        mild.count(here, start.after(MINUTE));
+        mild.count(here, start.after(MINUTE));
+        assert_eq!(
+            mild.refuses(here, start.after(MINUTE)),
+            Some(MINUTE * 60),
+            "the next time is the new one"
+        );
     }
 
     #[test]

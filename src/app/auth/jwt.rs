@@ -295,8 +295,8 @@ impl JwtAuth {
         self
     }
 
-    /// Counts tokens that are none together with `other`, up to the limit of that: for keys that take the
-    /// place of others, so that whoever guesses does not begin anew.
+    /// Counts tokens that are none together with `other`, each up to its own limit, if both have one: for
+    /// keys that take the place of others, so that whoever guesses does not begin anew.
     #[must_use]
     pub fn failing_with(mut self, other: &Self) -> Self {
         self.checks.failing_with(&other.checks);
@@ -323,11 +323,6 @@ impl JwtAuth {
             && self.issuers == other.issuers
             && self.audiences == other.audiences
             && self.leeway == other.leeway
-    }
-
-    /// Whether the limit of wrong tokens is that of `other`.
-    pub(in crate::app) fn is_limited_like(&self, other: &Self) -> bool {
-        self.checks.is_limited_like(&other.checks)
     }
 
     fn add(&mut self, key: Key) -> Result<(), String> {

@@ -128,6 +128,7 @@ impl<'p> Content<'p> {
     }
 
     /// All of it.
+    #[cfg(feature = "jwt")]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -442,14 +442,15 @@ fn users_that_take_the_place_of_others_are_believed_if_they_are_the_same() {
     assert_eq!(guessed(&mut desk, &app, "bob:password", now).status(), 401, "he is gone");
     assert_eq!(guessed(&mut desk, &app, "a:password", now).status(), 429, "two were wrong");
 
-    // Another hash, of the same password; and another limit, which begins anew.
-    let (app, auth, third) = after(&second, named(&[("ada", OTHER_HASH)], 3));
+    // Another hash, of the same password; and another limit, up to which it goes on: three were wrong.
+    let (app, auth, third) = after(&second, named(&[("ada", OTHER_HASH)], 4));
     assert_eq!(guessed(&mut desk, &app, "ada:password", now).status(), 200);
     assert_eq!(computed(&auth), 4);
-    let (app, auth, _) = after(&third, named(&[("ada", HASH)], 3));
-    assert_eq!(guessed(&mut desk, &app, "ada:wrong", now).status(), 401);
+    let (app, auth, _) = after(&third, named(&[("ada", HASH)], 4));
     assert_eq!(guessed(&mut desk, &app, "ada:password", now).status(), 200);
+    assert_eq!(guessed(&mut desk, &app, "ada:wrong", now).status(), 401);
     assert_eq!(computed(&auth), 6, "what was before the one before is not known");
+    assert_eq!(guessed(&mut desk, &app, "bob:wrong", now).status(), 429);
 }
 
 #[test]
