@@ -7,12 +7,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
 use kolk::app::{App, Request};
 use kolk::base::Tick;
 use kolk::proto::hpack::{self, Decoder, Encoder, FieldList, Fit, TABLE_BYTES};
 use kolk::reactor::Readiness;
-use kolk::{Handler, Outcome, Response, StaticDir};
+use kolk::{Handler, Outcome, Policy, Quota, Rate, RateKey, RateLimit, Rates, Response, StaticDir};
 
 #[path = "memory/lane.rs"]
 mod lane;
@@ -141,6 +142,27 @@ fn a_body_that_came_with_its_head_allocates_nothing() {
 
 /// A slot is reserved, a wheel's link too, and the machine shares its limits: a connection costs what its
 /// transport does.
+#[test]
+fn rates_allocate_nothing_alone_and_side_by_side() {
+    struct Quiet;
+    impl Handler for Quiet {
+        fn handle(&self, _: &Request<'_>, _: &mut Response) -> Outcome {
+            Outcome::Ready
+        }
+    }
+    let rates = Arc::new(Rates::new());
+    let limit = |name: &str, burst| {
+        let rate = Rate::new(Quota::per_minute(burst).unwrap(), burst).unwrap();
+        RateLimit::new(&rates, Policy::new(name, rate).unwrap(), RateKey::Path)
+    };
+    let input = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for names in [&["alone"][..], &["one", "other"]] {
+        let limits = names.iter().map(|name| limit(name, 1 << 20));
+        let app = limits.fold(App::new(), App::layer).get("/", Quiet);
+        assert_eq!(serve(app, input, 1, 10_000), (0, 10_000));
+    }
+}
+
 #[test]
 fn a_connection_allocates_nothing() {
     let mut shard = shard(App::new().get("/plaintext", Response::text("Hello, World!")), 4);

@@ -15,6 +15,7 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use kolk::access_log::{Destination, Format};
+use kolk::app::RateVerdict;
 use kolk::{App, Configuration, ListenAddr};
 use rustls::version::{TLS12, TLS13};
 
@@ -663,6 +664,48 @@ fn a_rate_that_site_and_route_name_is_paid_once() {
     );
     let statuses = [(); 3].map(|()| ask(&app, "GET", "/", &[("x-key", "1")]).status().as_u16());
     assert_eq!(statuses, [200, 200, 429]);
+}
+
+#[test]
+fn who_is_refused_by_one_rate_has_not_spent_what_others_share() {
+    let files = Scratch::new("assembly-rates-together");
+    let text = r#"
+        server.admin = "127.0.0.1:0"
+        [rate.shared]
+        key = "path"
+        rate = "1/d"
+        burst = 3
+        headers = true
+        [rate.own]
+        key = "header:x-key"
+        rate = "1/d"
+        [[site]]
+        hosts = ["*"]
+        rate = "shared"
+        [[site.route]]
+        path = "/"
+        rate = "own"
+        respond = { text = "in\n" }
+    "#;
+    let server = serve(&files, text);
+    let mut client = Client::at(address(&server));
+    let mut ask = |key: &str| {
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Key: {key}\r\n\r\n"));
+        let answer = client.answer();
+        (answer.status, answer.field("ratelimit").unwrap().split(";t=").next().unwrap().to_owned())
+    };
+    let told = |status, left: &str| (status, left.to_owned());
+    assert_eq!(ask("eve"), told(200, r#""shared";r=2"#));
+    (0..5).for_each(|_| assert_eq!(ask("eve"), told(429, r#""own";r=0"#)));
+    assert_eq!(ask("ada"), told(200, r#""shared";r=1"#));
+    assert_eq!(ask("bob"), told(200, r#""shared";r=0"#));
+    assert_eq!(ask("cyd"), told(429, r#""shared";r=0"#));
+    let rates = server.snapshot().rates;
+    let counted = |name: &str| {
+        let rate = rates.iter().find(|rate| &*rate.name == name).unwrap();
+        [RateVerdict::Passed, RateVerdict::Refused].map(|verdict| rate.requests[verdict.index()])
+    };
+    assert_eq!((counted("shared"), counted("own")), ([3, 1], [3, 5]));
 }
 
 #[test]

@@ -518,7 +518,7 @@ fn json_lines_have_the_members_of_the_page_in_their_order() {
 const RATES: &str = r#"
     server.admin = "127.0.0.1:0"
     [rate]
-    many = { rate = "1/m", burst = 3 }
+    many = { rate = "1/m", burst = 2 }
     few = { rate = "1/m", burst = 1 }
     watched = { rate = "1/m", burst = 1, dry_run = true }
     slow = { rate = "20/s", burst = 1, mode = "delay" }

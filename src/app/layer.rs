@@ -11,13 +11,14 @@
 //! what nobody could read has at most an id.
 //! Decides at the head: of a body nothing was read, and none was invited. Knows no wire.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::handler::{Handler, Outcome, left_to_inner};
-use super::limits::RateLimit;
+use super::limits::{RateLimit, Together};
 use super::request::Request;
 use super::request_ids::RequestIds;
 use super::route::log_panic;
@@ -52,7 +53,7 @@ use crate::http::{Reason, Rendered, Response};
 /// assert_eq!(get("/").headers()["cache-control"], "no-store");
 /// assert_eq!(get("/nowhere").status(), 403);
 /// ```
-pub trait Layer: Send + Sync + 'static {
+pub trait Layer: Any + Send + Sync {
     /// Lets the request pass, or fills `response`, which is empty. Called again if it has
     /// [suspended](Request::suspend) the request. A panic is a 500.
     fn before(&self, _request: &Request<'_>, _response: &mut Response) -> Passage {
@@ -135,7 +136,7 @@ impl Layer for Arc<dyn Layer> {
     }
 
     fn inner(&self) -> Option<&Arc<dyn Layer>> {
-        (**self).inner()
+        Some(self)
     }
 
     fn request_ids(&self) -> Option<&RequestIds> {
@@ -237,6 +238,8 @@ struct Layers {
     all: Vec<Arc<dyn Layer>>,
     /// Those that look at requests.
     before: Box<[Arc<dyn Layer>]>,
+    /// Rates that are side by side there, each row with the number of its first one.
+    rates: Box<[(usize, Together)]>,
     /// Those that look at answers.
     after: Box<[Arc<dyn Layer>]>,
 }
@@ -246,8 +249,15 @@ struct Layers {
 pub enum Progress {
     /// To its handler.
     Passed,
-    /// It waits for so long, and goes on at this layer.
-    Waits(usize, Duration),
+    /// A layer lets it pass later.
+    Waits {
+        /// This layer.
+        by: usize,
+        /// Here it goes on.
+        next: usize,
+        /// After so long.
+        wait: Duration,
+    },
     /// This layer has decided.
     Stopped(usize, Outcome),
 }
@@ -256,10 +266,13 @@ impl Chain {
     pub(super) fn new(layers: Vec<Arc<dyn Layer>>) -> Self {
         let those = |does: fn(Acts) -> bool| {
             let those = layers.iter().filter(|layer| does(layer.acts()));
-            those.map(|layer| Arc::clone(layer.inner().unwrap_or(layer))).collect()
+            those.map(|layer| Arc::clone(acting(layer))).collect::<Box<_>>()
         };
         let (before, after) = (those(|acts| acts.before), those(|acts| acts.after));
-        Self { layers: (!layers.is_empty()).then(|| Box::new(Layers { all: layers, before, after })) }
+        let rates = side_by_side(&before);
+        let is_empty = layers.is_empty();
+        let layers = || Box::new(Layers { all: layers, before, rates, after });
+        Self { layers: (!is_empty).then(layers) }
     }
 
     /// All layers, the outermost first.
@@ -281,16 +294,23 @@ impl Chain {
 
     /// Lets the layers from number `from` look at `request`.
     pub fn before(&self, from: usize, request: &Request<'_>, response: &mut Response) -> Progress {
-        for (number, layer) in self.those_before().iter().enumerate().skip(from) {
-            let asked = catch_unwind(AssertUnwindSafe(|| layer.before(request, response)));
+        let Some(layers) = &self.layers else { return Progress::Passed };
+        let mut number = from;
+        while let Some(layer) = layers.before.get(number) {
+            let row = layers.rates.iter().find(|(first, _)| *first == number).map(|(_, row)| row);
+            let asked = catch_unwind(AssertUnwindSafe(|| match row {
+                None => (0, layer.before(request, response)),
+                Some(row) => row.before(request, response),
+            }));
+            let next = number + row.map_or(1, Together::len);
             match asked {
-                Ok(Passage::Open) => {}
-                Ok(Passage::After(wait)) => return Progress::Waits(number + 1, wait),
-                Ok(Passage::Closed(Outcome::Receive(_))) => {
+                Ok((_, Passage::Open)) => number = next,
+                Ok((by, Passage::After(wait))) => return Progress::Waits { by: number + by, next, wait },
+                Ok((_, Passage::Closed(Outcome::Receive(_)))) => {
                     log::error!("the layer {:?} wants a body, which is its handler's", layer.name());
                     return Progress::Stopped(number, failed(response));
                 }
-                Ok(Passage::Closed(outcome)) => return Progress::Stopped(number, outcome),
+                Ok((by, Passage::Closed(outcome))) => return Progress::Stopped(number + by, outcome),
                 Err(panic) => {
                     log_panic(layer.name(), &*panic);
                     return Progress::Stopped(number, failed(response));
@@ -333,13 +353,33 @@ impl Chain {
         if is_settled { Rendered::of(&response) } else { None }
     }
 
-    fn those_before(&self) -> &[Arc<dyn Layer>] {
-        self.layers.as_ref().map_or(&[], |layers| &layers.before)
-    }
-
     fn those_after(&self) -> &[Arc<dyn Layer>] {
         self.layers.as_ref().map_or(&[], |layers| &layers.after)
     }
+}
+
+/// The layer that is called: behind all that only have words for it.
+fn acting(mut layer: &Arc<dyn Layer>) -> &Arc<dyn Layer> {
+    while let Some(inner) = (**layer).inner() {
+        layer = inner;
+    }
+    layer
+}
+
+/// The rates of which several follow each other.
+fn side_by_side(layers: &[Arc<dyn Layer>]) -> Box<[(usize, Together)]> {
+    // Whoever only has a rate may ask it as it likes.
+    let rate = |layer: &Arc<dyn Layer>| Arc::clone(layer) as Arc<dyn Any + Send + Sync>;
+    let rate = |layer: &Arc<dyn Layer>| rate(layer).downcast::<RateLimit>().ok();
+    let mut rows = Vec::new();
+    let mut number = 0;
+    for row in layers.chunk_by(|one, next| rate(one).is_some() && rate(next).is_some()) {
+        if row.len() > 1 {
+            rows.push((number, Together::new(row.iter().filter_map(rate).collect())));
+        }
+        number += row.len();
+    }
+    rows.into()
 }
 
 #[cold]

@@ -213,8 +213,8 @@ impl<'a> Exchange<'a> {
         loop {
             match chain.before(from, request, response) {
                 Progress::Passed => return true,
-                Progress::Waits(next, wait) => {
-                    witness.waited(next - 1, wait);
+                Progress::Waits { by, next, wait } => {
+                    witness.waited(by, wait);
                     // That time is not the handler's.
                     self.due = patience.map_or_else(never, |patience| after(wait.saturating_add(patience)));
                     assert!(self.letter(Some(wait)).is_none(), "nobody else knows of this exchange");

@@ -38,7 +38,8 @@ table! {
         allow: Option<Placed<Vec<Placed<IpNet>>>>,
         /// Networks that are not let in; of two that fit, here and in `allow`, the smaller one counts.
         deny: Option<Placed<Vec<Placed<IpNet>>>>,
-        /// How many requests there may be: names of `[rate.NAME]`; each counts.
+        /// How many requests there may be: names of `[rate.NAME]`; each counts. A request
+        /// that one refuses, here or of the route, costs nothing at the others.
         rate: Option<Placed<Vec<Placed<Name>>>>,
         /// Which pages of other origins may read answers.
         cors: Option<Box<Cors>>,

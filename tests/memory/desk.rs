@@ -92,7 +92,7 @@ impl Desk {
         match route.chain().before(0, &request, response) {
             Progress::Passed => route.call(&request, response),
             Progress::Stopped(_, outcome) => outcome,
-            Progress::Waits(..) => panic!("nothing here waits"),
+            Progress::Waits { .. } => panic!("nothing here waits"),
         }
     }
 

@@ -243,7 +243,7 @@ impl Desk {
         let outcome = match route.chain().before(0, &request, &mut response) {
             Progress::Passed => route.call(&request, &mut response),
             Progress::Stopped(_, outcome) => outcome,
-            Progress::Waits(..) => panic!("nothing here waits"),
+            Progress::Waits { .. } => panic!("nothing here waits"),
         };
         (outcome, response)
     }

@@ -9,12 +9,17 @@ use super::key::RateKey;
 use super::note::RateNote;
 use super::rate::Decision;
 use super::rates::Rates;
+use super::together::Ask;
 use crate::app::layer::{Acts, Layer, Passage};
 use crate::app::request::Request;
 use crate::http::Response;
 
 /// Lets clients come as often as a policy says. Clones, and all that have a policy of the same name, quota
 /// and burst in the same table, share their budgets.
+///
+/// Several that stand side by side, with no other layer between them that looks at requests, are asked
+/// together: if one refuses, the others are not charged, and those behind it are not asked; if some delay,
+/// the longest time counts. With another layer between them each is charged as the request comes by.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -80,25 +85,31 @@ impl RateLimit {
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
-}
 
-impl Layer for RateLimit {
-    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
-        let rate = self.policy.rate();
-        let key = self.key.hash(&self.rates, request);
-        let decision = self.rates.check(self.number, rate, key, request.now());
+    /// The question that [`Layer::before`] asks, for whoever asks several at once.
+    pub(super) fn ask(&self, request: &Request<'_>) -> Ask<'_> {
+        let place = self.rates.place(self.number, self.key.hash(&self.rates, request));
+        Ask::new(self.policy.rate(), place, request.now())
+    }
+
+    /// Counts what is decided of `request`, and has it written down.
+    pub(super) fn note(&self, decision: Decision, request: &Request<'_>) {
         if matches!(decision, Decision::Refused { .. }) {
             self.seen.refused.fetch_add(1, Relaxed);
         }
-        let verdict = verdict(decision, rate.is_dry_run());
+        let verdict = verdict(decision, self.policy.rate().is_dry_run());
         if let Some(counts) = self.seen.counts.get() {
             counts.note(request.worker(), verdict);
         }
         if let Some(note) = self.notes.get(verdict.index()).filter(|_| verdict != RateVerdict::Passed) {
             request.note_rate(note);
         }
+    }
+
+    /// What a request is told of whom this is decided.
+    pub(super) fn answer(&self, decision: Decision, response: &mut Response) -> Passage {
         match decision {
-            _ if rate.is_dry_run() => Passage::Open,
+            _ if self.policy.rate().is_dry_run() => Passage::Open,
             Decision::Admitted { .. } => Passage::Open,
             Decision::Delayed { wait, .. } => Passage::After(wait),
             Decision::Refused { .. } => {
@@ -106,6 +117,15 @@ impl Layer for RateLimit {
                 Passage::answered()
             }
         }
+    }
+}
+
+impl Layer for RateLimit {
+    fn before(&self, request: &Request<'_>, response: &mut Response) -> Passage {
+        let key = self.key.hash(&self.rates, request);
+        let decision = self.rates.check(self.number, self.policy.rate(), key, request.now());
+        self.note(decision, request);
+        self.answer(decision, response)
     }
 
     fn after(&self, request: &Request<'_>, response: &mut Response) {

@@ -14,6 +14,7 @@
 //! | `in_flight` | [`InFlight`]: how many requests at a time |
 //! | `addresses` | [`ConnectionsPerAddress`]: how many connections for each client |
 //! | `limited` | [`RateLimit`]: a rate as a layer |
+//! | `together` | [`Together`]: several rates, asked as one |
 //! | `counts` | [`RateCounts`]: what became of requests at a rate |
 //! | `note` | [`RateNote`]: what a rate did, for the access log |
 //! | `fields` | [`Policy`]: what the client is told |
@@ -29,6 +30,7 @@ mod limited;
 mod note;
 mod rate;
 mod rates;
+mod together;
 
 pub use addresses::{AddressSeat, ConnectionsPerAddress};
 pub use counts::{RateCounts, RateVerdict};
@@ -39,3 +41,4 @@ pub use limited::RateLimit;
 pub use note::RateNote;
 pub use rate::{Decision, Mode, Quota, Rate, RateError};
 pub use rates::{KeyHash, Rates};
+pub(super) use together::Together;

@@ -63,6 +63,17 @@ pub struct Rates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyHash(u64);
 
+/// Where the budget of a key is for one rate.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'r> {
+    shard: &'r Shard,
+    key: u64,
+    slots_max: usize,
+}
+
+/// The shard of a [`Place`], which nobody else looks at meanwhile.
+pub(super) struct Held<'r>(MutexGuard<'r, Table>);
+
 /// Alone on its cache line.
 #[derive(Default)]
 #[repr(align(64))]
@@ -133,6 +144,12 @@ impl Rates {
         rate.decide(&mut table.slots[slot].tat, now)
     }
 
+    /// Where the budget of `key` is for the rate of this `number`.
+    pub(super) fn place(&self, number: u32, key: KeyHash) -> Place<'_> {
+        let key = self.secret.hash(u64::from(number), &key.0.to_le_bytes()).max(1);
+        Place { shard: &self.shards[shard_of(key)], key, slots_max: self.shard_slots_max }
+    }
+
     /// What is left at `now` of the budget of `key` for the rate of this `number`: how many more requests
     /// would be taken at once, and how long it is until all of it is there again. Takes nothing.
     pub fn left(&self, number: u32, rate: &Rate, key: KeyHash, now: Tick) -> (u32, Duration) {
@@ -175,6 +192,40 @@ impl Default for Rates {
 impl fmt::Debug for Rates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rates").field("shard_slots_max", &self.shard_slots_max).finish_non_exhaustive()
+    }
+}
+
+impl<'r> Place<'r> {
+    /// Who wants several shards takes them in this order, and each but once.
+    pub(super) fn order(self) -> usize {
+        std::ptr::from_ref(self.shard).addr()
+    }
+
+    /// Keeps others from the shard.
+    pub(super) fn hold(self) -> Held<'r> {
+        Held(self.shard.lock())
+    }
+}
+
+impl PartialEq for Place<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.shard, other.shard) && self.key == other.key
+    }
+}
+
+impl Held<'_> {
+    /// When the budget at `place` is whole again, and the moment that counts here, both in units. Takes
+    /// nothing.
+    pub(super) fn look(&mut self, place: Place<'_>, now: Tick) -> (u64, u64) {
+        self.0.now = self.0.now.max(moment(now));
+        let tat = self.0.find(place.key).map_or(0, |slot| self.0.slots[slot].tat);
+        (tat, self.0.now)
+    }
+
+    /// The budget at `place` is whole again at `tat`.
+    pub(super) fn charge(&mut self, place: Place<'_>, tat: u64) {
+        let slot = self.0.slot_of(place.key, place.slots_max);
+        self.0.slots[slot].tat = tat;
     }
 }
 

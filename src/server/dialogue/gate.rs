@@ -101,7 +101,7 @@ impl Dialogue {
         let Some(exchange) = self.speech.exchange(stream) else { return };
         match progress {
             Progress::Passed => {}
-            Progress::Waits(next, wait) => {
+            Progress::Waits { next, wait, .. } => {
                 exchange.held_at = Some(next);
                 exchange.suspended = true;
                 exchange.wake_at = call.now.after(wait);
