@@ -7,7 +7,7 @@ use super::counts::{RateCounts, RateVerdict};
 use super::fields::Policy;
 use super::key::RateKey;
 use super::note::RateNote;
-use super::rate::Decision;
+use super::rate::{Decision, Mode};
 use super::rates::Rates;
 use super::together::Ask;
 use crate::app::layer::{Acts, Layer, Passage};
@@ -147,8 +147,12 @@ impl Layer for RateLimit {
     fn explain(&self) -> String {
         let (name, rate) = (self.policy.name(), self.policy.rate());
         let (requests, per) = (rate.quota().requests(), rate.quota().per());
+        let beyond = match rate.mode() {
+            Mode::Refuse => String::new(),
+            Mode::Delay(longest) => format!(", others wait up to {longest:?}"),
+        };
         let dry = if rate.is_dry_run() { ", in a dry run" } else { "" };
-        format!("{name}: {requests} in {per:?}, {} at once, {}{dry}", rate.burst(), self.key)
+        format!("{name}: {requests} in {per:?}, {} at once, {}{beyond}{dry}", rate.burst(), self.key)
     }
 
     fn rate(&self) -> Option<&RateLimit> {
