@@ -90,15 +90,14 @@ impl Policy {
         if self.rate.is_dry_run() {
             return;
         }
-        let (remaining, wait) = match decision {
+        let (remaining, reset) = match decision {
             Decision::Admitted { remaining, reset } => (remaining, reset),
-            Decision::Delayed { reset, .. } => (0, reset),
-            Decision::Refused { retry_after, .. } => (0, retry_after),
+            Decision::Delayed { reset, .. } | Decision::Refused { reset, .. } => (0, reset),
         };
         let mut value = [0; VALUE_BYTES_MAX];
         let mut rest = &mut value[..];
         // There is room for the longest of each.
-        let _ = write!(rest, "\"{}\";r={remaining};t={}", self.name, whole_seconds(wait));
+        let _ = write!(rest, "\"{}\";r={remaining};t={}", self.name, whole_seconds(reset));
         let length = VALUE_BYTES_MAX - rest.len();
         if let Ok(value) = HeaderValue::from_bytes(&value[..length]) {
             response.append(&RATE_LIMIT, &value);
@@ -181,7 +180,7 @@ mod tests {
             });
             let expected = [
                 format!("retry-after: {seconds}"),
-                format!(r#"ratelimit: \"api\";r=0;t={seconds}"#),
+                String::from(r#"ratelimit: \"api\";r=0;t=99"#),
                 String::from(r#"ratelimit-policy: \"api\";q=10;w=1"#),
             ];
             assert_eq!(fields, expected);
