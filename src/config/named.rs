@@ -30,6 +30,7 @@ table! {
     pub struct RateLimit in "[rate.NAME]", look look::rate {
         /// By what they are counted: `"client_ip"` (IPv6: the /64), `"path"`, `"header:NAME"` or
         /// `"cookie:NAME"`. All spellings of a token (`header:authorization`) and of a host are one.
+        /// Requests without the field or the cookie have one budget together.
         key: Placed<RateKey> = "client_ip",
         /// How many, in a second, a minute, an hour or a day: `"50/s"`, `"5/m"`.
         rate: Placed<Rate>,
