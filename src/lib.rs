@@ -51,7 +51,7 @@
 //!
 //! | layer | room | what lives there | may import | never |
 //! | --- | --- | --- | --- | --- |
-//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick, what a certificate says: no I/O, no HTTP | `slab`, `bytes` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
+//! | 0 | `base` | slots, wheel, mailbox, buffer pool, tick, what a certificate says: no I/O, no HTTP | `slab`, `bytes`, `ipnet` | `Instant`, `SystemTime`, `std::net`, `std::fs` |
 //! | 0 | `sys` | sockets, accept, send, CPUs, clock, signals: alone has `unsafe`, `libc`, `cfg(target_os)` | `libc`, `socket2` | anything of ours |
 //! | 1 | `wire` | the words of bytes: lane, input, output | `base`, `bytes` | `std::net`, `std::thread` |
 //! | 1 | `http` | the words of a message: head, field, body, response, event, phase | `base`, `bytes`, `::http`, `httpdate`, `memchr` | `std::net`, `std::thread` |
@@ -59,7 +59,7 @@
 //! | 2 | `net` | transports: moves bytes between a socket and the wire | `base`, `wire`, `sys`, `bytes`, `mio`, `log`, `rustls`, `webpki` (TLS), `ipnet`, `rcgen` (in tests) | `Instant`, `SystemTime` |
 //! | 2 | `reactor` | one poll a turn, a key for each wake | `base`, `sys`, `mio` | `Instant`, `SystemTime` |
 //! | 2 | `app` | handler, router, request, reply: what users write | `base`, `http`, `sys::beneath`, `sys::folder`, `sys::page_cache`, `sys::names` (files below an open folder), `sys::regular` (lists of users), `sys::scratch` (in tests), `bytes`, `brotli`, `flate2`, `zstd`, `::http`, `crossbeam_channel`, `log`, `argon2`, `bcrypt`, `sha_crypt`, `blake2`, `sha2`, `base64ct`, `subtle`, `getrandom` (passwords, tokens), `jsonwebtoken`, `aws_lc_rs`, `serde_json` (tokens), `rcgen` (in tests), `memchr`, `ipnet` | `TcpStream`, `TcpListener`, `UdpSocket` |
-//! | 2 | `config` | the configuration file: TOML to a checked description in which everything has its place | `app`, `http`, `net::ListenAddr`, `net::AddressError`, `sys::regular` (files that are read whole), `sys::syslog` (names of facilities), `::http`, `toml`, `annotate_snippets`, `strsim`, `ipnet`, `regex` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
+//! | 2 | `config` | the configuration file: TOML to a checked description in which everything has its place | `app`, `base::canonical`, `http`, `net::ListenAddr`, `net::AddressError`, `sys::regular` (files that are read whole), `sys::syslog` (names of facilities), `::http`, `toml`, `annotate_snippets`, `strsim`, `ipnet`, `regex` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 4 | `assembly` | a configuration as a server: what each table stands for | `app`, `base::Certificate`, `config`, `http`, `net`, `proto::h1` (limits), `server`, `sys::regular` (files that are read whole), `bytes` (pages that routes share), `::http`, `ipnet` | `TcpStream`, `TcpListener`, `Instant`, `SystemTime` |
 //! | 3 | `server` | shard, worker, connection, config: the shell | all | `libc` |
 //! | – | `cli` | the program and `main.rs`: arguments to a configured server | `kolk`, `clap`, `clap_complete`, `clap_mangen`, `qrcode`, `ratatui`, `signal_hook`, `log`, `bytes`, `httpdate`, `::http`, `rustls`, `rcgen`, `serde_json`, `base64ct` (healthcheck, a certificate of its own, `kolk why`, `kolk explain`) | our rooms |

@@ -630,6 +630,16 @@ fn a_proxy_announces_its_client_in_either_version_however_it_is_split() {
 }
 
 #[test]
+fn networks_of_proxies_may_be_written_as_ipv6() {
+    for network in ["::ffff:127.0.0.1", "::ffff:127.0.0.0/104"] {
+        let server = behind(alone(peers()), ProxyProtocol::required().network(network).unwrap());
+        let mut client = Client::to(&server);
+        client.send(LINE);
+        assert_eq!(client.get("/").text(), "203.0.113.7:56324 http", "{network}");
+    }
+}
+
+#[test]
 fn a_header_longer_than_one_look() {
     let values: Vec<u8> = [&[0xEE, 0x07, 0x80][..], &[b'v'; 0x0780]].concat();
     let mut header = BINARY.to_vec();

@@ -21,8 +21,9 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::layer::{Acts, Layer, Passage};
-use super::predicate::{canonical, contains};
+use super::predicate::contains;
 use super::request::Request;
+use crate::base::canonical;
 use crate::http::{Body, Reason, Response};
 
 /// Which networks are let in.

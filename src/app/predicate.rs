@@ -16,6 +16,7 @@ use ipnet::IpNet;
 
 use super::handler::{Handler, left_to_inner};
 use super::trust::Asker;
+use crate::base::canonical;
 use crate::http::{Head, query};
 
 /// What must hold of a request.
@@ -161,14 +162,6 @@ impl std::error::Error for NameError {}
 pub(super) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
-}
-
-/// A network of IPv4 addresses in IPv6 as one of IPv4 addresses, which clients have: RFC 4291 §2.5.5.2.
-pub(super) fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(mapped) = network else { return network };
-    let v4 = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
-    let v4 = v4.and_then(|(address, prefix)| IpNet::new(address.into(), prefix).ok());
-    v4.unwrap_or(network)
 }
 
 /// Whether a preflight with this head announces the field `name`.
@@ -344,12 +337,6 @@ mod tests {
             ("fe80::1", false),
         ] {
             assert_eq!(contains(&networks, address.parse().unwrap()), is_within, "{address}");
-        }
-        let mapped: IpNet = "::ffff:10.0.0.0/104".parse().unwrap();
-        assert_eq!(canonical(mapped), networks[0]);
-        for other in ["::ffff:0:0/90", "fd00::/8", "10.0.0.0/8"] {
-            let other: IpNet = other.parse().unwrap();
-            assert_eq!(canonical(other), other);
         }
     }
 }

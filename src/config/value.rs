@@ -23,6 +23,7 @@ use super::place::Origin;
 use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest, quoted};
 use super::units::{duration, duration_text, size, size_before, size_text};
+use crate::base::canonical;
 use crate::net::ListenAddr;
 use crate::sys::regular;
 
@@ -330,20 +331,20 @@ impl FromText for Rate {
     }
 }
 
-/// An address stands for itself alone.
+/// An address stands for itself alone. What is written as IPv6 and means IPv4 is told as IPv4.
 impl FromText for IpNet {
     const WHAT: &'static str = "a network";
     const EXAMPLE: &'static str = "10.0.0.0/8";
 
     fn of(text: &str, _: &Path) -> Result<Self, String> {
         if let Ok(address) = text.parse::<std::net::IpAddr>() {
-            return Ok(address.into());
+            return Ok(canonical(address.into()));
         }
         let net: Self = text
             .parse()
             .map_err(|_| "an address and the bits of its prefix are expected: 10.0.0.0/8".to_owned())?;
         match net.trunc() == net {
-            true => Ok(net),
+            true => Ok(canonical(net)),
             false => Err(format!("bits are set behind the prefix: {} is the network", net.trunc())),
         }
     }

@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use super::proxy_protocol::{Announced, Opening, PROXY_HEADER_BYTES_MAX, opening};
 use super::tls::TlsStream;
 use super::{Agreed, Arrived, Handshake, Peer, Progress, Stream, Transport};
-use crate::base::Certificate;
+use crate::base::{Certificate, canonical};
 use crate::wire::Output;
 
 /// Who may announce clients to a listener, and whether somebody must.
@@ -90,7 +90,8 @@ impl ProxyProtocol {
     pub fn network(mut self, network: &str) -> Result<Self, NetworkError> {
         let one = || network.parse::<IpAddr>().map(IpNet::from);
         let parsed = network.parse::<IpNet>().or_else(|_| one());
-        self.networks.push(parsed.map_err(|_| NetworkError { text: network.to_owned() })?.trunc());
+        let network = parsed.map_err(|_| NetworkError { text: network.to_owned() })?;
+        self.networks.push(canonical(network).trunc());
         Ok(self)
     }
 

@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::visitor::Visitor;
+use crate::base::canonical;
 use crate::http::Head;
 
 /// So many hops are looked at: from the right, the others are as if they did not exist.
@@ -113,7 +114,7 @@ impl Trust {
         let one = || network.parse::<IpAddr>().map(IpNet::from);
         let parsed = network.parse::<IpNet>().or_else(|_| one());
         let network = parsed.map_err(|_| NetworkError { text: network.to_owned() })?;
-        self.networks.push(network.trunc());
+        self.networks.push(canonical(network).trunc());
         Ok(self)
     }
 
@@ -452,6 +453,8 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
             ("::1", "::1", "::2"),
             ("0.0.0.0/0", "1.2.3.4", "::1"),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", "11.0.0.0"),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
         ] {
             let trust = trust(text).unwrap();
             assert!(trust.trusts(inside.parse().unwrap()), "{text}");
