@@ -5,10 +5,12 @@
 //!       │               ├ none ─► let in, unless only some are
 //!       │               ├ allowed ─► let in
 //!       │               └ denied ─► 403 limit.network
-//!       └ nobody can tell ─► let in, unless only some are: 403 limit.client_unknown
+//!       ├ nobody can tell ─► let in, unless only some are: 403 limit.client_unknown
+//!       └ nobody can read it ─► let in, unless some are not: 403 limit.client_unknown
 //! ```
 //! Whoever comes through a socket of the file system and is no proxy that is trusted has no address; where a
-//! proxy hides its client, the address is the proxy's, which may be denied and is not what was allowed. Who
+//! proxy hides its client, the address is the proxy's, which may be denied and is not what was allowed; where
+//! nobody can read what it says, the client may have seen to that, and is not let in where some are not. Who
 //! has left has none either, and is never let in: what it has sent is still there to be read.
 
 use std::net::IpAddr;
@@ -60,7 +62,8 @@ impl Networks {
         self.with(networks, true)
     }
 
-    /// Does not let in these. Where two fit, the smaller one counts; of two that are the same, this.
+    /// Does not let in these. Where two fit, the smaller one counts; of two that are the same, this. Nor whom
+    /// a proxy that is [trusted](super::Trust) tells in a way that cannot be read: it may be one of these.
     #[must_use]
     pub fn deny(self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.with(networks, false)
@@ -80,6 +83,9 @@ impl Networks {
             (Some(address), _) | (None, Some(address)) if !self.lets_in(address) => Some(Reason::Network),
             (None, None) if request.is_gone() => Some(Reason::Network),
             (None, _) if self.is_closed => Some(Reason::ClientUnknown),
+            _ if told.is_unreadable && self.rules.iter().any(|(_, lets_in)| !lets_in) => {
+                Some(Reason::ClientUnknown)
+            }
             _ => None,
         }
     }

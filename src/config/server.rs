@@ -220,9 +220,11 @@ table! {
         /// The networks of the proxies, and `"unix:"` for those that come through a socket file; the list
         /// that they make is read from the right, up to the first stranger. Where a proxy hides its client,
         /// or cannot be understood, the client is unknown: `allow` and conditions on `client` do not let it
-        /// in, while rates, `deny` and logs go by the proxy's address.
+        /// in, while rates, `deny` and logs go by the proxy's address. Where it cannot be understood, `deny`
+        /// does not let it in, either.
         proxies: Placed<Vec<Placed<Proxy>>> = [],
-        /// The field that they write.
+        /// The field that they write. With `x-forwarded-for` they are believed in `X-Forwarded-Proto`, too:
+        /// have each set it, or remove what clients send.
         header: Placed<TrustHeader> = "x-forwarded-for",
     }
 }

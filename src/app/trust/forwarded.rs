@@ -6,9 +6,7 @@
 //!  └ element ─ pair; pair; pair ────────────┘ └ a quote may hide a comma or a semicolon
 //! ```
 
-use std::net::IpAddr;
-
-use super::{Hop, address, is_https};
+use super::{Hop, Seen, address, is_https, is_obfuscated, is_port};
 use crate::http::is_token;
 
 /// The longest value that is understood, in bytes: an IPv6 address, its brackets and a port.
@@ -21,11 +19,12 @@ pub(super) fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What one element says: nothing if it is malformed.
 pub(super) fn hop(element: &[u8]) -> Hop {
-    read(element).unwrap_or_default()
+    read(element).unwrap_or(Hop { seen: Seen::Unreadable, is_https: None })
 }
 
 fn read(element: &[u8]) -> Option<Hop> {
-    let (mut hop, mut seen) = (Hop::default(), [false; 2]);
+    // Whoever does not say for whom hides that.
+    let (mut hop, mut seen) = (Hop { seen: Seen::Hidden, is_https: None }, [false; 2]);
     for pair in split(element, b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (&pair[..equals], &pair[equals + 1..]);
@@ -46,20 +45,25 @@ fn read(element: &[u8]) -> Option<Hop> {
         }
         let value = unquoted(value, &mut room)?.filter(|value| !value.is_empty())?;
         match place {
-            0 => hop.address = node(value),
+            0 => hop.seen = node(value),
             _ => hop.is_https = is_https(value),
         }
     }
     Some(hop)
 }
 
-/// RFC 7239 §6: an address with or without a port, which may be hidden; IPv6 in brackets.
-fn node(value: &[u8]) -> Option<IpAddr> {
-    let hidden_port = value.windows(2).position(|two| two == b":_");
-    let value = &value[..hidden_port.unwrap_or(value.len())];
-    // Bare IPv6 is for the other field.
-    let colons = value.iter().filter(|byte| **byte == b':').count();
-    (value.starts_with(b"[") || colons <= 1).then(|| address(value)).flatten()
+/// RFC 7239 §6: a name with or without a port, each of which may be hidden; IPv6 in brackets.
+fn node(value: &[u8]) -> Seen {
+    let end = match value.starts_with(b"[") {
+        true => value.iter().position(|byte| *byte == b']').map(|bracket| bracket + 1),
+        false => value.iter().position(|byte| *byte == b':'),
+    };
+    let (name, port) = value.split_at(end.unwrap_or(value.len()));
+    let is_sound = |port: &[u8]| is_port(port) || is_obfuscated(port);
+    match port.is_empty() || port.strip_prefix(b":").is_some_and(is_sound) {
+        true => Seen::at(address(name), name),
+        false => Seen::Unreadable,
+    }
 }
 
 /// A token as it is, or the text of a quoted string (RFC 9110 §5.6.4); `None` if it is neither, `Some(None)`

@@ -8,9 +8,9 @@
 //! as long as whoever speaks is trusted: what stands left of the first stranger is the stranger's word, and
 //! worth nothing. What cannot be read or is hidden ends the walk, too: then the client is *hidden*. For
 //! rates, logs and lists of who may not come in, it is who has hidden it: the last proxy that was believed.
-//! For lists of who may, it is nobody: a client that damages the field before its proxy appends to it, as
-//! with an open quote in `Forwarded`, would else come in as that. Bounded: so many hops are looked at and no
-//! more.
+//! For lists of who may, it is nobody. A client can damage the field before its proxy appends to it, as with
+//! an open quote in `Forwarded`: what is *unreadable* comes in nowhere where some may not. Bounded: so many
+//! hops are looked at and no more.
 //!
 //! Knows no socket: the peer is an argument.
 
@@ -18,7 +18,7 @@ mod forwarded;
 
 use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -70,6 +70,8 @@ pub struct Told {
     /// Whether somebody who is trusted asks for a client and does not say which, or not so that it can be
     /// read: `unknown`, `_hidden`, what is malformed. Then the address is that of who has not said it.
     pub is_hidden: bool,
+    /// Whether it is hidden because of what cannot be read: the client itself may have seen to that.
+    pub is_unreadable: bool,
 }
 
 /// Who is at the other end of a connection, and who is believed about others.
@@ -148,7 +150,7 @@ impl Trust {
     /// Who has sent the request with this head: `peer` is the socket's, and none where it `is_unix` or gone.
     pub fn told(&self, peer: Option<IpAddr>, is_unix: bool, head: &Head<'_>) -> Told {
         let peer = peer.map(|peer| peer.to_canonical());
-        let nothing = Told { address: peer, is_https: None, is_hidden: false };
+        let nothing = Told { address: peer, is_https: None, is_hidden: false, is_unreadable: false };
         let is_trusted = peer.map_or(is_unix && self.unix, |peer| self.trusts(peer));
         match self.header {
             _ if !is_trusted => nothing,
@@ -157,7 +159,7 @@ impl Trust {
                 let first = schemes.rightmost_first().next().and_then(is_https);
                 let start = Told { is_https: first, ..nothing };
                 self.walk(start, hops.rightmost_first().enumerate(), |(step, hop)| Hop {
-                    address: address(hop),
+                    seen: Seen::at(address_with_port(hop), hop),
                     is_https: schemes.rightmost_first().take(step + 1).last().and_then(is_https),
                 })
             }
@@ -176,8 +178,9 @@ impl Trust {
         for hop in hops.map(hop) {
             // Also of a client that is hidden.
             told.is_https = hop.is_https.or(told.is_https);
-            let Some(address) = hop.address else {
+            let Seen::Address(address) = hop.seen else {
                 told.is_hidden = true;
+                told.is_unreadable = hop.seen == Seen::Unreadable;
                 break;
             };
             told.address = Some(address);
@@ -198,7 +201,7 @@ impl Told {
     /// Nobody but the socket tells.
     pub(super) fn of_peer(visitor: &dyn Visitor) -> Self {
         let address = visitor.address().map(|address| address.ip().to_canonical());
-        Self { address, is_https: None, is_hidden: false }
+        Self { address, is_https: None, is_hidden: false, is_unreadable: false }
     }
 }
 
@@ -211,11 +214,31 @@ impl fmt::Display for NetworkError {
 impl Error for NetworkError {}
 
 /// What one proxy has said.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Hop {
-    /// Whom it has seen, unless it hides that or cannot be understood.
-    address: Option<IpAddr>,
+    seen: Seen,
     is_https: Option<bool>,
+}
+
+/// Whom a proxy has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Address(IpAddr),
+    /// It does not say that: `unknown`, `_hidden`.
+    Hidden,
+    /// It is not to be understood.
+    Unreadable,
+}
+
+impl Seen {
+    /// Whom `name` means, which is the name of this address if it is one.
+    fn at(address: Option<IpAddr>, name: &[u8]) -> Self {
+        match address {
+            Some(address) => Self::Address(address),
+            None if name.eq_ignore_ascii_case(b"unknown") || is_obfuscated(name) => Self::Hidden,
+            None => Self::Unreadable,
+        }
+    }
 }
 
 /// The last of many.
@@ -249,17 +272,36 @@ fn listed<'h>(head: &Head<'h>, name: &str) -> Last<'h> {
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`
+fn address_with_port(text: &[u8]) -> Option<IpAddr> {
+    if let Some(address) = address(text) {
+        return Some(address);
+    }
+    let colon = text.iter().rposition(|byte| *byte == b':').filter(|colon| is_port(&text[colon + 1..]))?;
+    let host = &text[..colon];
+    // Bare IPv6 has no port.
+    address(host).filter(|_| host.starts_with(b"[") || !host.contains(&b':'))
+}
+
+/// `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(address.to_canonical());
-    }
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').filter(|(host, _)| host.contains(':'))?,
-        None => text.split_at(text.find(':').filter(|_| !text.contains('['))?),
+    let address = match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
+        None => text.parse::<IpAddr>().ok()?,
     };
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-    host.parse::<IpAddr>().ok().filter(|_| is_port).map(|address| address.to_canonical())
+    Some(address.to_canonical())
+}
+
+/// RFC 7239 §6.
+fn is_port(text: &[u8]) -> bool {
+    let digits = std::str::from_utf8(text).ok().filter(|_| text.iter().all(u8::is_ascii_digit));
+    text.len() <= 5 && digits.is_some_and(|digits| digits.parse::<u16>().is_ok())
+}
+
+/// RFC 7239 §6.3.
+fn is_obfuscated(text: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    text.strip_prefix(b"_").is_some_and(|name| !name.is_empty() && name.iter().all(is_part))
 }
 
 fn is_https(scheme: &[u8]) -> Option<bool> {
@@ -297,7 +339,14 @@ mod tests {
         };
         let told = trust.told(peer, peer.is_none(), &head(fields).head());
         let address = told.address.map_or_else(|| "nobody".to_owned(), |address| address.to_string());
-        let hidden = if told.is_hidden { "hidden by " } else { "" };
+        let hidden = match (told.is_hidden, told.is_unreadable) {
+            (true, false) => "hidden by ",
+            (true, true) => "unreadable of ",
+            (false, is_unreadable) => {
+                assert!(!is_unreadable);
+                ""
+            }
+        };
         assert_eq!(told.known().is_none(), told.is_hidden || told.address.is_none());
         hidden.to_owned()
             + &address
@@ -328,18 +377,27 @@ mod tests {
             ("192.0.2.200", "10.0.0.1, 10.0.0.2", "192.0.2.200"),
             ("11.0.0.1", "6.6.6.6", "11.0.0.1"),
             ("untrusted unix", "6.6.6.6", "nobody"),
-            // What cannot be read ends the walk at the last who was believed.
+            // What is hidden ends the walk at the last who was believed.
             (OURS, "6.6.6.6, unknown", "hidden by 10.0.0.1"),
+            (OURS, "6.6.6.6, Unknown", "hidden by 10.0.0.1"),
             (OURS, "6.6.6.6, _hidden, 10.2.2.2", "hidden by 10.2.2.2"),
-            (OURS, "6.6.6.6 203.0.113.7", "hidden by 10.0.0.1"),
-            (OURS, "6.6.6.6, 203.0.113.7:99999", "hidden by 10.0.0.1"),
-            (OURS, "6.6.6.6, 203.0.113.7:", "hidden by 10.0.0.1"),
-            (OURS, "6.6.6.6, [203.0.113.7]", "hidden by 10.0.0.1"),
-            (OURS, "6.6.6.6, [2001:db8::7", "hidden by 10.0.0.1"),
-            (OURS, "6.6.6.6, [2001:db8::7]x", "hidden by 10.0.0.1"),
-            (OURS, "6.6.6.6, 0313.0.113.7", "hidden by 10.0.0.1"),
-            (OURS, "\"203.0.113.7\"", "hidden by 10.0.0.1"),
             ("trusted unix", "unknown", "hidden by nobody"),
+            // And so does what cannot be read.
+            (OURS, "6.6.6.6 203.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, 203.0.113.7:99999", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, 203.0.113.7:000080", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, 203.0.113.7:+80", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, 203.0.113.7:", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, [203.0.113.7]", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, [2001:db8::7", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, [2001:db8::7]x", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, [2001:db8::7]:+80", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, 0313.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, 10.2.2.2:x, 10.3.3.3", "unreadable of 10.3.3.3"),
+            (OURS, "\"203.0.113.7\"", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, _", "unreadable of 10.0.0.1"),
+            (OURS, "6.6.6.6, _a b", "unreadable of 10.0.0.1"),
+            ("trusted unix", "x", "unreadable of nobody"),
             // What is left of who is not believed hides nobody.
             (OURS, "unknown, 203.0.113.7", CLIENT),
             (CLIENT, "unknown", CLIENT),
@@ -364,27 +422,39 @@ mod tests {
             ("trusted unix", "for=203.0.113.7", CLIENT),
             (CLIENT, "for=10.0.0.1", CLIENT),
             ("untrusted unix", "for=6.6.6.6", "nobody"),
+            (OURS, "for=\"203.0.113.7:_a.b-c_9\"", CLIENT),
             // Hidden on purpose.
             (OURS, "for=6.6.6.6, for=unknown", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"Unknown:80\"", "hidden by 10.0.0.1"),
             (OURS, "for=_hid", "hidden by 10.0.0.1"),
+            (OURS, "for=\"_hid:_port\"", "hidden by 10.0.0.1"),
             (OURS, "for=6.6.6.6, for=_SEVKISEK, for=10.2.2.2", "hidden by 10.2.2.2"),
             (OURS, "for=6.6.6.6, by=10.0.0.1", "hidden by 10.0.0.1"),
             ("trusted unix", "for=unknown", "hidden by nobody"),
             (CLIENT, "for=unknown", CLIENT),
             // Not to be understood.
-            (OURS, "for=6.6.6.6, for=203.0.113.7:80", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for=2001:db8::7", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for=\"2001:db8::7\"", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for=\"203.0.113.7", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for=\"203.0.113.7\"x", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for = 203.0.113.7", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for=203.0.113.7;for=7.7.7.7", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, 203.0.113.7", "hidden by 10.0.0.1"),
-            (OURS, "for=6.6.6.6, for=", "hidden by 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=203.0.113.7:80", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=2001:db8::7", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"2001:db8::7\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7\"x", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7:_a b,c\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7:_\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7:+80\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"203.0.113.7:\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"[203.0.113.7]\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"[2001:db8::7]x\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=\"_a b\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for = 203.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=203.0.113.7;for=7.7.7.7", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, 203.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "for=6.6.6.6, for=", "unreadable of 10.0.0.1"),
             // A client that opens a quote swallows what the proxy appends: nobody else is blamed, and it does
             // not come in as the proxy.
-            (OURS, "for=\"6.6.6.6, for=203.0.113.7", "hidden by 10.0.0.1"),
-            (OURS, "for=\"evil, for=203.0.113.7", "hidden by 10.0.0.1"),
+            (OURS, "for=\"6.6.6.6, for=203.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "for=\"evil, for=203.0.113.7", "unreadable of 10.0.0.1"),
+            (OURS, "for=_a;by=\"evil, for=\"[2001:db8::7]\"", "unreadable of 10.0.0.1"),
+            (OURS, "for=_a;by=\"evil\\, for=\"[2001:db8::7]:80\"", "unreadable of 10.0.0.1"),
         ] {
             let fields =
                 [("Forwarded", list), ("X-Forwarded-For", "9.9.9.9"), ("X-Forwarded-Proto", "https")];
@@ -400,7 +470,7 @@ mod tests {
         let lines = [("Forwarded", "for=6.6.6.6, for=\"x"), ("Forwarded", "for=203.0.113.7")];
         assert_eq!(told(ForwardedIn::Forwarded, OURS, &lines), CLIENT);
         let lines = [("Forwarded", "for=6.6.6.6, for=\"x"), ("Forwarded", "for=10.2.2.2")];
-        assert_eq!(told(ForwardedIn::Forwarded, OURS, &lines), "hidden by 10.2.2.2");
+        assert_eq!(told(ForwardedIn::Forwarded, OURS, &lines), "unreadable of 10.2.2.2");
     }
 
     #[test]
@@ -429,7 +499,7 @@ mod tests {
             ("for=6.6.6.6;proto=https, for=203.0.113.7;proto=http", "203.0.113.7 http"),
             ("for=6.6.6.6;proto=https, for=203.0.113.7", "203.0.113.7"),
             ("proto=https;for=_hidden", "hidden by 10.0.0.1 https"),
-            ("proto=https;proto=http;for=203.0.113.7", "hidden by 10.0.0.1"),
+            ("proto=https;proto=http;for=203.0.113.7", "unreadable of 10.0.0.1"),
         ] {
             assert_eq!(told(ForwardedIn::Forwarded, OURS, &[("Forwarded", list)]), expected, "{list}");
         }
