@@ -23,8 +23,8 @@ use kolk::server::access_log::{Destination, Format};
 use kolk::server::stats::{CloseReason, Timeout};
 use kolk::{
     App, Config, ForwardedIn, Handler, HandlerExt, InFlight, ListenOptions, Maintenance, Networks, Outcome,
-    Policy, Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, Response,
-    Running, Server, Trust, Workers, deferred,
+    Policy, Predicate, ProxyProtocol, Quota, Rate, RateKey, RateLimit, Rates, Reply, Request, RequestIds,
+    Response, Running, Server, Trust, Workers, deferred,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -730,6 +730,50 @@ fn trust_goes_by_the_peer_that_was_announced() {
     let mut client = Client::to(&server);
     client.send(LINE);
     assert_eq!(asks(&mut client, "/", "X-Forwarded-For: 198.51.100.3\r\n"), "198.51.100.3 http");
+}
+
+#[test]
+fn a_proxy_that_does_not_know_its_client_is_not_taken_for_it() {
+    let [all, ten] = ["127.0.0.0/8", "10.0.0.0/8"].map(|network| [network.parse().unwrap()]);
+    let open = |_: &Request<'_>| "in\n";
+    let app = who()
+        .get("/office", open.layer(Networks::new().allow(all)))
+        .get("/ten", open.layer(Networks::new().allow(ten)))
+        .get("/all-but", open.layer(Networks::new().deny(ten)))
+        .get("/not-ours", open.layer(Networks::new().deny(all)))
+        .layer(RequestIds::new());
+    let trust = Trust::new(ForwardedIn::XForwardedFor).network("127.0.0.0/30").unwrap();
+    let server = behind(alone(app).trust(trust), balancers(ProxyProtocol::required()));
+    let binary = |command: u8, family: u8, length: u8| {
+        let fixed = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family, 0, length]].concat();
+        [fixed, vec![b'/'; length.into()]].concat()
+    };
+    let statuses = |header: &[u8], fields: &str| {
+        let mut client = Client::to(&server);
+        client.send(header);
+        ["/office", "/ten", "/all-but", "/not-ours"].map(|target| {
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+            client.answer().status
+        })
+    };
+    let told = |header: &[u8]| {
+        let mut client = Client::to(&server);
+        client.send(header);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.9.9.9\r\nX-Request-Id: mine\r\n\r\n");
+        let answer = client.answer();
+        (answer.text().to_owned(), answer.field("x-request-id") == Some("mine"))
+    };
+    let (unknown, unspec, unix) = (b"PROXY UNKNOWN\r\n", binary(0x21, 0, 0), binary(0x21, 0x31, 216));
+    for header in [&unknown[..], &unspec, &unix] {
+        assert_eq!(statuses(header, ""), [403, 403, 200, 403], "{}", header.escape_ascii());
+        assert_eq!(statuses(header, "X-Forwarded-For: 10.9.9.9\r\n"), [403, 403, 200, 403]);
+        assert_eq!(told(header), ("127.0.0.1 http".to_owned(), false), "and it passes on what clients say");
+    }
+    // Who looks whether we are alive speaks for itself.
+    let own = binary(0x20, 0, 0);
+    assert_eq!(statuses(&own, ""), [200, 403, 200, 403]);
+    assert_eq!(statuses(&own, "X-Forwarded-For: 10.9.9.9\r\n"), [403, 200, 403, 200]);
+    assert_eq!(told(&own), ("10.9.9.9 http".to_owned(), true));
 }
 
 #[test]

@@ -15,6 +15,12 @@ pub trait Visitor {
         false
     }
 
+    /// Whether this is a proxy that comes for somebody else, and has not said for whom: the address is its
+    /// own.
+    fn is_hidden(&self) -> bool {
+        false
+    }
+
     /// Whether nobody can tell any more where it is: a connection that was cut has no other end.
     fn is_gone(&self) -> bool {
         false

@@ -83,6 +83,13 @@ impl Transport for Link {
         }
     }
 
+    fn is_client_hidden(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => false,
+            Self::Proxied(stream) => stream.is_client_hidden(),
+        }
+    }
+
     fn is_meant_for(&self, host: &str) -> bool {
         match self {
             Self::Plain(_) => true,

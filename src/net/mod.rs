@@ -79,6 +79,12 @@ pub trait Transport {
         true
     }
 
+    /// Whether [`Transport::peer`] is a proxy that comes for somebody else, and does not say for whom.
+    #[inline]
+    fn is_client_hidden(&self) -> bool {
+        false
+    }
+
     /// Whether it was set up for this host, or shows the same to everybody. Else the request belongs to
     /// another connection (RFC 9110 §7.4, §15.5.20).
     fn is_meant_for(&self, _host: &str) -> bool {

@@ -245,11 +245,13 @@ impl Transport for Proxied {
 
     fn peer(&self) -> Peer {
         match self.announced {
-            Announced::Nothing => self.transport().peer(),
+            Announced::Nothing | Announced::Hidden => self.transport().peer(),
             Announced::Ip { client, .. } => Peer::Ip(client),
-            // Of the proxy's machine: a process of this one would be somebody else.
-            Announced::Unix => Peer::Unknown,
         }
+    }
+
+    fn is_client_hidden(&self) -> bool {
+        self.announced == Announced::Hidden
     }
 
     fn is_peer_known(&self) -> bool {

@@ -42,8 +42,10 @@ pub enum Opening {
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announced {
-    /// The proxy speaks for itself, or does not know its client's address: that of the socket counts.
+    /// The proxy speaks for itself: the address of the socket counts.
     Nothing,
+    /// For a client whose address it does not know, or which has none: a process of the proxy's machine.
+    Hidden,
     /// For this client, which has connected to that address.
     Ip {
         /// The client's address.
@@ -51,8 +53,6 @@ pub enum Announced {
         /// The proxy's, as the client knows it.
         server: SocketAddr,
     },
-    /// For a process of its own machine.
-    Unix,
 }
 
 /// What is wrong with a header.
@@ -139,7 +139,7 @@ fn text(bytes: &[u8]) -> Result<Opening, ProxyHeaderError> {
     let mut parts = line.split(' ');
     let family = parts.next().unwrap_or_default();
     if family == "UNKNOWN" {
-        return Ok(Opening::Header(Announced::Nothing, end + 2));
+        return Ok(Opening::Header(Announced::Hidden, end + 2));
     }
     let (Some(client), Some(server), Some(client_port), Some(server_port), None) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -198,8 +198,7 @@ fn binary(bytes: &[u8]) -> Result<Opening, ProxyHeaderError> {
     let announced = match addresses_bytes {
         12 => pair::<4>(addresses),
         36 => pair::<16>(addresses),
-        216 => Some(Announced::Unix),
-        _ => Some(Announced::Nothing),
+        _ => Some(Announced::Hidden),
     };
     announced.map(|announced| Opening::Header(announced, header.len())).ok_or(ProxyHeaderError::Length)
 }
@@ -317,9 +316,9 @@ mod tests {
             ("PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\n", "203.0.113.7:56324 to 192.0.2.1:443, 44"),
             ("PROXY TCP4 203.0.113.7 192.0.2.1 0 443\r\nGET", "203.0.113.7:0 to 192.0.2.1:443, 40"),
             ("PROXY TCP6 2001:db8::7 ::1 1 65535\r\n\r\n", "[2001:db8::7]:1 to [::1]:65535, 36"),
-            ("PROXY UNKNOWN\r\n", "Nothing, 15"),
-            ("PROXY UNKNOWN ffff::1 whatever, really\r\n", "Nothing, 40"),
-            (&unknown, "Nothing, 107"),
+            ("PROXY UNKNOWN\r\n", "Hidden, 15"),
+            ("PROXY UNKNOWN ffff::1 whatever, really\r\n", "Hidden, 40"),
+            (&unknown, "Hidden, 107"),
             (&too_long, "LineEnd"),
             ("PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\n", "LineEnd"),
             ("PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\r\n", "LineEnd"),
@@ -365,8 +364,8 @@ mod tests {
             (v2(0x21, 0x11, FOUR), "203.0.113.7:56324 to 192.0.2.1:443, 28"),
             (v2(0x21, 0x12, FOUR), "203.0.113.7:56324 to 192.0.2.1:443, 28"),
             (v2(0x21, 0x21, &six), "[2001:db8::7]:56324 to [2001:db8::1]:443, 52"),
-            (v2(0x21, 0x31, &unix), "Unix, 232"),
-            (v2(0x21, 0x00, b""), "Nothing, 16"),
+            (v2(0x21, 0x31, &unix), "Hidden, 232"),
+            (v2(0x21, 0x00, b""), "Hidden, 16"),
             (v2(0x20, 0x00, b""), "Nothing, 16"),
             (v2(0x20, 0x11, FOUR), "Nothing, 28"),
             (v2(0x20, 0xFF, b"anything"), "Nothing, 24"),

@@ -42,6 +42,10 @@ impl<T: Transport> Visitor for Caller<'_, T> {
         self.peer() == Peer::Unix
     }
 
+    fn is_hidden(&self) -> bool {
+        self.transport.is_client_hidden()
+    }
+
     fn is_gone(&self) -> bool {
         self.peer() == Peer::Unknown
     }
@@ -69,6 +73,10 @@ pub(super) struct Remembered<'c> {
 impl Visitor for Remembered<'_> {
     fn address(&self) -> Option<SocketAddr> {
         Some(self.address)
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.present.is_hidden()
     }
 
     fn means(&self, host: &str) -> bool {

@@ -68,7 +68,8 @@ pub struct Told {
     /// Whether the client came over TLS, if somebody who is trusted has told that.
     pub is_https: Option<bool>,
     /// Whether somebody who is trusted asks for a client and does not say which, or not so that it can be
-    /// read: `unknown`, `_hidden`, what is malformed. Then the address is that of who has not said it.
+    /// read: `unknown`, `_hidden`, `PROXY UNKNOWN`, what is malformed. Then the address is that of whoever
+    /// has not said it.
     pub is_hidden: bool,
     /// Whether it is hidden because of what cannot be read: the client itself may have seen to that.
     pub is_unreadable: bool,
@@ -133,9 +134,11 @@ impl Trust {
         self.networks.iter().any(|network| network.contains(&proxy))
     }
 
-    /// Whether whoever is at the other end is a proxy that is believed.
+    /// Whether whoever is at the other end is a proxy that is believed. One that has not said for whom it
+    /// comes is not: it passes on what its client has written.
     pub fn trusts_visitor(&self, visitor: &dyn Visitor) -> bool {
         match visitor.address() {
+            _ if visitor.is_hidden() => false,
             Some(address) => self.trusts(address.ip()),
             None => self.unix && visitor.is_unix(),
         }
@@ -143,8 +146,11 @@ impl Trust {
 
     /// Who has sent the request with this head, which came from `visitor`.
     pub fn told_of(&self, visitor: &dyn Visitor, head: &Head<'_>) -> Told {
-        let peer = Told::of_peer(visitor).address;
-        self.told(peer, peer.is_none() && visitor.is_unix(), head)
+        let peer = Told::of_peer(visitor);
+        if peer.is_hidden {
+            return peer;
+        }
+        self.told(peer.address, peer.address.is_none() && visitor.is_unix(), head)
     }
 
     /// Who has sent the request with this head: `peer` is the socket's, and none where it `is_unix` or gone.
@@ -201,7 +207,7 @@ impl Told {
     /// Nobody but the socket tells.
     pub(super) fn of_peer(visitor: &dyn Visitor) -> Self {
         let address = visitor.address().map(|address| address.ip().to_canonical());
-        Self { address, is_https: None, is_hidden: false, is_unreadable: false }
+        Self { address, is_https: None, is_hidden: visitor.is_hidden(), is_unreadable: false }
     }
 }
 
