@@ -8,13 +8,17 @@ use super::node::{Entry, Node};
 use super::place::{Origin, Placed};
 use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest};
-use super::server::{Listen, ProxyProtocol};
+use super::server::{Listen, Proxy, ProxyProtocol, RequestIds, Server, Trust};
 use super::site::{Route, Site};
 use super::{AuthKind, Host, Limits, LogTo, Name, Root, Size, routes, ties};
 use crate::http::FIELDS_MAX;
+use crate::net::ListenAddr;
 
 /// The shortest request line is so long.
 const HEAD_BYTES_MIN: u64 = 16;
+/// Where nobody is trusted who would have to be.
+const PROXIES: &str = "list their networks: `proxies` in [server.trust]";
+const SOCKET_FILES: &str = "trust socket files: `\"unix:\"` in `proxies` of [server.trust]";
 /// Offsets within a head have 16 bits.
 const HEAD_BYTES_MAX: u64 = u16::MAX as u64;
 
@@ -23,6 +27,7 @@ pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     limits(&root.server.limits, reader);
     root.server.timeouts.handler.iter().for_each(|time| routes::timely(time, reader));
     listeners(root, reader);
+    trust(&root.server, reader);
     encryption(root, tree, reader);
     let names = Names { tree };
     for site in &root.site {
@@ -71,11 +76,7 @@ fn listeners(root: &Root, reader: &mut Reader<'_>) {
             let problem = Problem::at(&listen.protocols.origin, message);
             reader.problems.push(problem.other(listen.redirect_to_https.place(), "sent from here"));
         }
-        if listen.proxy_protocol.value != ProxyProtocol::Off && root.server.trust.proxies.is_empty() {
-            let message = "the PROXY protocol is believed of trusted proxies alone, and there are none";
-            let problem = Problem::at(&listen.proxy_protocol.origin, message);
-            reader.problems.push(problem.help("list their networks: `proxies` in [server.trust]"));
-        }
+        announcing(listen, &root.server.trust.proxies, reader);
         if listen.redirect_to_https.value && listen.tls.value {
             let problem = Problem::at(&listen.redirect_to_https.origin, "this listener is encrypted itself");
             reader.problems.push(problem.other(listen.tls.place(), "here"));
@@ -88,6 +89,44 @@ fn listeners(root: &Root, reader: &mut Reader<'_>) {
             let problem = problem.other(first.place(), "this one does");
             reader.problems.push(problem.help("`addr = \":80\"` is every address of this machine"));
         }
+    }
+}
+
+/// Whether somebody is believed who can come to `listen` with the PROXY protocol.
+fn announcing(listen: &Listen, proxies: &[Placed<Proxy>], reader: &mut Reader<'_>) {
+    let (here, help) = match &listen.addr.value {
+        ListenAddr::Unix(_) => ("none of them comes through a socket file", SOCKET_FILES),
+        _ => ("none of them comes from a network", PROXIES),
+    };
+    let comes = |proxy: &Placed<Proxy>| match &listen.addr.value {
+        ListenAddr::Unix(_) => proxy.value == Proxy::Unix,
+        ListenAddr::Descriptor(_) => true,
+        ListenAddr::Tcp(_) | ListenAddr::Everywhere { .. } => proxy.value != Proxy::Unix,
+    };
+    if listen.proxy_protocol.value != ProxyProtocol::Off && !proxies.iter().any(comes) {
+        let here = if proxies.is_empty() { "there are none" } else { here };
+        let message = format!("the PROXY protocol is believed of trusted proxies alone, and {here}");
+        reader.problems.push(Problem::at(&listen.proxy_protocol.origin, message).help(help));
+    }
+}
+
+fn trust(server: &Server, reader: &mut Reader<'_>) {
+    let Trust { proxies, header, .. } = &*server.trust;
+    let name = |proxy: &Proxy| match proxy {
+        Proxy::Network(network) => format!("the network `{network}`"),
+        Proxy::Unix => format!("`{proxy}`"),
+    };
+    twice(proxies.iter(), name, reader);
+    if !proxies.is_empty() {
+        return;
+    }
+    let is_said = |origin: &Origin| !matches!(origin, Origin::Default);
+    if is_said(&header.origin) && !is_said(&proxies.origin) {
+        reader.problems.push(Problem::at(&header.origin, "`header` says nothing without `proxies`"));
+    }
+    if server.request_ids.value == RequestIds::Trusted {
+        let message = "ids of trusted proxies are taken over, and there are none";
+        reader.problems.push(Problem::at(&server.request_ids.origin, message).help(PROXIES));
     }
 }
 
