@@ -56,6 +56,9 @@ use crate::http::{Reason, Rendered, Response};
 pub trait Layer: Any + Send + Sync {
     /// Lets the request pass, or fills `response`, which is empty. Called again if it has
     /// [suspended](Request::suspend) the request. A panic is a 500.
+    ///
+    /// What it adds to `response` and then lets the request pass has no promise: some answers begin anew, as
+    /// fixed ones do, and some do not. What every answer should have is for [`Layer::after`].
     fn before(&self, _request: &Request<'_>, _response: &mut Response) -> Passage {
         Passage::Open
     }
