@@ -143,6 +143,35 @@ fn four_workers_have_one_budget_however_many_ask_at_once() {
     }
 }
 
+#[test]
+fn clients_that_ask_too_often_take_nothing_from_a_budget_that_all_share() {
+    const EACH: u32 = 100;
+    const CLIENTS: u32 = 8;
+    let rates = Arc::new(Rates::new());
+    let limit = |name, burst, key| {
+        let rate = Rate::new(Quota::new(1, Duration::from_secs(3_600)).unwrap(), burst).unwrap();
+        RateLimit::new(&rates, Policy::new(name, rate).unwrap(), key)
+    };
+    let own = limit("own", EACH, RateKey::Header("x-client".parse().unwrap()));
+    let app = App::new().layer(limit("shared", EACH * CLIENTS, RateKey::Path)).get("/", worker.layer(own));
+    let server = start(four(app));
+    let number = AtomicU32::new(0);
+    let outcomes = at_once(CLIENTS as usize, || {
+        let number = number.fetch_add(1, SeqCst);
+        let mut client = Client::to(&server);
+        // Every other one asks for five times as much as it may.
+        let times = if number.is_multiple_of(2) { EACH } else { 5 * EACH };
+        let statuses = (0..times).map(|_| {
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Client: {number}\r\n\r\n"));
+            client.answer().status
+        });
+        statuses.filter(|status| *status == 200).count()
+    });
+    assert_eq!(outcomes, [EACH as usize; CLIENTS as usize]);
+    let answer = Client::to(&server).get("/");
+    assert!(answer.status == 429 && answer.text().contains("limit.rate.shared"), "now all of it is used");
+}
+
 // ── Requests in flight ──────────────────────────────────────────────────────────────────────────────
 
 #[test]
