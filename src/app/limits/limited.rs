@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::counts::{RateCounts, RateVerdict};
 use super::fields::Policy;
@@ -106,6 +107,14 @@ impl RateLimit {
         }
     }
 
+    /// For how long a request is delayed of whom this is decided.
+    pub(super) fn wait(&self, decision: Decision) -> Duration {
+        match decision {
+            Decision::Delayed { wait, .. } if !self.policy.rate().is_dry_run() => wait,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// What a request is told of whom this is decided.
     pub(super) fn answer(&self, decision: Decision, response: &mut Response) -> Passage {
         match decision {
@@ -172,8 +181,6 @@ const fn verdict(decision: Decision, is_dry_run: bool) -> RateVerdict {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

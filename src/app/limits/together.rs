@@ -77,22 +77,20 @@ impl Together {
         let refuser = decide(asks, held);
         let decided = || self.0.iter().zip(asks.iter().map(|ask| ask.decision));
         if let Some(refuser) = refuser {
-            // Who would have let it pass has done nothing with it; who would not in earnest, either.
+            // Who would have let it pass has done nothing with it.
             let refused = decided().take(refuser + 1).filter(|(_, decision)| is_refusal(*decision));
             refused.for_each(|(limit, decision)| limit.note(decision, request));
             return (refuser, self.0[refuser].answer(asks[refuser].decision, response));
         }
-        let (mut slowest, mut longest) = (0, Duration::ZERO);
-        for (number, (limit, decision)) in decided().enumerate() {
-            limit.note(decision, request);
-            if let Passage::After(wait) = limit.answer(decision, response)
-                && wait > longest
-            {
-                (slowest, longest) = (number, wait);
-            }
+        let waits = decided().map(|(limit, decision)| limit.wait(decision));
+        // The first one of equals.
+        let (slowest, longest) = waits.enumerate().rev().max_by_key(|(_, wait)| *wait).unwrap_or_default();
+        // Whoever is noted first stands in the log.
+        let others = (0..self.len()).filter(|number| *number != slowest);
+        for number in std::iter::once(slowest).chain(others) {
+            self.0[number].note(asks[number].decision, request);
         }
-        let passage = if longest.is_zero() { Passage::Open } else { Passage::After(longest) };
-        (slowest, passage)
+        (slowest, if longest.is_zero() { Passage::Open } else { Passage::After(longest) })
     }
 }
 
@@ -394,13 +392,18 @@ mod tests {
         };
         let limits = [("a", 20), ("b", 60), ("c", 40)].map(|(name, wait)| path(name, &rates, millis(wait)));
         let counts = limits.each_ref().map(|limit| Arc::clone(limit.count_in(&Arc::new(RateCounts::new(1)))));
-        let app = limits.into_iter().fold(App::new(), App::layer).get("/", plain);
+        let noted = |request: &Request<'_>| {
+            request.noted_rate().map_or_else(String::new, |note| note.name().to_owned())
+        };
+        let app = limits.into_iter().fold(App::new(), App::layer).get("/noted", noted).get("/", plain);
         let asked = || app.explain(::http::Request::get("/").body("").unwrap()).to_string();
         assert_eq!(asked().matches("lets pass\n").count(), 3);
         let delayed = asked();
         let waits: Vec<_> = delayed.lines().filter(|line| line.contains("lets pass after")).collect();
         assert!(waits.len() == 1 && waits[0].contains(" b: 1 in 3600.06s"), "{delayed}");
         assert!(counts.iter().all(|counts| counted(counts) == [1, 1, 0, 0]));
+        let noted = || app.oneshot(::http::Request::get("/noted").body("").unwrap()).into_body();
+        assert_eq!([noted(), noted()], ["", "b"], "this one stands in the log");
     }
 
     #[test]
