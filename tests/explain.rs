@@ -53,7 +53,11 @@ fn every_case() {
         let (request, client) = asked(question);
         let explanation = site.explain(request, client).unwrap();
         let json: serde_json::Value = serde_json::from_str(&explanation.to_json()).unwrap();
-        assert_eq!(json["status"], explanation.status().as_u16(), "{title}");
+        assert_eq!(
+            json["status"].as_u64(),
+            explanation.status().map(|status| status.as_u16().into()),
+            "{title}"
+        );
         assert_eq!(json["steps"].as_array().unwrap().len(), explanation.steps().len(), "{title}");
         let stages: Vec<_> = explanation.steps().iter().map(|step| step.stage()).collect();
         assert!(stages.is_sorted(), "{title}: {stages:?}");
@@ -76,7 +80,7 @@ fn an_explanation_is_the_answer() {
         compared += 1;
         let explanation = site().explain(request.clone(), client).unwrap();
         let answer = site().app().unwrap().oneshot(request.map(|()| ""));
-        assert_eq!(explanation.status(), answer.status(), "{question}");
+        assert_eq!(explanation.status(), Some(answer.status()), "{question}");
         let told = explanation.steps().iter().filter(|step| step.stage() == Stage::Respond);
         let mut told: Vec<_> = told
             .filter(|step| {
@@ -258,18 +262,18 @@ fn a_client_is_who_its_certificate_names() {
         let mut steps = json["steps"].as_array().unwrap().iter();
         let step = steps.find(|step| step["topic"] == "certificate");
         let told = step.map_or_else(String::new, |step| step["says"].as_str().unwrap().to_owned());
-        (json["status"].as_u64().unwrap(), told)
+        (json["status"].as_u64(), told)
     };
     let (ada, eve) =
         (&["--client-subject", "ada"][..], &["--client-subject", "Eve, of the \u{201c}x\u{201d}"]);
     let told = "CN=ada, taken to be of an authority that is believed".to_owned();
-    assert_eq!(status("https://a/", ada), (204, told));
+    assert_eq!(status("https://a/", ada), (Some(204), told));
     let (code, told) = status("https://a/", eve);
-    assert!(code == 403 && told.starts_with("CN=Eve\\, of the "), "{told}");
+    assert!(code == Some(403) && told.starts_with("CN=Eve\\, of the "), "{told}");
     let (code, told) = status("https://a/", &[]);
-    assert!(code == 403 && told.contains("the handshake fails"), "{told}");
+    assert!(code.is_none() && told.ends_with("the handshake fails"), "{told}");
     let (code, told) = status("http://a/", ada);
-    assert!(code == 403 && told.contains("nobody asks"), "{told}");
+    assert!(code == Some(403) && told.contains("nobody asks"), "{told}");
 }
 
 #[cfg(feature = "tls")]
@@ -311,4 +315,31 @@ fn another_host_than_the_connection_is_for_is_misdirected_if_its_certificate_is_
         let misdirected = format!("the connection is for {connected}, and {host} has another certificate");
         assert_eq!(stdout.contains(&misdirected), status == 421, "{stdout}");
     }
+}
+
+#[test]
+fn where_nobody_listens_there_is_no_answer() {
+    let clear = "[[listen]]\naddr = \":8080\"\n";
+    let silent = format!("{clear}{CONFIGURATION}");
+    let folder = Folder::new("explain-silence", &silent);
+    let ask = ["GET", "https://a/"];
+    let (code, stdout, _) = folder.explain(&ask);
+    let told = "GET https://a/ from 127.0.0.1\n\naccept\n  listener  none: nobody listens with TLS\n\n\
+                respond\n  status  none: there is no answer\n";
+    assert_eq!((code, &*stdout), (Some(0), told));
+    fs::write(folder.0.join("silence.txt"), stdout).unwrap();
+    let status = || {
+        let (code, stdout, stderr) = folder.explain(&["GET", "https://a/", "--json"]);
+        assert_eq!((code, &*stderr), (Some(0), ""));
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["status"].clone()
+    };
+    assert!(status().is_null());
+    // Who is not told where to listen does so in the clear, too.
+    fs::write(folder.0.join("kolk.toml"), CONFIGURATION).unwrap();
+    assert!(status().is_null());
+    let (_, stdout, _) = folder.explain(&["GET", "https://a:8080/"]);
+    assert!(stdout.contains("\n  status        400 Bad Request, parse.first_byte\n"), "{stdout}");
+    let (code, _, stderr) = folder.explain(&["GET", "https://a:8080/", "--expect", "silence.txt"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("\n-   status  none: there is no answer\n"), "{stderr}");
 }

@@ -11,6 +11,8 @@ use ::http::{HeaderValue, StatusCode, header};
 use super::adapters::IntoHandler;
 use super::counts::Counts;
 use super::endpoint::{Added, Methods, Verb};
+#[cfg(feature = "config")]
+use super::explain::Step;
 use super::handler::LogId;
 use super::hosts::Hosts;
 use super::layer::{Chain, Layer};
@@ -215,6 +217,13 @@ impl App {
         self
     }
 
+    /// What [explanations](App::explain) say of answers without a route, besides.
+    #[cfg(feature = "config")]
+    pub(crate) fn explained_without_route(mut self, told: impl IntoIterator<Item = Step>) -> Self {
+        self.sites[0].told_without_route = told.into_iter().collect();
+        self
+    }
+
     /// Answers requests for these hosts with `app` alone. A host is a name (`example.com`), all below one
     /// (`*.example.com`), an address, or `*`: all that have no site of their own. The most specific one wins.
     ///
@@ -369,6 +378,7 @@ impl App {
         site.layers_without_route.clone_from(&app.sites[0].layers_without_route);
         site.log = app.sites[0].log;
         site.place.clone_from(&app.sites[0].place);
+        site.told_without_route.clone_from(&app.sites[0].told_without_route);
         self.sites.push(site);
         self.take_in(id, app, false)?;
         self.settle();
@@ -382,9 +392,7 @@ impl App {
         let site = if self.hosts.is_empty() { &self.sites[0] } else { self.site_of(head) };
         match site.find(head, path, params, asker) {
             Ok(route) => Match::Route(route),
-            Err(Missing::NotFound) if site.is_empty() && site.id == SiteId::MAIN && self.sites.len() > 1 => {
-                Match::Missing(site.id, Missing::Site)
-            }
+            Err(Missing::NotFound) if self.is_nobodys(site) => Match::Missing(site.id, Missing::Site),
             Err(missing) => Match::Missing(site.id, missing),
         }
     }
@@ -460,7 +468,11 @@ impl App {
 
     /// What gives requests their ids on all sites.
     pub(crate) fn request_ids(&self) -> Option<&RequestIds> {
-        self.layers.iter().find_map(|layer| layer.request_ids())
+        self.naming_layer().and_then(|layer| layer.request_ids())
+    }
+
+    pub(super) fn naming_layer(&self) -> Option<&Arc<dyn Layer>> {
+        self.layers.iter().find(|layer| layer.request_ids().is_some())
     }
 
     /// Every site that `host` could belong to, and under which name, the most specific first.
@@ -486,6 +498,12 @@ impl App {
     pub(super) fn is_fallback(&self, id: RouteId) -> bool {
         let fallback = self.sites[self.route_of(id).site().index()].fallback;
         fallback.is_some_and(|fallback| fallback.route == id)
+    }
+
+    /// Whether it is the one for all other hosts, and there is nothing on it.
+    #[inline]
+    fn is_nobodys(&self, site: &Site) -> bool {
+        site.id == SiteId::MAIN && site.is_empty() && self.sites.len() > 1
     }
 
     /// Whose the host is that the client asked for.

@@ -17,16 +17,17 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use super::app::App;
 use super::attributes::Attributes;
 use super::handler::{BodyRule, Outcome, Rule, Sink, Take};
-use super::layer::{Chain, Progress};
+use super::layer::{Chain, Layer, Progress};
 use super::pool::BlockingPool;
 use super::reply::Mail;
 use super::request::{Origin, Request};
 use super::route::{Route, RouteId};
 use super::router::Params;
-use super::scope::Match;
+use super::scope::{Match, Scope};
+use super::site::SiteId;
 use super::trust::Asker;
 use super::visitor::Nobody;
-use crate::base::{Key, Mailbox, Wake};
+use crate::base::{Key, Mailbox, Post, Wake};
 use crate::http::{
     Body, ExchangeId, FieldTable, Head, Known, Method, Path, Pull, Pulled, Reason, RequestLine, Response,
     Source, Span, StreamId, Tail, Timeline, TooManyFields, Version,
@@ -70,10 +71,7 @@ impl App {
         let peer = Nobody { is_encrypted: parts.uri.scheme() == Some(&Scheme::HTTPS) };
         let mut exchange = Exchange::new(Asker { peer: &peer, trust: None });
         let is_head = exchange.run(self, &parts, &body.into(), &mut response, &mut ());
-        if let Err(reason) = is_head {
-            response.refuse(reason);
-        }
-        exchange.read(response, is_head == Ok(true))
+        exchange.read(response, is_head)
     }
 }
 
@@ -82,6 +80,10 @@ impl App {
 pub(super) trait Witness {
     /// A route has made another path of the one at hand; nothing, if it does not fit.
     fn rewritten(&mut self, _by: RouteId, _path: Option<&str>) {}
+    /// It is refused before it has a site, and has no name yet.
+    fn refused(&mut self, _response: &Response) {}
+    /// What was refused has its name.
+    fn named(&mut self, _response: &Response) {}
     /// It is known who answers `request`, whom nobody has been asked about yet.
     fn routed(&mut self, _found: Match, _request: &Request<'_>) {}
     /// A layer lets it pass after so long.
@@ -130,9 +132,6 @@ impl<'a> Exchange<'a> {
     }
 
     /// Fills `response`; whether only its head was asked for.
-    ///
-    /// # Errors
-    /// Why there is nobody to ask.
     pub(super) fn run(
         &mut self,
         app: &App,
@@ -140,11 +139,41 @@ impl<'a> Exchange<'a> {
         body: &Bytes,
         response: &mut Response,
         witness: &mut impl Witness,
-    ) -> Result<bool, Reason> {
-        let (bytes, table) = written(parts, body.len())?;
+    ) -> bool {
+        let (bytes, table) = match written(parts, body.len()) {
+            Ok(written) => written,
+            Err(reason) => {
+                self.refuse(app, None, reason, response, witness);
+                return false;
+            }
+        };
         let head = Head::new(&bytes, &table);
-        self.answer(app, head, body, response, witness)?;
-        Ok(head.method() == Method::Head)
+        self.answer(app, head, body, response, witness);
+        head.method() == Method::Head
+    }
+
+    /// Answers with `reason` what belongs to no site; `head`: of the request, if it could be read.
+    pub(super) fn refuse(
+        &self,
+        app: &App,
+        head: Option<Head<'_>>,
+        reason: Reason,
+        response: &mut Response,
+        witness: &mut impl Witness,
+    ) {
+        response.refuse(reason);
+        witness.refused(response);
+        let Some(ids) = app.request_ids() else { return };
+        let (post, attributes, params) = (self.mailbox.post(), Attributes::default(), Params::new());
+        let origin = self.origin(app, (&post, &self.pool), &attributes);
+        let nothing = FieldTable::new();
+        let head = head.unwrap_or_else(|| Head::new(&[], &nothing));
+        let (path, pattern) = (Path::normalised(""), app.pattern_of(Scope::Site(SiteId::MAIN)));
+        let request = Request::new(head, path, pattern, &params, &[], None, &origin);
+        // It lets everybody pass.
+        let _ = ids.before(&request, response);
+        ids.after(&request, response);
+        witness.named(response);
     }
 
     fn answer(
@@ -154,25 +183,18 @@ impl<'a> Exchange<'a> {
         body: &[u8],
         response: &mut Response,
         witness: &mut impl Witness,
-    ) -> Result<(), Reason> {
+    ) {
         let (mut scratch, mut params) = (String::new(), Params::new());
-        let path = Path::of_target(head.method(), head.target_bytes(), &mut scratch)?;
-        let Asker { peer, trust } = self.asker;
-        let (post, pool) = (self.mailbox.post(), Arc::clone(&self.pool));
-        let origin = Origin {
-            exchange: self.id,
-            post: &post,
-            pool: &pool,
-            worker: 0,
-            connection_number: 1,
-            request_number: 1,
-            now: app.later(),
-            unix_seconds: unix_seconds(),
-            timeline: Timeline::default(),
-            peer,
-            trust,
-            attributes: &Attributes::default(),
+        let path = match Path::of_target(head.method(), head.target_bytes(), &mut scratch) {
+            Ok(path) => path,
+            Err(reason) => return self.refuse(app, None, reason, response, witness),
         };
+        let peer = self.asker.peer;
+        if app.misdirects(&head, peer) {
+            return self.refuse(app, Some(head), Reason::Misdirected, response, witness);
+        }
+        let (post, pool, attributes) = (self.mailbox.post(), Arc::clone(&self.pool), Attributes::default());
+        let origin = self.origin(app, (&post, &pool), &attributes);
         let mut found = app.find(&head, path, &mut params, self.asker);
         let rewritten;
         let path = if app.rewrites(found) {
@@ -198,7 +220,32 @@ impl<'a> Exchange<'a> {
         self.due = never();
         witness.answered(&at_head, response);
         app.chain(scope).after_each(&at_head, response, |layer, response| witness.dressed(layer, response));
-        Ok(())
+    }
+
+    fn origin<'o>(
+        &self,
+        app: &App,
+        (post, pool): (&'o Post<Mail>, &'o Arc<BlockingPool>),
+        attributes: &'o Attributes,
+    ) -> Origin<'o>
+    where
+        'a: 'o,
+    {
+        let Asker { peer, trust } = self.asker;
+        Origin {
+            exchange: self.id,
+            post,
+            pool,
+            worker: 0,
+            connection_number: 1,
+            request_number: 1,
+            now: app.later(),
+            unix_seconds: unix_seconds(),
+            timeline: Timeline::default(),
+            peer,
+            trust,
+            attributes,
+        }
     }
 
     /// Lets the layers look; whether they let it pass.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ::http::HeaderValue;
 
 use super::endpoint::{Added, AllowOf, Endpoint, Front, Methods, Verb, Wanted, allow_of};
+use super::explain::Step;
 use super::handler::LogId;
 use super::layer::{Chain, Layer};
 use super::pattern::Pattern;
@@ -94,6 +95,8 @@ pub(super) struct Site {
     pub(super) chain: Chain,
     /// Where it was told.
     pub(super) place: Option<Arc<str>>,
+    /// What explanations say of its answers without a route, besides.
+    pub(super) told_without_route: Vec<Step>,
 }
 
 impl Site {
@@ -113,6 +116,7 @@ impl Site {
             layers_without_route: Vec::new(),
             chain: Chain::default(),
             place: None,
+            told_without_route: Vec::new(),
         }
     }
 

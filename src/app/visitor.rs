@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::app::App;
 use crate::base::Certificate;
+use crate::http::Head;
 
 /// Who is at the other end. Asked only when a handler asks: an answer may take a system call.
 pub trait Visitor {
@@ -36,6 +38,13 @@ pub trait Visitor {
 
     /// The certificate that it has shown and that was found to be its own.
     fn certificate(&self) -> Option<Arc<Certificate>>;
+}
+
+impl App {
+    /// Whether a request has to come over another connection, which is for its host.
+    pub(crate) fn misdirects(&self, head: &Head<'_>, peer: &dyn Visitor) -> bool {
+        !peer.means(head.host().unwrap_or_default())
+    }
 }
 
 /// Nobody in particular: for requests that came over no connection.

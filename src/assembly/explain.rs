@@ -14,7 +14,7 @@ use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery, Scheme};
 use ::http::{Request, header};
 
-use crate::app::{App, Asker, Explanation, Somebody, Stage, Step, Visitor};
+use crate::app::{Asker, Explanation, Somebody, Stage, Step, Visitor};
 use crate::base::Certificate;
 use crate::config::{
     ClientCertificate, Configuration, Errors, Listen, Origin, Protocol, ProxyProtocol, TrustHeader,
@@ -26,6 +26,7 @@ use crate::server::{HTTPS_PORT, HttpsPort, to_https};
 #[cfg(feature = "tls")]
 use super::finish;
 use super::line;
+use super::log::Logs;
 #[cfg(feature = "tls")]
 use super::server::certificates;
 use super::server::{ADDRESS, limits, server_name, trust};
@@ -37,16 +38,16 @@ impl Configuration {
     /// The size of a body is what `Content-Length` says. Without a scheme and a host, `localhost` is asked in
     /// the clear. A URL whose port nobody listens on is taken to come through the first listener that speaks
     /// its scheme, as through a balancer. The connection is for the host of the URL, whatever `Host` says;
-    /// the client shows no certificate, and rates begin whole.
+    /// the client speaks HTTP/1.1 and shows no certificate, and rates begin whole.
     ///
     /// ```
-    /// use kolk::Configuration;
+    /// use kolk::{Configuration, StatusCode};
     ///
     /// let text = "[[site]]\nhosts = \"*\"\nredirect = \"https://example.com{uri}\"\n";
     /// let configuration = Configuration::parse(text, "kolk.toml")?;
     /// let request = http::Request::get("http://example.org:8080/a").body(()).unwrap();
     /// let explanation = configuration.explain(request, "192.0.2.7".parse().unwrap())?;
-    /// assert_eq!(explanation.status(), 302);
+    /// assert_eq!(explanation.status(), Some(StatusCode::FOUND));
     /// let action = explanation.steps().iter().find(|step| step.topic() == "action").unwrap();
     /// assert_eq!(action.text(), "redirect with 302 to https://example.com/a");
     /// assert_eq!(action.place(), Some("kolk.toml:3"));
@@ -81,27 +82,32 @@ impl Configuration {
         let is_encrypted = parts.uri.scheme() == Some(&Scheme::HTTPS);
         let question = format!("{} {} from {client}", parts.method, parts.uri);
         let mut steps = Vec::new();
-        let listener = listener(self, &parts, &mut steps);
-        if let Err(reason) = listener {
-            return Ok(Explanation::refused(question, reason).behind(steps));
-        }
-        let certificate = shown(self, certificate, is_encrypted, &mut steps).map(Arc::new);
-        if let Some(reason) = parsed(self, &parts, &mut steps) {
-            return Ok(Explanation::refused(question, reason).behind(steps));
-        }
-        if is_encrypted && let Some(step) = misdirected(self, &parts)? {
-            steps.push(step);
-            return Ok(Explanation::refused(question, Reason::Misdirected).behind(steps));
-        }
+        let Ok((door, certificate)) = enter(self, &parts, certificate, &mut steps) else {
+            return Ok(Explanation::unanswered(question).behind(steps));
+        };
+        let refusal = match door {
+            Door::Refuses(reason) => Some(reason),
+            Door::Redirects | Door::Opens => parsed(self, &parts, &mut steps),
+        };
+        let misdirected = if is_encrypted && refusal.is_none() { misdirected(self, &parts)? } else { None };
         let trust = trust(self, &mut Vec::new());
-        let client = Client { somebody: Somebody { address: client, is_encrypted }, certificate };
+        let somebody = Somebody { address: client, is_encrypted };
+        let client = Client { somebody, certificate, is_astray: misdirected.is_some() };
         let asker = Asker { peer: &client, trust: trust.as_ref() };
-        let is_redirecting = listener.ok().flatten().is_some_and(|listen| listen.redirect_to_https.value);
-        let elsewhere = is_redirecting.then(|| to_https(&self.https_port(), app.request_ids()));
-        let app: &App = elsewhere.as_ref().unwrap_or(&app);
+        let request = Request::from_parts(parts, "");
+        let explanation = match (refusal, door) {
+            (Some(reason), _) => app.explain_unread(question, reason, asker),
+            (None, Door::Redirects) => {
+                let elsewhere = to_https(&self.https_port(), app.request_ids());
+                elsewhere.explain_to(request, asker).before(Logs::of(self).first(self))
+            }
+            (None, _) => app.explain_to(request, asker),
+        };
+        if explanation.reason() == Some(Reason::Misdirected) {
+            steps.extend(misdirected);
+        }
         let name = &self.server.server_name;
-        let explanation = app.explain_to(Request::from_parts(parts, ""), asker).behind(steps);
-        Ok(explanation.served_as(server_name(self), &line([&name.origin])))
+        Ok(explanation.behind(steps).served_as(server_name(self), &line([&name.origin])))
     }
 
     /// Where whoever asks in the clear is sent to.
@@ -116,11 +122,17 @@ impl Configuration {
 struct Client {
     somebody: Somebody,
     certificate: Option<Arc<Certificate>>,
+    /// The connection is for another host than the request.
+    is_astray: bool,
 }
 
 impl Visitor for Client {
     fn address(&self) -> Option<SocketAddr> {
         self.somebody.address()
+    }
+
+    fn means(&self, _: &str) -> bool {
+        !self.is_astray
     }
 
     fn is_encrypted(&self) -> bool {
@@ -132,21 +144,45 @@ impl Visitor for Client {
     }
 }
 
-/// Who hears a client with this URL; nobody in particular where none does, and the reason for which it is
-/// refused where that one speaks otherwise.
-fn listener<'c>(
-    configuration: &'c Configuration,
+/// What a listener does with a client.
+#[derive(Clone, Copy)]
+enum Door {
+    /// It speaks otherwise.
+    Refuses(Reason),
+    /// It sends everybody to https.
+    Redirects,
+    Opens,
+}
+
+/// There is no connection.
+struct NoAnswer;
+
+/// Who hears a client with this URL, and the certificate that it shows there.
+fn enter(
+    configuration: &Configuration,
     parts: &Parts,
+    certificate: Option<Certificate>,
     steps: &mut Vec<Step>,
-) -> Result<Option<&'c Listen>, Reason> {
+) -> Result<(Door, Option<Arc<Certificate>>), NoAnswer> {
     let is_encrypted = parts.uri.scheme() == Some(&Scheme::HTTPS);
+    let door = listener(configuration, parts, is_encrypted, steps)?;
+    let shown = match door {
+        Door::Refuses(_) => None,
+        Door::Redirects | Door::Opens => shown(configuration, certificate, is_encrypted, steps)?,
+    };
+    Ok((door, shown.map(Arc::new)))
+}
+
+/// Who hears a client with this URL.
+fn listener(
+    configuration: &Configuration,
+    parts: &Parts,
+    is_encrypted: bool,
+    steps: &mut Vec<Step>,
+) -> Result<Door, NoAnswer> {
     let port = parts.uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
     let host = parts.uri.host().unwrap_or_default();
     let host: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    if configuration.listen.is_empty() {
-        steps.push(told("listener", format!("http://{ADDRESS}"), &Origin::Default));
-        return if is_encrypted { Err(Reason::FirstByte) } else { Ok(None) };
-    }
     let hears =
         |listen: &&Listen| port_of(&listen.addr.value) == Some(port) && is_at(&listen.addr.value, host);
     let speaks = |listen: &&Listen| listen.tls.value == is_encrypted;
@@ -154,10 +190,17 @@ fn listener<'c>(
     let by_port = configuration.listen.iter().find(hears);
     let chosen = by_port.or_else(|| configuration.listen.iter().find(serves));
     let chosen = chosen.or_else(|| configuration.listen.iter().find(speaks));
+    // What a handshake begins with is no request.
+    let refused = Door::Refuses(if is_encrypted { Reason::FirstByte } else { Reason::PlainHttp });
     let Some(chosen) = chosen else {
+        let is_there = configuration.listen.is_empty() && (!is_encrypted || port == ADDRESS.port());
+        if is_there {
+            steps.push(told("listener", format!("http://{ADDRESS}"), &Origin::Default));
+            return Ok(if is_encrypted { refused } else { Door::Opens });
+        }
         let what = if is_encrypted { "with TLS" } else { "in the clear" };
         steps.push(Step::new(Stage::Accept, "listener", format!("none: nobody listens {what}")));
-        return Ok(None);
+        return Err(NoAnswer);
     };
     let remark = if by_port.is_some() { "" } else { ", though the URL leads elsewhere" };
     steps.push(told("listener", described(chosen) + remark, &chosen.addr.origin));
@@ -169,12 +212,11 @@ fn listener<'c>(
         };
         steps.push(told("other listener", format!("{}: {why}", described(other)), &other.addr.origin));
     }
-    match (chosen.tls.value, is_encrypted) {
-        (true, false) => Err(Reason::PlainHttp),
-        // What a handshake begins with is no request.
-        (false, true) => Err(Reason::FirstByte),
-        _ => Ok(Some(chosen)),
-    }
+    Ok(match chosen {
+        _ if !speaks(&chosen) => refused,
+        _ if chosen.redirect_to_https.value => Door::Redirects,
+        _ => Door::Opens,
+    })
 }
 
 /// The certificate of the client, if somebody asks for one.
@@ -183,12 +225,12 @@ fn shown(
     certificate: Option<Certificate>,
     is_encrypted: bool,
     steps: &mut Vec<Step>,
-) -> Option<Certificate> {
+) -> Result<Option<Certificate>, NoAnswer> {
     let authorities = configuration.tls.client_ca.as_ref().filter(|_| is_encrypted);
     let Some(authorities) = authorities else {
         let text = "not shown: nobody asks for one here";
         steps.extend(certificate.map(|_| Step::new(Stage::Accept, "certificate", text)));
-        return None;
+        return Ok(None);
     };
     let auth = configuration.tls.client_auth.as_ref();
     let is_optional = auth.is_some_and(|auth| auth.value == ClientCertificate::Optional);
@@ -197,11 +239,11 @@ fn shown(
             format!("{}, taken to be of an authority that is believed", certificate.subject())
         }
         None if is_optional => "none, and none is needed".to_owned(),
-        None => "none, and one is needed: the handshake fails, and there is no answer".to_owned(),
+        None => "none, and one is needed: the handshake fails".to_owned(),
     };
     let origins = [&authorities.origin].into_iter().chain(auth.map(|auth| &auth.origin));
     steps.push(Step::new(Stage::Accept, "certificate", text).at(Some(line(origins))));
-    certificate
+    if certificate.is_none() && !is_optional { Err(NoAnswer) } else { Ok(certificate) }
 }
 
 /// Why the request is misdirected, if it is: the connection is for the host of the URL, and another host has

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use super::noted;
-use crate::app::LogId;
+use super::{line, noted};
+use crate::app::{LogId, Stage, Step};
 use crate::config::{
-    AccessLog, Configuration, Errors, Host, LogFormat, LogTo, Placed, Problem, Redacted, Route, Site,
+    AccessLog, Configuration, Errors, Host, LogFormat, LogTo, Name, Origin, Placed, Problem, Redacted, Route,
+    Site,
 };
 use crate::server::Error;
 use crate::server::access_log::{Destination, Format, Log, Template};
@@ -93,11 +94,27 @@ impl<'c> Logs<'c> {
             routes.chain(site.access_log.as_ref().map(|name| &*name.value.0))
         });
         let mut names: Vec<_> = named.collect::<BTreeSet<_>>().into_iter().collect();
-        let is_for_all = |site: &&Site| site.hosts.value.iter().any(|host| host.value == Host::Any);
-        let first = configuration.site.iter().find(is_for_all).and_then(|site| site.access_log.as_ref());
-        let first = first.and_then(|first| names.iter().position(|name| *name == first.value.0));
+        let first = Self::named_for_all(configuration)
+            .and_then(|first| names.iter().position(|name| *name == first.value.0));
         names[..first.map_or(0, |first| first + 1)].rotate_right(usize::from(first.is_some()));
         Self { names }
+    }
+
+    /// What explanations say of the log that also has what belongs to no site.
+    pub(super) fn first(&self, configuration: &'c Configuration) -> Option<Step> {
+        let origin = Self::named_for_all(configuration).map_or(&Origin::Default, |name| &name.origin);
+        self.names.first().map(|name| Self::step(name, origin))
+    }
+
+    /// What they say of one.
+    pub(super) fn step(name: &str, origin: &Origin) -> Step {
+        Step::new(Stage::Respond, "access log", name).at(Some(line([origin])))
+    }
+
+    /// The name that the site for every host says.
+    fn named_for_all(configuration: &'c Configuration) -> Option<&'c Placed<Name>> {
+        let is_for_all = |site: &&Site| site.hosts.value.iter().any(|host| host.value == Host::Any);
+        configuration.site.iter().find(is_for_all).and_then(|site| site.access_log.as_ref())
     }
 
     /// Where the answers of `route`, or those of the site without one, are written down. A file that names no

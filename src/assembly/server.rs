@@ -1,5 +1,6 @@
 //! The process, its addresses and its certificates, as a server.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::app::{App, ForwardedIn, Trust};
@@ -16,7 +17,7 @@ use super::log::Logs;
 use super::{machine, noted};
 
 /// Where a server listens that is told nothing.
-pub(super) const ADDRESS: &str = "127.0.0.1:8080";
+pub(super) const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 #[cfg(not(feature = "tls"))]
 const WITHOUT_TLS: &str = "this kolk was built without TLS: build it with the feature `tls`";
@@ -60,7 +61,7 @@ pub(super) fn server(configuration: &Configuration, app: App, problems: &mut Vec
         server = listening(server, configuration, listen, problems)?;
     }
     if configuration.listen.is_empty() {
-        server = server.listen(ADDRESS).ok()?;
+        server = server.listen(&ADDRESS.to_string()).ok()?;
     }
     Some(server)
 }

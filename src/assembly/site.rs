@@ -20,7 +20,7 @@ use super::pages::Pages;
 pub(super) fn app(configuration: &Configuration, former: &Counts, problems: &mut Vec<Problem>) -> App {
     let logs = Logs::of(configuration);
     let mut around = Around::new(configuration, former, problems);
-    let mut app = App::new();
+    let mut app = App::new().explained_without_route(logs.first(configuration));
     for site in &configuration.site {
         let Some(assembled) = assemble(site, &logs, &mut around, problems) else { continue };
         let assembled = assembled.told_at(line([&site.hosts.origin]));
@@ -105,7 +105,7 @@ fn assemble(
         };
         app = app.otherwise(handler);
     }
-    app = app.logged_without_route(logs.id(site, None));
+    app = app.logged_without_route(logs.id(site, None)).explained_without_route(logged(site, None));
     let layers = around.layers(&mut pages, None, problems);
     Some(layers.into_iter().fold(app, App::layer_without_route))
 }
@@ -170,14 +170,16 @@ fn told(site: &Site, route: Option<&Route>, around: &Around<'_>) -> Vec<Step> {
     told.extend(
         action.map(|action| Step::new(Stage::Handle, "action", "").at(Some(line([action::origin(&action)])))),
     );
+    told.extend(logged(site, route));
+    told
+}
+
+/// The access log that `route`, or the site without one, names.
+fn logged(site: &Site, route: Option<&Route>) -> Option<Step> {
     let own = route.and_then(|route| route.access_log.as_ref());
     let log = own.map(|name| (name.value.0.as_deref(), &name.origin));
     let log = log.or_else(|| site.access_log.as_ref().map(|name| (Some(&*name.value.0), &name.origin)));
-    told.extend(log.map(|(name, origin)| {
-        let name = name.unwrap_or("none");
-        Step::new(Stage::Respond, "access log", name).at(Some(line([origin])))
-    }));
-    told
+    log.map(|(name, origin)| Logs::step(name.unwrap_or("none"), origin))
 }
 
 /// How files are compressed that are asked for again.

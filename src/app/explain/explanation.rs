@@ -37,7 +37,7 @@ pub struct Explanation {
     pub(super) site: Option<SiteId>,
     pub(super) route: Option<RouteId>,
     pub(super) runners_up: Vec<RunnerUp>,
-    pub(super) status: StatusCode,
+    pub(super) status: Option<StatusCode>,
     pub(super) reason: Option<Reason>,
     pub(super) steps: Vec<Step>,
 }
@@ -93,18 +93,25 @@ pub enum Why {
 }
 
 impl Explanation {
-    /// Of a request that is answered with `reason` before it has a site.
-    pub(crate) fn refused(question: String, reason: Reason) -> Self {
-        let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let steps = vec![Step::new(Stage::Respond, "status", told(status, Some(reason)))];
+    /// Of what is never answered: nobody listens there, or there is no connection.
+    #[cfg(feature = "config")]
+    pub(crate) fn unanswered(question: String) -> Self {
+        let steps = vec![Step::new(Stage::Respond, "status", "none: there is no answer")];
         let (site, route, runners_up) = (None, None, Vec::new());
-        Self { question, site, route, runners_up, status, reason: Some(reason), steps }
+        Self { question, site, route, runners_up, status: None, reason: None, steps }
     }
 
     /// The same, with what was decided before: by whoever listens, for one.
     #[must_use]
     pub fn behind(mut self, steps: Vec<Step>) -> Self {
         self.steps.splice(0..0, steps);
+        self
+    }
+
+    /// The same, with what is decided last.
+    #[cfg(feature = "config")]
+    pub(crate) fn before(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.steps.extend(steps);
         self
     }
 
@@ -133,8 +140,8 @@ impl Explanation {
         &self.runners_up
     }
 
-    /// The status of the answer.
-    pub const fn status(&self) -> StatusCode {
+    /// The status of the answer; none if there is no answer, as where nobody listens.
+    pub const fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
@@ -152,7 +159,8 @@ impl Explanation {
     pub fn to_json(&self) -> String {
         let mut json = String::from("{\n\"request\": ");
         push_json(&mut json, self.question.as_bytes());
-        let _ = write!(json, ",\n\"status\": {},\n\"reason\": ", self.status.as_u16());
+        let status = self.status.map_or_else(|| "null".to_owned(), |status| status.as_u16().to_string());
+        let _ = write!(json, ",\n\"status\": {status},\n\"reason\": ");
         push_json_or_null(&mut json, self.reason.map(Reason::code));
         json.push_str(",\n\"steps\": [");
         for (number, step) in self.steps.iter().enumerate() {
@@ -295,9 +303,23 @@ fn push_json_or_null(json: &mut String, text: Option<&str>) {
 mod tests {
     use super::*;
 
+    fn refused() -> Explanation {
+        let status = StatusCode::BAD_REQUEST;
+        let steps = vec![Step::new(Stage::Respond, "status", told(status, Some(Reason::Path)))];
+        Explanation {
+            question: "GET /".into(),
+            site: None,
+            route: None,
+            runners_up: Vec::new(),
+            status: Some(status),
+            reason: Some(Reason::Path),
+            steps,
+        }
+    }
+
     fn explanation(text: &str) -> Explanation {
         let step = Step::new(Stage::Parse, "path", text).at(Some("kolk.toml:7"));
-        Explanation::refused("GET /".into(), Reason::Path).behind(vec![step])
+        refused().behind(vec![step])
     }
 
     #[test]
@@ -320,8 +342,7 @@ mod tests {
                 ("etag", format!("\"{random}\"")),
             ];
             let steps = fields.map(|(name, value)| Step::new(Stage::Respond, name, value));
-            let refused = Explanation::refused("GET /".into(), Reason::Path);
-            refused.behind(steps.into())
+            refused().behind(steps.into())
         };
         assert_eq!(answer("0af7").to_string(), answer("b7ad").to_string());
         assert_ne!(answer("0af7").to_json(), answer("b7ad").to_json());

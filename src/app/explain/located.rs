@@ -20,7 +20,7 @@ use crate::http::Response;
 /// let auth = Located::new(BasicAuth::new("staff"), "main.rs:7");
 /// let app = App::new().layer(auth).get("/", |_: &Request<'_>| "in");
 /// let explanation = app.explain(http::Request::get("/").body("").unwrap());
-/// assert_eq!(explanation.status(), 401);
+/// assert_eq!(explanation.status().unwrap(), 401);
 /// assert!(explanation.steps().iter().any(|step| step.place() == Some("main.rs:7")));
 /// ```
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod explanation;
 mod located;
 mod rivals;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
@@ -30,7 +31,7 @@ pub use self::located::Located;
 use self::explanation::{SERVER, SERVER_NAME, told};
 use self::rivals::rivals;
 use super::app::App;
-use super::layer::{Chain, Layer};
+use super::layer::Layer;
 use super::oneshot::{Exchange, Witness};
 use super::request::Request;
 use super::route::{Route, RouteId};
@@ -52,7 +53,7 @@ impl App {
     ///
     /// ```
     /// use kolk::app::Why;
-    /// use kolk::{App, Request};
+    /// use kolk::{App, Request, StatusCode};
     ///
     /// let app = App::new()
     ///     .get("/users/{id}", |_: &Request<'_>| "somebody")
@@ -66,9 +67,9 @@ impl App {
     /// // A pattern that has no such method is passed over; if none has it, the most specific one decides.
     /// let explanation = app.explain(http::Request::get("/users/me").body("").unwrap());
     /// assert_eq!(explanation.runners_up()[0].why, Why::Method);
-    /// assert_eq!(explanation.status(), 200);
+    /// assert_eq!(explanation.status(), Some(StatusCode::OK));
     /// let explanation = app.explain(http::Request::delete("/users/me").body("").unwrap());
-    /// assert_eq!((explanation.route(), explanation.status().as_u16()), (None, 405));
+    /// assert_eq!((explanation.route(), explanation.status()), (None, Some(StatusCode::METHOD_NOT_ALLOWED)));
     /// println!("{explanation}");
     /// ```
     ///
@@ -88,10 +89,16 @@ impl App {
         let question = question(&parts, asker);
         let mut telling = Telling::new(self, asker);
         let mut response = Response::default();
-        match Exchange::new(asker).run(self, &parts, &body.into(), &mut response, &mut telling) {
-            Ok(_) => telling.told(question, &response),
-            Err(reason) => Explanation::refused(question, reason),
-        }
+        Exchange::new(asker).run(self, &parts, &body.into(), &mut response, &mut telling);
+        telling.told(question, &response)
+    }
+
+    /// The same for what is answered with `reason` since nobody could read it.
+    #[cfg(feature = "config")]
+    pub(crate) fn explain_unread(&self, question: String, reason: Reason, asker: Asker<'_>) -> Explanation {
+        let (mut telling, mut response) = (Telling::new(self, asker), Response::default());
+        Exchange::new(asker).refuse(self, None, reason, &mut response, &mut telling);
+        telling.told(question, &response)
     }
 }
 
@@ -104,7 +111,7 @@ struct Telling<'a> {
     steps: Vec<Step>,
     /// Who has changed the path.
     rewrites: Vec<Step>,
-    /// What the handler says that it would do.
+    /// What the handler says that it would do, or is said where none is asked.
     actions: Vec<Step>,
     waits: Vec<(usize, Duration)>,
     /// The layer that has answered.
@@ -130,6 +137,18 @@ impl Witness for Telling<'_> {
     fn rewritten(&mut self, by: RouteId, path: Option<&str>) {
         let more = format!(": {}", path.unwrap_or("does not fit this path"));
         self.rewrites.push(route_step("rewrite", self.app.route_of(by), by, self.app, &more));
+    }
+
+    fn refused(&mut self, response: &Response) {
+        self.actions.clone_from(&self.app.site_at(SiteId::MAIN).told_without_route);
+        self.fields =
+            fields(response).map(|(name, value)| Field { name, value, by: None, place: None }).collect();
+    }
+
+    fn named(&mut self, response: &Response) {
+        if let Some(layer) = self.app.naming_layer() {
+            self.changed(&**layer, response);
+        }
     }
 
     fn routed(&mut self, found: Match, request: &Request<'_>) {
@@ -160,10 +179,14 @@ impl Witness for Telling<'_> {
             }
             Match::Missing(_, Missing::Preflight(_, id)) => {
                 let more = ": a preflight asks for leave to come here";
-                self.steps.push(route_step("route", app.route_of(id), id, app, more));
+                let route = app.route_of(id);
+                self.steps.push(route_step("route", route, id, app, more));
+                let words = route.explain(request).into_iter();
+                self.actions = words.filter(|step| step.stage() == Stage::Respond).collect();
             }
             Match::Missing(_, missing) => {
                 self.steps.push(Step::new(Stage::Handle, "route", self.without_route(missing)));
+                self.actions.clone_from(&site.told_without_route);
             }
         }
         for rival in &self.rivals {
@@ -184,8 +207,7 @@ impl Witness for Telling<'_> {
     fn answered(&mut self, request: &Request<'_>, response: &Response) {
         self.user = request.user().map(str::to_owned);
         self.answered = (response.status(), response.reason());
-        let chain = self.chain();
-        let by = self.stopped.and_then(|layer| looking(chain).nth(layer));
+        let by = self.stopped.and_then(|layer| looking(self.around()).nth(layer));
         let origin = by.map(|layer| (layer.name(), layer.place_of(None).map(str::to_owned)));
         self.fields = fields(response)
             .map(|(name, value)| Field {
@@ -198,24 +220,9 @@ impl Witness for Telling<'_> {
     }
 
     fn dressed(&mut self, layer: usize, response: &Response) {
-        let chain = self.chain();
-        let Some(layer) = chain.layers().iter().filter(|layer| layer.acts().after).nth(layer) else { return };
-        let mut before = std::mem::take(&mut self.fields);
-        for (name, value) in fields(response) {
-            let known = before.iter().position(|field| field.name == name && field.value == value);
-            self.fields.push(match known {
-                Some(known) => before.remove(known),
-                None => {
-                    let place = layer.place_of(Some(&name)).map(str::to_owned);
-                    Field { name, value, by: Some(layer.name()), place }
-                }
-            });
-        }
-        for field in before {
-            if !self.fields.iter().any(|other| other.name == field.name) {
-                let place = layer.place_of(Some(&field.name)).map(str::to_owned);
-                self.removed.push((field.name, layer.name(), place));
-            }
+        let mut dressing = self.around().iter().filter(|layer| layer.acts().after);
+        if let Some(layer) = dressing.nth(layer) {
+            self.changed(&**layer, response);
         }
     }
 }
@@ -239,9 +246,30 @@ impl<'a> Telling<'a> {
         }
     }
 
-    fn chain(&self) -> &'a Chain {
-        let scope = self.found.map_or(Match::Missing(SiteId::MAIN, Missing::NotFound), |found| found).scope();
-        self.app.chain(scope)
+    /// `layer` has looked at the answer.
+    fn changed(&mut self, layer: &dyn Layer, response: &Response) {
+        let mut before = std::mem::take(&mut self.fields);
+        for (name, value) in fields(response) {
+            let known = before.iter().position(|field| field.name == name && field.value == value);
+            self.fields.push(match known {
+                Some(known) => before.remove(known),
+                None => {
+                    let place = layer.place_of(Some(&name)).map(str::to_owned);
+                    Field { name, value, by: Some(layer.name()), place }
+                }
+            });
+        }
+        for field in before {
+            if !self.fields.iter().any(|other| other.name == field.name) {
+                let place = layer.place_of(Some(&field.name)).map(str::to_owned);
+                self.removed.push((field.name, layer.name(), place));
+            }
+        }
+    }
+
+    /// The layers around the answer.
+    fn around(&self) -> &'a [Arc<dyn Layer>] {
+        self.found.map_or(&[], |found| self.app.chain(found.scope()).layers())
     }
 
     /// All of it, with the answer as it leaves.
@@ -281,7 +309,7 @@ impl<'a> Telling<'a> {
             Match::Missing(site, _) => site,
         });
         let (runners_up, steps) = (self.rivals, self.steps);
-        Explanation { question, site, route, runners_up, status, reason, steps }
+        Explanation { question, site, route, runners_up, status: Some(status), reason, steps }
     }
 
     /// Whom the client is taken for, if somebody else has told.
@@ -339,7 +367,7 @@ impl<'a> Telling<'a> {
 
     /// What each layer says to the request.
     fn layers(&mut self) {
-        for (number, layer) in looking(self.chain()).enumerate() {
+        for (number, layer) in looking(self.around()).enumerate() {
             let verdict = match self.stopped {
                 Some(stopped) if stopped == number => {
                     let (status, reason) = self.answered;
@@ -360,7 +388,7 @@ impl<'a> Telling<'a> {
 
     /// The layers that only look at answers, and have words of their own for that.
     fn dressers(&mut self) {
-        for layer in self.chain().layers().iter().filter(|layer| !layer.acts().before) {
+        for layer in self.around().iter().filter(|layer| !layer.acts().before) {
             let words = layer.explain();
             if !words.is_empty() {
                 let place = layer.place_of(None).map(str::to_owned);
@@ -371,8 +399,8 @@ impl<'a> Telling<'a> {
 }
 
 /// The layers that look at requests, in their order.
-fn looking(chain: &Chain) -> impl Iterator<Item = &std::sync::Arc<dyn Layer>> {
-    chain.layers().iter().filter(|layer| layer.acts().before)
+fn looking(layers: &[Arc<dyn Layer>]) -> impl Iterator<Item = &Arc<dyn Layer>> {
+    layers.iter().filter(|layer| layer.acts().before)
 }
 
 /// Name and value of each field that is known before the answer is encoded; `Server` as whoever serves it

@@ -60,7 +60,7 @@ impl Dialogue {
             Ok(path) => path,
             Err(reason) => return self.refuse_path(asked, head, reason, call),
         };
-        if self.tells_hosts_apart && !call.peer.means(head.host().unwrap_or_default()) {
+        if self.tells_hosts_apart && app.misdirects(head, call.peer) {
             return self.answer_refusal(asked, head, Reason::Misdirected, call);
         }
         let asker = call.asker();
