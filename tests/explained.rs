@@ -463,6 +463,23 @@ fn a_server_does_what_was_explained() {
 }
 
 #[test]
+fn whatever_connection_is_asked_for_a_host_that_nobody_has_no_other_one_helps() {
+    let served = Served::new();
+    for (connected, host, reason) in [
+        ("one.test", "two.test", "route.misdirected"),
+        ("two.test", "one.test", "route.misdirected"),
+        ("one.test", "nobody.test", "route.site_tls"),
+        ("two.test", "nobody.test", "route.site_tls"),
+    ] {
+        let request = served.asked(&format!("GET https://{connected}:tls/only\nHost: {host}"));
+        let heard = served.over_http1(&request);
+        let text = support::lossy(&heard.body);
+        assert_eq!(heard.statuses, [421]);
+        assert!(text.contains(&format!("({reason})")), "{connected} {host}: {text}");
+    }
+}
+
+#[test]
 fn what_comes_too_often_is_refused_as_an_app_explains_that_has_counted() {
     let folder = Scratch::new("explained-often");
     let text = r#"

@@ -502,13 +502,13 @@ impl App {
 
     /// Whether it is the one for all other hosts, and there is nothing on it.
     #[inline]
-    fn is_nobodys(&self, site: &Site) -> bool {
+    pub(super) fn is_nobodys(&self, site: &Site) -> bool {
         site.id == SiteId::MAIN && site.is_empty() && self.sites.len() > 1
     }
 
     /// Whose the host is that the client asked for.
     #[inline]
-    fn site_of(&self, head: &Head<'_>) -> &Site {
+    pub(super) fn site_of(&self, head: &Head<'_>) -> &Site {
         let id = self.hosts.find(head.host_bytes().unwrap_or_default()).unwrap_or(SiteId::MAIN);
         &self.sites[id.index()]
     }

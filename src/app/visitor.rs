@@ -41,9 +41,10 @@ pub trait Visitor {
 }
 
 impl App {
-    /// Whether a request has to come over another connection, which is for its host.
+    /// Whether a request has to come over another connection, which is for its host. No other one helps where
+    /// nobody has that host.
     pub(crate) fn misdirects(&self, head: &Head<'_>, peer: &dyn Visitor) -> bool {
-        !peer.means(head.host().unwrap_or_default())
+        !peer.means(head.host().unwrap_or_default()) && !self.is_nobodys(self.site_of(head))
     }
 }
 
