@@ -12,8 +12,10 @@ use super::key::{Asked, Field, Key, Kind, Shape, Table, Value, Word};
 use super::node::{Entry, Node, Raw};
 use super::place::{Origin, Placed};
 use super::problem::Problem;
+use crate::app::Policy;
 
-/// The name of a table that its file has chosen, such as `api` in `[rate.api]`.
+/// The name of a table that its file has chosen, such as `api` in `[rate.api]`: it stands in fields, logs and
+/// metrics.
 pub type Named<T> = BTreeMap<String, T>;
 
 /// What is needed to read, and what was found to be wrong.
@@ -301,6 +303,12 @@ impl<T: Table> Field for Named<T> {
             return Some(Self::new());
         };
         let tables = entries.iter().filter_map(|entry| {
+            if !Policy::is_name(&entry.name) {
+                let message = format!("`{}` is not a name", shortened(&entry.name));
+                let problem = Problem::new(entry.place.as_ref(), message);
+                let expected = "1 to 64 letters, digits, `_`, `-` and `.` are expected";
+                reader.problems.push(problem.label(expected));
+            }
             reader.name = Some(entry.name.clone());
             let table = T::read(&entry.node, reader);
             reader.name = None;

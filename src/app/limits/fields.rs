@@ -51,14 +51,19 @@ impl Policy {
     /// # Errors
     /// [`RateError::Name`].
     pub fn new(name: &str, rate: Rate) -> Result<Self, RateError> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(fits) {
+        if !Self::is_name(name) {
             return Err(RateError::Name);
         }
         let (requests, seconds) = in_whole_seconds(&rate);
         let policy = HeaderValue::try_from(format!("\"{name}\";q={requests};w={seconds}"));
         let policy = policy.map_err(|_| RateError::Name)?;
         Ok(Self { name: name.into(), rate, policy, is_always_told: false })
+    }
+
+    /// Whether one can be called so.
+    pub(crate) fn is_name(name: &str) -> bool {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
     }
 
     /// Whether a [`RateLimit`](super::RateLimit) tells clients with every answer what is left, and not with
