@@ -266,6 +266,8 @@ fn a_client_is_who_its_certificate_names() {
     };
     let (ada, eve) =
         (&["--client-subject", "ada"][..], &["--client-subject", "Eve, of the \u{201c}x\u{201d}"]);
+    let (_, stdout, _) = folder.explain(&["GET", "https://a/", "--client-subject", "ada"]);
+    assert!(stdout.contains("  certificates; names: 1: lets pass "), "{stdout}");
     let told = "CN=ada, taken to be of an authority that is believed".to_owned();
     assert_eq!(status("https://a/", ada), (Some(204), told));
     let (code, told) = status("https://a/", eve);

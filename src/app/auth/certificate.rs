@@ -9,6 +9,7 @@
 //! has to connect anew with another certificate. That the certificate is of a trusted authority and the
 //! client's own was found out by TLS before the first request: this layer reads names.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -143,7 +144,14 @@ impl Layer for CertificateAuth {
     }
 
     fn explain(&self) -> String {
-        format!("certificates; names: {}", self.listed.len())
+        let names = self.listed.iter().map(|listed| match listed {
+            Listed::CommonName(name)
+            | Listed::DnsName(name)
+            | Listed::Email(name)
+            | Listed::Fingerprint(_, name) => name,
+        });
+        // One may be listed as a common name and as that of a host.
+        format!("certificates; names: {}", names.collect::<BTreeSet<_>>().len())
     }
 }
 
