@@ -49,7 +49,7 @@ static HEX: [[u8; 2]; 256] = {
 /// Where it is around everything, what nobody could read has an id, too: always one of its own.
 ///
 /// The `X-Request-Id` of a client becomes the id if it comes from a proxy that the server
-/// [trusts](super::Trust), and if it [can be one](RequestIds::is_id).
+/// [trusts](super::Trust), stands there once, and [can be one](RequestIds::is_id).
 ///
 /// ```
 /// use kolk::{App, Request, RequestIds};
@@ -118,10 +118,11 @@ impl RequestIds {
             Believed::Everybody => true,
         };
         let own = RequestId::of(number, Parent::of(request));
-        let given = request.header_bytes(&X_REQUEST_ID).filter(|_| is_believed);
-        match given.filter(|id| is_id(id)) {
-            Some(id) => own.called(id),
-            None => own,
+        let mut given = request.headers().filter(|(name, _)| X_REQUEST_ID == *name);
+        match (given.next(), given.next()) {
+            (Some((_, id)), None) if is_believed && is_id(id) => own.called(id),
+            // Of several, the first may be what somebody before the proxy has sent.
+            _ => own,
         }
     }
 }
@@ -413,6 +414,9 @@ mod tests {
         assert_eq!(id(RequestIds::new().believing_everybody()), "order-17");
         assert_ne!(id(RequestIds::new()), "order-17", "a stranger");
         assert_ne!(id(RequestIds::new().believing_nobody()), "order-17");
+        let answer =
+            ask(&app(RequestIds::new().believing_everybody()), "/", &[field[0], ("x-request-id", "2")]);
+        assert_eq!(answer.headers()["x-request-id"].len(), 32, "one of two");
     }
 
     #[test]
