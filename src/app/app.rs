@@ -15,7 +15,7 @@ use super::endpoint::{Added, Methods, Verb};
 use super::explain::Step;
 use super::handler::LogId;
 use super::hosts::Hosts;
-use super::layer::{Chain, Layer};
+use super::layer::Layer;
 use super::pattern::Pattern;
 use super::request_ids::RequestIds;
 use super::route::{Route, RouteId};
@@ -198,7 +198,7 @@ impl App {
     #[must_use]
     pub fn layer_without_route(mut self, layer: impl Layer) -> Self {
         self.sites[0].layers_without_route.push(Arc::new(layer));
-        self.settle();
+        self.sites[0].settle(&self.layers);
         self
     }
 
@@ -379,9 +379,9 @@ impl App {
         site.log = app.sites[0].log;
         site.place.clone_from(&app.sites[0].place);
         site.told_without_route.clone_from(&app.sites[0].told_without_route);
+        site.settle(&self.layers);
         self.sites.push(site);
         self.take_in(id, app, false)?;
-        self.settle();
         Ok(self)
     }
 
@@ -572,10 +572,10 @@ impl App {
         self.routes.push(route);
     }
 
-    /// The layers have changed.
+    /// The layers around everything have changed.
     fn settle(&mut self) {
         for site in &mut self.sites {
-            site.chain = Chain::new([&self.layers[..], &site.layers, &site.layers_without_route].concat());
+            site.settle(&self.layers);
         }
         for route in &mut self.routes {
             route
@@ -599,7 +599,8 @@ mod tests {
     use ::http::Method as Verb;
 
     use super::*;
-    use crate::app::{HandlerExt, Predicate, Request};
+    use crate::app::{BasicAuth, Handler, HandlerExt, Outcome, Predicate, Request};
+    use crate::http::Rendered;
 
     fn name(request: &Request<'_>) -> String {
         format!("{} by {}", request.method_name(), request.route())
@@ -830,6 +831,31 @@ mod tests {
         let app = app.site(["*"], site("rest"));
         assert_eq!(get(&app, "http://c.example/").2, "rest");
         assert_eq!(get(&app, "http://b.example/").2, "b");
+    }
+
+    #[test]
+    fn a_site_costs_as_much_as_the_first_however_many_there_are() {
+        /// Counts how often it is asked what it always answers: once for each time that its route is settled.
+        struct Asked(Arc<AtomicU64>);
+        impl Handler for Asked {
+            fn handle(&self, _: &Request<'_>, _: &mut Response) -> Outcome {
+                Outcome::Ready
+            }
+
+            fn fixed(&self) -> Option<Rendered> {
+                self.0.fetch_add(1, Relaxed);
+                None
+            }
+        }
+        let asked = Arc::new(AtomicU64::new(0));
+        let counts = (0..4).scan(App::new(), |app, number| {
+            let site =
+                App::new().get("/", Asked(Arc::clone(&asked))).layer_without_route(BasicAuth::new("x"));
+            *app = std::mem::take(app).site([format!("{number}.example")], site);
+            Some(asked.swap(0, Relaxed))
+        });
+        let counts: Vec<u64> = counts.collect();
+        assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
     }
 
     #[test]

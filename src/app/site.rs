@@ -120,6 +120,11 @@ impl Site {
         }
     }
 
+    /// Its layers, or those around it, which are these, have changed.
+    pub(super) fn settle(&mut self, outer: &[Arc<dyn Layer>]) {
+        self.chain = Chain::new([outer, &self.layers, &self.layers_without_route].concat());
+    }
+
     /// The routes of each pattern that matches `path`, the most specific first.
     pub(super) fn matching(&self, path: Path<'_>) -> Vec<&Endpoint> {
         let mut matching = Vec::new();
