@@ -291,6 +291,41 @@ fn keys_that_are_no_secret_may_be_read_and_those_that_are_not_known_are_named() 
 }
 
 #[test]
+fn what_is_said_beside_a_file_counts_or_is_told() {
+    let dir = Scratch::new("beside");
+    let logs = "[log.access.a]\nto = \"a.log\"\n[log.access.b]\nto = \"b.log\"\n";
+    let site = "[[site]]\nhosts = \"*\"\naccess_log = \"a\"\nrespond = 404\n";
+    dir.put("kolk.toml", format!("{logs}{site}"));
+    let check = |flags: &[&str], variables: &[(&str, &str)]| {
+        run(command(&["check"]).args(flags).envs(variables.iter().copied()).current_dir(&*dir))
+    };
+    // One log for both is one file, as it is for the server.
+    let (code, _, told) = check(&["--log", "json", "--log-file", "one.log"], &[]);
+    assert_eq!((code, &*told), (Some(0), ""));
+    for command in ["check", "serve"] {
+        let flags = [command, "--log-file", "one.log"];
+        let (code, _, told) = run(program::command(&flags).current_dir(&*dir));
+        assert!(code == Some(2) && told.contains("--log-file says nothing without --log"), "{told}");
+    }
+    let (code, _, told) = check(&[], &[("KOLK_LOG_FILE", "one.log")]);
+    assert!(code == Some(0) && told.contains("warn: KOLK_LOG_FILE says nothing without --log"), "{told}");
+    // `PORT` is for whoever says nothing else.
+    let (_, dump, _) = check(&["--dump"], &[("PORT", "3000")]);
+    let line = dump.lines().find(|line| line.starts_with("addr = ")).unwrap_or_else(|| panic!("{dump}"));
+    assert!(
+        line.starts_with("addr = \"127.0.0.1:3000\"") && line.ends_with("# PORT of the environment"),
+        "{line}"
+    );
+    let kolk = Kolk::spawn(command(&["serve"]).env("PORT", "0").current_dir(&*dir));
+    assert!(kolk.address.starts_with("127.0.0.1:") && kolk.address != "127.0.0.1:8080", "{}", kolk.address);
+    let (_, dump, _) = check(&["--dump", "-l", ":81"], &[("PORT", "3000")]);
+    assert!(dump.contains("addr = \":81\"") && !dump.contains("3000"), "{dump}");
+    dir.put("kolk.toml", format!("[[listen]]\naddr = \":82\"\n{logs}{site}"));
+    let (_, dump, _) = check(&["--dump"], &[("PORT", "3000")]);
+    assert!(dump.contains("addr = \":82\"") && !dump.contains("3000"), "{dump}");
+}
+
+#[test]
 fn what_this_machine_lacks_is_told_before_a_start_and_at_one() {
     let dir = Scratch::new("check-machine");
     dir.put("made/in-it", "");

@@ -53,7 +53,8 @@ Examples:
 
 Environment:
   Every flag has a variable: KOLK_WORKERS, KOLK_LISTEN (a list with commas), ... A flag wins over
-  its variable. PORT=3000 is short for KOLK_LISTEN=127.0.0.1:3000. NO_COLOR switches colours off.
+  its variable. PORT=3000 is short for KOLK_LISTEN=127.0.0.1:3000, but where a file says where to
+  listen, that counts. NO_COLOR switches colours off.
 
 Signals:
   TERM, INT, QUIT   drain: finish what is under way (30 s, or what a file says); a second one stops at once
@@ -313,6 +314,10 @@ pub(crate) struct Serving {
     /// Say more; -vv and -vvv say still more
     #[arg(short, long, global = true, env = "KOLK_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// What `PORT` says, beside a file: where to listen if nobody else says it.
+    #[arg(skip)]
+    pub(crate) port: Option<String>,
 }
 
 impl Serving {
@@ -420,12 +425,17 @@ impl Args {
             }
             _ => None,
         };
+        let serves = matches!(args.command, None | Some(Command::Serve(_) | Command::Check { .. }));
+        if serves && args.serving.log == Log::Off {
+            args.warnings.extend(said.log_file_alone().map_err(conflict)?);
+        }
+        let port = std::env::var("PORT").ok().filter(|port| !port.is_empty());
         if let Some(file) = file {
-            // The file says where.
-            args.warnings = said.beside(&file).map_err(conflict)?;
+            args.warnings.extend(said.beside(&file).map_err(conflict)?);
+            args.serving.port = port;
             return Ok(args);
         }
-        args.serving.resolve_listen(std::env::var("PORT").ok().as_deref(), activated)?;
+        args.serving.resolve_listen(port.as_deref(), activated)?;
         Ok(args)
     }
 
@@ -446,9 +456,9 @@ impl Serving {
         if !self.listen.is_empty() || activated {
             return Ok(());
         }
-        let address = match port.filter(|port| !port.is_empty()) {
+        let address = match port {
             None => LISTEN.to_owned(),
-            Some(port) if port.parse::<u16>().is_ok() => format!("127.0.0.1:{port}"),
+            Some(port) if port.parse::<u16>().is_ok() => address_of(port),
             Some(port) => {
                 let sentence =
                     format!("invalid value '{port}' for the environment variable PORT: not a port\n");
@@ -458,6 +468,11 @@ impl Serving {
         self.listen.push(address);
         Ok(())
     }
+}
+
+/// Where `PORT` means.
+pub(super) fn address_of(port: &str) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 /// What is said on the command line and has no place there.
@@ -603,7 +618,6 @@ mod tests {
         assert_eq!(listen("kolk", Some("3000")).unwrap(), ["127.0.0.1:3000"]);
         assert_eq!(listen("kolk -l :1", Some("3000")).unwrap(), [":1"]);
         assert_eq!(listen("kolk -l 127.0.0.1:8080", Some("3000")).unwrap(), ["127.0.0.1:8080"]);
-        assert_eq!(listen("kolk", Some("")).unwrap(), [LISTEN]);
         assert_eq!(listen("kolk", Some("http")).unwrap_err().exit_code(), 2);
         let mut activated = parse("kolk").serving;
         activated.resolve_listen(Some("3000"), true).unwrap();

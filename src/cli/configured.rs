@@ -10,10 +10,10 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use kolk::service::User;
-use kolk::{Configuration, Errors, Given, Handle, Problem, Server, Workers};
+use kolk::{Configuration, Errors, Given, Handle, Origin, Problem, Server, Workers};
 use log::Level;
 
-use super::args::{Count, Directory, Log, Serving};
+use super::args::{Count, Directory, Log, Serving, address_of};
 #[cfg(feature = "tls")]
 use super::certificates;
 use super::check::counted;
@@ -121,6 +121,9 @@ pub(super) fn of_the_process(serving: &Serving, said: &Said) -> Given {
         ("quiet", "log.level", serving.quiet.then(|| level(serving))),
     ];
     let mut given = Given::default();
+    if let Some(port) = serving.port.as_deref().filter(|_| serving.listen.is_empty()) {
+        given = given.listen_by_default(&address_of(port), &Origin::Variable("PORT".to_owned()));
+    }
     for (id, key, text) in values {
         if let (Some(origin), Some(text)) = (said.origin(id), text) {
             given = given.value(key, &text, origin);

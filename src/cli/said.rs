@@ -106,6 +106,21 @@ impl Said {
         Ok(lines)
     }
 
+    /// Whether a file for the access log is named where none is written: a line if a variable does it, which
+    /// may be there for another time.
+    ///
+    /// # Errors
+    /// A flag does it.
+    pub(crate) fn log_file_alone(&self) -> Result<Option<String>, String> {
+        let Some(saying) = self.0.iter().find(|saying| saying.id == "log_file") else { return Ok(None) };
+        let line = format!("{} says nothing without --log: add it, as in --log json", saying.name);
+        match saying.is_flag {
+            true => Err(line),
+            // Whoever says `--log off` knows it.
+            false => Ok(Some(line).filter(|_| self.origin("log").is_none())),
+        }
+    }
+
     /// Who has said the value with this id, if anybody has.
     pub(crate) fn origin(&self, id: &str) -> Option<Origin> {
         let saying = self.0.iter().find(|saying| saying.id == id)?;
@@ -173,6 +188,23 @@ mod tests {
                 None => assert_eq!(result, Ok(Vec::new()), "{line}"),
             }
         }
+    }
+
+    #[test]
+    fn a_file_for_a_log_that_is_not_written_is_refused() {
+        let refused = said("kolk serve --log-file a.log").log_file_alone().unwrap_err();
+        assert!(refused.starts_with("--log-file says nothing without --log"), "{refused}");
+        assert_eq!(said("kolk serve").log_file_alone(), Ok(None));
+        let variable = |id: &str, name: &str| Saying {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            is_flag: false,
+            is_of_the_server: true,
+        };
+        let file = variable("log_file", "KOLK_LOG_FILE");
+        let warned = Said(vec![file.clone()]).log_file_alone().unwrap().unwrap();
+        assert!(warned.starts_with("KOLK_LOG_FILE says nothing without --log"), "{warned}");
+        assert_eq!(Said(vec![file, variable("log", "KOLK_LOG")]).log_file_alone(), Ok(None));
     }
 
     #[test]

@@ -207,8 +207,13 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
 
 /// Two logs in one file would tear each other's lines when they are opened anew.
 fn logs(root: &Root, reader: &mut Reader<'_>) {
-    let files = root.log.access.values().map(|log| &log.to).chain([&root.log.error.to]);
-    let mut files: Vec<_> = files.filter(|to| matches!(to.value, LogTo::File(_))).collect();
+    let is_file = |to: &&Placed<LogTo>| matches!(to.value, LogTo::File(_));
+    let access = root.log.access.values().map(|log| &log.to).filter(is_file);
+    // What flags say instead of the file is one place for all of them, which is opened once.
+    let given = access.clone().find(|to| to.place().is_none());
+    let of_the_file = access.filter(|to| to.place().is_some());
+    let mut files: Vec<_> =
+        of_the_file.chain(given).chain(Some(&root.log.error.to).filter(is_file)).collect();
     files.sort_by_key(|to| to.place().map(|place| place.span().start));
     twice(files.into_iter(), |to| format!("the file `{}`", to.text()), reader);
 }

@@ -31,6 +31,8 @@ enum Change {
     Value { path: String, node: Node },
     /// Other listeners; those stay that send visitors to https.
     Listen(Vec<Node>),
+    /// A listener, if there is none.
+    ListenByDefault(Node),
     /// Another place and form of every access log.
     Logs(Node),
 }
@@ -52,6 +54,13 @@ impl Given {
         self
     }
 
+    /// Listens at this address, if no file says where to listen.
+    #[must_use]
+    pub fn listen_by_default(mut self, address: &str, origin: &Origin) -> Self {
+        self.all.push(Change::ListenByDefault(text_of(address, origin)));
+        self
+    }
+
     /// Writes requests down in this form, at one place, whatever their logs are called.
     #[must_use]
     pub fn access_log(mut self, format: (&str, Origin), to: (&str, Origin)) -> Self {
@@ -67,6 +76,10 @@ impl Given {
             match change {
                 Change::Value { path, node } => set(tree, path, node.clone()),
                 Change::Listen(addresses) => listen(tree, addresses),
+                Change::ListenByDefault(address) if tree.find("listen").is_none() => {
+                    listen(tree, std::slice::from_ref(address));
+                }
+                Change::ListenByDefault(_) => {}
                 Change::Logs(log) => log_in(tree, log),
             }
         }
@@ -188,6 +201,28 @@ mod tests {
             let errors = Configuration::parse_given(FILE, "kolk.toml", &given).unwrap_err().to_string();
             assert!(errors.contains(why), "{errors}");
         }
+    }
+
+    #[test]
+    fn a_default_yields_to_a_file_that_says_where_to_listen() {
+        let given = Given::default().listen_by_default("127.0.0.1:3000", &flag("PORT"));
+        assert!(!dumped(&given).contains("3000"));
+        let (before, behind) = FILE.split_once("[[listen]]").unwrap();
+        let file = before.to_owned() + &behind.replace("addr = \"127.0.0.1:81\"", "");
+        let dump = Configuration::parse_given(&file, "kolk.toml", &given).unwrap().dump();
+        assert!(dump.contains("addr = \"127.0.0.1:3000\""), "{dump}");
+    }
+
+    #[test]
+    fn one_log_for_all_is_not_two_in_one_file() {
+        let log = |to: &str| Given::default().access_log(("json", flag("--log")), (to, flag("--log-file")));
+        let file = FILE
+            .replace("[[site]]", "[log.access.b]\nto = \"stdout\"\n[log.error]\nto = \"e.log\"\n[[site]]");
+        let read = |given: &Given| Configuration::parse_given(&file, "kolk.toml", given);
+        let dump = read(&log("a.log")).unwrap().dump();
+        assert_eq!(dump.matches("to = \"a.log\"").count(), 2, "{dump}");
+        let clash = read(&log("e.log")).unwrap_err().to_string();
+        assert!(clash.contains("the file `e.log` is there twice"), "{clash}");
     }
 
     #[test]
