@@ -518,7 +518,18 @@ fn a_file_that_cannot_be_read_is_told() {
     assert_eq!(errors.to_string(), "error: cannot read nowhere/kolk.toml: there is no such file");
     let dir = Scratch::new("config-bytes");
     fs::write(dir.join("kolk.toml"), b"a = \"\xff\"\n").unwrap();
-    assert_eq!(refusal(&dir), "error: cannot read DIR/kolk.toml: it is not UTF-8");
+    assert!(
+        refusal(&dir)
+            .starts_with("error: cannot read DIR/kolk.toml: it is not UTF-8\n --> DIR/kolk.toml:1:6\n")
+    );
+    fs::write(dir.join("kolk.toml"), b"\xef\xbb\xbfa = 1\nb = \"\xff\"\n").unwrap();
+    assert!(refusal(&dir).contains(" --> DIR/kolk.toml:2:6\n"), "{}", refusal(&dir));
+    fs::write(dir.join("kolk.toml"), b"\xef\xbb\xbfa = 1\n").unwrap();
+    assert!(refusal(&dir).contains(" --> DIR/kolk.toml:1:1\n"), "{}", refusal(&dir));
+    let first = format!("include = \"a.toml\"\n{SITE}");
+    let deep = format!("a{} = 1\n", ".a".repeat(200));
+    let dir = folder("config-deep", &[("kolk.toml", &first), ("a.toml", &deep)]);
+    assert!(refusal(&dir).contains(" --> DIR/a.toml:1:1\n"), "{}", refusal(&dir));
 }
 
 #[test]

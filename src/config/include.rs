@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::SchemaVersion;
 use super::key::{Key, Kind, Value as _};
 use super::node::{Entry, Node, Raw};
-use super::place::{Origin, Place, Text};
+use super::place::{BYTE_ORDER_MARK, Origin, Place, Text};
 use super::problem::Problem;
 use super::read::{Reader, items};
 use super::value::MAY_NOT_BE_READ;
@@ -122,7 +122,15 @@ pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) 
     let content = file.and_then(|file| regular::rest(file, FILE_BYTES_MAX));
     let why = match content.map(String::from_utf8) {
         Ok(Ok(content)) => return Some(Text::new(path, content)),
-        Ok(Err(_)) => "it is not UTF-8".to_owned(),
+        Ok(Err(error)) => {
+            let (bytes, end) = (error.as_bytes(), error.utf8_error().valid_up_to());
+            let text = Text::new(path, String::from_utf8_lossy(bytes));
+            let start = bytes[..end].strip_prefix(BYTE_ORDER_MARK.as_bytes()).map_or(end, <[u8]>::len);
+            let here = Place::new(&text, start..start + char::REPLACEMENT_CHARACTER.len_utf8());
+            let message = format!("cannot read {}: it is not UTF-8", path.display());
+            reader.problems.push(Problem::new(Some(&here), message).other(place, "included here"));
+            return None;
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => format!("it {MAY_NOT_BE_READ}"),
         Err(error) => error.to_string(),

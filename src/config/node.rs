@@ -42,8 +42,9 @@ impl Node {
     /// The tree of a whole file; what is no TOML goes to `problems`.
     pub(super) fn of_file(text: &Arc<Text>, problems: &mut Vec<Problem>) -> Self {
         let (table, errors) = DeTable::parse_recoverable(&text.content);
+        let start = Place::new(text, 0..0);
         problems.extend(errors.iter().map(|error| {
-            let place = error.span().map(|span| Place::new(text, span));
+            let place = error.span().map_or_else(|| start.clone(), |span| Place::new(text, span));
             let mut lines = error.message().lines();
             let first = lines.next().unwrap_or("this is no TOML").to_owned();
             let rest: Vec<&str> = lines.collect();
@@ -52,10 +53,9 @@ impl Node {
                 "duplicate key" if !piece.is_empty() => format!("`{}` is there twice", shortened(piece)),
                 _ => first,
             };
-            let problem = Problem::new(place.as_ref(), first);
+            let problem = Problem::new(Some(&place), first);
             if rest.is_empty() { problem } else { problem.help(rest.join(", ")) }
         }));
-        let start = Place::new(text, 0..0);
         Self { origin: Origin::File(start), raw: entries(table.get_ref(), text) }
     }
 

@@ -8,6 +8,9 @@ use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What some editors put before a text in UTF-8.
+pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// A piece of a configuration file.
 #[derive(Clone)]
 pub struct Place {
@@ -104,7 +107,11 @@ impl Place {
 
 impl Text {
     pub(super) fn new(path: impl Into<PathBuf>, content: impl Into<String>) -> Arc<Self> {
-        let content = content.into();
+        let mut content = content.into();
+        if content.starts_with(BYTE_ORDER_MARK) {
+            // It is no character of the first line.
+            content.drain(..BYTE_ORDER_MARK.len());
+        }
         let line_starts =
             std::iter::once(0).chain(content.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Arc::new(Self { path: path.into(), content, line_starts })
@@ -184,5 +191,6 @@ mod tests {
         ] {
             assert_eq!(Place::new(&text, span).to_string(), shown);
         }
+        assert_eq!(Text::new("kolk.toml", "\u{feff}a = 1").content, "a = 1");
     }
 }
