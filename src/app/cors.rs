@@ -274,8 +274,12 @@ pub(super) fn preflighted<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
 fn origin_of(text: &str) -> Result<Box<[u8]>, OriginError> {
     let lower = text.to_ascii_lowercase();
     let is_host = |host: &str| {
+        let name = host.find(']').map_or(0, |at| at + 1);
+        let port = host[name..].split_once(':').map(|(_, port)| port);
         !host.is_empty()
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte))
+            && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+            && port.is_none_or(|port| port.parse::<u16>().is_ok())
     };
     match lower.split_once("://") {
         Some((scheme, host))
@@ -510,6 +514,10 @@ mod tests {
                     "https://a.*.b",
                     "*.a",
                     "https://*.[::1]",
+                    "https://a:99999",
+                    "https://a:+80",
+                    "https://[::1]:b",
+                    "https://*.a:x",
                 ])
         {
             let error = Cors::origins([text]).unwrap_err().to_string();

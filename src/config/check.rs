@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 
+use super::look::CHANGES_NOTHING;
 use super::node::{Entry, Node};
 use super::place::{Origin, Placed};
 use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest};
-use super::server::{Listen, Proxy, ProxyProtocol, RequestIds, Server, Trust};
+use super::server::{Listen, Proxy, ProxyProtocol, RequestIds, Server, Timeouts, Trust};
 use super::site::{Route, Site};
-use super::{AuthKind, Host, Limits, LogTo, Name, Root, Size, routes, ties};
+use super::{AuthKind, Headers, Host, Limits, LogTo, Name, Root, Size, routes, ties};
 use crate::http::FIELDS_MAX;
 use crate::net::ListenAddr;
 
@@ -25,7 +26,7 @@ const HEAD_BYTES_MAX: u64 = u16::MAX as u64;
 /// Notes everything that is wrong between the tables of `root`, which was read from `tree`.
 pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     limits(&root.server.limits, reader);
-    root.server.timeouts.handler.iter().for_each(|time| routes::timely(time, reader));
+    timeouts(&root.server.timeouts, reader);
     listeners(root, reader);
     trust(&root.server, reader);
     encryption(root, tree, reader);
@@ -60,6 +61,14 @@ fn limits(limits: &Limits, reader: &mut Reader<'_>) {
         let message = format!("a head has room for at most {FIELDS_MAX} fields");
         reader.problems.push(Problem::at(&limits.header_count.origin, message));
     }
+}
+
+fn timeouts(timeouts: &Timeouts, reader: &mut Reader<'_>) {
+    let Timeouts { tls_handshake, header, handler, keepalive, body_idle, write_stall, linger, .. } = timeouts;
+    // Whoever gives these no time closes each connection behind its answer, at once.
+    let closing = [keepalive, linger].into_iter().filter(|time| !time.is_zero());
+    let all = [tls_handshake, header, body_idle, write_stall].into_iter().chain(handler).chain(closing);
+    all.for_each(|time| routes::timely(time, reader));
 }
 
 fn listeners(root: &Root, reader: &mut Reader<'_>) {
@@ -191,6 +200,7 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
         }
     }
     for headers in root.headers.values() {
+        changes(headers, reader);
         let removed = headers.remove.iter().flat_map(|list| &list.value);
         let set = headers.set.iter().flat_map(|map| &map.0).map(|(name, _)| name);
         let added = headers.add.iter().flat_map(|map| &map.0).map(|(name, _)| name);
@@ -205,6 +215,17 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
     }
 }
 
+/// Notes what a `[headers.NAME]` says and does not do.
+fn changes(headers: &Headers, reader: &mut Reader<'_>) {
+    for (_, values) in headers.add.iter().flat_map(|map| &map.0) {
+        filled(values, CHANGES_NOTHING, reader);
+    }
+    if let Some(names) = &headers.remove {
+        filled(names, CHANGES_NOTHING, reader);
+        twice(names.iter(), |name| format!("the field `{}`", name.text()), reader);
+    }
+}
+
 /// Two logs in one file would tear each other's lines when they are opened anew.
 fn logs(root: &Root, reader: &mut Reader<'_>) {
     let is_file = |to: &&Placed<LogTo>| matches!(to.value, LogTo::File(_));
@@ -216,6 +237,9 @@ fn logs(root: &Root, reader: &mut Reader<'_>) {
         of_the_file.chain(given).chain(Some(&root.log.error.to).filter(is_file)).collect();
     files.sort_by_key(|to| to.place().map(|place| place.span().start));
     twice(files.into_iter(), |to| format!("the file `{}`", to.text()), reader);
+    for log in root.log.access.values() {
+        twice(log.redact.iter(), |what| format!("`{}`", what.text()), reader);
+    }
 }
 
 /// The names that tables have.

@@ -19,6 +19,9 @@ const AUTH_KEYS: [(&str, &[&str], &[&str]); 4] = [
     ("mtls", &["subjects"], &[]),
 ];
 
+/// Of what is said in `[headers.NAME]` and is empty.
+pub(super) const CHANGES_NOTHING: &str = "this is empty, and changes nothing: leave it out";
+
 pub(super) fn rate(table: &Node, reader: &mut Reader<'_>) {
     if let Some(entry) = table.find("delay_max").filter(|_| word(table, "mode") != Some("delay")) {
         says_nothing(reader, entry, "`mode = \"delay\"`");
@@ -52,6 +55,11 @@ pub(super) fn headers(table: &Node, reader: &mut Reader<'_>) {
         let problem =
             Problem::at(&table.origin, format!("{} changes nothing", reader.titled("[headers.NAME]")));
         reader.problems.push(problem.help("say `set`, `add` or `remove`"));
+    }
+    for entry in ["set", "add"].iter().filter_map(|name| table.find(name)) {
+        if matches!(&entry.node.raw, Raw::Table(fields) if fields.is_empty()) {
+            reader.refuse(&entry.node, CHANGES_NOTHING);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::http::{HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::action::{Redirect, Rewrite, StaticFiles};
@@ -10,7 +10,7 @@ use super::check::{filled, twice};
 use super::message::{Condition, Map, StatusSet};
 use super::place::Placed;
 use super::problem::Problem;
-use super::read::Reader;
+use super::read::{FromText as _, Reader};
 use super::site::{Coding, Compress, Cors, Route, RouteTimeouts, Site};
 use super::template::{Part, Template};
 use super::value::{self, Text, unknown_placeholder};
@@ -31,9 +31,9 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
     networks(site.allow.as_ref(), site.deny.as_ref(), reader);
     pages(site.error_pages.as_ref(), reader);
     compress(&site.compress, reader);
-    if let Some(cors) = &site.cors {
-        filled(&cors.origins, "no page may read anything: leave `cors` out", reader);
-        methods(cors, reader);
+    if let Some(of) = &site.cors {
+        filled(&of.origins, "no page may read anything: leave `cors` out", reader);
+        cors(of, reader);
     }
     site.redirect.iter().for_each(|to| redirect(to, None, reader));
     unreachable(site, reader);
@@ -41,16 +41,18 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         if let Some(methods) = &route.methods {
             filled(methods, "a route without methods matches nothing", reader);
             twice(methods.iter(), |method| format!("the method `{method}`"), reader);
+            route.files.iter().for_each(|of| unserved(methods, of, reader));
         }
         if let Some(client) = &route.client {
             filled(client, "a route for no client matches nothing", reader);
+            twice(client.iter(), |net| format!("the network `{net}`"), reader);
         }
         route.header.iter().for_each(|header| values(header, reader));
         networks(route.allow.as_ref(), route.deny.as_ref(), reader);
         pages(route.error_pages.as_ref(), reader);
         route.compress.iter().for_each(|codings| compress(codings, reader));
         // An empty list of origins: not those of the site either.
-        route.cors.iter().for_each(|cors| methods(cors, reader));
+        route.cors.iter().for_each(|of| cors(of, reader));
         route.redirect.iter().for_each(|to| redirect(to, Some(route), reader));
         route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
         route.files.iter().for_each(|of| files(of, reader));
@@ -90,7 +92,7 @@ pub(super) fn timely(time: &Placed<Duration>, reader: &mut Reader<'_>) {
         _ => return,
     };
     let problem = Problem::at(&time.origin, why);
-    reader.problems.push(problem.help("leave it out, and it is as everywhere else"));
+    reader.problems.push(problem.help("leave it out, and the default counts"));
 }
 
 /// What a site does with requests that no route is for says nothing if there are none. Files leave it all
@@ -144,8 +146,19 @@ fn compress(compress: &Compress, reader: &mut Reader<'_>) {
     }
 }
 
-fn methods(cors: &Cors, reader: &mut Reader<'_>) {
+fn cors(cors: &Cors, reader: &mut Reader<'_>) {
+    twice(cors.origins.iter(), |origin| format!("the origin `{}`", origin.text()), reader);
     filled(&cors.methods, "no method may be used: leave `cors` out", reader);
+    twice(cors.methods.iter(), |method| format!("the method `{method}`"), reader);
+    twice(cors.expose_headers.iter(), |name| format!("the field `{name}`"), reader);
+}
+
+/// Notes a method that is never answered with a file.
+fn unserved(methods: &[Placed<Method>], files: &StaticFiles, reader: &mut Reader<'_>) {
+    for method in methods.iter().filter(|method| ![Method::GET, Method::HEAD].contains(method)) {
+        let problem = Problem::at(&method.origin, "files are for GET and HEAD alone");
+        reader.problems.push(problem.other(files.root.place(), "the files"));
+    }
 }
 
 fn redirect(redirect: &Redirect, route: Option<&Route>, reader: &mut Reader<'_>) {

@@ -13,7 +13,7 @@ use super::message::Host;
 use super::node::{Node, Raw};
 use super::place::Placed;
 use super::read::{FromText, Reader, quoted};
-use super::value::{ByteRate, ExistingFile, Size, WatchedFile};
+use super::value::{ByteRate, ExistingFile, Size, WatchedFile, is_digits};
 use crate::net::ListenAddr;
 
 /// So many workers are enough for every machine.
@@ -42,7 +42,8 @@ impl Value for Workers {
         }
         // A variable is always a text.
         let text = reader.text(node, "\"auto\" or a number")?;
-        let number = text.parse().ok().filter(|number: &NonZero<u32>| number.get() <= WORKERS_MAX);
+        let number = Some(&text).filter(|text| is_digits(text)).and_then(|text| text.parse().ok());
+        let number = number.filter(|number: &NonZero<u32>| number.get() <= WORKERS_MAX);
         match (text.as_str(), number) {
             ("auto", _) => Some(Self::Auto),
             (_, Some(number)) => Some(Self::Exactly(number)),

@@ -305,7 +305,8 @@ impl FromText for Rate {
 
     fn of(text: &str, _: &Path) -> Result<Self, String> {
         let (count, unit) = text.split_once('/').ok_or("a number and a unit are expected: 5/m")?;
-        let count = count.parse().map_err(|_| format!("`{count}` is no number from 1 up"))?;
+        let number = Some(count).filter(|count| is_digits(count)).and_then(|count| count.parse().ok());
+        let count = number.ok_or_else(|| format!("`{count}` is no number from 1 up"))?;
         let seconds = match unit {
             "s" => 1,
             "m" => 60,
@@ -352,6 +353,11 @@ impl FromText for IpNet {
     fn text(&self) -> String {
         self.to_string()
     }
+}
+
+/// Whether `text` is a number as it is written here: without a sign.
+pub(super) fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The longest name of a socket that the system takes, in bytes.

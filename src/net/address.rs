@@ -115,7 +115,9 @@ fn split(text: &str) -> Result<(&str, u16), String> {
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(format!("an IPv6 address stands in brackets, as in [{text}]:8080"));
     }
-    let port = port.parse().map_err(|_| format!("`{port}` is no port: 0 to 65535"))?;
+    let number = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = number.and_then(|port| port.parse().ok());
+    let port = number.ok_or_else(|| format!("`{port}` is no port: 0 to 65535"))?;
     match host.strip_prefix('[') {
         None => Ok((host, port)),
         Some(host) => match host.strip_suffix(']') {
@@ -215,6 +217,7 @@ mod tests {
             ("127.0.0.1:", "`` is no port"),
             ("127.0.0.1:65536", "`65536` is no port"),
             ("127.0.0.1:-1", "`-1` is no port"),
+            (":+80", "`+80` is no port"),
             ("[127.0.0.1]:80", "only an IPv6 address stands in brackets"),
             ("[::1:80", "only an IPv6 address stands in brackets"),
             ("no such host:80", "no address for the name `no such host`"),
