@@ -30,7 +30,7 @@ pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     listeners(root, reader);
     trust(&root.server, reader);
     encryption(root, tree, reader);
-    let names = Names { tree };
+    let names = Names { tree, root };
     for site in &root.site {
         names.of_site(site, reader);
         routes::check(site, reader);
@@ -145,7 +145,8 @@ fn encryption(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
         if cfg!(not(feature = "tls")) {
             reader.problems.push(Problem::at(&listen.tls.origin, "this kolk was built without TLS"));
         }
-        if tree.find("tls").is_none_or(|entry| entry.node.find("cert").is_none()) {
+        let is_told = tree.find("tls").is_some_and(|entry| entry.node.find("cert").is_some());
+        if !is_told && root.tls.cert.is_empty() {
             let problem = Problem::at(&listen.tls.origin, "there is no certificate for this listener");
             reader.problems.push(problem.help("add a [[tls.cert]] with `cert` and `key`"));
         }
@@ -245,6 +246,8 @@ fn logs(root: &Root, reader: &mut Reader<'_>) {
 /// The names that tables have.
 struct Names<'n> {
     tree: &'n Node,
+    /// Has those of tables that are misspelt, too.
+    root: &'n Root,
 }
 
 impl Names<'_> {
@@ -291,7 +294,13 @@ impl Names<'_> {
         }
         let entries: &[Entry] = node.map(Node::entries).unwrap_or_default();
         let known: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        if known.contains(&name) {
+        let is_read = match table {
+            "rate" => self.root.rate.contains_key(name),
+            "auth" => self.root.auth.contains_key(name),
+            "headers" => self.root.headers.contains_key(name),
+            _ => self.root.log.access.contains_key(name),
+        };
+        if is_read || known.contains(&name) {
             return;
         }
         let problem = Problem::at(origin, format!("there is no [{table}.{}]", super::read::shortened(name)));

@@ -147,8 +147,16 @@ pub(super) fn respond(table: &Node, reader: &mut Reader<'_>) {
 
 pub(super) fn rewrite(table: &Node, reader: &mut Reader<'_>) {
     one_of_two(table, reader, ["strip_prefix", "to"], "`rewrite`");
-    if let Some(entry) = table.find("regex").filter(|_| table.find("to").is_none()) {
+    // Without any of the two, one of them is missed.
+    let strips = table.find("strip_prefix").is_some() && table.find("to").is_none();
+    if let Some(entry) = table.find("regex").filter(|_| strips) {
         says_nothing(reader, entry, "`to`");
+    }
+}
+
+pub(super) fn timeouts(table: &Node, reader: &mut Reader<'_>) {
+    if table.entries().is_empty() {
+        reader.problems.push(Problem::at(&table.origin, "these timeouts say nothing"));
     }
 }
 

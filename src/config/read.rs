@@ -77,9 +77,10 @@ impl<'r> Reader<'r> {
             }
         };
         let keys = (shape.keys)();
+        let mut misspelt = Vec::new();
         for entry in table.entries() {
             match keys.iter().find(|key| key.name == entry.name) {
-                None => self.unknown(entry, shape, &keys),
+                None => misspelt.push((entry.name.clone(), self.unknown(entry, shape, &keys))),
                 Some(key) if key.is_later => {
                     let message = format!("`{}` is not in this version of kolk", entry.name);
                     self.problems.push(Problem::at(&entry.origin(), message).label(key.doc));
@@ -87,17 +88,21 @@ impl<'r> Reader<'r> {
                 Some(_) => {}
             }
         }
-        Some(table)
+        let misspelt = misspelt.into_iter().filter_map(|(name, meant)| Some((name, meant?)));
+        Some(misspelt.fold(table, |table, (name, meant)| as_meant(table, &name, meant)))
     }
 
-    fn unknown(&mut self, entry: &Entry, shape: &Shape, keys: &[Key]) {
+    /// Notes a key that nobody knows. The one that may be meant.
+    fn unknown(&mut self, entry: &Entry, shape: &Shape, keys: &[Key]) -> Option<&'static str> {
         let message = format!("unknown key `{}` in {}", shortened(&entry.name), self.titled(shape.title));
         let problem = Problem::at(&entry.origin(), message);
-        let known: Vec<&str> = keys.iter().filter(|key| !key.is_later).map(|key| key.name).collect();
-        self.problems.push(match nearest(&entry.name, known.iter().copied()) {
+        let known: Vec<&'static str> = keys.iter().filter(|key| !key.is_later).map(|key| key.name).collect();
+        let meant = nearest(&entry.name, known.iter().copied());
+        self.problems.push(match meant {
             Some(name) => problem.label(format!("did you mean `{name}`?")),
             None => problem.help(format!("its keys are {}", enumerated(&known))),
         });
+        meant
     }
 
     /// The text that `node` is, with the values of variables in it.
@@ -396,6 +401,18 @@ impl<T: FromText> Value for T {
 fn missing(asked: &Asked, table: &Node, reader: &mut Reader<'_>) {
     let message = format!("`{}` is missing in {}", asked.name, reader.titled(asked.title));
     reader.problems.push(Problem::at(&table.origin, message));
+}
+
+/// The table with the key that is meant in place of one that nobody knows, unless it is there, too: what is
+/// told once is not also missed, and what is wrong with its value is told as well.
+fn as_meant<'n>(mut table: Cow<'n, Node>, name: &str, meant: &str) -> Cow<'n, Node> {
+    if table.find(meant).is_none()
+        && let Raw::Table(entries) = &mut table.to_mut().raw
+        && let Some(entry) = entries.iter_mut().find(|entry| entry.name == name)
+    {
+        meant.clone_into(&mut entry.name);
+    }
+    table
 }
 
 /// The nearest of the known names, if it is near.

@@ -78,9 +78,6 @@ fn values(header: &Map<HeaderName, Condition>, reader: &mut Reader<'_>) {
 
 fn timeouts(timeouts: &RouteTimeouts, reader: &mut Reader<'_>) {
     let times = [&timeouts.handler, &timeouts.body_idle, &timeouts.write_stall];
-    if times.iter().all(|time| time.is_none()) && timeouts.body_min_rate.is_none() {
-        reader.problems.push(Problem::at(&timeouts.origin, "these timeouts say nothing"));
-    }
     times.into_iter().flatten().for_each(|time| timely(time, reader));
 }
 
@@ -169,7 +166,8 @@ fn redirect(redirect: &Redirect, route: Option<&Route>, reader: &mut Reader<'_>)
         Some(Part::Text(text)) => {
             text.starts_with('/') || text.starts_with("https://") || text.starts_with("http://")
         }
-        Some(Part::Placeholder(name)) => name == "uri" || name == "path",
+        // One that stands for nothing is told as that.
+        Some(Part::Placeholder(name)) => name == "uri" || name == "path" || !known.contains(&&**name),
         None => false,
     };
     if !begins_well {
@@ -205,7 +203,7 @@ fn rewrite(rewrite: &Rewrite, route: &Route, reader: &mut Reader<'_>) {
     placeholders(to, &known, reader);
     let begins_well = match to.parts().first() {
         Some(Part::Text(text)) => text.starts_with('/'),
-        Some(Part::Placeholder(name)) => name == "path" || groups.contains(name),
+        Some(Part::Placeholder(name)) => name == "path" || groups.contains(name) || !known.contains(&&**name),
         None => false,
     };
     if !begins_well {

@@ -292,7 +292,7 @@ table! {
 
 table! {
     /// How long to wait in a route.
-    pub struct RouteTimeouts in "[timeouts]" {
+    pub struct RouteTimeouts in "[timeouts]", look look::timeouts {
         /// For the answer of a handler, and of those who are asked before it, once nothing more of the
         /// request is awaited: 504.
         handler: Option<Placed<Duration>>,

@@ -34,12 +34,23 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
                 false => format!("the routes `{}` and `{}` match the same requests", texts[0], texts[1]),
             };
             let problem = Problem::at(&route.path.origin, message).other(rival.path.place(), "the other one");
-            let help = "of one path, the route with more conditions wins: give one of them `methods`, \
-                        `header`, `query` or `client`";
-            reader.problems.push(problem.help(help));
+            reader.problems.push(problem.help(way_out(rival, route)));
         }
         rivals.push(entry);
     }
+}
+
+/// What makes one of two routes win.
+fn way_out(rival: &Route, route: &Route) -> String {
+    let (before, methods) = match (&rival.methods, &route.methods) {
+        (Some(one), Some(other)) if !share(one, other) => ("GET also means HEAD; ", ""),
+        (Some(_), Some(_)) => ("", ""),
+        _ => ("", "`methods`, "),
+    };
+    format!(
+        "{before}of one path, the route with more conditions wins: give one of them {methods}`header`, `query` \
+         or `client`"
+    )
 }
 
 fn tie(one: &Entry<'_>, other: &Entry<'_>) -> bool {
@@ -54,7 +65,11 @@ fn tie(one: &Entry<'_>, other: &Entry<'_>) -> bool {
 fn overlap(one: &[Placed<Method>], other: &[Placed<Method>]) -> bool {
     let takes = |list: &[Placed<Method>], method: &Method| list.iter().any(|known| known.value == *method);
     // GET also means HEAD.
-    one.iter().any(|method| takes(other, method))
+    share(one, other)
         || (takes(one, &Method::GET) && takes(other, &Method::HEAD))
         || (takes(one, &Method::HEAD) && takes(other, &Method::GET))
+}
+
+fn share(one: &[Placed<Method>], other: &[Placed<Method>]) -> bool {
+    one.iter().any(|method| other.iter().any(|known| known.value == method.value))
 }
