@@ -353,7 +353,8 @@ fn editors_find_nothing_wrong_with_what_is_fine() {
     let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
     let complaints = |text: &str| schema::complaints(&schema, &schema::json(text));
     let variables = "[server]\nworkers = \"{env:WORKERS}\"\n[log]\nlevel = \"{env:LEVEL}\"\n";
-    for text in ["", EXAMPLE, variables, &every_key(), &parse(&every_key()).unwrap().dump()] {
+    let short = "[log.access]\nmain = \"stdout\"\n[[site]]\nhosts = \"*\"\nerror_pages = { 404 = \"/a\", 5xx = \"/b\" }\n";
+    for text in ["", EXAMPLE, variables, short, &every_key(), &parse(&every_key()).unwrap().dump()] {
         assert_eq!(complaints(text), Vec::<String>::new());
     }
     for (text, expected) in [
@@ -362,6 +363,15 @@ fn editors_find_nothing_wrong_with_what_is_fine() {
         ("[server]\npin = \"yes\"\n", "server.pin: not a boolean"),
         ("[[listen]]\n", "listen.0: `addr` is missing"),
         ("[tls]\nmin_version = \"1.1\"\n", "tls.min_version: no alternative"),
+        ("[log.access]\nmain = 1\n", "log.access.main: no alternative"),
+        (
+            "[[site]]\nhosts = \"*\"\nerror_pages = { 200 = \"/a\" }\n",
+            "site.0.error_pages.200: not such a name",
+        ),
+        (
+            "[[site]]\nhosts = \"*\"\nredirect = { to = \"/a\", status = 304 }\n",
+            "site.0.redirect.status: none of the words",
+        ),
     ] {
         assert_eq!(complaints(text), [expected], "{text}");
     }

@@ -41,11 +41,13 @@ pub(super) enum Kind {
     Text(&'static str, &'static str),
     Boolean,
     Integer(u64, u64),
+    /// One of these.
+    Numbers(&'static [u16]),
     Fraction,
     Words(&'static [Word]),
     List(Box<Self>),
-    /// Any keys; what each takes.
-    Map(&'static str, Box<Self>),
+    /// Any keys, what they look like, if that is one expression; what each takes.
+    Map(&'static str, Option<&'static str>, Box<Self>),
     Any(Vec<Self>),
     /// A table, or what stands for one of its keys.
     Table(Shape),

@@ -86,7 +86,7 @@ pub struct Parameter(pub String);
 
 impl<K: FromText, V: Value> Value for Map<K, V> {
     fn kind() -> Kind {
-        Kind::Map(K::WHAT, Box::new(V::kind()))
+        Kind::Map(K::WHAT, K::KEY_PATTERN, Box::new(V::kind()))
     }
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
@@ -252,6 +252,7 @@ impl StatusSet {
 impl FromText for StatusSet {
     const WHAT: &'static str = "a status of an error";
     const EXAMPLE: &'static str = "404";
+    const KEY_PATTERN: Option<&'static str> = Some("^([45][0-9][0-9]|4xx|5xx)$");
 
     fn of(text: &str, _: &Path) -> Result<Self, String> {
         match (text, text.parse()) {

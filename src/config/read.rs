@@ -353,6 +353,8 @@ pub(super) trait FromText: Sized {
     /// With its article.
     const WHAT: &'static str;
     const EXAMPLE: &'static str;
+    /// What it looks like as the key of a table, as a regular expression, if editors can tell.
+    const KEY_PATTERN: Option<&'static str> = None;
     /// Takes `text` apart; paths start from `folder`.
     ///
     /// # Errors

@@ -113,6 +113,7 @@ fn takes(kind: &Kind) -> String {
         Kind::Integer(min, u64::MAX) => format!("a number from {min}"),
         Kind::Integer(min, max) if *max == u64::from(u32::MAX) => format!("a number from {min}"),
         Kind::Integer(min, max) => format!("a number from {min} to {max}"),
+        Kind::Numbers(numbers) => numbers.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
         Kind::Fraction => "a number from 0.0 to 1.0".to_owned(),
         kind @ Kind::Words(_) => {
             let words: Vec<String> =
@@ -120,7 +121,7 @@ fn takes(kind: &Kind) -> String {
             words.join(", ")
         }
         Kind::List(item) => format!("a list: {}", takes(item)),
-        Kind::Map(name, value) => format!("a table: {name} = {}", takes(value)),
+        Kind::Map(name, _, value) => format!("a table: {name} = {}", takes(value)),
         Kind::Any(kinds) => kinds.iter().map(takes).collect::<Vec<_>>().join(", or "),
         Kind::Table(shape) => format!("a table, {}", link(shape)),
         Kind::Tables(shape) => format!("tables, {}", link(shape)),

@@ -89,6 +89,10 @@ fn plain(kind: &Kind, depth: usize) -> Vec<(String, String)> {
             }
             members
         }
+        Kind::Numbers(numbers) => {
+            let numbers: Vec<String> = numbers.iter().map(u16::to_string).collect();
+            vec![member("type", "\"integer\""), member("enum", &format!("[{}]", numbers.join(", ")))]
+        }
         Kind::Fraction => {
             vec![member("type", "\"number\""), member("minimum", "0"), member("maximum", "1")]
         }
@@ -100,14 +104,21 @@ fn plain(kind: &Kind, depth: usize) -> Vec<(String, String)> {
                 [braces(&[member("enum", &words)], depth + 2), format!("{{ \"pattern\": {VARIABLE} }}")];
             vec![member("type", "\"string\""), member("anyOf", &brackets(&either, depth))]
         }
-        Kind::Map(_, value) => {
-            vec![member("type", "\"object\""), member("additionalProperties", &any_of(value))]
+        Kind::Map(_, names, value) => {
+            let names = names.map(|pattern| braces(&[member("pattern", &quoted(pattern))], depth + 1));
+            let names = names.map(|names| member("propertyNames", &names));
+            let members = [member("type", "\"object\""), member("additionalProperties", &any_of(value))];
+            members.into_iter().chain(names).collect()
         }
         Kind::Tables(shape) => {
             vec![member("type", "\"array\""), member("items", &object(shape, depth + 1))]
         }
         Kind::Named(shape) => {
-            vec![member("type", "\"object\""), member("additionalProperties", &object(shape, depth + 1))]
+            let each = match shape.short {
+                Some(_) => any_of(&Kind::Table(shape.clone())),
+                None => object(shape, depth + 1),
+            };
+            vec![member("type", "\"object\""), member("additionalProperties", &each)]
         }
         Kind::List(_) | Kind::Any(_) | Kind::Table(_) => Vec::new(),
     }

@@ -65,6 +65,9 @@ pub struct WatchedFile(pub PathBuf);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExistingFolder(pub PathBuf);
 
+/// What the statuses of redirects are.
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+
 /// A status of a redirect: 301, 302, 303, 307 or 308.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedirectStatus(pub StatusCode);
@@ -232,12 +235,12 @@ impl Value for StatusCode {
 
 impl Value for RedirectStatus {
     fn kind() -> Kind {
-        Kind::Integer(301, 308)
+        Kind::Numbers(&REDIRECTS)
     }
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let is_one = |status| [301, 302, 303, 307, 308].contains(&status);
-        status(node, reader, "a status of a redirect (301, 302, 303, 307 or 308)", is_one).map(Self)
+        let what = "a status of a redirect (301, 302, 303, 307 or 308)";
+        status(node, reader, what, |status| REDIRECTS.contains(&status)).map(Self)
     }
 
     fn show(&self) -> String {

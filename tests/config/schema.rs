@@ -71,6 +71,14 @@ fn validate(schema: &Value, value: &Value, path: &mut Vec<String>, complaints: &
             complain(&format!("`{}` is missing", name.as_str().unwrap()));
         }
     }
+    if let Some(pattern) = schema["propertyNames"]["pattern"].as_str() {
+        let pattern = regex::Regex::new(pattern).unwrap();
+        for name in value.as_object().into_iter().flatten().map(|(name, _)| name) {
+            if !pattern.is_match(name) {
+                complaints.push(format!("{}.{name}: not such a name", path.join(".")));
+            }
+        }
+    }
     if let Some(alternatives) = schema["anyOf"].as_array() {
         nearest_alternative(alternatives, value, path, complaints);
     }
