@@ -156,7 +156,20 @@ fn a_dump_is_a_file_that_means_the_same() {
             |line: &str| line.rsplit_once(" # ").map_or(line, |(value, _)| value).trim_end().to_owned();
         dump.lines().map(value).collect()
     };
-    for text in [SITE, EXAMPLE, &every_key()] {
+    // The braces of its text are not those of a variable.
+    let braces = "[[site]]\nhosts = \"*\"\n[[site.route]]\npath = \"/{{env:USER}}\"\n\
+                  header = { x-a = \"{{{env:USER}}\" }\nredirect = \"/{{env:USER}}/{env:BRACES}\"\n\
+                  [[site.route]]\npath = \"/b\"\nrespond = { text = \"{{env:USER} {{{{env:USER} {{a}}\" }\n";
+    let shown = parse(braces).unwrap().dump();
+    for line in [
+        "path = \"/{{env:USER}}\"",
+        "header = { \"x-a\" = \"{www}\" }",
+        "to = \"/{{env:USER}}/{{x}}\"",
+        "text = \"{{env:USER} {{{{env:USER} {{a}}\"",
+    ] {
+        assert!(shown.contains(line), "{line} in\n{shown}");
+    }
+    for text in [SITE, EXAMPLE, &every_key(), braces] {
         let dump = parse(text).unwrap().dump();
         let again = parse(&dump).unwrap_or_else(|errors| panic!("{errors}\n{dump}")).dump();
         assert_eq!(values(&dump), values(&again));
@@ -276,6 +289,26 @@ fn values_know_their_places() {
     assert_eq!(user.value.0, "www");
     assert_eq!(user.origin.to_string(), "USER of the environment, kolk.toml:2");
     assert!(matches!(configuration.server.pin.origin, Origin::Default));
+}
+
+/// Whoever looks for a wrong value finds the variable that it comes from.
+#[test]
+fn what_is_in_a_list_or_a_table_has_its_variables_told() {
+    let text = "[[site]]\nhosts = [\"{env:USER}\", \"x\", \"{env:USER}.x\"]\nheaders = \"h\"\n\
+                deny = [\"10.{env:WORKERS}.0.0/16\"]\n[[site.route]]\npath = \"/\"\n\
+                header = { x-a = \"{env:USER}\" }\nrespond = 200\n\
+                [headers.h.add]\nx-b = [\"{env:PORT}\", \"{env:USER}\"]\n";
+    let dump = parse(text).unwrap().dump();
+    for (line, origin) in [
+        ("hosts = ", "USER of the environment, kolk.toml:2"),
+        ("deny = ", "WORKERS of the environment, kolk.toml:4"),
+        ("header = ", "USER of the environment, kolk.toml:7"),
+        ("add = ", "PORT, USER of the environment, kolk.toml:9"),
+        ("headers = ", "# kolk.toml:3"),
+    ] {
+        let mut found = dump.lines().filter(|found| found.starts_with(line));
+        assert!(found.any(|found| found.ends_with(origin)), "{line}{origin}\n{dump}");
+    }
 }
 
 /// Whoever says nothing gets the same from the library and from a file.

@@ -16,7 +16,7 @@ use super::key::{Kind, Value};
 use super::node::{Node, Raw};
 use super::place::{Origin, Placed};
 use super::problem::Problem;
-use super::read::{FromText, Reader, quoted, shortened};
+use super::read::{FromText, Reader, quoted, shortened, without_variables};
 
 /// Which hosts are meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +114,7 @@ impl<K: FromText, V: Value> Value for Map<K, V> {
                 continue;
             }
             let origin = entry.place.clone().map_or(Origin::Default, Origin::File);
-            let value = Placed { value, origin: entry.node.origin.clone() };
+            let value = Placed { value, origin: entry.node.whole_origin() };
             pairs.push((Placed { value: name, origin }, value));
         }
         Some(Self(pairs))
@@ -232,7 +232,7 @@ impl Value for Condition {
 
     fn show(&self) -> String {
         match self {
-            Self::Is(text) => quoted(text),
+            Self::Is(text) => quoted(&without_variables(text)),
             Self::Present => "true".to_owned(),
             Self::Absent => "false".to_owned(),
         }

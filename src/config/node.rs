@@ -2,6 +2,7 @@
 //!
 //! Knows no keys: what may stand in a file is said by the tables.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -9,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::{Origin, Place, Text};
 use super::problem::Problem;
-use super::read::shortened;
+use super::read::{shortened, variables};
 
 /// A value of a file.
 #[derive(Clone, Debug)]
@@ -83,15 +84,25 @@ impl Node {
             DeValue::Array(list) => Raw::List(list.iter().map(|value| Self::of_value(value, text)).collect()),
             DeValue::Table(table) => entries(table, text),
         };
-        let variables = match &raw {
+        let names = match &raw {
             Raw::Text(text) => variables(text),
             _ => Vec::new(),
         };
-        let origin = match variables.is_empty() {
-            true => Origin::File(place),
-            false => Origin::Environment { names: variables, place },
+        Self { origin: with_variables(Origin::File(place), names), raw }
+    }
+
+    /// Where the whole of it comes from, as one value: with the variables of all that is in it.
+    pub(super) fn whole_origin(&self) -> Origin {
+        let inner: Vec<&Self> = match &self.raw {
+            Raw::List(items) => items.iter().collect(),
+            Raw::Table(entries) => entries.iter().map(|entry| &entry.node).collect(),
+            _ => Vec::new(),
         };
-        Self { origin, raw }
+        let names = inner.into_iter().map(Self::whole_origin).flat_map(|origin| match origin {
+            Origin::Environment { names, .. } => names,
+            _ => Vec::new(),
+        });
+        with_variables(self.origin.clone(), names.collect())
     }
 
     fn forget_places(&mut self) {
@@ -155,11 +166,14 @@ fn entries(table: &DeTable<'_>, text: &Arc<Text>) -> Raw {
     Raw::Table(entries)
 }
 
-/// The names in `{env:NAME}` of a text.
-fn variables(text: &str) -> Vec<String> {
-    let after = text.split("{env:").skip(1);
-    let mut names: Vec<String> =
-        after.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect();
-    names.dedup();
-    names
+/// A place in a file, where these variables are named, if there are any; each is told once.
+fn with_variables(origin: Origin, names: Vec<String>) -> Origin {
+    match origin {
+        Origin::File(place) if !names.is_empty() => {
+            let mut known = BTreeSet::new();
+            let names = names.into_iter().filter(|name| known.insert(name.clone())).collect();
+            Origin::Environment { names, place }
+        }
+        origin => origin,
+    }
 }

@@ -12,12 +12,13 @@
 
 use std::path::Path;
 
-use super::read::{FromText, shortened};
+use super::read::{Braces, FromText, shortened};
 use crate::app::Pattern;
 
 impl FromText for Pattern {
     const WHAT: &'static str = "a path";
     const EXAMPLE: &'static str = "/users/{id}";
+    const BRACES: Braces = Braces::Parameters;
 
     fn of(text: &str, _: &Path) -> Result<Self, String> {
         if let Some(why) = foreign(text) {

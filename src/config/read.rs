@@ -111,14 +111,22 @@ impl<'r> Reader<'r> {
             self.expected(node, what);
             return None;
         };
-        self.expand(node, text, false)
+        self.expand(node, text, Braces::Plain)
     }
 
-    /// `text` with the values of its variables; with the braces in them doubled, if wanted.
-    pub(super) fn expand(&mut self, node: &Node, text: &str, doubles_braces: bool) -> Option<String> {
+    /// `text` with the values of its variables.
+    pub(super) fn expand(&mut self, node: &Node, text: &str, braces: Braces) -> Option<String> {
         let mut expanded = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, behind)) = rest.split_once("{env:") {
+        while let Some((before, count, behind)) = before_env(rest) {
+            expanded.push_str(before);
+            let of_text = if braces == Braces::Plain { count / 2 } else { count / 2 * 2 };
+            expanded.extend(std::iter::repeat_n('{', of_text));
+            if count.is_multiple_of(2) {
+                expanded.push_str(ENV);
+                rest = behind;
+                continue;
+            }
             let Some((name, behind)) = behind.split_once('}') else {
                 self.refuse(node, "a `{env:` has no `}` behind it");
                 return None;
@@ -130,10 +138,9 @@ impl<'r> Reader<'r> {
                 self.problems.push(problem.help("set it where kolk is started"));
                 return None;
             };
-            expanded.push_str(before);
-            match doubles_braces {
-                true => expanded.push_str(&value.replace('{', "{{").replace('}', "}}")),
-                false => expanded.push_str(&value),
+            match braces {
+                Braces::Placeholders => expanded.push_str(&value.replace('{', "{{").replace('}', "}}")),
+                Braces::Plain | Braces::Parameters => expanded.push_str(&value),
             }
             rest = behind;
         }
@@ -179,6 +186,54 @@ impl<'r> Reader<'r> {
     }
 }
 
+/// What braces are in a text, besides those of variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Braces {
+    /// Themselves, but that two are one before `env:`.
+    Plain,
+    /// Those of parameters, also of those in the value of a variable; two are one.
+    Parameters,
+    /// Those of placeholders; two are one, and those in the value of a variable are themselves.
+    Placeholders,
+}
+
+/// What stands behind the brace of a variable.
+const ENV: &str = "env:";
+
+/// The first `env:` of `text` that has braces before it: the text before these, how many there are, and what
+/// stands behind. Two are one brace, and an odd one begins a variable.
+fn before_env(text: &str) -> Option<(&str, usize, &str)> {
+    let (before, behind) = text.split_once("{env:")?;
+    let text = before.trim_end_matches('{');
+    Some((text, before.len() - text.len() + 1, behind))
+}
+
+/// The names in `{env:NAME}` of a text.
+pub(super) fn variables(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some((_, count, behind)) = before_env(rest) {
+        rest = behind;
+        if let Some((name, _)) = behind.split_once('}').filter(|_| !count.is_multiple_of(2)) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// A text that is read as `text`, whatever braces are in that.
+pub(super) fn without_variables(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, count, behind)) = before_env(rest) {
+        escaped.push_str(before);
+        escaped.extend(std::iter::repeat_n('{', 2 * count));
+        escaped.push_str(ENV);
+        rest = behind;
+    }
+    escaped + rest
+}
+
 /// The items of a list, or the only one.
 pub(super) fn items(node: &Node) -> &[Node] {
     match &node.raw {
@@ -189,7 +244,7 @@ pub(super) fn items(node: &Node) -> &[Node] {
 
 /// A value with its place.
 fn placed<T: Value>(node: &Node, reader: &mut Reader<'_>) -> Option<Placed<T>> {
-    T::read(node, reader).map(|value| Placed { value, origin: node.origin.clone() })
+    T::read(node, reader).map(|value| Placed { value, origin: node.whole_origin() })
 }
 
 impl<T: Value> Field for Placed<T> {
@@ -350,6 +405,8 @@ impl<T: Value> Value for Vec<Placed<T>> {
 
 /// A value that is written as a text, and understood in one piece.
 pub(super) trait FromText: Sized {
+    /// What braces are in it.
+    const BRACES: Braces = Braces::Plain;
     /// With its article.
     const WHAT: &'static str;
     const EXAMPLE: &'static str;
@@ -378,7 +435,11 @@ impl<T: FromText> Value for T {
             true => T::WHAT.to_owned(),
             false => format!("{} such as {:?}", T::WHAT, T::EXAMPLE),
         };
-        let text = reader.text(node, &what)?;
+        let Raw::Text(text) = &node.raw else {
+            reader.expected(node, &what);
+            return None;
+        };
+        let text = reader.expand(node, text, T::BRACES)?;
         let folder = node.origin.place().map_or_else(|| Path::new(""), |place| place.folder());
         match T::of(&text, folder) {
             Ok(value) => {
@@ -395,7 +456,10 @@ impl<T: FromText> Value for T {
     }
 
     fn show(&self) -> String {
-        quoted(&self.text())
+        match T::BRACES {
+            Braces::Plain => quoted(&without_variables(&self.text())),
+            _ => quoted(&self.text()),
+        }
     }
 }
 

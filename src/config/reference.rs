@@ -21,7 +21,8 @@ for editors.
 * Sizes have units of 1024 (`B`, `KiB`, `MiB`, `GiB`, `TiB`), times have `ms`, `s`, `m`, `h` or `d`.
 * Where a list is expected, one value may stand without brackets.
 * Paths of this machine are relative to the file that names them.
-* `{env:NAME}` in any text is the value of that variable. In texts with placeholders `{{` and `}}` are braces.
+* `{env:NAME}` in any text is the value of that variable, and `{{env:` is `{env:`. In paths and in texts with
+  placeholders `{{` and `}}` are braces.
 * The order of tables, keys and files never matters. Of several routes that fit a request the most specific
   one counts: by its path first, then by the number of its conditions (`methods`, each of `header` and
   `query`, `client`). A route that does not fit is passed over, and a less specific one answers, at last what

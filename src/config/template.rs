@@ -10,7 +10,7 @@
 
 use super::key::{Kind, Value};
 use super::node::{Node, Raw};
-use super::read::{Reader, quoted};
+use super::read::{Braces, Reader, quoted};
 
 /// A text with placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Value for Template {
             reader.expected(node, "a text such as \"https://example.com{uri}\"");
             return None;
         };
-        let text = reader.expand(node, text, true)?;
+        let text = reader.expand(node, text, Braces::Placeholders)?;
         match Self::parse(&text) {
             Ok(template) if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) => {
                 drop(template);

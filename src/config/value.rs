@@ -21,7 +21,7 @@ use super::key::{Kind, Value};
 use super::node::{Node, Raw};
 use super::place::Origin;
 use super::problem::Problem;
-use super::read::{FromText, Reader, enumerated, nearest, quoted};
+use super::read::{FromText, Reader, enumerated, nearest, quoted, without_variables};
 use super::units::{duration, duration_text, size, size_before, size_text};
 use crate::base::canonical;
 use crate::net::ListenAddr;
@@ -115,7 +115,7 @@ impl Value for String {
     }
 
     fn show(&self) -> String {
-        quoted(self)
+        quoted(&without_variables(self))
     }
 }
 
