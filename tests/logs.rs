@@ -987,10 +987,9 @@ fn an_answer_of_http_2_is_whole_when_the_kernel_has_taken_it() {
     let mut client = Client::to(&server);
     SockRef::from(&client.stream).set_recv_buffer_size(4096).unwrap();
     let wide = "PREFACE | SETTINGS INITIAL_WINDOW_SIZE=1000000 | SETTINGS ACK | WINDOW_UPDATE 0 +100000000";
-    client.send(bytes_of(wide));
-    for stream in 0..STREAMS {
-        client.send(bytes_of(&format!("HEADERS {} END_STREAM END_HEADERS GET=/", 2 * stream + 1)));
-    }
+    // All at once: who reads no answers is not read from for long.
+    let asks = (0..STREAMS).map(|stream| format!("HEADERS {} END_STREAM END_HEADERS GET=/", 2 * stream + 1));
+    client.send(asks.fold(bytes_of(wide), |all, ask| [all, bytes_of(&ask)].concat()));
     support::until("all have begun", || server.snapshot().requests() == STREAMS);
     support::until("it waits", || server.snapshot().phases[Phase::Sending as usize] == 1);
     reset(client.stream);
