@@ -966,6 +966,53 @@ fn redirects_go_where_the_template_says() {
 }
 
 #[test]
+fn a_placeholder_means_the_same_in_redirects_and_rewrites() {
+    let files = Scratch::new("assembly-placeholders");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = "*.example.com"
+        redirect = "https://example.com/gone{path}"
+        [[site.route]]
+        path = "/old/{*path}"
+        redirect = "/new/{path}"
+        [[site.route]]
+        path = "/from/{*path}"
+        rewrite = { to = "/at/{path}" }
+        [[site.route]]
+        path = "/at/{*rest}"
+        redirect = "/new/{rest}"
+        [[site.route]]
+        path = "/h/{host}"
+        redirect = "/x/{host}"
+        [[site.route]]
+        path = "/to/{*rest}"
+        redirect = "https://{host}/{rest}"
+        [[site.route]]
+        path = "/of/{*rest}"
+        rewrite = { to = "/vhost/{host}/{rest}" }
+        [[site.route]]
+        path = "/vhost/www.example.com/{*rest}"
+        respond = { text = "hosted" }
+        "#,
+    );
+    for host in ["www.example.com", "WWW.Example.com", "www.example.com."] {
+        for (path, place) in [
+            ("/old/a/b", "/new/a/b"),
+            ("/from/a/b", "/new/a/b"),
+            ("/h/evil", "/x/evil"),
+            ("/to/a", "https://www.example.com/a"),
+            ("/nowhere/a", "https://example.com/gone/nowhere/a"),
+        ] {
+            let answer = ask(&app, "GET", &format!("http://{host}{path}"), &[]);
+            assert_eq!(answer.headers()["location"], place, "{host}{path}");
+        }
+        assert_eq!(get(&app, &format!("http://{host}/of/a")), (200, "hosted".to_owned()), "{host}");
+    }
+}
+
+#[test]
 fn a_rewritten_path_is_answered_by_the_route_that_it_leads_to() {
     let files = Scratch::new("assembly-rewrites");
     files.put("users", format!("ada:{HASH}\n"));

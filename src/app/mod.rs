@@ -124,6 +124,8 @@ pub use pool::{BlockingPool, Job, PoolFull, Seat};
 pub(crate) use predicate::are_apart;
 pub use predicate::{Expected, NameError, Predicate, When};
 pub(crate) use redirect::is_host;
+#[cfg(feature = "config")]
+pub(crate) use redirect::plain_host;
 pub use redirect::{Redirect, TemplateError};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};

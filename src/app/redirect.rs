@@ -24,8 +24,11 @@ use crate::http::{Reason, Response};
 /// | `{uri}` | path and query, as they were sent |
 /// | `{path}` | the normalised path |
 /// | `{query}` | the query with its `?`, or nothing |
-/// | `{host}` | the host that was asked for, without a port |
+/// | `{host}` | the host that was asked for, in small letters, without a port or a final dot |
 /// | `{name}` | what this parameter of the route's pattern has matched; nothing, if it has none of that name |
+///
+/// A parameter that has one of the other names comes first; but not within the host, where no parameter may
+/// stand, nor as the path right behind it.
 ///
 /// Behind a `?` each of them is the value of one parameter, whatever is in it: `&`, `=`, `+` and `;` are
 /// encoded. `{query}` there is more parameters, with a `&` before them instead of the `?`.
@@ -42,8 +45,9 @@ use crate::http::{Reason, Response};
 pub struct Redirect {
     status: StatusCode,
     parts: Vec<Part>,
-    /// The host is the template's.
-    has_host: bool,
+    /// So many of the parts are the host and what ends it, where it is the template's: no parameter stands in
+    /// them.
+    host_parts: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +74,8 @@ pub enum TemplateError {
     Brace,
     /// A character that an address cannot have.
     Character(char),
+    /// A `%` without two digits behind it.
+    Escape,
     /// It begins neither with a slash nor with `http://` or `https://` and a host.
     Beginning,
     /// A parameter would become a part of the host.
@@ -117,10 +123,14 @@ impl Redirect {
             Some(Part::Uri | Part::Path | Part::Param(_)) => false,
             Some(Part::Query | Part::Host) | None => return Err(TemplateError::Beginning),
         };
-        if has_host && !ends_its_host(&parts) {
-            return Err(TemplateError::Host);
-        }
-        Ok(Self { status: StatusCode::FOUND, parts, has_host })
+        let host_parts = if has_host { Some(host_parts(&parts).ok_or(TemplateError::Host)?) } else { None };
+        Ok(Self { status: StatusCode::FOUND, parts, host_parts })
+    }
+
+    /// Whether the host is that of the request, or a part of it is.
+    #[cfg(feature = "config")]
+    pub(crate) fn keeps_host(&self) -> bool {
+        self.parts[..self.host_parts.unwrap_or(0)].contains(&Part::Host)
     }
 
     /// For ever: 301.
@@ -148,37 +158,19 @@ impl Redirect {
     /// If a host is needed, and it has none, or what it has is none.
     fn place(&self, request: &Request<'_>) -> Result<HeaderValue, Reason> {
         let mut place = String::new();
-        for part in &self.parts {
-            // No value can have put it there: in a path it is encoded.
-            let is_query = place.contains('?');
-            let stays = if is_query { VALUE } else { PATH };
-            match part {
-                Part::Text(text) => place.push_str(text),
-                Part::Uri if is_query => {
-                    // Whoever reads the parameter decodes it once, and has what was sent.
-                    push_raw(&mut place, request.head().target().path);
-                    if let Some(query) = request.query() {
-                        place.push('?');
-                        push_raw(&mut place, query);
-                    }
+        // Nobody has called the parameter of a fallback so: it is the whole path, but for its slash.
+        let is_named = request.route().starts_with('/');
+        for (number, part) in self.parts.iter().enumerate() {
+            let may_be_param = is_named && number >= self.host_parts.unwrap_or(0);
+            match part.name().filter(|_| may_be_param).and_then(|name| request.param(name)) {
+                Some(value) => {
+                    let stays = stays(&place);
+                    push_encoded(&mut place, value, stays);
                 }
-                Part::Uri => {
-                    // Of an absolute target only what is behind the host.
-                    push_encoded(&mut place, request.head().target().path, QUERY);
-                    push_query(&mut place, request);
-                }
-                Part::Path => push_encoded(&mut place, request.path(), stays),
-                Part::Query => push_query(&mut place, request),
-                Part::Host => {
-                    let host = request.host().ok_or(Reason::HostMissing)?;
-                    place.push_str(if is_host(host) { host } else { return Err(Reason::HostInvalid) });
-                }
-                Part::Param(name) => {
-                    push_encoded(&mut place, request.param(name).unwrap_or_default(), stays);
-                }
+                None => part.push(&mut place, request)?,
             }
         }
-        if !self.has_host {
+        if self.host_parts.is_none() {
             // No second slash, which would begin a host, and no backslash, which some take for one.
             let path = place.trim_start_matches(['/', '\\']);
             place = format!("/{path}");
@@ -210,23 +202,81 @@ impl Handler for Redirect {
     }
 }
 
-/// Whether no value can become a part of the host: something that begins a path or a query comes before.
-fn ends_its_host(parts: &[Part]) -> bool {
+impl Part {
+    /// What a parameter is called that comes first.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Text(_) => None,
+            Self::Uri => Some("uri"),
+            Self::Path => Some("path"),
+            Self::Query => Some("query"),
+            Self::Host => Some("host"),
+            Self::Param(name) => Some(name),
+        }
+    }
+
+    /// What stands for it where there is no such parameter.
+    fn push(&self, place: &mut String, request: &Request<'_>) -> Result<(), Reason> {
+        match self {
+            Self::Text(text) => place.push_str(text),
+            Self::Uri if is_query(place) => {
+                // Whoever reads the parameter decodes it once, and has what was sent.
+                push_raw(place, request.head().target().path);
+                if let Some(query) = request.query() {
+                    place.push('?');
+                    push_raw(place, query);
+                }
+            }
+            Self::Uri => {
+                // Of an absolute target only what is behind the host.
+                push_encoded(place, request.head().target().path, QUERY);
+                push_query(place, request);
+            }
+            Self::Path => push_encoded(place, request.path(), stays(place)),
+            Self::Query => push_query(place, request),
+            Self::Host => {
+                let host = request.host().ok_or(Reason::HostMissing)?;
+                place.push_str(&plain_host(is_host(host).then_some(host).ok_or(Reason::HostInvalid)?));
+            }
+            Self::Param(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether what comes next is part of a query. No value can have put the sign there: in a path it is encoded.
+fn is_query(place: &str) -> bool {
+    place.contains('?')
+}
+
+/// What stays as it is in the value that comes next.
+fn stays(place: &str) -> &'static [u8] {
+    if is_query(place) { VALUE } else { PATH }
+}
+
+/// A host as names are compared: without regard to case, nor to a final dot. RFC 9110 §4.2.3, RFC 1034 §3.1.
+pub(crate) fn plain_host(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// How many parts are the host and what ends it; `None` if a value could become a part of the host, for lack
+/// of something before it that begins a path or a query.
+fn host_parts(parts: &[Part]) -> Option<usize> {
     let scheme = |text: &str| text.find("//").map_or(0, |at| at + 2);
     for (number, part) in parts.iter().enumerate() {
         match part {
             Part::Text(text)
                 if text[if number == 0 { scheme(text) } else { 0 }..].contains(['/', '?', '#']) =>
             {
-                return true;
+                return Some(number + 1);
             }
             // A query may be nothing.
             Part::Text(_) | Part::Host | Part::Query => {}
-            Part::Uri | Part::Path => return true,
-            Part::Param(_) => return false,
+            Part::Uri | Part::Path => return Some(number + 1),
+            Part::Param(_) => return None,
         }
     }
-    true
+    Some(parts.len())
 }
 
 fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
@@ -234,6 +284,12 @@ fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
         text.chars().find(|character| !character.is_ascii_graphic() || *character == '\\')
     {
         return Err(TemplateError::Character(character));
+    }
+    // RFC 3986 §2.1. No value goes on with it: the sign of one that is none is encoded.
+    let is_escape =
+        |behind: &str| behind.len() >= 2 && behind.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(TemplateError::Escape);
     }
     if !text.is_empty() {
         parts.push(Part::Text(text.to_owned()));
@@ -290,6 +346,7 @@ impl fmt::Display for TemplateError {
         match self {
             Self::Brace => f.write_str("a brace has no other, or nothing stands between them"),
             Self::Character(character) => write!(f, "{character:?} cannot stand in an address: encode it"),
+            Self::Escape => f.write_str("a `%` has no two hexadecimal digits behind it: itself it is `%25`"),
             Self::Host => f.write_str("a parameter would become a part of the host: put a `/` before it"),
             Self::Beginning => f.write_str("it begins neither with `/` nor with `https://` and a host"),
         }
@@ -325,9 +382,31 @@ mod tests {
             ("/old/{*rest}", "/new/{rest}", "/old/a/b/../c", "/new/a/c"),
             ("/{*rest}", "{path}", "/a%C3%A9/%41", "/a%C3%A9/A"),
             ("/{*rest}", "/fixed", "/x", "/fixed"),
+            ("/{*rest}", "https://{host}/", "http://A.Example./", "https://a.example/"),
         ] {
             assert_eq!(place(pattern, template, uri), expected, "{template} {uri}");
         }
+    }
+
+    #[test]
+    fn a_parameter_comes_first_but_not_within_the_host() {
+        for (pattern, template, uri, expected) in [
+            ("/old/{*path}", "/new/{path}", "/old/a/b", "/new/a/b"),
+            ("/old/{*path}", "{path}", "/old/a/b", "/a/b"),
+            ("/old/{*uri}", "/new/{uri}{query}", "/old/a?b", "/new/a?b"),
+            ("/find/{query}", "/?q={query}", "/find/a&b?c", "/?q=a%26b"),
+            ("/h/{host}", "/x/{host}", "http://a.test/h/Evil", "/x/Evil"),
+            ("/h/{host}", "https://{host}/{host}", "http://a.test/h/evil", "https://a.test/evil"),
+            ("/q/{query}", "https://a{query}/x", "/q/evil", "https://a/x"),
+            ("/p/{*path}", "https://a{path}", "/p/evil", "https://a/p/evil"),
+            ("/{*path}", "/to{path}", "/a/b", "/toa/b"),
+            ("/p/{*uri}", "https://a{uri}/{uri}", "/p/evil", "https://a/p/evil/evil"),
+        ] {
+            assert_eq!(place(pattern, template, uri), expected, "{template} {uri}");
+        }
+        let app = App::new().otherwise(Redirect::to("/to{path}").unwrap());
+        let answer = app.oneshot(::http::Request::get("/a/b").body("").unwrap());
+        assert_eq!(answer.headers()["location"], "/to/a/b", "nobody has called a parameter so");
     }
 
     #[test]
@@ -396,6 +475,9 @@ mod tests {
             "/}",
             "/{}",
             "/\\x",
+            "/%",
+            "/%zz",
+            "/%2{rest}",
         ] {
             assert!(Redirect::to(template).is_err(), "{template}");
         }
@@ -429,10 +511,10 @@ mod tests {
             };
             let authority = behind.split(['/', '?', '#']).next().unwrap_or_default();
             let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
-            let asked = &host[..end.unwrap_or(host.len())];
+            let asked = plain_host(&host[..end.unwrap_or(host.len())]);
             let query = if target.contains('?') { "?" } else { "" };
             let ours = template.strip_prefix("https://").unwrap();
-            let ours = ours.replace("{host}", asked).replace("{query}", query);
+            let ours = ours.replace("{host}", &asked).replace("{query}", query);
             let ours = ours.split(['/', '?', '#', '{']).next().unwrap_or_default();
             prop_assert_eq!(authority, ours, "{} of {} and {:?}", place, template, host);
         }

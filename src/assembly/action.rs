@@ -8,7 +8,7 @@ use ::http::{HeaderValue, header};
 
 use crate::app::{
     Coding as CodingOf, Compression, Handler, IntoHandler, Links as LinksOf, Redirect, Request, Rewrite,
-    StaticDir,
+    StaticDir, plain_host,
 };
 use crate::config::{
     Action, Coding, Compress, Etags, Links, Origin, Part, Placed, Problem, Regex, Respond,
@@ -167,17 +167,19 @@ fn filled(to: &Template, regex: Option<&Regex>, request: &Request<'_>) -> Option
     };
     let mut path = String::new();
     for part in to.parts() {
-        path.push_str(match part {
-            Part::Text(text) => text,
+        match part {
+            Part::Text(text) => path.push_str(text),
             Part::Placeholder(name) => match (group(name), request.param(name)) {
-                (Some(group), _) => group.as_str(),
-                (None, Some(value)) => value,
-                (None, None) if name == "path" => request.path(),
-                (None, None) if name == "host" => request.host().unwrap_or_default(),
+                (Some(group), _) => path.push_str(group.as_str()),
+                (None, Some(value)) => path.push_str(value),
+                (None, None) if name == "path" => path.push_str(request.path()),
+                (None, None) if name == "host" => {
+                    path.push_str(&plain_host(request.host().unwrap_or_default()))
+                }
                 // A group that nothing stands in.
-                (None, None) => "",
+                (None, None) => {}
             },
-        });
+        }
     }
     Some(path)
 }

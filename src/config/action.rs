@@ -169,8 +169,8 @@ table! {
     /// Sends the client elsewhere.
     pub struct Redirect in "[redirect]", short "to" {
         /// Where: a path or a URL, with `{uri}`, `{path}`, `{query}`, `{host}`, and with the parameters of
-        /// the route's path. Behind a `?` each is the value of one parameter, with `&`, `=`, `+` and `;`
-        /// encoded; `{query}` there goes on with `&`.
+        /// the route's path, which come first where one has such a name. Behind a `?` each is the value of
+        /// one parameter, with `&`, `=`, `+` and `;` encoded; `{query}` there goes on with `&`.
         to: Placed<Template>,
         /// How: 301 and 308 for ever, 302, 303 and 307 for now.
         status: Placed<RedirectStatus> = 302,
@@ -184,8 +184,8 @@ table! {
         strip_prefix: Option<Placed<Text>>,
         /// What the whole path must look like; its groups are placeholders of `to`: `{1}`, `{name}`.
         regex: Option<Placed<Regex>>,
-        /// The new path: with `{path}`, `{host}`, and with the parameters of the route's path. The
-        /// query stays.
+        /// The new path: with `{path}`, `{host}`, and with the parameters of the route's path, which come
+        /// first where one has such a name. The query stays.
         to: Option<Placed<Template>>,
     }
 }

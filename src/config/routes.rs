@@ -14,6 +14,7 @@ use super::read::{FromText as _, Reader};
 use super::site::{Coding, Compress, Cors, Route, RouteTimeouts, Site};
 use super::template::{Part, Template};
 use super::value::{self, Text, unknown_placeholder};
+use crate::app::TemplateError;
 use crate::http::Path;
 use crate::sys::regular;
 
@@ -175,8 +176,26 @@ fn redirect(redirect: &Redirect, route: Option<&Route>, reader: &mut Reader<'_>)
         reader.problems.push(problem.label("it begins with `/`, `https://` or `http://`"));
     }
     visible(&redirect.to, reader);
+    let captures =
+        |name: &str| route.is_some_and(|route| route.path.names().iter().any(|known| known == name));
+    match crate::app::Redirect::to(&redirect.to.text()) {
+        Ok(to) if to.keeps_host() && captures("host") => {
+            let message = "`{host}` is the host that was asked for, and no parameter of a path becomes one";
+            let problem = Problem::at(&redirect.to.origin, message);
+            let problem = problem.label("call the parameter something else");
+            let path = route.and_then(|route| route.path.place());
+            reader.problems.push(problem.other(path, "this one is called so, too"));
+        }
+        Err(why @ TemplateError::Escape) => {
+            let problem = Problem::at(&redirect.to.origin, "this is no URL").label(why.to_string());
+            reader.problems.push(problem);
+        }
+        // The rest is told here in other words, or when it is built.
+        Ok(_) | Err(_) => {}
+    }
     let own = route.filter(|route| redirect.to.as_text() == Some(route.path.text()));
-    let goes_round = redirect.to.as_text().is_none() && redirect.to.value.text() == "{uri}";
+    let is_uri = redirect.to.as_text().is_none() && redirect.to.value.text() == "{uri}";
+    let goes_round = is_uri && !captures("uri");
     if own.is_some() || goes_round {
         reader.problems.push(Problem::at(&redirect.to.origin, "this redirect leads to itself"));
     }
