@@ -867,6 +867,39 @@ fn fields_are_merged_downwards_and_the_route_has_the_last_word() {
 }
 
 #[test]
+fn fields_that_other_keys_give_are_changed_like_all_others() {
+    let files = Scratch::new("assembly-headers-of-kolk");
+    // TLS is spoken by somebody before kolk.
+    let app = app(
+        &files,
+        r#"
+        [server.trust]
+        proxies = "10.0.0.0/8"
+        [headers.quiet]
+        remove = ["strict-transport-security"]
+        [[site]]
+        hosts = "*"
+        hsts = "365d"
+        [[site.route]]
+        path = "/quiet"
+        headers = "quiet"
+        respond = { text = "quiet" }
+        [[site]]
+        hosts = "b"
+        hsts = "365d"
+        headers = "quiet"
+        respond = { text = "quiet" }
+        "#,
+    );
+    for (uri, said) in
+        [("https://a/", true), ("https://a/quiet", false), ("https://b/", false), ("http://a/", false)]
+    {
+        let answer = ask(&app, "GET", uri, &[]);
+        assert_eq!(answer.headers().contains_key("strict-transport-security"), said, "{uri}");
+    }
+}
+
+#[test]
 fn errors_have_their_pages_and_programs_get_json() {
     let files = Scratch::new("assembly-pages");
     files.put("www/404.html", "<h1>{status}</h1>");

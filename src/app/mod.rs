@@ -123,10 +123,10 @@ pub use pool::{BlockingPool, Job, PoolFull, Seat};
 #[cfg(feature = "config")]
 pub(crate) use predicate::are_apart;
 pub use predicate::{Expected, NameError, Predicate, When};
-pub(crate) use redirect::is_host;
 #[cfg(feature = "config")]
 pub(crate) use redirect::plain_host;
 pub use redirect::{Redirect, TemplateError};
+pub(crate) use redirect::{is_host, push_sent};
 pub use reply::{Mail, Presence, Recall, Reply, Ticket, Wakeup, Watch};
 pub use request::{Origin, Request};
 pub(crate) use request_ids::{Numbers, hex};

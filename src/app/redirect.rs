@@ -229,7 +229,7 @@ impl Part {
             }
             Self::Uri => {
                 // Of an absolute target only what is behind the host.
-                push_encoded(place, request.head().target().path, QUERY);
+                push_sent(place, request.head().target().path);
                 push_query(place, request);
             }
             Self::Path => push_encoded(place, request.path(), stays(place)),
@@ -305,7 +305,12 @@ fn push_query(place: &mut String, request: &Request<'_>) {
     } else if !place.ends_with(['?', '&']) {
         place.push('&');
     }
-    push_encoded(place, query, QUERY);
+    push_sent(place, query);
+}
+
+/// A path or a query as it was sent, but for what stands in no URL. RFC 3986 §2.1.
+pub(crate) fn push_sent(place: &mut String, text: &str) {
+    push_encoded(place, text, QUERY);
 }
 
 /// The text as the value of one parameter, its escapes included.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  request ─► CORS ─► maintenance ─► networks ─► rates ─► requests at a time ─► who it is ─► handler
-//!  client ◄─ coding ◄─ HSTS ◄─ timing ◄─ route's fields ◄─ site's ◄─ Cache-Control ◄─ error pages ◄─ answer
+//!  client ◄─ coding ◄─ route's fields ◄─ site's ◄─ HSTS ◄─ timing ◄─ Cache-Control ◄─ error pages ◄─ answer
 //! ```
 //! What the site says comes before what the route says, and counts besides it; of CORS, of maintenance and of
 //! who may come in the route's own counts instead.
@@ -115,12 +115,6 @@ impl<'c> Around<'c> {
     /// What only changes answers.
     fn dressing(&self, site: &Site, route: Option<&Route>) -> Vec<Arc<dyn Layer>> {
         let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
-        if let Some(table) = site.hsts.as_deref() {
-            layers.push(at(hsts(table), [&table.max_age.origin]));
-        }
-        if site.server_timing.value {
-            layers.push(at(ServerTiming, [&site.server_timing.origin]));
-        }
         // Who acts last has the last word: the route, and of a list the last name.
         let fields = [route.and_then(|route| route.headers.as_ref()), site.headers.as_ref()];
         for name in fields.into_iter().flatten().flat_map(|names| names.value.iter().rev()) {
@@ -128,6 +122,12 @@ impl<'c> Around<'c> {
             if let Some((headers, table)) = self.headers.get(&*name.value.0).zip(table) {
                 layers.push(Arc::new(answers::located(headers.clone(), table, &name.origin)));
             }
+        }
+        if let Some(table) = site.hsts.as_deref() {
+            layers.push(at(hsts(table), [&table.max_age.origin]));
+        }
+        if site.server_timing.value {
+            layers.push(at(ServerTiming, [&site.server_timing.origin]));
         }
         if let Some(value) = route.and_then(|route| route.cache_control.as_ref()) {
             layers.push(at(CacheControl::new(value.value.clone()), [&value.origin]));

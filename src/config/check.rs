@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use ::http::header;
+
 use super::look::CHANGES_NOTHING;
 use super::node::{Entry, Node};
 use super::place::{Origin, Placed};
@@ -11,7 +13,7 @@ use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest};
 use super::server::{Listen, Proxy, ProxyProtocol, RequestIds, Server, Timeouts, Trust};
 use super::site::{Route, Site};
-use super::{AuthKind, Headers, Host, Limits, LogTo, Name, Root, Size, routes, ties};
+use super::{AuthKind, FieldName, Headers, Host, Limits, LogTo, Name, Root, Size, routes, ties};
 use crate::http::FIELDS_MAX;
 use crate::net::ListenAddr;
 
@@ -153,7 +155,10 @@ fn encryption(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     } else {
         let redirects = root.listen.iter().map(|listen| &listen.redirect_to_https);
         let redirects = redirects.filter(|redirects| redirects.value).map(|redirects| &redirects.origin);
-        let hsts = root.site.iter().filter_map(|site| site.hsts.as_ref()).map(|hsts| &hsts.origin);
+        // A proxy may speak TLS, and tell so.
+        let is_behind = !root.server.trust.proxies.is_empty();
+        let hsts = root.site.iter().filter_map(|site| site.hsts.as_ref()).filter(|_| !is_behind);
+        let hsts = hsts.map(|hsts| &hsts.origin);
         let certificates = root.tls.cert.iter().map(|cert| &cert.origin);
         let authorities = root.tls.client_ca.iter().map(|file| &file.origin);
         for origin in certificates.chain(authorities).chain(redirects).chain(hsts) {
@@ -202,6 +207,7 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
     }
     for headers in root.headers.values() {
         changes(headers, reader);
+        fields_of_others(headers, root, reader);
         let removed = headers.remove.iter().flat_map(|list| &list.value);
         let set = headers.set.iter().flat_map(|map| &map.0).map(|(name, _)| name);
         let added = headers.add.iter().flat_map(|map| &map.0).map(|(name, _)| name);
@@ -224,6 +230,26 @@ fn changes(headers: &Headers, reader: &mut Reader<'_>) {
     if let Some(names) = &headers.remove {
         filled(names, CHANGES_NOTHING, reader);
         twice(names.iter(), |name| format!("the field `{}`", name.text()), reader);
+    }
+}
+
+/// Notes the fields that another key decides on, whatever is said here.
+fn fields_of_others(headers: &Headers, root: &Root, reader: &mut Reader<'_>) {
+    let set = headers.set.iter().flat_map(|map| &map.0).map(|(name, _)| name);
+    let added = headers.add.iter().flat_map(|map| &map.0).map(|(name, _)| name);
+    let given: Vec<_> = set.chain(added).collect();
+    let removed = headers.remove.iter().flat_map(|list| &list.value);
+    // RFC 6797 §7.2: in the clear it must not be said.
+    for name in given.iter().filter(|name| name.0 == header::STRICT_TRANSPORT_SECURITY) {
+        let problem = Problem::at(&name.origin, "`strict-transport-security` is not said in the clear");
+        reader.problems.push(problem.help("write `hsts` in the site, which says it over TLS alone"));
+    }
+    let ids = &root.server.request_ids;
+    let is_id = |name: &FieldName| matches!(name.0.as_str(), "x-request-id" | "traceparent");
+    for name in given.into_iter().chain(removed).filter(|name| is_id(name) && ids.value != RequestIds::Off) {
+        let message = format!("`{}` is what the request is called in the log", name.value.text());
+        let problem = Problem::at(&name.origin, message).other(ids.place(), "it has an id here");
+        reader.problems.push(problem.help("`request_ids = \"off\"` in [server], and none is given"));
     }
 }
 

@@ -6,9 +6,9 @@
 //!  Host: example.org:8080   GET /a?b  ─►  308  Location: https://example.org:8443/a?b
 //!                                     └─► 503  while nobody listens there
 //! ```
-//! A `Location` is put together from what was checked, and from nothing else a client has sent. RFC 9110
-//! §15.4.9: 308 keeps method and body; clients may keep it for ever, so that it leads to nobody who is not
-//! there.
+//! A `Location` is put together from what was checked and what is encoded, and from nothing else a client has
+//! sent. RFC 3986 §2.1, RFC 9110 §15.4.9: 308 keeps method and body; clients may keep it for ever, so that it
+//! leads to nobody who is not there.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use crate::app::{App, Handler, HandlerExt, Outcome, Request, RequestIds, is_host};
+use crate::app::{App, Handler, HandlerExt, Outcome, Request, RequestIds, is_host, push_sent};
 use crate::http::{Reason, Response};
 
 /// What https means where nobody says so.
@@ -77,18 +77,18 @@ impl Handler for Redirect {
     }
 }
 
-/// The URL of a path and a query on a host; `None` where a byte is left that no URL has.
+/// The URL of a path and a query on a host; `None` where it is no path.
 fn place(host: &str, port: u16, path: &str, query: Option<&str>) -> Option<HeaderValue> {
     let mut url = format!("https://{host}");
     if port != HTTPS_PORT {
         let _ = write!(url, ":{port}");
     }
-    url.push_str(path);
+    push_sent(&mut url, path);
     if let Some(query) = query {
-        let _ = write!(url, "?{query}");
+        url.push('?');
+        push_sent(&mut url, query);
     }
-    let is_visible = url.bytes().all(|byte| byte.is_ascii_graphic());
-    HeaderValue::try_from(url).ok().filter(|_| is_visible && path.starts_with('/'))
+    HeaderValue::try_from(url).ok().filter(|_| path.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -110,11 +110,13 @@ mod tests {
             ("example.org:80", "/a%20b/../c?d=e&f", "https://example.org:8443/a%20b/../c?d=e&f"),
             ("[2001:db8::1]:8080", "/?", "https://[2001:db8::1]:8443/?"),
             ("a", "//evil.test/b", "https://a:8443//evil.test/b"),
-            ("a", "/?https://evil.test/\\@b#c", "https://a:8443/?https://evil.test/\\@b"),
+            ("a", "/?https://evil.test/\\@b#c", "https://a:8443/?https://evil.test/%5C@b"),
         ] {
             assert_eq!(location(host, target).as_deref(), Ok(place), "{host} {target}");
         }
         assert_eq!(place("a", 443, "/", None).unwrap(), "https://a/");
+        let encoded = place("a", 443, "/x<>", Some("<%3c>\"[]&c=%"));
+        assert_eq!(encoded.unwrap(), "https://a/x%3C%3E?%3C%3c%3E%22%5B%5D&c=%25");
     }
 
     #[test]
@@ -133,9 +135,11 @@ mod tests {
         for host in ["", "a b", "a/b", "a@b", "a\\b", "a%2f", "a?b", "a#b", "[a", "[::1]x", "\u{e9}"] {
             assert!(!is_host(host), "{host}");
         }
-        for (path, query) in [("/\r\nSet-Cookie: a=b", None), ("/", Some("a b")), ("*", None), ("", None)] {
-            assert_eq!(place("a", 443, path, query), None);
+        for path in ["*", "", "https://b/"] {
+            assert_eq!(place("a", 443, path, None), None);
         }
+        let encoded = place("a", 443, "/\r\nSet-Cookie: a=b", Some("a b"));
+        assert_eq!(encoded.unwrap(), "https://a/%0D%0ASet-Cookie:%20a=b?a%20b");
         assert_eq!(location("a@b", "/"), Err(400));
     }
 }
