@@ -1112,6 +1112,33 @@ fn a_rewritten_path_is_answered_by_the_route_that_it_leads_to() {
 }
 
 #[test]
+fn a_rewrite_that_does_not_fit_is_passed_over() {
+    let files = Scratch::new("assembly-rewrites-passed");
+    let app = app(
+        &files,
+        r#"
+        [[site]]
+        hosts = "*"
+        respond = { text = "SITE" }
+        [[site.route]]
+        path = "/rx/{*rest}"
+        rewrite = { regex = "/rx/([0-9]+)", to = "/number/{1}" }
+        [[site.route]]
+        path = "/rx/x{rest}"
+        rewrite = { regex = "/rx/x([0-9]+)", to = "/number/{1}" }
+        [[site.route]]
+        path = "/number/{id}"
+        respond = { text = "NUMBER" }
+        "#,
+    );
+    for (path, body) in
+        [("/rx/7", "NUMBER"), ("/rx/x7", "NUMBER"), ("/rx/ab", "SITE"), ("/rx/xab", "SITE"), ("/no", "SITE")]
+    {
+        assert_eq!(get(&app, path), (200, body.to_owned()), "{path}");
+    }
+}
+
+#[test]
 fn a_rewritten_path_leads_to_no_file_outside_the_root() {
     let files = Scratch::new("assembly-rewrites-out");
     files.put("secret", "SECRET");

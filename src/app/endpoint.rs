@@ -126,19 +126,34 @@ pub(super) struct Wanted<'r> {
     head: &'r Head<'r>,
     asker: Asker<'r>,
     is_announced: bool,
+    /// Routes that were asked, and do not fit.
+    passed: &'r [RouteId],
 }
 
 impl<'r> Wanted<'r> {
     /// What the request with this head asks for.
     pub(super) fn by(head: &'r Head<'r>, asker: Asker<'r>) -> Self {
-        Self { method: head.method(), name: head.method_name(), head, asker, is_announced: false }
+        Self {
+            method: head.method(),
+            name: head.method_name(),
+            head,
+            asker,
+            is_announced: false,
+            passed: &[],
+        }
     }
 
     /// What it announces, if it is a preflight: who sends that, and which fields, but not their values.
     pub(super) fn announced_by(head: &'r Head<'r>, asker: Asker<'r>) -> Option<Self> {
         let is_preflight = head.method() == Method::Options;
         let name = str::from_utf8(preflighted(head).filter(|_| is_preflight)?).ok()?;
-        Some(Self { method: Method::from_name(name.as_bytes()), name, head, asker, is_announced: true })
+        let method = Method::from_name(name.as_bytes());
+        Some(Self { method, name, head, asker, is_announced: true, passed: &[] })
+    }
+
+    /// The same of others than these routes, which were asked and do not fit.
+    pub(super) const fn without(self, passed: &'r [RouteId]) -> Self {
+        Self { passed, ..self }
     }
 
     /// The first predicate that does not hold; of what is announced, that cannot hold.
@@ -209,7 +224,8 @@ impl Endpoint {
 
     /// The most specific route that fits.
     pub(super) fn choose(&self, wanted: &Wanted<'_>) -> Option<&Added> {
-        self.candidates(wanted).find(|added| wanted.failing(added).is_none())
+        let fits = |added: &&Added| !wanted.passed.contains(&added.route) && wanted.failing(added).is_none();
+        self.candidates(wanted).find(fits)
     }
 
     /// Who answers a method that has a name of its own.

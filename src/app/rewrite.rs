@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  path ─► find ─┬─ a route that answers
-//!            ▲   └─ a route that rewrites ─► the new path, normalised ─┐
-//!            └──────────────── at most four times ─────────────────────┘
+//!            ▲   └─ a route that rewrites ─┬─► the new path, normalised ─┐
+//!            ├── without that route ◄──────┘ none                        │
+//!            └──────────────── at most four times ───────────────────────┘
 //! ```
 //! Head, method and query stay as they were sent. What a rewrite leads to could have been asked for at once:
 //! nobody gets anywhere with it that the routes do not let them. Knows no expressions and no templates.
@@ -55,8 +56,8 @@ pub struct Rewrite {
 type NewPath = dyn Fn(&Request<'_>) -> Option<String> + Send + Sync;
 
 impl Rewrite {
-    /// Takes `prefix` off the path: `/v1` makes `/` of `/v1`, and `/a` of `/v1/a`. Of another path nothing is
-    /// made, as in [`Rewrite::by`].
+    /// Takes `prefix` off the path: `/v1` makes `/` of `/v1`, and `/a` of `/v1/a`. Requests of other paths do
+    /// not fit, as in [`Rewrite::by`].
     pub fn strip_prefix(prefix: &str) -> Self {
         let prefix = prefix.trim_end_matches('/').to_owned();
         Self::by(move |request| {
@@ -67,7 +68,23 @@ impl Rewrite {
 
     /// Makes a path of what a request has: decoded, as [`Request::path`] is. It is normalised as the path of
     /// a request is, and begins with one slash, whatever is given. If there is none, or none that may be
-    /// served, the answer is 404.
+    /// served, the route does not fit the request, and is passed over, as if a predicate did not hold.
+    ///
+    /// ```
+    /// use kolk::{App, Request, Rewrite};
+    ///
+    /// let number = |request: &Request<'_>| {
+    ///     let id: u32 = request.param("id")?.parse().ok()?;
+    ///     Some(format!("/users/{id}"))
+    /// };
+    /// let app = App::new()
+    ///     .get("/{id}", Rewrite::by(number))
+    ///     .get("/users/{id}", |_: &Request<'_>| "somebody")
+    ///     .get("/{*rest}", |_: &Request<'_>| "anything");
+    /// let get = |path| app.oneshot(http::Request::get(path).body("").unwrap());
+    /// assert_eq!(get("/007").body(), "somebody");
+    /// assert_eq!(get("/about").body(), "anything");
+    /// ```
     pub fn by(path: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
         Self { path: Arc::new(path) }
     }
@@ -120,7 +137,8 @@ impl App {
     }
 
     /// Who answers in the end where `found` rewrites, and the path that was found with. `params` are those of
-    /// that path, before as after. `seen` learns of each rewrite: whose, and what it has made of the path.
+    /// that path, before as after. `seen` learns of each rewrite: whose, and what it has made of the path; if
+    /// nothing, the route was passed over.
     #[cold]
     pub fn follow(
         &self,
@@ -133,6 +151,8 @@ impl App {
         let asker = Asker { peer: origin.peer, trust: origin.trust };
         let mut path = path.as_str().to_owned();
         let mut rewrites = 0;
+        // Those that make nothing of this path.
+        let mut passed = Vec::new();
         while let Some(id) = found.scope().layers_of()
             && let Some(rewrite) = self.route_of(id).rewrite()
         {
@@ -143,6 +163,7 @@ impl App {
                 _ if rewrites == REWRITES_MAX => Missing::Rewritten(Reason::RewriteLoop),
                 Ok(Some(new)) => {
                     seen(id, Some(&new));
+                    passed.clear();
                     path = new;
                     rewrites += 1;
                     found = self.find(head, Path::normalised(&path), params, asker);
@@ -150,7 +171,11 @@ impl App {
                 }
                 Ok(None) => {
                     seen(id, None);
-                    Missing::NoneFits
+                    passed.push(id);
+                    let site = self.site_at(route.site());
+                    let others = site.find_without(&passed, (head, Path::normalised(&path)), params, asker);
+                    found = others.map_or_else(|missing| Match::Missing(site.id, missing), Match::Route);
+                    continue;
                 }
                 Err(reason) => Missing::Rewritten(reason),
             };
@@ -204,6 +229,7 @@ mod tests {
     fn what_is_no_path_is_nowhere() {
         let made = |request: &Request<'_>| Some(request.query_param("to")?.into_owned());
         let app = App::new().get("/{*path}", told).any("/go", Rewrite::by(made));
+        let nowhere = (200, "/{*path} /go ".to_owned());
         for (to, path) in
             [("a", "/a"), ("//a//b", "/a/b"), ("/a/../b/.", "/b/"), ("", "/"), ("/%2561", "/%2561")]
         {
@@ -213,10 +239,44 @@ mod tests {
         }
         for to in ["/..", "a/../../b", "%", "%zz", "\\", "a\0", "%FF"] {
             let to: String = to.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            assert_eq!(get(&app, &format!("/go?to={to}")).0, 404, "{to}");
+            let (status, body) = get(&app, &format!("/go?to={to}"));
+            assert_eq!((status, &body[..nowhere.1.len()]), (nowhere.0, &*nowhere.1), "{to}");
         }
         assert_eq!(get(&app, &format!("/go?to={}", "a".repeat(20_000))).0, 200);
-        assert_eq!(get(&app, "/go").0, 404, "there is none");
+        assert_eq!(get(&app, "/go"), (200, "/{*path} /go None None".to_owned()), "there is none");
+    }
+
+    #[test]
+    fn who_makes_no_path_is_passed_over() {
+        let to = |path: &'static str, wanted: &'static str| {
+            Rewrite::by(move |request| (request.param("x") == Some(wanted)).then(|| path.to_owned()))
+        };
+        let app = || {
+            App::new()
+                .get("/{x}", to("/end/1", "a"))
+                .any("/{x}", to("/end/2", "b"))
+                .get("/c{x}", to("/a", "a"))
+                .get("/end/{id}", told)
+        };
+        let rest = app().get("/{*rest}", told);
+        for (target, told) in [
+            ("/a", r#"/end/{id} /end/1 None Some("1")"#),
+            ("/b", r#"/end/{id} /end/2 None Some("2")"#),
+            ("/ca", r#"/end/{id} /end/1 None Some("1")"#),
+            ("/cb?d", r#"/{*rest} /cb Some("d") None"#),
+            ("/d", "/{*rest} /d None None"),
+        ] {
+            assert_eq!(get(&rest, target), (200, told.to_owned()), "{target}");
+        }
+        // If nobody fits, the most specific pattern says why; a fallback may take everything, or nothing.
+        let (status, body) = get(&app(), "/d");
+        assert!(status == 404 && body.contains("route.predicate"), "{body}");
+        let put = app().oneshot(::http::Request::put("/d").body("").unwrap());
+        assert_eq!(put.status(), 404, "there is a route for all methods");
+        assert_eq!(get(&app().fallback(told), "/d").0, 404);
+        assert_eq!(get(&app().otherwise(told), "/d"), (200, "* /d None None".to_owned()));
+        assert_eq!(get(&app().otherwise(to("/end/4", "a")), "/d").0, 404);
+        assert_eq!(get(&app().otherwise(to("/end/4", "a")), "/nowhere/d").0, 404);
     }
 
     #[test]

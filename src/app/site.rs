@@ -192,6 +192,22 @@ impl Site {
         }
     }
 
+    /// Who answers, if not those who have `passed` it on: a new search, not more.
+    #[cold]
+    pub(super) fn find_without(
+        &self,
+        passed: &[RouteId],
+        (head, path): (&Head<'_>, Path<'_>),
+        params: &mut Params,
+        asker: Asker<'_>,
+    ) -> Result<RouteId, Missing> {
+        match self.router.find(path, params) {
+            Some(number) => self.find_among(number, (head, path), params, (asker, passed)),
+            // It was the fallback.
+            None => Err(Missing::NoneFits),
+        }
+    }
+
     /// Who answers, if not the route of most methods of the most specific pattern, which has this number.
     fn find_at(
         &self,
@@ -207,7 +223,7 @@ impl Site {
         };
         match route {
             Some(route) if !endpoint.has_predicates() => Ok(route),
-            _ => self.find_among(number, (head, path), params, asker),
+            _ => self.find_among(number, (head, path), params, (asker, &[])),
         }
     }
 
@@ -218,19 +234,21 @@ impl Site {
         number: u32,
         (head, path): (&Head<'_>, Path<'_>),
         params: &mut Params,
-        asker: Asker<'_>,
+        (asker, passed): (Asker<'_>, &[RouteId]),
     ) -> Result<RouteId, Missing> {
-        let wanted = Wanted::by(head, asker);
+        let wanted = Wanted::by(head, asker).without(passed);
         let has_method = self.endpoints[number as usize].candidates(&wanted).next().is_some();
         let is_ours = head.method() == Method::Options && !has_method;
         let found = if is_ours { None } else { self.first(path, params, &wanted) };
-        if let Some(route) = self.announced((head, path), found, params, asker) {
+        if let Some(route) = self.announced((head, path), found, params, (asker, passed)) {
             return Err(Missing::Preflight(self.methods(AllowOf::Endpoint(number)), route));
         }
         match (found, self.fallback) {
             (Some(added), _) => Ok(added.route),
             (None, Some(Fallback { route, takes_all: true }))
-                if !is_ours && !matches!(head.method(), Method::Connect | Method::Trace) =>
+                if !is_ours
+                    && !passed.contains(&route)
+                    && !matches!(head.method(), Method::Connect | Method::Trace) =>
             {
                 params.set_rest(path);
                 Ok(route)
@@ -257,9 +275,9 @@ impl Site {
         (head, path): (&Head<'_>, Path<'_>),
         found: Option<&Added>,
         params: &mut Params,
-        asker: Asker<'_>,
+        (asker, passed): (Asker<'_>, &[RouteId]),
     ) -> Option<RouteId> {
-        let wanted = Wanted::announced_by(head, asker)?;
+        let wanted = Wanted::announced_by(head, asker)?.without(passed);
         let mut theirs = Params::new();
         let about = self.first(path, &mut theirs, &wanted)?;
         let fits_as_it_is = Wanted::by(head, asker).failing(about).is_none();

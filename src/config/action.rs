@@ -182,7 +182,8 @@ table! {
     pub struct Rewrite in "[rewrite]", look look::rewrite {
         /// What is taken off the beginning of the path.
         strip_prefix: Option<Placed<Text>>,
-        /// What the whole path must look like; its groups are placeholders of `to`: `{1}`, `{name}`.
+        /// What the whole path must look like; its groups are placeholders of `to`: `{1}`, `{name}`. For
+        /// another path the route is passed over, as if a condition of it did not hold.
         regex: Option<Placed<Regex>>,
         /// The new path: with `{path}`, `{host}`, and with the parameters of the route's path, which come
         /// first where one has such a name. The query stays.

@@ -111,6 +111,8 @@ struct Telling<'a> {
     steps: Vec<Step>,
     /// Who has changed the path.
     rewrites: Vec<Step>,
+    /// Who has made nothing of the path as it is now.
+    passed: Vec<RouteId>,
     /// What the handler says that it would do, or is said where none is asked.
     actions: Vec<Step>,
     waits: Vec<(usize, Duration)>,
@@ -135,6 +137,10 @@ struct Field {
 
 impl Witness for Telling<'_> {
     fn rewritten(&mut self, by: RouteId, path: Option<&str>) {
+        match path {
+            Some(_) => self.passed.clear(),
+            None => self.passed.push(by),
+        }
         let more = format!(": {}", path.unwrap_or("does not fit this path"));
         self.rewrites.push(route_step("rewrite", self.app.route_of(by), by, self.app, &more));
     }
@@ -158,7 +164,7 @@ impl Witness for Telling<'_> {
             Match::Route(id) => app.route_of(id).site(),
             Match::Missing(site, _) => site,
         });
-        self.rivals = rivals(site, (head, request.path_in_place()), found, self.asker);
+        self.rivals = rivals(site, (head, request.path_in_place()), (found, &self.passed), self.asker);
         self.client(request);
         self.sites(head.host().unwrap_or_default());
         let is_plain = request.path() == head.target().path;
@@ -236,6 +242,7 @@ impl<'a> Telling<'a> {
             rivals: Vec::new(),
             steps: Vec::new(),
             rewrites: Vec::new(),
+            passed: Vec::new(),
             actions: Vec::new(),
             waits: Vec::new(),
             stopped: None,

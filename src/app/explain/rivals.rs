@@ -15,11 +15,12 @@ use crate::app::site::{Missing, Site};
 use crate::app::trust::Asker;
 use crate::http::{Head, Method, Path};
 
-/// All routes of `site` whose pattern matches `path`, but the one that was `found`, the most specific first.
+/// All routes of `site` whose pattern matches `path`, but the one that was `found` and those that have
+/// `passed` it on, the most specific first.
 pub(super) fn rivals(
     site: &Site,
     (head, path): (&Head<'_>, Path<'_>),
-    found: Match,
+    (found, passed): (Match, &[RouteId]),
     asker: Asker<'_>,
 ) -> Vec<RunnerUp> {
     let winner = found.scope().layers_of();
@@ -27,7 +28,7 @@ pub(super) fn rivals(
         Match::Missing(_, Missing::Preflight(..)) => Wanted::announced_by(head, asker),
         _ => None,
     };
-    let wanted = wanted.unwrap_or_else(|| Wanted::by(head, asker));
+    let wanted = wanted.unwrap_or_else(|| Wanted::by(head, asker)).without(passed);
     let mut rivals = Vec::new();
     let mut is_decided = false;
     for (place, endpoint) in site.matching(path).into_iter().enumerate() {
@@ -43,6 +44,7 @@ pub(super) fn rivals(
     }
     let fallback = site.fallback.map(|fallback| fallback.route).filter(|route| winner != Some(*route));
     rivals.extend(fallback.map(|route| RunnerUp { route, why: Why::Fallback }));
+    rivals.retain(|rival| !passed.contains(&rival.route));
     rivals
 }
 

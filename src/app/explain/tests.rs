@@ -7,7 +7,7 @@ use ::http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 
 use super::*;
-use crate::app::{BasicAuth, Handler, HandlerExt, Headers, Outcome, Predicate, Somebody, Trust};
+use crate::app::{BasicAuth, Handler, HandlerExt, Headers, Outcome, Predicate, Rewrite, Somebody, Trust};
 
 /// A route that can be added, and answers with its number.
 #[derive(Clone, Debug)]
@@ -243,4 +243,39 @@ fn a_client_is_who_a_trusted_proxy_says() {
     let explanation = ask(Some(&trust));
     assert_eq!(explanation.status(), Some(StatusCode::OK));
     assert_eq!(explanation.steps()[0].text(), "192.0.2.7, as 10.0.0.1 tells, who is trusted");
+}
+
+#[test]
+fn a_rewrite_that_was_passed_over_is_told_once() {
+    let app = App::new()
+        .get("/{id}", Rewrite::by(|_| None))
+        .get("/a{id}", |_: &Request<'_>| "never")
+        .put("/{id}", |_: &Request<'_>| "stored")
+        .get("/{*rest}", |_: &Request<'_>| "anything");
+    let told = |app: &App| {
+        let explanation = app.explain(::http::Request::get("/x").body("").unwrap());
+        let steps = explanation.steps().iter().filter(|step| step.topic().ends_with("route"));
+        let rewrites = explanation.steps().iter().filter(|step| step.topic() == "rewrite");
+        let steps = rewrites.chain(steps).map(|step| format!("{}: {}", step.topic(), step.text()));
+        (explanation.status().unwrap().as_u16(), steps.collect::<Vec<_>>())
+    };
+    let rewrite = "rewrite: GET /{id}: does not fit this path";
+    let (status, steps) = told(&app);
+    assert_eq!(status, 200);
+    assert_eq!(steps, [rewrite, "route: GET /{*rest}", "other route: PUT /{id}: it is for another method"]);
+    let alone = App::new()
+        .get("/{id}", Rewrite::by(|_| None))
+        .put("/{*rest}", |_: &Request<'_>| "stored")
+        .fallback(|_: &Request<'_>| "never");
+    let (status, steps) = told(&alone);
+    assert_eq!(status, 404);
+    assert_eq!(
+        steps,
+        [
+            rewrite,
+            "route: none: no route's conditions hold",
+            "other route: PUT /{*rest}: it is for another method",
+            "other route: *: it is for what no route is for",
+        ]
+    );
 }
