@@ -5,10 +5,11 @@
 //! ```
 //! A name beats a wildcard, and a longer wildcard a shorter one. `*.example.com` stands for all hosts below
 //! `example.com`, however deep, and not for `example.com` itself. Case and a final dot mean nothing
-//! (RFC 9110 §4.2.3, RFC 1034 §3.1). Knows no port.
+//! (RFC 9110 §4.2.3, RFC 1034 §3.1), nor how an IPv6 address is spelled (RFC 5952 §4). Knows no port.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use super::site::SiteId;
 use super::words::Key;
@@ -52,6 +53,7 @@ impl Hosts {
             return other.map_or(Ok(()), |_| Err(HostError::Taken(host.into())));
         }
         let lower = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let lower = plain_address(lower.as_bytes()).unwrap_or(lower);
         let name = lower.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(&lower);
         if !is_host(name.strip_prefix('.').filter(|_| name.len() < lower.len()).unwrap_or(name)) {
             return Err(HostError::Malformed(host.into()));
@@ -100,13 +102,18 @@ impl Hosts {
         };
         name.copy_from_slice(host);
         name.make_ascii_lowercase();
-        let own = self.named(name).or_else(|| self.find_wildcard(name));
+        let own = self.named(name).or_else(|| self.find_wildcard(name)).or_else(|| self.find_address(name));
         own.map(|(name, site)| (Some(name), site)).or(default)
     }
 
     #[inline]
     fn named(&self, name: &[u8]) -> Option<(&[u8], SiteId)> {
         self.names.get_key_value(name).map(|(name, site)| (&**name, *site))
+    }
+
+    /// An address that is not spelled as it is here.
+    fn find_address(&self, name: &[u8]) -> Option<(&[u8], SiteId)> {
+        self.named(plain_address(name)?.as_bytes())
     }
 
     fn find_wildcard(&self, name: &[u8]) -> Option<(&[u8], SiteId)> {
@@ -118,6 +125,12 @@ impl Hosts {
     }
 }
 
+/// An IPv6 address in brackets as it is spelled here: RFC 5952 §4.
+fn plain_address(host: &[u8]) -> Option<String> {
+    let address = str::from_utf8(host.strip_prefix(b"[")?.strip_suffix(b"]")?).ok()?;
+    Some(format!("[{}]", address.parse::<Ipv6Addr>().ok()?))
+}
+
 /// A name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
@@ -125,11 +138,8 @@ fn is_host(name: &str) -> bool {
             && label.len() <= 63
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    let is_address = name
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    name.len() <= HOST_BYTES_MAX && (is_address || name.split('.').all(is_label))
+    name.len() <= HOST_BYTES_MAX
+        && (plain_address(name.as_bytes()).is_some() || name.split('.').all(is_label))
 }
 
 impl fmt::Display for HostError {
@@ -181,6 +191,25 @@ mod tests {
             assert_eq!(hosts.find(host.as_bytes()).map(|site| list[usize::from(site.0)]), site, "{host}");
         }
         assert_eq!(hosts.find(&[b'a'; 300]), None);
+    }
+
+    #[test]
+    fn an_address_is_the_same_in_every_spelling() {
+        let hosts = hosts(&["[2001:db8:0::a]", "[::1]"]);
+        for (host, site) in [
+            ("[2001:db8::a]", Some(0)),
+            ("[2001:DB8:0:0:0:0:0:A]", Some(0)),
+            ("[2001:0db8::000a].", Some(0)),
+            ("[0:0:0:0:0:0:0:1]", Some(1)),
+            ("[0::1]", Some(1)),
+            ("[::2]", None),
+            ("[::1", None),
+            ("::1", None),
+        ] {
+            assert_eq!(hosts.find(host.as_bytes()), site.map(SiteId), "{host}");
+        }
+        let mut hosts = hosts;
+        assert_eq!(hosts.insert("[0::1]", SiteId(2)), Err(HostError::Taken("[0::1]".into())));
     }
 
     #[test]
