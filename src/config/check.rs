@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::read::{FromText, Reader, enumerated, nearest};
 use super::server::{Listen, Proxy, ProxyProtocol, RequestIds, Server, Timeouts, Trust};
 use super::site::{Route, Site};
-use super::{AuthKind, FieldName, Headers, Host, Limits, LogTo, Name, Root, Size, routes, ties};
+use super::{AuthKind, FieldName, Headers, Host, Limits, LogTo, Name, Root, Size, fixed, routes, ties};
 use crate::http::FIELDS_MAX;
 use crate::net::ListenAddr;
 
@@ -36,6 +36,7 @@ pub(super) fn check(root: &Root, tree: &Node, reader: &mut Reader<'_>) {
     for site in &root.site {
         names.of_site(site, reader);
         routes::check(site, reader);
+        fixed::check(site, &root.headers, reader);
         ties::check(site, reader);
     }
     let hosts = root.site.iter().flat_map(|site| &site.hosts.value);
@@ -78,7 +79,8 @@ fn listeners(root: &Root, reader: &mut Reader<'_>) {
     let fixed = |listen: &&Listen| listen.addr.socket_addr().is_none_or(|address| address.port() != 0);
     let own = root.listen.iter().filter(fixed).map(|listen| &listen.addr);
     let all = root.server.admin.iter().chain(own);
-    twice(all, |address| format!("the address `{}`", FromText::text(address)), reader);
+    twice(all.clone(), |address| format!("the address `{}`", FromText::text(address)), reader);
+    overlapping(&all.collect::<Vec<_>>(), reader);
     for listen in &root.listen {
         filled(&listen.protocols, "this listener speaks nothing", reader);
         twice(listen.protocols.iter(), |version| format!("the version `{}`", version.word()), reader);
@@ -138,6 +140,26 @@ fn trust(server: &Server, reader: &mut Reader<'_>) {
     if server.request_ids.value == RequestIds::Trusted {
         let message = "ids of trusted proxies are taken over, and there are none";
         reader.problems.push(Problem::at(&server.request_ids.origin, message).help(PROXIES));
+    }
+}
+
+/// Notes an address that another one has in it: the system gives a port to one of them.
+fn overlapping(addresses: &[&Placed<ListenAddr>], reader: &mut Reader<'_>) {
+    let has = |wide: &ListenAddr, other: &ListenAddr| match (wide, other) {
+        (ListenAddr::Everywhere { port }, ListenAddr::Tcp(other)) => *port == other.port(),
+        // One of IPv6 alone leaves IPv4 to others.
+        (ListenAddr::Tcp(wide), ListenAddr::Tcp(other)) => {
+            let is_same_kind = wide.port() == other.port() && wide.is_ipv4() == other.is_ipv4();
+            is_same_kind && wide.ip().is_unspecified() && !other.ip().is_unspecified()
+        }
+        _ => false,
+    };
+    for address in addresses {
+        let Some(wide) = addresses.iter().find(|wide| has(wide, address)) else { continue };
+        let [all, one] = [&wide.value, &address.value].map(FromText::text);
+        let problem = Problem::at(&address.origin, format!("`{all}` has `{one}` in it"));
+        let problem = problem.other(wide.place(), "this one");
+        reader.problems.push(problem.help("leave one of them out: there is one socket for both"));
     }
 }
 
@@ -209,9 +231,7 @@ fn guards(root: &Root, reader: &mut Reader<'_>) {
         changes(headers, reader);
         fields_of_others(headers, root, reader);
         let removed = headers.remove.iter().flat_map(|list| &list.value);
-        let set = headers.set.iter().flat_map(|map| &map.0).map(|(name, _)| name);
-        let added = headers.add.iter().flat_map(|map| &map.0).map(|(name, _)| name);
-        let given: Vec<_> = set.chain(added).collect();
+        let given: Vec<_> = headers.given().collect();
         for name in removed {
             if let Some(first) = given.iter().find(|known| known.value == name.value) {
                 let message = format!("`{}` is both given and removed", name.value.text());
@@ -235,18 +255,15 @@ fn changes(headers: &Headers, reader: &mut Reader<'_>) {
 
 /// Notes the fields that another key decides on, whatever is said here.
 fn fields_of_others(headers: &Headers, root: &Root, reader: &mut Reader<'_>) {
-    let set = headers.set.iter().flat_map(|map| &map.0).map(|(name, _)| name);
-    let added = headers.add.iter().flat_map(|map| &map.0).map(|(name, _)| name);
-    let given: Vec<_> = set.chain(added).collect();
     let removed = headers.remove.iter().flat_map(|list| &list.value);
     // RFC 6797 §7.2: in the clear it must not be said.
-    for name in given.iter().filter(|name| name.0 == header::STRICT_TRANSPORT_SECURITY) {
+    for name in headers.given().filter(|name| name.0 == header::STRICT_TRANSPORT_SECURITY) {
         let problem = Problem::at(&name.origin, "`strict-transport-security` is not said in the clear");
         reader.problems.push(problem.help("write `hsts` in the site, which says it over TLS alone"));
     }
     let ids = &root.server.request_ids;
     let is_id = |name: &FieldName| matches!(name.0.as_str(), "x-request-id" | "traceparent");
-    for name in given.into_iter().chain(removed).filter(|name| is_id(name) && ids.value != RequestIds::Off) {
+    for name in headers.given().chain(removed).filter(|name| is_id(name) && ids.value != RequestIds::Off) {
         let message = format!("`{}` is what the request is called in the log", name.value.text());
         let problem = Problem::at(&name.origin, message).other(ids.place(), "it has an id here");
         reader.problems.push(problem.help("`request_ids = \"off\"` in [server], and none is given"));

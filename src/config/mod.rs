@@ -25,6 +25,7 @@ mod action;
 mod change;
 mod check;
 mod dump;
+mod fixed;
 mod given;
 mod include;
 mod key;

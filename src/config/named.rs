@@ -335,3 +335,11 @@ table! {
         remove: Option<Placed<Vec<Placed<FieldName>>>>,
     }
 }
+
+impl Headers {
+    /// The fields that it gives answers.
+    pub(super) fn given(&self) -> impl Iterator<Item = &Placed<FieldName>> {
+        let set = self.set.iter().flat_map(|map| &map.value.0).map(|(name, _)| name);
+        set.chain(self.add.iter().flat_map(|map| &map.value.0).map(|(name, _)| name))
+    }
+}

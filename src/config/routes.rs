@@ -1,5 +1,6 @@
 //! What a site and its routes say that only all of their keys together tell: placeholders, paths, files.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Method};
@@ -14,7 +15,7 @@ use super::read::{FromText as _, Reader};
 use super::site::{Coding, Compress, Cors, Route, RouteTimeouts, Site};
 use super::template::{Part, Template};
 use super::value::{self, Text, unknown_placeholder};
-use crate::app::TemplateError;
+use crate::app::{StaticDir, TemplateError};
 use crate::http::Path;
 use crate::sys::regular;
 
@@ -23,6 +24,9 @@ const REQUEST: [&str; 4] = ["uri", "path", "query", "host"];
 
 /// Those of a new path: the query stays as it is.
 const PATH: [&str; 2] = ["path", "host"];
+
+/// Longer rounds of rewrites are not looked for: a request ends before.
+const ROUND_MAX: usize = 8;
 
 /// Nobody waits longer for anything.
 const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,12 +41,13 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         cors(of, reader);
     }
     site.redirect.iter().for_each(|to| redirect(to, None, reader));
+    site.hsts.iter().for_each(|hsts| whole(&hsts.max_age, reader));
+    rounds(site, reader);
     unreachable(site, reader);
     for route in &site.route {
         if let Some(methods) = &route.methods {
             filled(methods, "a route without methods matches nothing", reader);
             twice(methods.iter(), |method| format!("the method `{method}`"), reader);
-            route.files.iter().for_each(|of| unserved(methods, of, reader));
         }
         if let Some(client) = &route.client {
             filled(client, "a route for no client matches nothing", reader);
@@ -57,6 +62,7 @@ pub(super) fn check(site: &Site, reader: &mut Reader<'_>) {
         route.redirect.iter().for_each(|to| redirect(to, Some(route), reader));
         route.rewrite.iter().for_each(|to| rewrite(to, route, reader));
         route.files.iter().for_each(|of| files(of, reader));
+        read_only(route, reader);
         route.cache_control.iter().for_each(|value| said(value, reader));
         route.timeouts.iter().for_each(|times| timeouts(times, reader));
     }
@@ -80,6 +86,51 @@ fn values(header: &Map<HeaderName, Condition>, reader: &mut Reader<'_>) {
 fn timeouts(timeouts: &RouteTimeouts, reader: &mut Reader<'_>) {
     let times = [&timeouts.handler, &timeouts.body_idle, &timeouts.write_stall];
     times.into_iter().flatten().for_each(|time| timely(time, reader));
+}
+
+/// Browsers count in seconds: of a part of one they would remember nothing. RFC 6797 §6.1.1.
+fn whole(time: &Placed<Duration>, reader: &mut Reader<'_>) {
+    if time.subsec_nanos() > 0 {
+        reader.problems.push(Problem::at(&time.origin, "browsers remember whole seconds"));
+    }
+}
+
+/// Notes methods that files do not have.
+fn read_only(route: &Route, reader: &mut Reader<'_>) {
+    let (Some(files), Some(methods)) = (&route.files, &route.methods) else { return };
+    for method in methods.iter().filter(|method| !matches!(method.value, Method::GET | Method::HEAD)) {
+        let message = format!("`static` does not answer {}: files are read", method.value);
+        let problem = Problem::at(&method.origin, message).other(files.root.place(), "the files");
+        reader.problems.push(problem.help("leave `methods` out: it is GET and HEAD"));
+    }
+    if !methods.is_empty() && methods.iter().all(|method| method.value == Method::HEAD) {
+        let problem = Problem::at(&methods.origin, "nobody can read these files: `GET` is missing");
+        reader.problems.push(problem.other(files.root.place(), "the files"));
+    }
+}
+
+/// Notes rewrites without conditions of which each leads to the next, and the last to the first.
+fn rounds(site: &Site, reader: &mut Reader<'_>) {
+    let open = site.route.iter().enumerate().filter(|(_, route)| route.conditions() == 0);
+    let places: HashMap<&str, usize> = open.map(|(number, route)| (route.path.text(), number)).collect();
+    let leads = |route: &Route| {
+        let to = route.rewrite.as_ref().filter(|rewrite| rewrite.regex.is_none())?.to.as_ref()?;
+        places.get(to.as_text()?).copied().filter(|_| route.conditions() == 0)
+    };
+    let next: Vec<Option<usize>> = site.route.iter().map(leads).collect();
+    for first in 0..next.len() {
+        let followed = std::iter::successors(next[first], |at| next[*at]);
+        let followed: Vec<usize> = followed.take(ROUND_MAX).collect();
+        let Some(end) = followed.iter().position(|at| *at == first) else { continue };
+        // One that leads to itself is told where it stands; others once.
+        if end == 0 || followed[..end].iter().any(|at| *at < first) {
+            continue;
+        }
+        let (route, other) = (&site.route[first], &site.route[followed[0]]);
+        let Some(to) = route.rewrite.as_ref().and_then(|rewrite| rewrite.to.as_ref()) else { continue };
+        let problem = Problem::at(&to.origin, "this rewrite leads back here, without an end");
+        reader.problems.push(problem.other(other.path.place(), "it goes on here"));
+    }
 }
 
 /// A time that somebody can keep, and that somebody waits for.
@@ -149,14 +200,6 @@ fn cors(cors: &Cors, reader: &mut Reader<'_>) {
     filled(&cors.methods, "no method may be used: leave `cors` out", reader);
     twice(cors.methods.iter(), |method| format!("the method `{method}`"), reader);
     twice(cors.expose_headers.iter(), |name| format!("the field `{name}`"), reader);
-}
-
-/// Notes a method that is never answered with a file.
-fn unserved(methods: &[Placed<Method>], files: &StaticFiles, reader: &mut Reader<'_>) {
-    for method in methods.iter().filter(|method| ![Method::GET, Method::HEAD].contains(method)) {
-        let problem = Problem::at(&method.origin, "files are for GET and HEAD alone");
-        reader.problems.push(problem.other(files.root.place(), "the files"));
-    }
 }
 
 fn redirect(redirect: &Redirect, route: Option<&Route>, reader: &mut Reader<'_>) {
@@ -231,7 +274,10 @@ fn rewrite(rewrite: &Rewrite, route: &Route, reader: &mut Reader<'_>) {
     } else if let Some(why) = no_path(to) {
         reader.problems.push(Problem::at(&to.origin, "this is no path").label(why));
     }
-    if to.as_text() == Some(route.path.text()) {
+    // The rest of a path is a parameter like others in a template.
+    let own = route.path.text().replace("{*", "{");
+    let is_path = to.text() == "{path}" && !route.path.names().iter().any(|name| name == "path");
+    if rewrite.regex.is_none() && (to.text() == own || is_path) || to.as_text() == Some(route.path.text()) {
         reader.problems.push(Problem::at(&to.origin, "this rewrite leads to itself"));
     }
 }
@@ -262,13 +308,19 @@ fn files(files: &StaticFiles, reader: &mut Reader<'_>) {
         }
     }
     files.cache_control.iter().flat_map(|map| &map.0).for_each(|(_, value)| said(value, reader));
-    for (_, media_type) in files.media_types.iter().flat_map(|types| &types.0) {
-        let text = String::from_utf8_lossy(media_type.as_bytes());
-        if let Err(why) = crate::app::StaticDir::check_media_type("x", &text) {
-            let problem = Problem::at(&media_type.origin, format!("`{text}` is no media type"));
-            reader.problems.push(problem.label(why.split_once(": ").map_or(&*why, |(_, hint)| hint)));
-        }
-    }
+    files.media_types.iter().flat_map(|types| &types.0).for_each(|(_, value)| media_type(value, reader));
+}
+
+/// Notes what is no media type.
+pub(super) fn media_type(value: &Placed<HeaderValue>, reader: &mut Reader<'_>) {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let Err(why) = StaticDir::check_media_type("x", &text) else { return };
+    let message = match &*text {
+        "" => "expected a media type, found an empty text".to_owned(),
+        text => format!("`{text}` is no media type"),
+    };
+    let hint = why.split_once(": ").map_or(&*why, |(_, hint)| hint);
+    reader.problems.push(Problem::at(&value.origin, message).label(hint));
 }
 
 /// Notes a `Cache-Control` that says nothing.
