@@ -124,6 +124,12 @@ impl FromText for LogTo {
         if let Some(path) = text.strip_prefix("unix:") {
             return <PathBuf as FromText>::of(path, folder).and_then(value::socket).map(Self::Unix);
         }
+        if let Some(scheme) = scheme(text) {
+            return Err(format!(
+                "there are `syslog:` and `unix:PATH`, and no `{scheme}:`; a file of this name is `./{}`",
+                shortened(text)
+            ));
+        }
         let path = <PathBuf as FromText>::of(text, folder)?;
         let above = path.parent().filter(|above| !above.as_os_str().is_empty());
         match above.filter(|above| !above.is_dir()) {
@@ -170,6 +176,14 @@ fn misspelt(text: &str) -> Option<&'static str> {
         text if text.starts_with("std") => nearest(text, ["stdout", "stderr"].into_iter()).or(Some("stdout")),
         _ => None,
     }
+}
+
+/// What stands before the first colon, if that may name a way to somewhere else. RFC 3986 §3.1
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_one = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'));
+    is_one.then_some(scheme)
 }
 
 /// How lines of an access log look.
