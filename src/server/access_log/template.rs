@@ -6,7 +6,8 @@
 //! Invariant: whatever a client sends, a line can be taken apart again. In a text of the client the byte
 //! that follows its placeholder is escaped, beside all that is escaped in every format: where a blank
 //! follows there is no blank in it, where `|` follows no `|`. So something must follow that no escape is
-//! made of, and no two placeholders may touch. What there is not, or is empty, is `-`.
+//! made of, behind a number no digit, and no two placeholders may touch. What there is not, or is empty, is
+//! `-`.
 
 use std::error::Error;
 use std::fmt;
@@ -50,8 +51,9 @@ pub enum TemplateError {
     Control,
     /// This placeholder, and behind it one that nobody could tell from it.
     Adjacent(&'static str),
-    /// Behind this placeholder stands a letter, a digit, a backslash or a dot, of which escapes and the end
-    /// of what is cut are made, too.
+    /// Behind this placeholder stands what may be a part of what it stands for: behind a text a letter, a
+    /// digit, a backslash or a dot, of which escapes and the end of what is cut are made, too; behind a
+    /// number a digit.
     End(&'static str, char),
     /// A line could become longer than any may.
     TooLong,
@@ -204,7 +206,7 @@ impl Template {
 fn follow(parts: &mut Vec<Part>, literal: Vec<u8>) -> Result<(), TemplateError> {
     if let Some(Part::Value(item, end)) = parts.last_mut() {
         *end = *literal.first().ok_or_else(|| TemplateError::Adjacent(item.name()))?;
-        if item.is_text() && (end.is_ascii_alphanumeric() || matches!(end, b'\\' | b'.')) {
+        if item.may_go_on_with(*end) {
             return Err(TemplateError::End(item.name(), char::from(*end)));
         }
     }
@@ -249,6 +251,33 @@ impl Item {
                 | Self::UserAgent
                 | Self::Id
         )
+    }
+
+    /// Whether `byte` may be the next one of what it stands for, so that nobody could tell where that ends.
+    const fn may_go_on_with(self, byte: u8) -> bool {
+        match self {
+            // Of one length, or none begins as another does.
+            Self::Time | Self::Version => false,
+            Self::Status | Self::Bytes | Self::Worker | Self::Connection | Self::Request | Self::Peer => {
+                byte.is_ascii_digit()
+            }
+            Self::AcceptUs | Self::ParseUs | Self::HandleUs | Self::RespondUs | Self::TotalUs => {
+                byte.is_ascii_digit() || byte == b'.'
+            }
+            Self::Client => byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'),
+            Self::Scheme | Self::Reason | Self::Rate | Self::RateResult => {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+            }
+            Self::Host
+            | Self::Method
+            | Self::Target
+            | Self::Site
+            | Self::Route
+            | Self::User
+            | Self::Referer
+            | Self::UserAgent
+            | Self::Id => byte.is_ascii_alphanumeric() || matches!(byte, b'\\' | b'.'),
+        }
     }
 
     /// Whether it says something else of an answer that was cut.
@@ -357,11 +386,25 @@ mod tests {
             ("{user}0", TemplateError::End("user", '0')),
             ("{target}\\", TemplateError::End("target", '\\')),
             ("{host}.log", TemplateError::End("host", '.')),
+            ("{bytes}0{status}", TemplateError::End("bytes", '0')),
+            ("{status} {worker}1", TemplateError::End("worker", '1')),
+            ("{respond_us}.{total_us}", TemplateError::End("respond_us", '.')),
+            ("{client}:{connection}", TemplateError::End("client", ':')),
+            ("{peer}0", TemplateError::End("peer", '0')),
+            ("{scheme}s", TemplateError::End("scheme", 's')),
+            ("{reason}.{status}", TemplateError::End("reason", '.')),
+            ("{rate}-{rate_result}", TemplateError::End("rate", '-')),
         ] {
             assert_eq!(Template::parse(text), Err(error.clone()), "{text}");
             assert!(!error.to_string().is_empty());
         }
-        assert!(Template::parse("{status}ms {target}").is_ok(), "numbers have no letters");
+        for (text, why) in [
+            ("{status}ms {handle_us}us", "numbers have no letters"),
+            ("{bytes}.{status}-{client}, {peer}: ", "nor have most others everything"),
+            ("{time}0{version}.{status}", "these end where they end"),
+        ] {
+            assert!(Template::parse(text).is_ok(), "{why}: {text}");
+        }
         assert_eq!(Template::parse(&"{target} ".repeat(11)), Err(TemplateError::TooLong));
         assert!(Template::parse(&"{target} ".repeat(9)).is_ok());
     }
