@@ -18,12 +18,14 @@
 //! | `transfer` | how does a large file leave? |
 //! | `media`, `glob` | what is it, and how long may it be kept? |
 //! | `listing`, `archive`, `tar` | what is in a folder? |
+//! | `complaints` | what of that which goes wrong is said? |
 //!
 //! Nothing outside the root is ever opened, and nothing is read from a disk on the loop's thread, as far as
 //! the system can tell. Knows no wire.
 
 mod archive;
 mod coding;
+mod complaints;
 mod compress;
 mod compressed;
 mod compressions;
@@ -55,6 +57,7 @@ use ::http::{HeaderValue, header};
 
 use self::archive::Archives;
 use self::coding::Preference;
+use self::complaints::Complaints;
 use self::compress::Bounds;
 use self::compressions::Compressions;
 use self::digests::Digests;
@@ -137,6 +140,9 @@ struct Site {
     made: Compress,
     /// Where tags are made of the content.
     digests: Option<Digests>,
+    /// Of files that cannot be read, and of the one that is sent with a 404.
+    unreadable: Complaints,
+    no_page: Complaints,
 }
 
 impl StaticDir {
@@ -172,6 +178,8 @@ impl StaticDir {
                 compressions: Compressions::new(CACHE_BYTES, Bounds::default()),
                 made: Compress::default(),
                 digests: None,
+                unreadable: Complaints::default(),
+                no_page: Complaints::default(),
             }),
         })
     }
@@ -426,8 +434,10 @@ impl Site {
                 self.fill_not_found(response);
             }
             _ => {
-                let place = self.tree.place.display();
-                log::error!("cannot read {path:?} below {place}: {error}");
+                if let Some(times) = self.unreadable.add() {
+                    let place = self.tree.place.display();
+                    log::error!("cannot read {path:?} below {place}: {error}{times}");
+                }
                 response.refuse(Reason::FileUnreadable);
             }
         }
@@ -442,7 +452,11 @@ impl Site {
                 response.append(&header::CONTENT_TYPE, &HeaderValue::from_static(self.media_types.of(name)));
                 response.set_body(page);
             }
-            Err(error) => log::warn!("cannot read {name:?}, which is to be sent with a 404: {error}"),
+            Err(error) => {
+                if let Some(times) = self.no_page.add() {
+                    log::warn!("cannot read {name:?}, which is to be sent with a 404: {error}{times}");
+                }
+            }
         }
     }
 }
