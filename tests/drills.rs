@@ -7,6 +7,7 @@
 mod program;
 
 use std::fs;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -317,6 +318,36 @@ fn a_server_without_a_file_says_that_it_has_nothing_to_read() {
     let (code, _, stderr) = reload(&["--admin", &at]);
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stderr.starts_with("nothing to reload: there are no certificates, and no file\n\n"), "{stderr}");
+}
+
+// ── What stands in the way ──────────────────────────────────────────────────────────────────────────
+
+/// Nobody writes to it: whoever opened it as any file would wait for ever.
+#[test]
+fn a_file_that_has_become_a_pipe_is_refused_and_holds_up_neither_later_orders_nor_the_end() {
+    let folder = Scratch::new("drills-pipe");
+    file(&folder, "one", "");
+    let mut kolk = start(&folder);
+    let mut client = kolk.connect();
+    let at = format!("unix:{}", folder.join("admin.sock").display());
+    let path = folder.join("kolk.toml");
+    let pipe = || {
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    };
+    pipe();
+    let (code, _, stderr) = reload(&["--admin", &at]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("kolk.toml: this is a named pipe\n"), "{stderr}");
+    assert_eq!(says(&mut client), "one");
+    fs::remove_file(&path).unwrap();
+    file(&folder, "two", "");
+    assert_eq!(reload(&["--admin", &at]).0, Some(0));
+    assert!(eventually(|| says(&mut client) == "two"));
+    pipe();
+    kolk.signal("HUP");
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
 }
 
 // ── What is kept ────────────────────────────────────────────────────────────────────────────────────

@@ -7,12 +7,13 @@
 mod program;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use program::scratch::Scratch;
 use program::{Client, Kolk, PATIENCE, command, eventually, run};
@@ -312,4 +313,217 @@ fn a_pipe_loses_lines_while_nobody_reads_it_and_holds_up_nobody() {
     assert!(line.starts_with('{') && line.ends_with("}\n"), "{line}");
     kolk.signal("TERM");
     assert_eq!(kolk.ended(), Some(0));
+}
+
+// ── Standard error and standard output that nobody reads ────────────────────────────────────────────
+
+/// What stands in a pipe before anybody else writes to it.
+const FILLING: &str = "filling";
+
+/// A pipe that is full until somebody reads it.
+fn full_pipe() -> (PipeReader, Stdio) {
+    let (reader, writer) = io::pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    let (sender, filled) = mpsc::channel();
+    thread::spawn(move || {
+        // More than a pipe has room for, on any system: it waits here for the reader.
+        let line = format!("{FILLING}{}\n", "x".repeat(1_000));
+        while filler.write_all(line.as_bytes()).is_ok() && sender.send(()).is_ok() {}
+    });
+    // It is full when no more goes into it; if that seems so too early, it is so a moment later.
+    while filled.recv_timeout(Duration::from_millis(100)).is_ok() {}
+    (reader, writer.into())
+}
+
+/// The lines that somebody else has written to such a pipe; the filler ends with the first that it writes.
+fn others(reader: PipeReader) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(reader).lines().map_while(Result::ok);
+        for line in lines.filter(|line| !line.starts_with(FILLING)) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+fn next(lines: &mpsc::Receiver<String>, text: &str) -> String {
+    loop {
+        let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it did not say: {text}"));
+        if line.contains(text) {
+            return line;
+        }
+    }
+}
+
+/// A file with a folder, whose page for a 404 is gone as soon as it is served, and an answer that waits.
+fn configure_complaints(folder: &Scratch) {
+    fs::create_dir_all(folder.join("www")).unwrap();
+    folder.put("www/404.html", "not here");
+    folder.put(
+        "kolk.toml",
+        format!(
+            "[server]\nworkers = 1\nadmin = \"unix:{}\"\nshutdown_delay = \"1h\"\n\
+             [[listen]]\naddr = \"127.0.0.1:0\"\n[[site]]\nhosts = \"*\"\n\
+             [[site.route]]\npath = \"/{{*path}}\"\n\
+             static = {{ root = \"www\", not_found = \"404.html\" }}\n",
+            folder.join("admin.sock").display()
+        ),
+    );
+}
+
+fn serve(folder: &Scratch) -> Command {
+    command(&["serve", "-c", folder.join("kolk.toml").to_str().unwrap()])
+}
+
+fn reload(folder: &Scratch) -> (Option<i32>, String, String) {
+    run(&mut command(&["reload", "--admin", &format!("unix:{}", folder.join("admin.sock").display())]))
+}
+
+#[test]
+fn standard_error_that_nobody_reads_holds_up_neither_workers_nor_orders_nor_the_end() {
+    let folder = Scratch::new("server-log-unread");
+    configure_complaints(&folder);
+    let (reader, stderr) = full_pipe();
+    let mut kolk = Kolk::spawn_to(&mut serve(&folder), Stdio::piped(), stderr);
+    assert_eq!(reload(&folder).0, Some(0));
+    fs::remove_file(folder.join("www/404.html")).unwrap();
+    for _ in 0..20 {
+        assert_eq!(kolk.get("/nope").status(), 404);
+    }
+    assert_eq!(reload(&folder).0, Some(3), "its page is gone");
+    kolk.signal("USR2");
+    kolk.signal("TERM");
+    let is_ending = || {
+        let mut stream = UnixStream::connect(folder.join("admin.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.contains(" 503 ")
+    };
+    assert!(eventually(is_ending));
+    assert_eq!(kolk.get("/nope").status(), 404, "within the delay everybody is served");
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+    drop(reader);
+}
+
+#[test]
+fn what_found_no_room_is_told_when_somebody_reads_again() {
+    let folder = Scratch::new("server-log-loss");
+    configure_complaints(&folder);
+    let (reader, stderr) = full_pipe();
+    let kolk = Kolk::spawn_to(&mut serve(&folder), Stdio::piped(), stderr);
+    let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+    let wrong: String = (0..1_500).map(|number| format!("nothing_is_called_so_{number} = 1\n")).collect();
+    folder.put("kolk.toml", format!("{wrong}{text}"));
+    for _ in 0..3 {
+        assert_eq!(reload(&folder).0, Some(3));
+    }
+    let said = others(reader);
+    next(&said, "nothing_is_called_so_1499");
+    let line = next(&said, "lost here");
+    let (count, rest) = line.strip_prefix("kolk: warn: ").unwrap().split_once(' ').unwrap();
+    assert!(count.parse::<u32>().unwrap() > 1_000, "{line}");
+    assert_eq!(rest, "lines were lost here: nobody read standard error");
+    // Nothing else is missing then.
+    folder.put("kolk.toml", &text);
+    kolk.signal("HUP");
+    next(&said, "was read again and is served");
+}
+
+#[test]
+fn standard_output_that_nobody_reads_holds_up_nobody() {
+    let folder = Scratch::new("server-log-unread-stdout");
+    configure(&folder, "[log.error]\nto = \"stdout\"\nformat = \"json\"");
+    let (reader, stdout) = full_pipe();
+    let mut kolk = Kolk::spawn_to(&mut serve(&folder), stdout, Stdio::piped());
+    kolk.signal("HUP");
+    kolk.says("was read again and is served");
+    assert_eq!(kolk.get("/").status(), 200);
+    kolk.signal("TERM");
+    kolk.says("draining: ");
+    assert_eq!(kolk.ended(), Some(0));
+    drop(reader);
+}
+
+#[test]
+fn a_log_on_standard_output_is_all_that_is_there() {
+    let is_json =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line.is_object());
+    let folder = Scratch::new("server-log-stdout");
+    for (log, stderr) in [("to = \"stdout\"\nformat = \"json\"", "text"), ("format = \"json\"", "json")] {
+        configure(&folder, &format!("[log.error]\n{log}"));
+        let text = fs::read_to_string(folder.join("kolk.toml")).unwrap();
+        if stderr == "json" {
+            // Where it listens is in the log.
+            folder.put("kolk.toml", text.replace("logs/access", "stdout").replace("127.0.0.1:0", "unix:own"));
+            let mut child = serve(&folder);
+            let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let lines = program::lines(child.stderr.take().unwrap());
+            let line = lines.recv_timeout(PATIENCE).unwrap();
+            assert!(is_json(&line) && line.contains("serving what "), "{line}");
+            program::signal("TERM", child.id());
+            assert!(program::lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE).is_err());
+            assert!(lines.iter().all(|line| is_json(&line)));
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+            continue;
+        }
+        for to in ["logs/access", "stdout"] {
+            folder.put("kolk.toml", text.replace("logs/access", to));
+            let mut kolk = start(&folder);
+            assert_eq!(kolk.get("/").status(), 200);
+            kolk.signal("TERM");
+            let lines: Vec<String> = kolk.stdout.iter().collect();
+            assert!(lines.len() >= 2 && lines.iter().all(|line| is_json(line)), "{lines:?}");
+            assert_eq!(kolk.ended(), Some(0));
+        }
+    }
+    let mut kolk = Kolk::start(&["--log", "json"]);
+    assert_eq!(kolk.get("/plaintext").status(), 200);
+    kolk.signal("TERM");
+    let lines: Vec<String> = kolk.stdout.iter().collect();
+    assert!(lines.len() == 1 && is_json(&lines[0]), "{lines:?}");
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+/// Whoever asks on and on fills no log.
+#[test]
+fn what_each_request_could_bring_about_is_said_ever_more_rarely() {
+    let folder = Scratch::new("server-log-rarely");
+    configure_complaints(&folder);
+    let mut kolk = Kolk::spawn(&mut serve(&folder));
+    fs::remove_file(folder.join("www/404.html")).unwrap();
+    let mut client = kolk.connect();
+    for _ in 0..100 {
+        assert_eq!(client.get("/nope").status(), 404);
+    }
+    kolk.signal("TERM");
+    kolk.signal("INT");
+    let said = kolk.stderr.iter().filter(|line| line.contains("404.html")).collect::<Vec<_>>();
+    assert_eq!(said.len(), 7, "{said:?}");
+    assert!(said[6].ends_with("(and such for 64 requests so far)"), "{said:?}");
+    assert_eq!(kolk.ended(), Some(0));
+}
+
+#[test]
+fn no_line_is_glued_to_one_that_an_earlier_process_has_not_ended() {
+    let folder = Scratch::new("server-log-cut");
+    configure(&folder, "[log]\nerror = \"own.log\"");
+    for name in ["own.log", "logs/access"] {
+        folder.put(name, "whole\nha");
+    }
+    let mut kolk = start(&folder);
+    assert_eq!(kolk.get("/").status(), 200);
+    kolk.signal("TERM");
+    assert_eq!(kolk.ended(), Some(0));
+    for (name, begins) in [("own.log", "20"), ("logs/access", "{")] {
+        let log = fs::read_to_string(folder.join(name)).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines[..2], ["whole", "ha"]);
+        assert!(lines.len() > 2 && lines[2..].iter().all(|line| line.starts_with(begins)), "{log}");
+    }
 }

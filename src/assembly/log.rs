@@ -29,6 +29,21 @@ impl Configuration {
         destination(&self.log.error.to.value)
     }
 
+    /// Where its access logs go, for whoever would write there, too.
+    ///
+    /// ```
+    /// use kolk::Configuration;
+    /// use kolk::access_log::Destination;
+    ///
+    /// let text = "[log.access]\nmain = \"stdout\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
+    /// let configuration = Configuration::parse(text, "kolk.toml")?;
+    /// assert!(configuration.access_logs().all(|to| matches!(to, Destination::Stdout)));
+    /// # Ok::<(), kolk::Errors>(())
+    /// ```
+    pub fn access_logs(&self) -> impl Iterator<Item = Destination> {
+        self.log.access.values().map(|log| destination(&log.to.value))
+    }
+
     /// The sockets that logs are written to and where nobody listens now, each with the line that names it:
     /// as long as that is so, no server is started.
     ///

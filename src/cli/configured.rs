@@ -201,7 +201,7 @@ pub(super) fn reload(
     #[cfg(feature = "tls")]
     let mut is_watched = server.identity().is_some();
     Box::new(move |end| {
-        let read = Configuration::load_given(&path, &given);
+        let read = Configuration::load_again(&path, &given);
         let replaced = read.and_then(|file| replace(&file, &server, &started).map(|waits| (file, waits)));
         // Of those that are served now: the files may be the same, and something else in them.
         let identity = certificates.as_mut().map_or_else(|| Ok(Vec::new()), |certificates| certificates(end));

@@ -6,19 +6,28 @@
 //!  json  {"time":"2026-11-30T15:00:00.000Z","level":"warn","target":"kolk::server","message":"accept …"}
 //! ```
 //! Invariant: a line that cannot be written where it belongs is said on standard error, and nobody waits for
-//! a reader. Access logs are another thing: the library writes them itself.
+//! a reader: how many lines are missing is told when there is one again. Access logs are another thing: the
+//! library writes them itself.
 
 mod outlet;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::AsFd as _;
+use std::panic::PanicHookInfo;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use kolk::access_log::Destination;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::Value;
 
 use self::outlet::Outlet;
-use super::{clock, terminal};
+use super::{clock, herald, terminal};
+
+/// How long the end of the process waits at most for whoever reads what was said.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
 static OUTPUT: Mutex<Output> = Mutex::new(Output { outlet: Outlet::Stderr, is_json: false });
 
@@ -37,6 +46,27 @@ pub(crate) fn install(quiet: bool, verbose: u8) {
     if log::set_logger(&Logger).is_ok() {
         log::set_max_level(level(quiet, verbose));
     }
+}
+
+/// From now on nobody waits for whoever reads standard error and standard output, also not who panics.
+///
+/// # Errors
+/// The system has no more threads or descriptors.
+pub(crate) fn wait_for_nobody() -> io::Result<()> {
+    herald::STDERR.begin("kolk-stderr", io::stderr().as_fd(), |lines| {
+        loss(lines, "standard error", |outlet| matches!(outlet, Outlet::Stderr))
+    })?;
+    herald::STDOUT.begin("kolk-stdout", io::stdout().as_fd(), |lines| {
+        loss(lines, "standard output", |outlet| matches!(outlet, Outlet::Stdout))
+    })?;
+    std::panic::set_hook(Box::new(say_panic));
+    Ok(())
+}
+
+/// Waits for what was said to be heard, for a moment at most: the process ends.
+pub(crate) fn finish() {
+    herald::STDERR.finish(LAST_WORDS_MAX / 2);
+    herald::STDOUT.finish(LAST_WORDS_MAX / 2);
 }
 
 /// Has all further lines there, as text or as JSON.
@@ -64,12 +94,49 @@ pub(crate) fn say(level: Level, message: &str) {
 
 /// The same with more words, and lines, `for_people`.
 pub(crate) fn say_at_length(level: Level, for_people: &str, message: &str) {
-    let mut output = output();
-    if !output.is_json_on_stderr() {
-        terminal::say(for_people);
+    output().say(level, for_people, message);
+}
+
+/// Whether lines of the log are JSON on standard error, where then nothing else is said.
+pub(crate) fn is_json_on_stderr() -> bool {
+    output().is_json_on_stderr()
+}
+
+/// Whether the log is on standard output.
+pub(crate) fn is_on_stdout() -> bool {
+    matches!(output().outlet, Outlet::Stdout)
+}
+
+/// Says who has panicked, and where. With `RUST_BACKTRACE=1` people see more.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    let payload = panic.payload();
+    let why = payload.downcast_ref::<&str>().copied().or_else(|| Some(payload.downcast_ref::<String>()?));
+    let why = why.unwrap_or("without a word");
+    let line = format!("thread `{}` panicked{place}: {why}", thread.name().unwrap_or("without a name"));
+    let trace = Backtrace::capture();
+    let trace = match trace.status() {
+        BacktraceStatus::Captured => format!("{trace}\n"),
+        _ => String::new(),
+    };
+    let for_people = format!("kolk: {}\n{trace}", text(Level::Error, "kolk", &line));
+    match OUTPUT.try_lock() {
+        Ok(mut output) => output.say(Level::Error, &for_people, &line),
+        Err(TryLockError::Poisoned(output)) => output.into_inner().say(Level::Error, &for_people, &line),
+        // It may be this thread that has locked it.
+        Err(TryLockError::WouldBlock) => terminal::say(&for_people),
     }
-    if !output.is_text_on_stderr() {
-        output.write(level, "kolk", message);
+}
+
+/// A line for `stream` that says that so many are missing there; `has_log`: whether the log is there, too.
+fn loss(lines: u64, stream: &str, has_log: fn(&Outlet) -> bool) -> String {
+    let were = if lines == 1 { "line was" } else { "lines were" };
+    let message = format!("{lines} {were} lost here: nobody read {stream}");
+    let output = output();
+    match output.is_json && has_log(&output.outlet) {
+        true => json(&clock::timestamp(), Level::Warn, "kolk", &message) + "\n",
+        false => format!("kolk: {}\n", text(Level::Warn, "kolk", &message)),
     }
 }
 
@@ -95,6 +162,15 @@ impl Output {
 
     fn is_text_on_stderr(&self) -> bool {
         matches!(self.outlet, Outlet::Stderr) && !self.is_json
+    }
+
+    fn say(&mut self, level: Level, for_people: &str, message: &str) {
+        if !self.is_json_on_stderr() {
+            terminal::say(for_people);
+        }
+        if !self.is_text_on_stderr() {
+            self.write(level, "kolk", message);
+        }
     }
 
     fn write(&mut self, level: Level, target: &str, message: &str) {

@@ -21,6 +21,7 @@
 //! | `signals` | what the process does when it is told to |
 //! | `passed`, `supervisor` | what systemd gives, and what it is told |
 //! | `logger`, `terminal` | the log of the server itself, and all that is written to standard error |
+//! | `herald` | a thread that writes there, so that no other waits for a reader |
 //! | `status`, `top` | how the server does: in one line, and on the whole terminal |
 //! | `browser` | `--open`, `--qr` |
 //! | `healthcheck`, `doctor` | whether a server is well, and the machine |
@@ -47,6 +48,7 @@ mod explain;
 mod failure;
 mod files;
 mod healthcheck;
+mod herald;
 mod logger;
 mod manual;
 mod passed;
@@ -108,10 +110,9 @@ pub(crate) fn main() -> ExitCode {
     if let Some(error) = unreachable {
         log::warn!("the service manager cannot be told how it goes: {error}");
     }
-    match run(&args, passed, &supervisor) {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
+    let code = run(&args, passed, &supervisor).unwrap_or_else(|failure| failure.report());
+    logger::finish();
+    code
 }
 
 /// One command.
@@ -194,6 +195,8 @@ fn serve(
         let runs_a_browser = directory.is_some_and(|directory| directory.open);
         give_up(runs_a_browser).map_err(|error| Failure::cannot("give up new privileges", &error))?;
     }
+    // Before signals are caught: whoever is stuck in writing would not see them.
+    logger::wait_for_nobody().map_err(|error| Failure::cannot("start a thread of the log", &error))?;
     let (server, says) = described(serving, directory, configured)?;
     #[cfg(feature = "tls")]
     let (server, identity) = identified(server, serving, configuration.as_ref())?;
@@ -214,6 +217,7 @@ fn serve(
     let reload = (identity.is_some() || file.is_some()).then(|| certificates::reloading(running.handle()));
     #[cfg(not(feature = "tls"))]
     let reload = None;
+    let logs = Streams::with_access_logs(serving, configuration.as_ref());
     let ending = configuration.as_ref().map_or_else(signals::Ending::default, configured::ending);
     let reload = match file.as_deref().zip(configuration) {
         Some((path, started)) => {
@@ -233,7 +237,7 @@ fn serve(
             .map_err(|error| Failure::cannot("start the certificates' thread", &error))?;
     }
     if !serving.quiet {
-        announce(&running, &says, own.as_deref(), directory.is_none());
+        announce(&running, &says, own.as_deref(), directory.is_none(), logs);
     }
     if let Some(directory) = directory.filter(|_| file.is_none()) {
         invite(running.urls(), directory);
@@ -241,7 +245,7 @@ fn serve(
     supervisor
         .ready(&format!("serving {says} on {}", running.urls().join(", ")), &running.handle())
         .map_err(|error| Failure::cannot("start the watchdog's thread", &error))?;
-    let _status = status(directory.is_some(), serving, &running)?;
+    let _status = status(directory.is_some(), serving, &running, logs)?;
     running.join()?;
     Ok(())
 }
@@ -328,6 +332,26 @@ fn server(app: App, serving: &Serving) -> kolk::Result<Server> {
     Ok(server)
 }
 
+/// Which of the two has lines of an access log.
+#[derive(Clone, Copy, Debug)]
+struct Streams {
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Streams {
+    fn with_access_logs(serving: &Serving, configuration: Option<&Configuration>) -> Self {
+        if let Some((_, to)) = log_destination(serving) {
+            return Self { stdout: matches!(to, Destination::Stdout), stderr: false };
+        }
+        let logs = || configuration.into_iter().flat_map(Configuration::access_logs);
+        Self {
+            stdout: logs().any(|to| matches!(to, Destination::Stdout)),
+            stderr: logs().any(|to| matches!(to, Destination::Stderr)),
+        }
+    }
+}
+
 /// How the flags want the access log, and where.
 fn log_destination(serving: &Serving) -> Option<(Format, Destination)> {
     let destination = serving.log_file.clone().map_or(Destination::Stdout, Destination::File);
@@ -401,8 +425,13 @@ fn write_pid(path: &Path) -> Result<service::PidFile, Failure> {
 }
 
 /// The status line, for a person who watches the terminal and nothing else there.
-fn status(wanted: bool, serving: &Serving, running: &Running) -> Result<Option<Status>, Failure> {
-    let logs_there = serving.log != Log::Off && serving.log_file.is_none() && io::stdout().is_terminal();
+fn status(
+    wanted: bool,
+    serving: &Serving,
+    running: &Running,
+    logs: Streams,
+) -> Result<Option<Status>, Failure> {
+    let logs_there = logs.stderr || (logs.stdout && io::stdout().is_terminal());
     let watched = io::stderr().is_terminal() && !is_dumb();
     if !wanted || serving.quiet || logs_there || !watched {
         return Ok(None);
@@ -423,8 +452,9 @@ fn log_format(serving: &Serving) -> Option<Format> {
     }
 }
 
-/// The listeners for scripts on standard output, the banner for people on standard error.
-fn announce(running: &Running, says: &str, own: Option<&str>, builtin: bool) {
+/// The listeners for scripts on standard output, if that has no log, and the banner for people on standard
+/// error.
+fn announce(running: &Running, says: &str, own: Option<&str>, builtin: bool, logs: Streams) {
     let listening = running.urls();
     let admin = running.admin_addr().map(ToString::to_string);
     let redirect = running.redirect_addr().map(ToString::to_string);
@@ -441,8 +471,12 @@ fn announce(running: &Running, says: &str, own: Option<&str>, builtin: bool) {
     // Nobody reads what cannot be written; the server runs all the same.
     let line = format!("serving {says} on {}", listening.join(", "));
     logger::say_at_length(Level::Info, &banner.to_string(), &line);
-    let mut stdout = io::stdout();
-    let _ = stdout.write_all(banner.script_lines().as_bytes()).and_then(|()| stdout.flush());
+    // Where a log is, there is nothing else.
+    if !logs.stdout && !logger::is_on_stdout() {
+        herald::print(banner.script_lines());
+    } else if !logs.stderr && !logger::is_json_on_stderr() {
+        terminal::say(&banner.script_lines());
+    }
 }
 
 /// Brings the browser, if that is wanted.

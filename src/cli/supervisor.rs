@@ -5,10 +5,11 @@
 //!  every quarter of WatchdogSec:  did each worker turn since the last bell? ─yes─► WATCHDOG=1
 //!                                                                            no──► nothing: let it bite
 //!  HUP:                           RELOADING=1 ─► the file is read ─► READY=1, whatever became of it
+//!  TERM:                          STOPPING=1, and nothing of reloads behind it
 //! ```
 
 use std::io;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -21,11 +22,21 @@ const BEATS: u32 = 4;
 const BEAT_MIN: Duration = Duration::from_millis(10);
 
 /// The service manager of this process; nobody, if it has none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Supervisor {
     notifier: Option<Arc<Notifier>>,
     /// What people read there, once it is served.
     status: Arc<OnceLock<String>>,
+    course: Arc<Mutex<Course>>,
+}
+
+/// What the manager is told besides: never locked while it is, which may take seconds.
+#[derive(Debug, Default)]
+struct Course {
+    /// It is being told of a reload.
+    is_told_of_reload: bool,
+    is_stopping: bool,
+    is_told_of_end: bool,
 }
 
 impl Supervisor {
@@ -35,7 +46,7 @@ impl Supervisor {
             Ok(notifier) => (notifier.map(Arc::new), None),
             Err(error) => (None, Some(error)),
         };
-        (Self { notifier, status: Arc::default() }, error)
+        (Self { notifier, ..Self::default() }, error)
     }
 
     /// Clients can connect. From now on `server` is watched, if that is wanted.
@@ -53,25 +64,51 @@ impl Supervisor {
 
     /// The configuration is read again. Before the start is told, this is a part of that.
     pub(crate) fn reloading(&self) {
-        if let (Some(notifier), Some(_)) = (&self.notifier, self.status.get()) {
-            told(notifier.reloading("reading the configuration again"));
-        }
+        self.tell_of_reload(|notifier, _| notifier.reloading("reading the configuration again"));
     }
 
     /// It was, and took effect or was refused.
     pub(crate) fn reloaded(&self, took_effect: bool) {
-        let (Some(notifier), Some(status)) = (&self.notifier, self.status.get()) else { return };
-        told(match took_effect {
+        self.tell_of_reload(|notifier, status| match took_effect {
             true => notifier.ready(status),
             false => notifier.ready(&format!("{status}; the last reload was refused, see the log")),
         });
     }
 
-    /// The end has begun.
+    /// The end has begun. Waits for nobody: if the manager is being told of a reload, it hears of the end
+    /// behind that.
     pub(crate) fn stopping(&self) {
-        if let Some(notifier) = &self.notifier {
+        self.course().is_stopping = true;
+        self.tell_of_end();
+    }
+
+    /// Whoever ends is not to be taken for ready again.
+    fn tell_of_reload(&self, word: impl FnOnce(&Notifier, &str) -> io::Result<()>) {
+        let (Some(notifier), Some(status)) = (&self.notifier, self.status.get()) else { return };
+        let mut course = self.course();
+        if course.is_stopping {
+            return;
+        }
+        course.is_told_of_reload = true;
+        drop(course);
+        told(word(notifier, status));
+        self.course().is_told_of_reload = false;
+        self.tell_of_end();
+    }
+
+    /// Once, as soon as it has begun.
+    fn tell_of_end(&self) {
+        let Some(notifier) = &self.notifier else { return };
+        let mut course = self.course();
+        if course.is_stopping && !course.is_told_of_reload && !course.is_told_of_end {
+            course.is_told_of_end = true;
+            drop(course);
             told(notifier.stopping("draining"));
         }
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Standard error, for everything that the program says there: whole lines, and below them at most one
 //! *status line* that is written over and over.
 //!
-//! Invariant: a line that is said never lands within the status line, nor leaves half of it behind.
+//! Invariant: a line that is said never lands within the status line, nor leaves half of it behind; and while
+//! a server runs, nobody waits for a reader: see [`super::herald`].
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::herald::STDERR;
 
 /// To the line's start, and nothing behind it.
 const ERASE: &str = "\r\x1b[K";
@@ -22,12 +25,18 @@ struct Screen {
 
 /// Writes `text`, whole lines. Where standard error is gone there is nobody to tell.
 pub(crate) fn say(text: &str) {
-    let _ = screen().say(&mut io::stderr(), text);
+    let screen = screen();
+    STDERR.say(screen.said(text), write);
 }
 
 /// Shows `status` in place of the status line before it; nothing: erases that.
 pub(crate) fn show(status: &str) {
-    let _ = screen().show(&mut io::stderr(), status);
+    let mut screen = screen();
+    STDERR.show(screen.shown(status), write);
+}
+
+fn write(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 fn screen() -> MutexGuard<'static, Screen> {
@@ -36,20 +45,21 @@ fn screen() -> MutexGuard<'static, Screen> {
 }
 
 impl Screen {
-    fn say(&self, to: &mut impl Write, text: &str) -> io::Result<()> {
-        if self.status.is_empty() {
-            return to.write_all(text.as_bytes());
+    /// What is written to say `text`: at once, so that lines of other processes do not come between.
+    fn said(&self, text: &str) -> String {
+        match &*self.status {
+            "" => text.to_owned(),
+            status => format!("{ERASE}{text}{NO_WRAP}{status}{WRAP}"),
         }
-        // One write, so that lines of other processes do not come between.
-        to.write_all(format!("{ERASE}{text}{NO_WRAP}{}{WRAP}", self.status).as_bytes())
     }
 
-    fn show(&mut self, to: &mut impl Write, status: &str) -> io::Result<()> {
+    /// The same to show `status`.
+    fn shown(&mut self, status: &str) -> String {
         let erase = if self.status.is_empty() { "" } else { ERASE };
         status.clone_into(&mut self.status);
         match status {
-            "" => to.write_all(erase.as_bytes()),
-            status => to.write_all(format!("{erase}{NO_WRAP}{status}{WRAP}").as_bytes()),
+            "" => erase.to_owned(),
+            status => format!("{erase}{NO_WRAP}{status}{WRAP}"),
         }
     }
 }
@@ -60,14 +70,14 @@ mod tests {
 
     #[test]
     fn lines_stand_above_the_status_line() {
-        let (mut screen, mut seen) = (Screen { status: String::new() }, Vec::new());
-        screen.say(&mut seen, "before\n").unwrap();
-        screen.show(&mut seen, "1 connection").unwrap();
-        screen.say(&mut seen, "kolk: warn: x\n").unwrap();
-        screen.show(&mut seen, "2 connections").unwrap();
-        screen.show(&mut seen, "").unwrap();
-        screen.say(&mut seen, "after\n").unwrap();
-        let plain = String::from_utf8(seen).unwrap().replace(NO_WRAP, "").replace(WRAP, "");
+        let mut screen = Screen { status: String::new() };
+        let mut seen = screen.said("before\n");
+        seen += &screen.shown("1 connection");
+        seen += &screen.said("kolk: warn: x\n");
+        seen += &screen.shown("2 connections");
+        seen += &screen.shown("");
+        seen += &screen.said("after\n");
+        let plain = seen.replace(NO_WRAP, "").replace(WRAP, "");
         assert_eq!(
             plain.replace(ERASE, "<"),
             "before\n1 connection<kolk: warn: x\n1 connection<2 connections<after\n"

@@ -22,6 +22,15 @@ use crate::sys::regular;
 /// Longer files are refused, in bytes: nobody writes them.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// Whoever names the first one may have it piped, and sees that it is waited for.
+    Waiting,
+    /// A regular one, or none.
+    AtOnce,
+}
+
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Sources {
@@ -60,7 +69,7 @@ impl Sources {
             entries.retain(|entry| entry.name != "include");
         }
         for (path, item) in included {
-            let Some(text) = read(&path, item.place(), reader) else { continue };
+            let Some(text) = read(&path, item.place(), Opening::AtOnce, reader) else { continue };
             let mut other = self.tree(&text, keys, reader);
             if let (Raw::Table(into), Raw::Table(from)) = (&mut tree.raw, &mut other.raw) {
                 for entry in from.iter().filter(|entry| entry.name == "schema") {
@@ -116,9 +125,16 @@ impl Sources {
 }
 
 /// The file at `path`, the first one or one that is included at `place`.
-pub(super) fn read(path: &Path, place: Option<&Place>, reader: &mut Reader<'_>) -> Option<Arc<Text>> {
-    // Whoever names the first one may have it piped, and sees that it is waited for.
-    let file = if place.is_some() { regular::open(path) } else { std::fs::File::open(path) };
+pub(super) fn read(
+    path: &Path,
+    place: Option<&Place>,
+    opening: Opening,
+    reader: &mut Reader<'_>,
+) -> Option<Arc<Text>> {
+    let file = match opening {
+        Opening::Waiting => std::fs::File::open(path),
+        Opening::AtOnce => regular::open(path),
+    };
     let content = file.and_then(|file| regular::rest(file, FILE_BYTES_MAX));
     let why = match content.map(String::from_utf8) {
         Ok(Ok(content)) => return Some(Text::new(path, content)),

@@ -59,6 +59,7 @@ pub use action::{
     StaticFiles,
 };
 pub use given::Given;
+use include::Opening;
 pub use logs::{AccessLog, ErrorFormat, ErrorLog, Log, LogFormat, LogLevel, LogTo, Redacted, Sample};
 pub use message::{Condition, FieldName, Host, Map, PageOrigin, Parameter, RateKey, StatusSet};
 pub use named::{
@@ -148,8 +149,28 @@ impl Configuration {
     /// # Errors
     /// Everything that is wrong, also with what is given.
     pub fn load_given(path: impl AsRef<Path>, given: &Given) -> Result<Self, Errors> {
+        Self::load_from(path.as_ref(), given, Opening::Waiting)
+    }
+
+    /// The same for a server that runs, which waits for nobody: the file has to be a regular one, and no
+    /// pipe.
+    ///
+    /// ```
+    /// use kolk::{Configuration, Given};
+    ///
+    /// let errors = Configuration::load_again("/dev/null", &Given::default()).unwrap_err();
+    /// assert!(errors.to_string().contains("cannot read /dev/null: this is a device"));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Configuration::load_given`].
+    pub fn load_again(path: impl AsRef<Path>, given: &Given) -> Result<Self, Errors> {
+        Self::load_from(path.as_ref(), given, Opening::AtOnce)
+    }
+
+    fn load_from(path: &Path, given: &Given, opening: Opening) -> Result<Self, Errors> {
         let mut reader = Reader::new(&variable);
-        match include::read(path.as_ref(), None, &mut reader) {
+        match include::read(path, None, opening, &mut reader) {
             Some(text) => Self::of(&text, given, reader),
             None => Err(Errors::new(reader.problems)),
         }

@@ -65,11 +65,12 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS={}", one_line(status)))
     }
 
-    /// The end has begun.
+    /// The end has begun: from now on no word waits for room in the manager's queue.
     ///
     /// # Errors
-    /// Whatever send(2) reports.
+    /// Whatever send(2) reports; `WouldBlock` if there is no room.
     pub fn stopping(&self, status: &str) -> io::Result<()> {
+        self.socket.set_nonblocking(true)?;
         self.send(&format!("STOPPING=1\nSTATUS={}", one_line(status)))
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod scratch;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 /// No wait of these tests takes longer.
@@ -31,10 +31,21 @@ impl Kolk {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdout = lines(child.stdout.take().unwrap());
-        let stderr = lines(child.stderr.take().unwrap());
-        let line = stdout.recv_timeout(PATIENCE).expect("a line that says where it listens");
+        Self::spawn_to(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// The same with its standard output and standard error somewhere else, one of them at most.
+    pub(crate) fn spawn_to(command: &mut Command, stdout: Stdio, stderr: Stdio) -> Self {
+        let mut child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+        let (tell, listening) = mpsc::channel();
+        let heard = |stream: Option<Box<dyn Read + Send>>| match stream {
+            Some(stream) => lines_but_the_first(stream, "listening ", tell.clone()),
+            None => mpsc::channel().1,
+        };
+        let stdout = heard(child.stdout.take().map(|stream| Box::new(stream) as _));
+        let stderr = heard(child.stderr.take().map(|stream| Box::new(stream) as _));
+        drop(tell);
+        let line = listening.recv_timeout(PATIENCE).expect("a line that says where it listens");
         let address = line.rsplit("//").next().expect(&line).to_owned();
         Self { child, stdout, stderr, address }
     }
@@ -130,6 +141,25 @@ pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     lines
+}
+
+/// The lines of `stream`, but for the first one that begins so: that goes to `first`.
+fn lines_but_the_first(
+    stream: impl Read + Send + 'static,
+    begins: &'static str,
+    first: Sender<String>,
+) -> Receiver<String> {
+    let (all, (sender, rest)) = (lines(stream), mpsc::channel());
+    std::thread::spawn(move || {
+        let mut first = Some(first);
+        for line in all {
+            let to = first.take_if(|_| line.starts_with(begins));
+            if to.as_ref().unwrap_or(&sender).send(line).is_err() {
+                break;
+            }
+        }
+    });
+    rest
 }
 
 /// A client that knows just enough of HTTP/1.1.

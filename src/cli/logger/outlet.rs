@@ -8,13 +8,13 @@
 //! Lines are short and few, and neither a socket nor a pipe is ever waited for. Knows no format.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 
-use kolk::access_log::{Datagrams, Destination, Facility, Severity, append_to};
+use kolk::access_log::{Datagrams, Destination, Facility, Severity, append_to, ends_within_a_line};
 use log::Level;
 
-use super::super::terminal;
+use super::super::{herald, terminal};
 
 /// Where the system sorts what the server says about itself, unless it is told.
 const FACILITY: Facility = Facility::Daemon;
@@ -24,7 +24,8 @@ pub(super) enum Outlet {
     /// Among all that is said there.
     Stderr,
     Stdout,
-    File(PathBuf, File),
+    /// With whether it ends within a line, which another one is not to be glued to.
+    File(PathBuf, File, bool),
     /// A daemon's socket.
     Socket(Datagrams),
     /// That of the system's log.
@@ -39,7 +40,10 @@ impl Outlet {
         match to {
             Destination::Stderr => Ok(Self::Stderr),
             Destination::Stdout => Ok(Self::Stdout),
-            Destination::File(path) => append_to(&path).map(|file| Self::File(path, file)),
+            Destination::File(path) => {
+                let (file, is_torn) = (append_to(&path)?, ends_within_a_line(&path));
+                Ok(Self::File(path, file, is_torn))
+            }
             Destination::Datagrams(path) => Datagrams::connect(path, None).map(Self::Socket),
             Destination::Syslog { path, facility } => {
                 let datagrams = Datagrams::connect(path, None)?;
@@ -54,8 +58,9 @@ impl Outlet {
     /// # Errors
     /// It cannot be opened: what was written to before still is.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        if let Self::File(path, file) = self {
+        if let Self::File(path, file, is_torn) = self {
             *file = append_to(path)?;
+            *is_torn = ends_within_a_line(path);
         }
         Ok(())
     }
@@ -80,13 +85,8 @@ impl Outlet {
     pub(super) fn write(&mut self, level: Level, line: &str) -> io::Result<()> {
         match self {
             Self::Stderr => terminal::say(&format!("{line}\n")),
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(format!("{line}\n").as_bytes())?;
-                stdout.flush()?;
-            }
-            // One write, so that lines of other processes do not come between.
-            Self::File(_, file) => file.write_all(format!("{line}\n").as_bytes())?,
+            Self::Stdout => herald::print(format!("{line}\n")),
+            Self::File(_, file, is_torn) => append(file, line, is_torn)?,
             Self::Other(sink) => sink.write_all(format!("{line}\n").as_bytes())?,
             Self::Socket(datagrams) => datagrams.send(line.as_bytes())?,
             Self::Syslog(datagrams, facility) => {
@@ -96,6 +96,23 @@ impl Outlet {
         }
         Ok(())
     }
+}
+
+/// Writes a line to a file, and the end of the one before it, if that `is_torn`; whether this one is then.
+fn append(file: &mut File, line: &str, is_torn: &mut bool) -> io::Result<()> {
+    // One write, so that lines of other processes do not come between.
+    let text = format!("{}{line}\n", if *is_torn { "\n" } else { "" });
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        *is_torn = !text.as_bytes()[..text.len() - rest.len()].ends_with(b"\n");
+    }
+    Ok(())
 }
 
 const fn severity(level: Level) -> Severity {
@@ -110,7 +127,6 @@ const fn severity(level: Level) -> Severity {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::ErrorKind;
     use std::os::unix::net::UnixDatagram;
 
     use super::super::super::scratch::Scratch;
@@ -174,5 +190,21 @@ mod tests {
         let error = outlet.reopen().unwrap_err();
         assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
         outlet.write(Level::Info, "to nobody, and no failure").unwrap();
+    }
+
+    #[test]
+    fn no_line_is_glued_to_one_that_was_cut() {
+        let folder = Scratch::new("outlet-cut");
+        let path = folder.join("log");
+        folder.put("log", "one\ntw");
+        let mut outlet = Outlet::open(Destination::File(path.clone())).unwrap();
+        outlet.write(Level::Info, "three").unwrap();
+        outlet.write(Level::Info, "four").unwrap();
+        fs::rename(&path, folder.join("log.1")).unwrap();
+        folder.put("log", "fi");
+        outlet.reopen().unwrap();
+        outlet.write(Level::Info, "six").unwrap();
+        assert_eq!(fs::read_to_string(folder.join("log.1")).unwrap(), "one\ntw\nthree\nfour\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "fi\nsix\n");
     }
 }

@@ -63,7 +63,7 @@ pub use self::text::TEXT_BYTES_MAX;
 use crate::app::RateNote;
 use crate::http::{Head, Timeline};
 use crate::server::stats::Cause;
-pub use crate::sys::append::append_to;
+pub use crate::sys::append::{append_to, ends_within_a_line};
 pub use crate::sys::datagrams::Datagrams;
 pub use crate::sys::syslog::{Facility, Severity};
 

@@ -1,13 +1,14 @@
 //! The writer: takes batches off the workers, writes them, gives them back empty.
 //!
 //! A write that fails loses the rest of its batch, which is counted; the next batch tries again. A line
-//! that was cut in its middle is completed first, so that the destination holds whole lines only.
+//! that was cut in its middle is completed first, so that the destination holds whole lines only; one that
+//! was cut when an earlier process ended gets its end.
 //! It reads no clock: the seconds in the batches are enough to complain at most once a second.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crossbeam_channel::Receiver;
 use super::datagrams::Lines;
 use super::ring::{Batch, Home};
 use super::{Destination, FACILITY};
-use crate::sys::append::append_to;
+use crate::sys::append::{append_to, ends_within_a_line};
 
 /// How often, and after which pause, a destination that would block is asked again.
 const BLOCKED_TRIES_MAX: u32 = 100;
@@ -75,7 +76,8 @@ impl Writer {
             }
             Destination::Sink(sink) => (sink, None),
         };
-        Ok(Self { to, path, batches, orders, torn: Vec::new(), complained: None })
+        let torn = path.as_deref().map_or_else(Vec::new, torn);
+        Ok(Self { to, path, batches, orders, torn, complained: None })
     }
 
     /// Writes until it is told to stop and nothing is left, or until nobody can send any more.
@@ -132,12 +134,17 @@ impl Writer {
         match append_to(path) {
             Ok(file) => {
                 self.to = Box::new(file);
-                // The line's beginning is in the other file.
-                self.torn.clear();
+                // The beginning of a line that was cut is in the other file, or in this one.
+                self.torn = torn(path);
             }
             Err(error) => log::warn!("the access log stays as it was: {error}"),
         }
     }
+}
+
+/// What is missing behind the last line of the file at `path`, before another one may stand there.
+fn torn(path: &Path) -> Vec<u8> {
+    if ends_within_a_line(path) { b"\n".to_vec() } else { Vec::new() }
 }
 
 /// Writes `bytes`, and says how many were taken before it failed.
