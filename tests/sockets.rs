@@ -908,6 +908,22 @@ fn a_full_worker_leaves_the_rest_to_one_that_has_room() {
     }
 }
 
+/// Threads that a worker starts would stay on its CPU.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_may_block_are_pinned_to_no_worker_s_cpu() {
+    let cpus = || {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap().to_owned()
+    };
+    let app = site().get("/cpus", blocking(move |_: &Request<'_>| Response::text(cpus())));
+    let server = start(alone(app).pin(true));
+    let mut client = Client::to(&server);
+    for _ in 0..8 {
+        assert_eq!(client.get("/cpus").text(), cpus());
+    }
+}
+
 #[test]
 fn a_worker_that_is_blocked_strands_nobody() {
     let (gate, _keeper) = Gate::new();

@@ -4,9 +4,11 @@
 //!  reserve ──► Seat ──submit──► queue ──► thread ──► seat is free again
 //!     └─ none left: PoolFull (the caller still has its request, and answers 503)
 //! ```
-//! Invariant: `seated` counts the seats held, the jobs queued and the jobs running; no seat is given beyond
-//! `threads_max + queue_max`. Both may change; a thread too many ends with its job. Knows nothing of
-//! requests.
+//! A thread that takes a job and leaves nobody to wait for the next one starts one more, if there may be one:
+//! so all of them have the affinity and the descriptor table of whoever has started the first one, and not
+//! of a worker that has its own. Invariant: `seated` counts the seats held, the jobs queued and the jobs
+//! running; no seat is given beyond `threads_max + queue_max`. Both may change; a thread too many ends with
+//! its job. Knows nothing of requests.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -30,7 +32,6 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// ```
 pub struct BlockingPool {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl BlockingPool {
@@ -38,8 +39,8 @@ impl BlockingPool {
     /// for `queue_max` jobs that wait.
     pub fn new(threads_max: usize, queue_max: usize) -> Self {
         let state = State { threads_max: threads_max.max(1), queue_max, ..State::default() };
-        let shared = Shared { state: Mutex::new(state), work: Condvar::new() };
-        Self { shared: Arc::new(shared), threads: Mutex::default() }
+        let shared = Shared { state: Mutex::new(state), work: Condvar::new(), threads: Mutex::default() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// As many threads and waiting jobs as this from now on. What was accepted is done, whatever there is
@@ -62,15 +63,16 @@ impl BlockingPool {
         drop(state);
         self.shared.work.notify_all();
         for _ in 0..waiting {
-            if !self.start_thread() {
+            if !self.shared.start_thread() {
                 break;
             }
         }
     }
 
-    /// Starts all threads now: they inherit the caller's descriptor table, affinity and name space.
+    /// Starts the first thread now: it, and all others, inherit the caller's descriptor table and affinity,
+    /// and not those of whoever brings the first job.
     pub fn start(&self) {
-        while self.start_thread() {}
+        self.shared.start_thread();
     }
 
     /// A place for one job.
@@ -106,35 +108,6 @@ impl BlockingPool {
             drop(waiting);
         }
     }
-
-    /// Starts one more thread; whether there is one more.
-    fn start_thread(&self) -> bool {
-        let number = {
-            let mut state = self.shared.lock();
-            if state.started >= state.threads_max {
-                return false;
-            }
-            state.started += 1;
-            state.started
-        };
-        let shared = Arc::clone(&self.shared);
-        match thread::Builder::new()
-            .name(format!("kolk-pool-{number}"))
-            .spawn(move || shared.work_until_closed())
-        {
-            Ok(handle) => {
-                let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-                threads.retain(|thread| !thread.is_finished());
-                threads.push(handle);
-                true
-            }
-            Err(error) => {
-                log::error!("a thread of the blocking pool does not start: {error}");
-                self.shared.lock().started -= 1;
-                false
-            }
-        }
-    }
 }
 
 impl Drop for BlockingPool {
@@ -148,8 +121,8 @@ impl Drop for BlockingPool {
         self.shared.work.notify_all();
         // Not under the lock: a job's own drop may do anything.
         drop(waiting);
-        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for handle in threads.drain(..) {
+        let threads = std::mem::take(&mut *self.shared.threads());
+        for handle in threads {
             // The last owner may be a job: a thread cannot wait for itself.
             if handle.thread().id() != thread::current().id() {
                 // A thread ends without a panic: jobs are contained.
@@ -183,15 +156,17 @@ impl Seat<'_> {
     /// Runs `job` on one of the threads.
     pub fn submit(mut self, job: Job) {
         self.taken = false;
-        let more_threads = {
-            let mut state = self.pool.shared.lock();
+        let shared = &self.pool.shared;
+        let is_first = {
+            let mut state = shared.lock();
             state.queue.push_back(job);
-            state.queue.len() > state.idle && state.started < state.threads_max
+            state.started == 0
         };
-        if !(more_threads && self.pool.start_thread()) {
-            self.pool.shared.work.notify_one();
-            self.pool.drop_jobs_of_nobody();
+        if is_first {
+            shared.start_thread();
         }
+        shared.work.notify_one();
+        self.pool.drop_jobs_of_nobody();
     }
 }
 
@@ -218,6 +193,8 @@ impl Error for PoolFull {}
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// Those that whoever takes the pool down waits for.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -237,7 +214,38 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work_until_closed(&self) {
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts one more thread; whether there is one more.
+    fn start_thread(self: &Arc<Self>) -> bool {
+        let number = {
+            let mut state = self.lock();
+            if state.started >= state.threads_max || state.closed {
+                return false;
+            }
+            state.started += 1;
+            state.started
+        };
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name(format!("kolk-pool-{number}"));
+        match thread.spawn(move || shared.work_until_closed()) {
+            Ok(handle) => {
+                let mut threads = self.threads();
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(handle);
+                true
+            }
+            Err(error) => {
+                log::error!("a thread of the blocking pool does not start: {error}");
+                self.lock().started -= 1;
+                false
+            }
+        }
+    }
+
+    fn work_until_closed(self: &Arc<Self>) {
         let mut state = self.lock();
         loop {
             if state.started > state.threads_max {
@@ -247,7 +255,11 @@ impl Shared {
                 return;
             }
             if let Some(job) = state.queue.pop_front() {
+                let leaves_nobody = state.idle == 0 && state.started < state.threads_max;
                 drop(state);
+                if leaves_nobody {
+                    self.start_thread();
+                }
                 if catch_unwind(AssertUnwindSafe(job)).is_err() {
                     log::error!("a job on the blocking pool panicked");
                 }

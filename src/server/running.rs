@@ -464,6 +464,8 @@ impl Running {
         let count = doors.workers();
         let config = &edition.config;
         let pool = Arc::new(BlockingPool::new(config.blocking_threads, config.blocking_queue_max));
+        // Before there is a worker with a CPU or a descriptor table of its own.
+        pool.start();
         self.handle.pool = Arc::downgrade(&pool);
         let balance = Arc::new(Balance::new(count));
         let share = connections_max(config, descriptors).div_ceil(count).max(1);
