@@ -12,7 +12,7 @@ pub struct RateNote {
 }
 
 impl RateNote {
-    pub(super) fn new(name: &str, verdict: RateVerdict) -> Self {
+    pub(crate) fn new(name: &str, verdict: RateVerdict) -> Self {
         Self { name: name.into(), verdict }
     }
 

@@ -146,7 +146,8 @@ impl Entry {
     /// Its answer ended at `at`, before its end.
     pub(super) fn end(&mut self, at: Tick, cut: Cut) {
         self.is_cut = true;
-        self.reason = Some(cut.cause);
+        // A rate that has refused it is not the reason any more.
+        (self.reason, self.has_refuser) = (Some(cut.cause), false);
         self.body_bytes = self.body_bytes.saturating_sub(cut.missing_bytes);
         if self.timeline.handled != Tick::ZERO {
             self.timeline.finished = at;

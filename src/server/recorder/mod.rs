@@ -210,8 +210,9 @@ impl Recorder {
 
     /// What `look` makes of all that are in a ring, one by one: the worker waits for no more than one look.
     fn newest_first<T>(&self, ring: usize, look: impl Fn(&Entry) -> T) -> impl Iterator<Item = T> {
-        let written = self.kept().rings()[ring].written();
-        (0..written).rev().map_while(move |number| self.kept().rings()[ring].get(number).map(&look))
+        let numbers = self.kept().rings()[ring].numbers();
+        // The newest may be taken back meanwhile, and the oldest displaced.
+        numbers.rev().filter_map(move |number| self.kept().rings()[ring].get(number).map(&look))
     }
 }
 
@@ -243,7 +244,9 @@ fn line(entry: &Entry, numbers: &Numbers) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::{RateNote, RateVerdict};
     use crate::http::{Reason, Timeline};
+    use crate::server::stats::CloseReason;
 
     fn record(request: u32, status: u16, reason: Option<Reason>) -> Record<'static> {
         static TIMELINE: std::sync::LazyLock<Timeline> = std::sync::LazyLock::new(Timeline::default);
@@ -305,6 +308,19 @@ mod tests {
         let lines = recent(&recorders, 1);
         let id = lines.split('"').nth(3).unwrap();
         assert_eq!(why(&recorders, id).as_ref(), Some(&lines));
+    }
+
+    #[test]
+    fn a_refusal_that_was_cut_is_its_rate_s_no_more() {
+        let recorders = one(4 * size_of::<Entry>());
+        let rate = RateNote::new("api", RateVerdict::Refused);
+        recorders[0].keep(&Record { rate: Some(&rate), ..record(1, 429, Some(Reason::Rate)) }, false);
+        assert!(recent(&recorders, 1).contains(r#""reason":"limit.rate.api""#));
+        let mut doubts = Vec::new();
+        recorders[0].take_back(0, &[10], &mut doubts);
+        let cut = Cut { cause: CloseReason::Abandoned.into(), missing_bytes: 3 };
+        recorders[0].put(doubts.pop().unwrap(), Tick::ZERO, Some(cut));
+        assert!(recent(&recorders, 1).contains(r#""reason":"close.abandoned""#));
     }
 
     #[test]

@@ -20,9 +20,9 @@ impl Ring {
         Self { entries: Vec::with_capacity(most), most, written: 0, place: 0 }
     }
 
-    /// How many there have been: the next one's number.
-    pub(super) const fn written(&self) -> u64 {
-        self.written
+    /// The numbers of those that may be there.
+    pub(super) const fn numbers(&self) -> std::ops::Range<u64> {
+        self.written.saturating_sub(self.most as u64)..self.written
     }
 
     /// The place of the next entry, where perhaps the oldest one is.
