@@ -35,13 +35,19 @@ impl Configuration {
     /// use kolk::Configuration;
     /// use kolk::access_log::Destination;
     ///
-    /// let text = "[log.access]\nmain = \"stdout\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
-    /// let configuration = Configuration::parse(text, "kolk.toml")?;
+    /// let log = "[log.access]\nmain = \"stdout\"\nother = \"stderr\"\n";
+    /// let site = "[[site]]\nhosts = \"*\"\naccess_log = \"main\"\nrespond = 404\n";
+    /// let configuration = Configuration::parse(&format!("{log}{site}"), "kolk.toml")?;
     /// assert!(configuration.access_logs().all(|to| matches!(to, Destination::Stdout)));
     /// # Ok::<(), kolk::Errors>(())
     /// ```
     pub fn access_logs(&self) -> impl Iterator<Item = Destination> {
-        self.log.access.values().map(|log| destination(&log.to.value))
+        self.named_logs().map(|log| destination(&log.to.value))
+    }
+
+    /// Those that a site or a route names: no others are opened.
+    fn named_logs(&self) -> impl Iterator<Item = &AccessLog> {
+        Logs::of(self).names.into_iter().filter_map(|name| self.log.access.get(name))
     }
 
     /// The sockets that logs are written to and where nobody listens now, each with the line that names it:
@@ -50,13 +56,14 @@ impl Configuration {
     /// ```
     /// use kolk::Configuration;
     ///
-    /// let text = "[log.access]\nmain = \"unix:nobody\"\n[[site]]\nhosts = \"*\"\nrespond = 404\n";
-    /// let unheard = Configuration::parse(text, "kolk.toml")?.unheard_logs();
-    /// assert_eq!(unheard[0].origin.place().unwrap().line(), 2);
+    /// let log = "[log.access]\nunused = \"unix:nobody\"\nmain = \"unix:nobody\"\n";
+    /// let site = "[[site]]\nhosts = \"*\"\naccess_log = \"main\"\nrespond = 404\n";
+    /// let unheard = Configuration::parse(&format!("{log}{site}"), "kolk.toml")?.unheard_logs();
+    /// assert_eq!((unheard.len(), unheard[0].origin.place().unwrap().line()), (1, 3));
     /// # Ok::<(), kolk::Errors>(())
     /// ```
     pub fn unheard_logs(&self) -> Vec<Placed<PathBuf>> {
-        let places = self.log.access.values().map(|log| &log.to).chain([&self.log.error.to]);
+        let places = self.named_logs().map(|log| &log.to).chain([&self.log.error.to]);
         let unheard = places.filter_map(|to| {
             let (Destination::Datagrams(path) | Destination::Syslog { path, .. }) = destination(&to.value)
             else {
