@@ -26,6 +26,7 @@ use super::units::{duration, duration_text, size, size_before, size_text};
 use crate::base::canonical;
 use crate::net::ListenAddr;
 use crate::sys::regular;
+use crate::sys::socket_file::PATH_BYTES_MAX;
 
 /// Why a file is of no use, and what makes it: whom the process has become reads it again.
 pub(super) const MAY_NOT_BE_READ: &str =
@@ -363,15 +364,12 @@ pub(super) fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The longest name of a socket that the system takes, in bytes.
-const SOCKET_BYTES_MAX: usize = 107;
-
 /// The path of a socket, if the system takes one as long.
 pub(super) fn socket(path: PathBuf) -> Result<PathBuf, String> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let length = bytes.strip_prefix(b"@").unwrap_or(bytes).len();
-    match length > SOCKET_BYTES_MAX {
-        true => Err(format!("the path of a socket has at most {SOCKET_BYTES_MAX} bytes, this one {length}")),
+    match length > PATH_BYTES_MAX {
+        true => Err(format!("the path of a socket has at most {PATH_BYTES_MAX} bytes, this one {length}")),
         false => Ok(path),
     }
 }

@@ -40,12 +40,18 @@ impl Datagrams {
         match self.socket.send(message) {
             Err(error) if is_gone(&error) => {
                 self.socket.connect(&self.path)?;
-                self.socket.send(message)?;
+                self.socket.send(message)
             }
-            sent => _ = sent?,
+            sent => sent,
         }
-        Ok(())
+        .map(drop)
+        .map_err(|error| if is_behind(&error) { ErrorKind::WouldBlock.into() } else { error })
     }
+}
+
+/// Whether the reader has no room: macOS and the BSDs have a word of their own for that.
+fn is_behind(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
 /// Whether the reader has closed its socket.

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+/// The longest name of a socket that the system takes, in bytes.
+pub const PATH_BYTES_MAX: usize =
+    size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
+
 /// Opens a listener on the socket file `path`: non-blocking, closed on exec; `backlog` connections may
 /// wait. `mode` is who may connect, as in chmod(1); without one the process's umask decides.
 ///
