@@ -117,7 +117,6 @@ fn requests(page: &mut Page, sum: &Snapshot) {
     page.counter("kolk_worker_restarts_total", "Workers that failed and began anew.", sum.worker_restarts);
 }
 
-/// Those that somebody has asked for.
 /// What a rate has refused is counted by its name, which stands behind the code.
 fn refusals(page: &mut Page, sum: &Snapshot) {
     let name = "kolk_refusals_total";
@@ -129,6 +128,7 @@ fn refusals(page: &mut Page, sum: &Snapshot) {
     }
 }
 
+/// Those that somebody has asked for.
 fn routes(page: &mut Page, sum: &Snapshot) {
     if sum.routes.is_empty() {
         return;

@@ -8,8 +8,10 @@
 //! The pace, in nanoseconds a cycle, is what both say between two ● that are some milliseconds apart. It
 //! counts once two in a row agree: whoever slept with the machine in between, or was moved to another one,
 //! is told the clock's time until they do. So is everybody whose processor does not promise that its cycles
-//! keep one pace (the "invariant TSC"), or whose hypervisor takes its time to tell them. Invariant: what is
-//! told never runs backwards, whatever the cycles do; and no error is older than a millisecond.
+//! keep one pace (the "invariant TSC"), or whose hypervisor takes its time to tell them. One pace is not one
+//! zero: a thread that has moved to a processor whose count is another is wrong by that, until the clock is
+//! read again. Invariant: what is told never runs backwards, whatever the cycles do; and no error is older
+//! than a millisecond.
 
 use std::arch::x86_64::{__cpuid, _rdtsc};
 use std::cell::Cell;
@@ -136,8 +138,8 @@ impl Stopwatch {
 
 #[inline]
 fn cycles() -> u64 {
-    // SAFETY: every x86-64 has the instruction. Linux may forbid it to a process (PR_SET_TSC); nobody does
-    // who links the C library, whose own clock reads it, too.
+    // SAFETY: every x86-64 has the instruction, which reads a number. Where Linux forbids it to a process
+    // (PR_SET_TSC), that is sent SIGSEGV: no undefined behaviour.
     unsafe { _rdtsc() }
 }
 
