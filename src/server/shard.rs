@@ -387,6 +387,7 @@ impl<T: Transport> Shard<T> {
         let presets = Presets::new(&edition.config, self.env.unix_millis / 1000);
         self.scratch = Scratch::new(presets, growth_bytes_max);
         self.rings = edition.logs.as_ref().and_then(Rings::of_any);
+        self.peers = Peers::default();
         self.run_queue.clear();
         self.fired.clear();
         self.effects.clear();
