@@ -6,7 +6,8 @@
 //! ```
 //! A line is written as that of a whole answer, which it nearly always is: where it would say something else
 //! is all that is noted. Only what the kernel refuses is taken back, and written once it is known what became
-//! of it. Invariant: each line that was taken back is written once. Knows no connection.
+//! of it. Invariant: each line that was taken back is written once, unless the turn of its connection panics.
+//! Knows no connection.
 
 use std::sync::Arc;
 

@@ -254,7 +254,8 @@ impl Log {
 /// What is known of one answered request.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'r> {
-    /// When the answer was made: seconds since 1970, UTC.
+    /// When the turn began in which the answer was made or, of one that took more turns than that, ended:
+    /// seconds since 1970, UTC.
     pub unix_seconds: u64,
     /// The milliseconds within that second; below 1000.
     pub unix_millis: u16,
@@ -308,7 +309,7 @@ mod tests {
 
     use std::sync::Arc;
 
-    use crossbeam_channel::bounded;
+    use crossbeam_channel::{Receiver, bounded};
 
     use super::ring::{BATCH_BYTES, RING_BATCHES};
     use super::*;
@@ -821,7 +822,7 @@ mod tests {
         let before = log.set();
         rings.renew(&log.control().replace(Vec::new()).unwrap());
         drop(before);
-        rings.flush(Tick::from_millis(1));
+        assert_eq!(rings.flush(Tick::from_millis(1)), None, "nobody is woken for a writer that is stuck");
         assert_eq!(rings.dropped(), 0, "they are on their way");
         drop(release);
         turn_until(&mut rings, |rings| rings.dropped() == 10);
@@ -890,9 +891,8 @@ mod tests {
         await_losses(&logs, &counts([8, 1, 18]));
     }
 
-    #[test]
-    fn what_finds_no_room_is_told_by_name_too() {
-        let (hold, gate) = bounded::<()>(0);
+    /// A log `a` whose writer waits for `gate`, and a worker's ring without room for ten lines.
+    fn without_room(gate: Receiver<()>) -> (AccessLogs, Rings) {
         let stuck = Planned(Memory::default(), move |length| {
             let _ = gate.recv();
             Ok(length)
@@ -903,6 +903,23 @@ mod tests {
         while rings.dropped() < 10 {
             write(&mut rings, 0, 1);
         }
+        (logs, rings)
+    }
+
+    #[test]
+    fn a_worker_that_is_gone_has_told_what_found_no_room() {
+        let (hold, gate) = bounded::<()>(0);
+        let (logs, rings) = without_room(gate);
+        assert_eq!(losses(&logs), [("a".to_owned(), 0)]);
+        drop(rings);
+        assert_eq!(losses(&logs), [("a".to_owned(), 10)]);
+        drop(hold);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_told_by_name_too() {
+        let (hold, gate) = bounded::<()>(0);
+        let (logs, mut rings) = without_room(gate);
         assert_eq!(losses(&logs), [("a".to_owned(), 0)], "at a turn's end");
         for turn in [1, 2] {
             rings.flush(Tick::from_millis(turn));

@@ -108,10 +108,9 @@ impl Ring {
         &self.log
     }
 
-    /// Hands over all lines; where the last batches come back to, and how many lines were lost but for those.
-    pub(super) fn leave(mut self) -> (Arc<Home>, u64) {
-        self.hand_over();
-        (Arc::clone(&self.home), self.dropped)
+    /// Where its batches come back to.
+    pub(super) fn home(&self) -> Arc<Home> {
+        Arc::clone(&self.home)
     }
 
     /// Whether a request that is answered with `status` has a line.

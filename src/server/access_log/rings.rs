@@ -151,8 +151,8 @@ impl Rings {
 
     /// The ring of the only log.
     #[cfg(test)]
-    pub(super) fn only(self) -> Ring {
-        let mut rings = Vec::from(self.rings);
+    pub(super) fn only(mut self) -> Ring {
+        let mut rings = Vec::from(std::mem::take(&mut self.rings));
         assert_eq!(rings.len(), 1, "one log");
         rings.swap_remove(0).ring
     }
@@ -187,18 +187,16 @@ impl Rings {
         });
         self.lost += lost;
         let due = self.former.iter_mut().filter_map(|former| former.flush(now)).min();
-        let is_rest = self.former.is_empty() && self.homes.is_empty();
-        let look = (!is_rest).then(|| now.after(FORMER_LOOK));
+        // A batch whose writer is stuck wakes nobody: its home is looked for when there is a turn.
+        let look = (!self.former.is_empty()).then(|| now.after(FORMER_LOOK));
         due.into_iter().chain(look).min()
     }
 
-    fn leave(&mut self, former: Self) {
-        for told in former.rings {
-            let losses = Arc::clone(&told.ring.log().losses);
-            let (home, dropped) = told.ring.leave();
-            losses.add(dropped - told.lines);
-            self.homes.push(home);
-            self.lost += dropped;
+    fn leave(&mut self, mut former: Self) {
+        for mut told in std::mem::take(&mut former.rings) {
+            told.leave();
+            self.homes.push(told.ring.home());
+            self.lost += told.lines;
         }
     }
 }
@@ -210,11 +208,29 @@ impl Told {
 
     #[inline]
     fn flush(&mut self, now: Tick) -> Option<Tick> {
+        self.tell();
+        self.ring.flush(now)
+    }
+
+    /// Hands over all lines, and tells the rest.
+    fn leave(&mut self) {
+        self.ring.hand_over();
+        self.tell();
+    }
+
+    #[inline]
+    fn tell(&mut self) {
         let lost = self.ring.without_room();
         if lost != self.lines {
             self.ring.log().losses.add(lost - self.lines);
             self.lines = lost;
         }
-        self.ring.flush(now)
+    }
+}
+
+impl Drop for Rings {
+    /// A worker that ends, or begins anew, has lost nothing that is not counted.
+    fn drop(&mut self) {
+        self.rings.iter_mut().for_each(Told::leave);
     }
 }
